@@ -1,0 +1,14 @@
+//! The vocabulary that every part of `embodied_fm` shares: ROS time, joint sets, joint samples and action chunks.
+//!
+//! Nothing here knows ROS, a clock or a file. Angles are radians, prismatic joints metres, durations seconds unless a name
+//! says nanoseconds.
+
+pub mod chunk;
+pub mod joints;
+pub mod stamp;
+pub mod trajectory;
+
+pub use chunk::{ActionChunk, ChunkError};
+pub use joints::{JointNames, JointNamesError, JointSample, JointSampleError};
+pub use stamp::Stamp;
+pub use trajectory::{Trajectory, TrajectoryPoint};
