@@ -4,6 +4,7 @@
 //! says nanoseconds.
 
 pub mod chunk;
+pub mod goal;
 pub mod joints;
 pub mod stamp;
 pub mod trajectory;

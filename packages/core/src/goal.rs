@@ -1,0 +1,191 @@
+//! Goals in words: which sentences are taken, and the life of the one that is followed.
+//!
+//! A goal is *active* from the moment it is accepted until something reports its success, somebody cancels it, a newer goal
+//! replaces it, or its time is up. In every state but active the instruction is empty, which brings the robot to rest.
+
+use crate::Stamp;
+
+/// Longest accepted goal, in bytes of UTF-8. Sentence encoders read some hundred tokens; more is a mistake upstream.
+pub const MAX_GOAL_BYTES: usize = 1000;
+
+/// A sentence that was checked: trimmed, not empty, at most [`MAX_GOAL_BYTES`] long, without control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence(String);
+
+/// Why a text is not a goal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GoalRefusal {
+    /// Nothing but white space.
+    #[error("the goal is empty; say in a sentence what the robot should do (call cancel_goal to stop)")]
+    Empty,
+    /// Longer than [`MAX_GOAL_BYTES`].
+    #[error("the goal is {0} bytes long; at most {MAX_GOAL_BYTES} are taken")]
+    TooLong(usize),
+    /// A control character.
+    #[error("the goal has the control character U+{code:04X} at byte {at}; plain text is taken")]
+    ControlCharacter {
+        /// Code point.
+        code: u32,
+        /// Byte offset.
+        at: usize,
+    },
+}
+
+impl Sentence {
+    /// Checks a text.
+    ///
+    /// # Errors
+    /// See [`GoalRefusal`].
+    pub fn new(text: &str) -> Result<Self, GoalRefusal> {
+        // Length first, so that a hostile message costs nothing.
+        if text.len() > MAX_GOAL_BYTES {
+            return Err(GoalRefusal::TooLong(text.len()));
+        }
+        let text = text.trim();
+        if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
+            return Err(GoalRefusal::ControlCharacter { code: c.into(), at });
+        }
+        if text.is_empty() {
+            return Err(GoalRefusal::Empty);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Sentence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a goal ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GoalEnd {
+    /// Something that can tell reported success.
+    Succeeded,
+    /// Cancelled by its owner.
+    Cancelled,
+    /// Replaced by a newer goal.
+    Replaced,
+    /// Its time was up.
+    TimedOut,
+}
+
+impl GoalEnd {
+    /// The word used on `goal_status`.
+    pub fn word(self) -> &'static str {
+        match self {
+            GoalEnd::Succeeded => "succeeded",
+            GoalEnd::Cancelled => "cancelled",
+            GoalEnd::Replaced => "replaced",
+            GoalEnd::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// An accepted goal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Goal {
+    /// Counts accepted goals, from 1.
+    pub id: u64,
+    /// What was asked.
+    pub sentence: Sentence,
+    /// When it was accepted.
+    pub accepted_at: Stamp,
+}
+
+/// Keeps at most one active goal.
+#[derive(Debug)]
+pub struct GoalKeeper {
+    timeout_nanos: Option<i64>,
+    accepted: u64,
+    active: Option<Goal>,
+}
+
+impl GoalKeeper {
+    /// `timeout`: seconds after which an active goal ends; zero or less means never.
+    pub fn new(timeout: f64) -> Self {
+        let timeout_nanos = (timeout > 0.0).then(|| Stamp::ZERO.offset_seconds(timeout).nanos());
+        Self { timeout_nanos, accepted: 0, active: None }
+    }
+
+    /// The active goal.
+    pub fn active(&self) -> Option<&Goal> {
+        self.active.as_ref()
+    }
+
+    /// Takes a goal. Returns the one that it replaces. A refused text changes nothing.
+    ///
+    /// # Errors
+    /// See [`GoalRefusal`].
+    pub fn submit(&mut self, text: &str, now: Stamp) -> Result<Option<(Goal, GoalEnd)>, GoalRefusal> {
+        let sentence = Sentence::new(text)?;
+        self.accepted += 1;
+        let replaced = self.active.replace(Goal { id: self.accepted, sentence, accepted_at: now });
+        Ok(replaced.map(|goal| (goal, GoalEnd::Replaced)))
+    }
+
+    /// Ends the active goal at its owner's wish.
+    pub fn cancel(&mut self) -> Option<(Goal, GoalEnd)> {
+        self.active.take().map(|goal| (goal, GoalEnd::Cancelled))
+    }
+
+    /// Something reports that `instruction` was fulfilled. Reports about other sentences are left alone.
+    pub fn report_success(&mut self, instruction: &str) -> Option<(Goal, GoalEnd)> {
+        if self.active.as_ref()?.sentence.as_str() != instruction.trim() {
+            return None;
+        }
+        self.active.take().map(|goal| (goal, GoalEnd::Succeeded))
+    }
+
+    /// Ends the active goal when its time is up.
+    pub fn tick(&mut self, now: Stamp) -> Option<(Goal, GoalEnd)> {
+        let (timeout, goal) = (self.timeout_nanos?, self.active.as_ref()?);
+        if now.nanos_since(goal.accepted_at) < timeout {
+            return None;
+        }
+        self.active.take().map(|goal| (goal, GoalEnd::TimedOut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_huge_and_control_character_goals_are_refused_and_change_nothing() {
+        let mut keeper = GoalKeeper::new(0.0);
+        keeper.submit("put the red cube left", Stamp::ZERO).unwrap();
+        assert_eq!(keeper.submit(" \t ", Stamp::ZERO), Err(GoalRefusal::Empty));
+        assert_eq!(keeper.submit(&"a".repeat(100_000), Stamp::ZERO), Err(GoalRefusal::TooLong(100_000)));
+        assert_eq!(keeper.submit("stop\u{7}now", Stamp::ZERO), Err(GoalRefusal::ControlCharacter { code: 7, at: 4 }));
+        assert_eq!(keeper.active().unwrap().sentence.as_str(), "put the red cube left");
+    }
+
+    #[test]
+    fn a_goal_ends_by_report_cancel_replacement_or_time() {
+        let mut keeper = GoalKeeper::new(10.0);
+        keeper.submit("a", Stamp::ZERO).unwrap();
+        assert_eq!(keeper.report_success("something else"), None);
+        assert_eq!(keeper.report_success("a").unwrap().1, GoalEnd::Succeeded);
+        keeper.submit("b", Stamp::ZERO).unwrap();
+        let (old, end) = keeper.submit("c", Stamp::ZERO).unwrap().unwrap();
+        assert_eq!((old.sentence.as_str(), end), ("b", GoalEnd::Replaced));
+        assert_eq!(keeper.tick(Stamp::from_nanos(9_999_999_999)), None);
+        assert_eq!(keeper.tick(Stamp::from_nanos(10_000_000_000)).unwrap().1, GoalEnd::TimedOut);
+        assert_eq!(keeper.cancel(), None);
+    }
+
+    #[test]
+    fn non_ascii_sentences_are_taken() {
+        assert_eq!(
+            Sentence::new(" lege den roten Würfel nach links ").unwrap().as_str(),
+            "lege den roten Würfel nach links"
+        );
+    }
+}
