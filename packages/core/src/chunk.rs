@@ -55,7 +55,7 @@ impl ActionChunk {
         if positions.is_empty() {
             return Err(ChunkError::Empty);
         }
-        if positions.len() % joints.len() != 0 {
+        if !positions.len().is_multiple_of(joints.len()) {
             return Err(ChunkError::Ragged { values: positions.len(), joints: joints.len() });
         }
         if let Some(i) = positions.iter().position(|v| !v.is_finite()) {
