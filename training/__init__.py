@@ -1,0 +1,1 @@
+"""Data, training and export of the policies in `models/`. Nothing here is needed at run time."""
