@@ -1,1 +1,112 @@
+//! From a camera's message to the picture a policy sees.
 //!
+//! ```
+//! use efm_vision::{ImageView, Layout, Normalization, ResizeMode, Resizer};
+//!
+//! // The fields of a sensor_msgs/Image, borrowed.
+//! let data = vec![200u8; 4 * 8 * 3];
+//! let view = ImageView::new("bgr8", 8, 4, 24, &data)?;
+//! // Once a camera; reuses its tables and buffers from frame to frame.
+//! let mut resizer = Resizer::new(4, 2, ResizeMode::Stretch)?;
+//! let mut rgb = vec![0u8; resizer.output_len()];
+//! resizer.resize(&view, &mut rgb)?;
+//! // What the network takes: float32 [1, 3, 2, 4].
+//! let mut tensor = vec![0f32; rgb.len()];
+//! efm_vision::to_tensor(&rgb, Layout::Nchw, &Normalization::CENTRED, &mut tensor)?;
+//! # Ok::<(), efm_vision::VisionError>(())
+//! ```
+//!
+//! - [`ImageView`]: an uncompressed image message, checked and borrowed.
+//! - [`Decoder`]: JPEG and PNG bytes into an [`ImageView`] over a buffer it reuses.
+//! - [`Resizer`]: any [`ImageView`] to rgb8 at the policy's size.
+//! - [`to_tensor`]: rgb8 to normalised float32, NCHW or NHWC, in one pass.
+//!
+//! # Determinism
+//!
+//! Resizing and normalising are plain IEEE float32 operations in a fixed order, without fused multiply-add, run-time CPU dispatch
+//! or threads: the same input gives the same bytes on every machine. Decoding PNG is exact by its nature. Decoding JPEG is not
+//! fixed by its standard to the last bit, and the decoder used here picks its inverse transform by CPU: the same machine repeats
+//! itself, two kinds of CPU may differ by a grey level.
+
+mod decode;
+mod resize;
+mod tensor;
+mod view;
+
+pub use decode::Decoder;
+pub use resize::{ResizeMode, Resizer};
+pub use tensor::{Layout, Normalization, to_tensor};
+pub use view::{Encoding, ImageView, MAX_SIDE};
+
+/// Why an image was refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum VisionError {
+    /// An encoding that is not read.
+    #[error("image encoding '{encoding}' is not supported{hint}; expected rgb8, bgr8, rgba8, bgra8 or mono8")]
+    Encoding {
+        /// As it came (shortened).
+        encoding: String,
+        /// More about this one, or nothing.
+        hint: &'static str,
+    },
+    /// Width or height zero, or beyond [`MAX_SIDE`].
+    #[error("an image of {width}x{height} pixels cannot be used; each side must be 1 to {MAX_SIDE} pixels")]
+    Sides {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+    },
+    /// The row step is too small for the width.
+    #[error("the image's step is {step} bytes, but a row of {width} {encoding} pixels takes at least {expected}")]
+    Step {
+        /// Bytes a row, as it came.
+        step: u32,
+        /// Pixels.
+        width: u32,
+        /// Of the pixels.
+        encoding: Encoding,
+        /// Least bytes a row.
+        expected: u64,
+    },
+    /// The number of bytes is not rows times step.
+    #[error("the image carries {found} bytes, expected {expected} ({height} rows of {step} bytes)")]
+    Bytes {
+        /// Bytes that came.
+        found: usize,
+        /// Bytes that its fields promise.
+        expected: u64,
+        /// Rows.
+        height: u32,
+        /// Bytes a row.
+        step: u32,
+    },
+    /// A buffer given by the caller has the wrong length.
+    #[error("the {buffer} buffer holds {found} values, expected {expected}")]
+    Buffer {
+        /// Which one.
+        buffer: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that fits.
+        expected: usize,
+    },
+    /// A standard deviation is not a positive, finite number, or a mean is not finite.
+    #[error("normalisation of channel {channel} by mean {mean} and standard deviation {std} is not possible")]
+    Normalization {
+        /// 0 red, 1 green, 2 blue.
+        channel: usize,
+        /// Of value/255.
+        mean: f32,
+        /// Of value/255.
+        std: f32,
+    },
+    /// Compressed bytes that are neither JPEG nor PNG, or a kind of them that is not read.
+    #[error("compressed image (format '{format}') cannot be read: {reason}; expected 8-bit JPEG or PNG")]
+    Compressed {
+        /// The message's format field (shortened).
+        format: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
