@@ -1,1 +1,51 @@
+//! What every node of this suite needs from ROS 2, on top of [`r2r`].
 //!
+//! A node's `main` declares its parameters, creates its entities and hands back the work; [`run`] does the rest: logging,
+//! parameter services, `use_sim_time`, diagnostics, spinning and a clean end on SIGINT and SIGTERM.
+//!
+//! ```no_run
+//! use efm_ros::{Spec, qos};
+//! use efm_ros::r2r::std_msgs::msg::String as Text;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let specs = vec![Spec::double("rate", 10.0, "How often to speak, in Hz.").range(0.1, 100.0)];
+//!     efm_ros::run("echo", specs, |node| {
+//!         let rate = node.params().double("rate");
+//!         let heard = node.latest::<Text>("heard", qos::event())?;
+//!         let said = node.publisher::<Text>("said", qos::event())?;
+//!         let health = node.diagnostics().task("echo");
+//!         let mut ticker = node.clock().ticker(std::time::Duration::from_secs_f64(1.0 / rate));
+//!         Ok(async move {
+//!             loop {
+//!                 ticker.tick().await;
+//!                 if let Some(text) = heard.get() {
+//!                     said.publish(&text.msg)?;
+//!                     health.ok("speaking");
+//!                 }
+//!             }
+//!         })
+//!     })
+//! }
+//! ```
+//!
+//! r2r's traps, and where they are kept away from the nodes: a subscription's queue of ten drops the *newest* message
+//! ([`latest`] drains it at once); a wait set cannot be woken and is rebuilt each time ([`mod@run`] spins on one thread and stops
+//! within 50 ms); SIGINT is not handled ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
+
+pub mod convert;
+pub mod diagnostics;
+pub mod latest;
+pub mod logging;
+pub mod params;
+pub mod qos;
+pub mod run;
+pub mod shutdown;
+pub mod time;
+
+pub use diagnostics::{Diagnostics, Level, Task};
+pub use latest::{Latest, Received};
+pub use params::{Params, Spec, Value};
+pub use r2r;
+pub use run::{Node, NodeError, Publisher, RosError, run};
+pub use shutdown::Shutdown;
+pub use time::{RosClock, Ticker};

@@ -1,0 +1,597 @@
+//! Parameters: declared with type, default, range and description; anything else is refused by name, at start-up and later.
+
+mod services;
+
+pub use services::serve;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// The value of a parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// true or false.
+    Bool(bool),
+    /// A whole number.
+    Integer(i64),
+    /// A number. A whole number in YAML is taken as well.
+    Double(f64),
+    /// Text.
+    Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A list of numbers. Whole numbers are taken as well.
+    Doubles(Vec<f64>),
+}
+
+impl Value {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Value::Bool(_) => "a boolean",
+            Value::Integer(_) => "an integer",
+            Value::Double(_) => "a number",
+            Value::Text(_) => "a string",
+            Value::Texts(_) => "a list of strings",
+            Value::Doubles(_) => "a list of numbers",
+        }
+    }
+}
+
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Bool(v) => write!(f, "{v}"),
+            Value::Integer(v) => write!(f, "{v}"),
+            Value::Double(v) => write!(f, "{v:?}"),
+            Value::Text(v) => write!(f, "{v:?}"),
+            Value::Texts(v) => write!(f, "{v:?}"),
+            Value::Doubles(v) => write!(f, "{v:?}"),
+        }
+    }
+}
+
+/// Declares one parameter, or, with [`Spec::lists`], a family of them.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    name: &'static str,
+    description: &'static str,
+    default: Value,
+    family: Vec<(&'static str, &'static [&'static str])>,
+    is_family: bool,
+    range: Option<(f64, f64)>,
+    choices: &'static [&'static str],
+    dynamic: bool,
+    required: bool,
+}
+
+impl Spec {
+    fn new(name: &'static str, default: Value, description: &'static str) -> Self {
+        Self {
+            name,
+            description,
+            default,
+            family: Vec::new(),
+            is_family: false,
+            range: None,
+            choices: &[],
+            dynamic: false,
+            required: false,
+        }
+    }
+
+    /// true or false.
+    pub fn bool(name: &'static str, default: bool, description: &'static str) -> Self {
+        Self::new(name, Value::Bool(default), description)
+    }
+
+    /// A whole number. Say the units in the description.
+    pub fn integer(name: &'static str, default: i64, description: &'static str) -> Self {
+        Self::new(name, Value::Integer(default), description)
+    }
+
+    /// A finite number. Say the units in the description.
+    pub fn double(name: &'static str, default: f64, description: &'static str) -> Self {
+        Self::new(name, Value::Double(default), description)
+    }
+
+    /// Text.
+    pub fn text(name: &'static str, default: &str, description: &'static str) -> Self {
+        Self::new(name, Value::Text(default.to_owned()), description)
+    }
+
+    /// A list of texts.
+    pub fn texts(name: &'static str, default: &[&str], description: &'static str) -> Self {
+        Self::new(name, Value::Texts(default.iter().map(|&s| s.to_owned()).collect()), description)
+    }
+
+    /// A list of finite numbers.
+    pub fn doubles(name: &'static str, default: &[f64], description: &'static str) -> Self {
+        Self::new(name, Value::Doubles(default.to_vec()), description)
+    }
+
+    /// Lists of texts under names that the user chooses: `<name>.<key>: [..]`. Giving any of them replaces all defaults.
+    pub fn lists(
+        name: &'static str,
+        default: &[(&'static str, &'static [&'static str])],
+        description: &'static str,
+    ) -> Self {
+        Self { family: default.to_vec(), is_family: true, ..Self::new(name, Value::Texts(Vec::new()), description) }
+    }
+
+    /// Values from `min` to `max`, both included. For numbers, and for each number of a list.
+    #[must_use]
+    pub fn range(self, min: f64, max: f64) -> Self {
+        Self { range: Some((min, max)), ..self }
+    }
+
+    /// Only these texts.
+    #[must_use]
+    pub fn choices(self, choices: &'static [&'static str]) -> Self {
+        Self { choices, ..self }
+    }
+
+    /// May be changed while the node runs. Without this it is read-only once the node has started.
+    #[must_use]
+    pub fn dynamic(self) -> Self {
+        Self { dynamic: true, ..self }
+    }
+
+    /// Has no sensible default: an empty text or list is refused.
+    #[must_use]
+    pub fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// Description with range and choices, for people.
+    fn help(&self) -> String {
+        let mut text = self.description.to_owned();
+        if let Some((min, max)) = self.range {
+            text += &format!(" From {min} to {max}.");
+        }
+        if !self.choices.is_empty() {
+            text += &format!(" One of: {}.", self.choices.join(", "));
+        }
+        text
+    }
+
+    /// Reads a value that came from outside as this parameter's type and checks it.
+    fn admit(&self, name: &str, value: &r2r::ParameterValue) -> Result<Value, ParamError> {
+        use r2r::ParameterValue as Ros;
+        let value = match (&self.default, value) {
+            (Value::Bool(_), Ros::Bool(v)) => Value::Bool(*v),
+            (Value::Integer(_), Ros::Integer(v)) => Value::Integer(*v),
+            (Value::Double(_), Ros::Double(v)) => Value::Double(*v),
+            (Value::Double(_), Ros::Integer(v)) => Value::Double(*v as f64),
+            (Value::Text(_), Ros::String(v)) => Value::Text(v.clone()),
+            (Value::Texts(_), Ros::StringArray(v)) => Value::Texts(v.clone()),
+            (Value::Doubles(_), Ros::DoubleArray(v)) => Value::Doubles(v.clone()),
+            (Value::Doubles(_), Ros::IntegerArray(v)) => Value::Doubles(v.iter().map(|&v| v as f64).collect()),
+            (expected, actual) => {
+                return Err(ParamError::Type {
+                    name: name.to_owned(),
+                    expected: expected.type_name(),
+                    actual: actual.type_name(),
+                });
+            }
+        };
+        self.check(name, &value)?;
+        Ok(value)
+    }
+
+    fn check(&self, name: &str, value: &Value) -> Result<(), ParamError> {
+        let out_of_range =
+            |v: f64, (min, max): (f64, f64)| ParamError::Range { name: name.to_owned(), value: v, min, max };
+        let number = |v: f64| match self.range {
+            Some(range) if !(range.0..=range.1).contains(&v) => Err(out_of_range(v, range)),
+            None if !v.is_finite() => Err(out_of_range(v, (f64::MIN, f64::MAX))),
+            _ => Ok(()),
+        };
+        let missing = || ParamError::Missing { name: name.to_owned(), description: self.help() };
+        let text = |v: &String| {
+            if self.choices.is_empty() || self.choices.contains(&v.as_str()) {
+                Ok(())
+            } else {
+                let choices = self.choices.join(", ");
+                Err(ParamError::Choice { name: name.to_owned(), value: v.clone(), choices })
+            }
+        };
+        match value {
+            Value::Bool(_) => Ok(()),
+            Value::Integer(v) => number(*v as f64),
+            Value::Double(v) => number(*v),
+            Value::Doubles(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Doubles(v) => v.iter().try_for_each(|&v| number(v)),
+            Value::Text(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Text(v) => text(v),
+            Value::Texts(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Texts(v) => v.iter().try_for_each(text),
+        }
+    }
+}
+
+/// Why a parameter is refused.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ParamError {
+    /// Nobody declared it.
+    #[error("parameter '{name}' is unknown to this node{hint}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// What was perhaps meant, and what there is.
+        hint: String,
+    },
+    /// Wrong type.
+    #[error("parameter '{name}' must be {expected}, not {actual}")]
+    Type {
+        /// The name.
+        name: String,
+        /// What it must be.
+        expected: &'static str,
+        /// What it was.
+        actual: &'static str,
+    },
+    /// Out of range, or not a finite number.
+    #[error("parameter '{name}' is {value}; it must be from {min} to {max}")]
+    Range {
+        /// The name.
+        name: String,
+        /// What it was.
+        value: f64,
+        /// Least.
+        min: f64,
+        /// Greatest.
+        max: f64,
+    },
+    /// Not one of the words.
+    #[error("parameter '{name}' is '{value}'; it must be one of: {choices}")]
+    Choice {
+        /// The name.
+        name: String,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        choices: String,
+    },
+    /// Set while the node runs, although it is read only at the start.
+    #[error("parameter '{name}' is read-only while the node runs; set it at the start")]
+    ReadOnly {
+        /// The name.
+        name: String,
+    },
+    /// Required, and not given.
+    #[error("parameter '{name}' must be set: {description}")]
+    Missing {
+        /// The name.
+        name: String,
+        /// What it is for.
+        description: String,
+    },
+}
+
+/// Parameters that other tools put into files for all nodes and that mean nothing here.
+fn means_nothing_here(name: &str) -> bool {
+    name.starts_with("qos_overrides.") || name == "start_type_description_service"
+}
+
+/// Specs and values. Checked by construction: every value is of its type and in its range.
+#[derive(Debug, Clone)]
+struct Store {
+    specs: Vec<Spec>,
+    values: BTreeMap<String, Value>,
+}
+
+impl Store {
+    fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> Result<Self, Vec<ParamError>> {
+        let mut store = Self { specs, values: BTreeMap::new() };
+        let mut errors = Vec::new();
+        for (name, value) in overrides {
+            if means_nothing_here(name) {
+                log::warn!("parameter '{name}' has no effect on this node");
+                continue;
+            }
+            match store.spec_of(name).and_then(|spec| spec.admit(name, value)) {
+                Ok(value) => drop(store.values.insert(name.clone(), value)),
+                Err(error) => errors.push(error),
+            }
+        }
+        for spec in &store.specs {
+            let refused = |e: &ParamError| matches!(e, ParamError::Type { name, .. } | ParamError::Range { name, .. } | ParamError::Choice { name, .. } if name == spec.name);
+            if spec.is_family {
+                let prefix = format!("{}.", spec.name);
+                if store.values.keys().any(|name| name.starts_with(&prefix)) {
+                    continue;
+                }
+                if spec.family.is_empty() && spec.required {
+                    let name = format!("{prefix}<name>");
+                    errors.push(ParamError::Missing { name, description: spec.help() });
+                }
+                for (key, texts) in &spec.family {
+                    let texts = texts.iter().map(|&s| s.to_owned()).collect();
+                    store.values.insert(format!("{prefix}{key}"), Value::Texts(texts));
+                }
+            } else if !store.values.contains_key(spec.name) && !errors.iter().any(refused) {
+                if let Err(error) = spec.check(spec.name, &spec.default) {
+                    errors.push(error);
+                }
+                store.values.insert(spec.name.to_owned(), spec.default.clone());
+            }
+        }
+        if errors.is_empty() { Ok(store) } else { Err(errors) }
+    }
+
+    fn spec_of(&self, name: &str) -> Result<&Spec, ParamError> {
+        let fits = |spec: &&Spec| {
+            if spec.is_family {
+                name.strip_prefix(spec.name)
+                    .and_then(|rest| rest.strip_prefix('.'))
+                    .is_some_and(|key| !key.is_empty() && !key.contains('.'))
+            } else {
+                spec.name == name
+            }
+        };
+        self.specs.iter().find(fits).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> ParamError {
+        let shown = |spec: &Spec| {
+            if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() }
+        };
+        let nearest = self
+            .specs
+            .iter()
+            .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec))
+            .min_by_key(|(distance, _)| *distance)
+            .filter(|(distance, _)| *distance <= 1 + name.len() / 4);
+        let meant = nearest.map_or(String::new(), |(_, spec)| format!(" (did you mean '{}'?)", shown(spec)));
+        let all: Vec<_> = self.specs.iter().map(shown).collect();
+        ParamError::Unknown { name: name.to_owned(), hint: format!("{meant}; it takes: {}", all.join(", ")) }
+    }
+
+    /// Sets all or none, while the node runs.
+    fn set<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = (&'a str, r2r::ParameterValue)>,
+    ) -> Result<Vec<String>, ParamError> {
+        let mut admitted = Vec::new();
+        for (name, value) in changes {
+            let spec = self.spec_of(name)?;
+            let value = spec.admit(name, &value)?;
+            let same = self.values.get(name) == Some(&value);
+            if !same && (!spec.dynamic || spec.is_family) {
+                return Err(ParamError::ReadOnly { name: name.to_owned() });
+            }
+            if !same {
+                admitted.push((name.to_owned(), value));
+            }
+        }
+        let names = admitted.iter().map(|(name, _)| name.clone()).collect();
+        self.values.extend(admitted);
+        Ok(names)
+    }
+}
+
+/// The parameters of a node. Cheap to clone; every clone sees changes.
+#[derive(Debug, Clone)]
+pub struct Params {
+    store: Arc<Mutex<Store>>,
+    version: watch::Sender<u64>,
+}
+
+impl Params {
+    /// Applies `overrides` (from files and the command line) to the declared parameters. `use_sim_time` is declared for every
+    /// node.
+    ///
+    /// # Errors
+    /// Everything that is wrong, so that one start shows all of it.
+    pub fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> Result<Self, Vec<ParamError>> {
+        let mut specs = specs;
+        specs.push(Spec::bool("use_sim_time", false, "Take time from /clock instead of the wall clock."));
+        Ok(Self { store: Arc::new(Mutex::new(Store::new(specs, overrides)?)), version: watch::Sender::new(0) })
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // The store changes by whole values only, so it is sound even when somebody panicked while holding it.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Any parameter; panics when it was not declared, which is the node's own mistake and shows at its first start.
+    fn value(&self, name: &str) -> Value {
+        match self.store().values.get(name) {
+            Some(value) => value.clone(),
+            None => panic!("parameter '{name}' is read but was not declared"),
+        }
+    }
+
+    /// A [`Spec::bool`]. This and the other readers panic when the parameter was not declared so.
+    pub fn bool(&self, name: &str) -> bool {
+        match self.value(name) {
+            Value::Bool(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::integer`].
+    pub fn integer(&self, name: &str) -> i64 {
+        match self.value(name) {
+            Value::Integer(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::double`].
+    pub fn double(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Value::Double(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::text`].
+    pub fn text(&self, name: &str) -> String {
+        match self.value(name) {
+            Value::Text(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::texts`].
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Value::Texts(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::doubles`].
+    pub fn doubles(&self, name: &str) -> Vec<f64> {
+        match self.value(name) {
+            Value::Doubles(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::lists`]: keys and their lists, sorted by key.
+    pub fn lists(&self, name: &str) -> Vec<(String, Vec<String>)> {
+        let store = self.store();
+        let declared = store.specs.iter().any(|spec| spec.is_family && spec.name == name);
+        assert!(declared, "parameter '{name}' is read but was not declared as lists");
+        let key = |full: &str| Some(full.strip_prefix(name)?.strip_prefix('.')?.to_owned());
+        let list = |(full, value): (&String, &Value)| match value {
+            Value::Texts(texts) => Some((key(full)?, texts.clone())),
+            _ => None,
+        };
+        store.values.iter().filter_map(list).collect()
+    }
+
+    /// Changes whenever a dynamic parameter was set.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// What `--help` shows: one paragraph a parameter.
+    pub fn describe(specs: &[Spec]) -> String {
+        let mut text = String::new();
+        for spec in specs {
+            let name = if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() };
+            let default = if spec.is_family {
+                spec.family.iter().map(|(key, texts)| format!("{key}: {texts:?}")).collect::<Vec<_>>().join(", ")
+            } else {
+                spec.default.to_string()
+            };
+            let dynamic = if spec.dynamic { ", dynamic" } else { "" };
+            text += &format!(
+                "  {name}  ({}{dynamic}; default {default})\n      {}\n",
+                spec.default.type_name(),
+                spec.help()
+            );
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use r2r::ParameterValue as Ros;
+
+    fn specs() -> Vec<Spec> {
+        vec![
+            Spec::double("rate", 100.0, "Ticks a second, Hz.").range(1.0, 500.0).dynamic(),
+            Spec::integer("depth", 5, "Queue."),
+            Spec::text("reliability", "best_effort", "Of the images.").choices(&["best_effort", "reliable"]),
+            Spec::texts("cameras", &["front"], "Names."),
+            Spec::doubles("weights", &[1.0], "Weights.").range(0.0, 1.0),
+            Spec::lists("controllers", &[("arm", &["j1", "j2"])], "Joints of each controller."),
+        ]
+    }
+
+    fn with(overrides: &[(&str, Ros)]) -> Result<Params, Vec<ParamError>> {
+        let overrides: Vec<_> = overrides.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Params::new(specs(), &overrides)
+    }
+
+    fn refusal(overrides: &[(&str, Ros)]) -> String {
+        with(overrides).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn defaults_hold_until_overridden_and_whole_numbers_serve_as_numbers() {
+        let params = with(&[("rate", Ros::Integer(50)), ("weights", Ros::IntegerArray(vec![0, 1]))]).unwrap();
+        assert_eq!((params.double("rate"), params.integer("depth")), (50.0, 5));
+        assert_eq!(params.doubles("weights"), [0.0, 1.0]);
+        assert_eq!(params.texts("cameras"), ["front"]);
+        assert!(!params.bool("use_sim_time"));
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_by_name_with_what_was_probably_meant() {
+        let text = refusal(&[("rat", Ros::Double(5.0))]);
+        assert!(text.contains("'rat' is unknown") && text.contains("did you mean 'rate'?"), "{text}");
+        let text = refusal(&[("controllers", Ros::StringArray(vec![]))]);
+        assert!(text.contains("controllers.<name>"), "{text}");
+        let text = refusal(&[("zzzzzz", Ros::Bool(true))]);
+        assert!(!text.contains("did you mean") && text.contains("it takes: rate, depth"), "{text}");
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let text = refusal(&[
+            ("rate", Ros::Double(1000.0)),
+            ("depth", Ros::String("five".into())),
+            ("reliability", Ros::String("perfect".into())),
+            ("weights", Ros::DoubleArray(vec![0.5, f64::NAN])),
+        ]);
+        for part in [
+            "'rate' is 1000; it must be from 1 to 500",
+            "'depth' must be an integer, not string",
+            "'reliability' is 'perfect'; it must be one of: best_effort, reliable",
+            "'weights' is NaN",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert_eq!(text.lines().count(), 4, "{text}");
+    }
+
+    #[test]
+    fn giving_one_list_of_a_family_replaces_its_defaults() {
+        assert_eq!(
+            with(&[]).unwrap().lists("controllers"),
+            [("arm".to_owned(), vec!["j1".to_owned(), "j2".to_owned()])]
+        );
+        let params = with(&[
+            ("controllers.right", Ros::StringArray(vec!["r1".into()])),
+            ("controllers.left", Ros::StringArray(vec!["l1".into()])),
+        ]);
+        let keys: Vec<_> = params.unwrap().lists("controllers").into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["left", "right"]);
+    }
+
+    #[test]
+    fn a_required_parameter_without_a_value_is_asked_for() {
+        let specs = || vec![Spec::text("policy", "", "Folder of the policy package.").required()];
+        let text = Params::new(specs(), &[]).unwrap_err()[0].to_string();
+        assert_eq!(text, "parameter 'policy' must be set: Folder of the policy package.");
+        assert!(Params::new(specs(), &[("policy".into(), Ros::String("p".into()))]).is_ok());
+    }
+
+    #[test]
+    fn while_running_only_dynamic_parameters_change_and_all_or_none() {
+        let params = with(&[]).unwrap();
+        let set = |changes: Vec<(&'static str, Ros)>| params.store().set(changes);
+        assert_eq!(set(vec![("rate", Ros::Double(20.0))]).unwrap(), ["rate"]);
+        assert_eq!(set(vec![("depth", Ros::Integer(5))]).unwrap(), [""; 0], "the same value is no change");
+        let refused = set(vec![("rate", Ros::Double(30.0)), ("depth", Ros::Integer(6))]);
+        assert_eq!(refused, Err(ParamError::ReadOnly { name: "depth".into() }));
+        assert_eq!(params.double("rate"), 20.0);
+        assert!(matches!(set(vec![("rate", Ros::Double(0.0))]), Err(ParamError::Range { .. })));
+        let family = set(vec![("controllers.arm", Ros::StringArray(vec!["x".into()]))]);
+        assert!(matches!(family, Err(ParamError::ReadOnly { .. })));
+    }
+
+    #[test]
+    fn what_other_tools_put_into_files_for_all_nodes_is_let_pass() {
+        assert!(with(&[("start_type_description_service", Ros::Bool(true))]).is_ok());
+    }
+}
