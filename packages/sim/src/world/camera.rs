@@ -66,17 +66,17 @@ impl Camera {
     pub fn mount(self) -> Mount {
         match self {
             Camera::Front => {
-                let (eye, target) = (Vector3::new(1.15, 0.0, 0.75), Vector3::new(0.47, 0.0, 0.02));
+                let (eye, target) = (Vector3::new(1.15, 0.0, 0.75), Vector3::new(0.42, 0.0, 0.08));
                 Mount {
                     parent: "panda_link0",
                     position: eye.into(),
                     rotation: looking(target - eye, Vector3::z()),
-                    fovy: 42f64.to_radians(),
+                    fovy: 38f64.to_radians(),
                 }
             }
             Camera::Wrist => {
                 // The hand's z points to the fingers; "up" in the picture is away from the robot when the tool points down.
-                let (eye, target) = (Vector3::new(0.07, 0.0, 0.01), Vector3::new(0.0, 0.0, 0.11));
+                let (eye, target) = (Vector3::new(0.08, 0.0, 0.04), Vector3::new(0.015, 0.0, 0.125));
                 Mount {
                     parent: super::model::HAND_LINK,
                     position: eye.into(),

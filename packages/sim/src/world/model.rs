@@ -65,7 +65,10 @@ pub(super) struct Built {
 /// When the URDF cannot be read, lacks a joint, an effort or a mimic relation, or the completed model does not compile.
 pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     let path = files.urdf.display().to_string();
-    let mut spec = MjSpec::from_xml(&files.urdf).map_err(|e| WorldError::Urdf { path: path.clone(), reason: e.to_string() })?;
+    let wrong = |reason: String| WorldError::Urdf { path: path.clone(), reason };
+    let text = std::fs::read_to_string(&files.urdf).map_err(|e| wrong(e.to_string()))?;
+    let text = keep_everything(&text).ok_or_else(|| wrong("it has no <robot> element".to_owned()))?;
+    let mut spec = MjSpec::from_xml_string(&text).map_err(|e| wrong(e.to_string()))?;
     let mimic = mimic_of_second_finger(files, &path)?;
     set_options(&mut spec);
     let efforts = complete_robot(&mut spec, &path, mimic)?;
@@ -74,6 +77,14 @@ pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     add_cameras(&mut spec)?;
     let model = spec.compile().map_err(|e| WorldError::Model(e.to_string()))?;
     Ok(Built { model, efforts })
+}
+
+/// MuJoCo drops a URDF's visuals and fuses its fixed links while it parses, unless its own extension element says otherwise.
+fn keep_everything(urdf: &str) -> Option<String> {
+    let start = urdf.find("<robot")?;
+    let end = start + urdf[start..].find('>')? + 1;
+    let extension = r#"<mujoco><compiler discardvisual="false" fusestatic="false"/></mujoco>"#;
+    Some(format!("{}{extension}{}", &urdf[..end], &urdf[end..]))
 }
 
 /// `(multiplier, offset)` of the second finger's mimic relation.
@@ -89,8 +100,6 @@ fn mimic_of_second_finger(files: &WorldFiles, path: &str) -> Result<(f64, f64), 
 }
 
 fn set_options(spec: &mut MjSpec) {
-    spec.compiler_mut().set_fusestatic(false);
-    spec.compiler_mut().set_discardvisual(false);
     let option = spec.option_mut();
     option.timestep = super::STEP_NANOS as f64 * 1e-9;
     option.integrator = MjtIntegrator::mjINT_IMPLICITFAST as i32;
@@ -188,14 +197,14 @@ fn add_cell(spec: &mut MjSpec) {
     table.set_type(MjtGeomBase::mjGEOM_BOX);
     *table.pos_mut() = [0.35, 0.0, -0.02];
     *table.size_mut() = [0.6, 0.6, 0.02];
-    *table.rgba_mut() = [0.62, 0.58, 0.52, 1.0];
+    *table.rgba_mut() = [0.58, 0.54, 0.48, 1.0];
     set_contact(table, TABLE_FRICTION, WORLD_BIT, WORLD_BIT | ROBOT_BIT);
 
     for zone in Zone::ALL {
         let [x, y] = zone.centre();
-        mark(world, zone.name(), [x, y], [ZONE_HALF_SIZE, ZONE_HALF_SIZE], [0.78, 0.76, 0.72, 1.0]);
+        mark(world, zone.name(), [x, y], [ZONE_HALF_SIZE, ZONE_HALF_SIZE], [0.70, 0.67, 0.62, 1.0]);
     }
-    mark(world, "far_line", [FAR_LINE_X, 0.0], [0.006, 0.36], [0.85, 0.83, 0.80, 1.0]);
+    mark(world, "far_line", [FAR_LINE_X, 0.0], [0.006, 0.36], [0.76, 0.74, 0.70, 1.0]);
 
     for (name, pos, dir) in [("lamp_front", [1.0, 0.6, 1.5], [-0.5, -0.4, -1.0]), ("lamp_back", [-0.2, -0.8, 1.5], [0.4, 0.5, -1.0])]
     {
