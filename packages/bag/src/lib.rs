@@ -1,1 +1,40 @@
+//! rosbag2 bags in MCAP, written and read without ROS.
 //!
+//! [`BagWriter`] makes a folder that `ros2 bag`, and the Python packages `rosbags` and `mcap-ros2-support`, read;
+//! [`BagReader`] reads such folders (or a single `.mcap`) message by message. Messages travel as CDR ([`cdr`]); the handful of
+//! standard types that the suite uses have plain structs in [`msgs`]. `trajectory_msgs/msg/JointTrajectory` is
+//! [`efm_core::Trajectory`] itself.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let tmp = tempfile::tempdir()?;
+//! # let folder = tmp.path().join("episode");
+//! use efm_bag::{BagOptions, BagReader, BagWriter, msgs::StringMsg};
+//! use efm_core::Stamp;
+//!
+//! let mut bag = BagWriter::create(&folder, BagOptions::default())?;
+//! bag.write("instruction", &StringMsg::new("put the red cube left"), Stamp::from_nanos(1))?;
+//! bag.finish()?;
+//!
+//! let mut reader = BagReader::open(&folder)?;
+//! while let Some(message) = reader.next_message()? {
+//!     if message.topic_is("instruction") {
+//!         assert_eq!(message.decode::<StringMsg>()?.data, "put the red cube left");
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+
+pub mod cdr;
+pub mod error;
+pub mod msgs;
+pub mod qos;
+pub mod reader;
+pub mod schema;
+pub mod writer;
+
+pub use cdr::{CdrError, Decode, Encode, RosType};
+pub use error::BagError;
+pub use qos::{Durability, Qos, Reliability};
+pub use reader::{BagMessage, BagReader};
+pub use writer::{BagOptions, BagSummary, BagWriter, Compression};
