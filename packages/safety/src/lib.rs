@@ -1,1 +1,25 @@
+//! What reaches the controllers: limits, stop tails and the stream of trajectory windows.
 //!
+//! [`TrajectoryStreamer`] takes action chunks and measured joint states and says, tick by tick, which window of points every
+//! controller gets. Its promises, whatever is offered and whenever it is called:
+//!
+//! - nothing but finite numbers leaves it, inside the position, velocity, acceleration and jerk limits, and on every curve that a
+//!   controller draws between the points as well;
+//! - every window ends exactly at rest: whoever dies, the arm comes to a planned stop;
+//! - consecutive windows lie on one time axis and agree, bit by bit, up to publish time plus the committed horizon;
+//! - motion starts only from rest, at the measured pose, while armed and with a fresh joint state.
+//!
+//! It keeps limits and does not know obstacles. It is not a safety-rated function (ISO 10218, ISO 13849).
+//!
+//! Time is passed in; a tick does not allocate.
+
+mod limits;
+mod motion;
+mod planner;
+mod streamer;
+mod window;
+
+pub use limits::{Limits, LimitsError};
+pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
+pub use streamer::{Activity, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Tick, TrajectoryStreamer};
+pub use window::{VerifiedWindow, Violation};

@@ -1,0 +1,142 @@
+//! Limits of a set of joints.
+
+use efm_core::JointNames;
+
+/// Position, velocity, acceleration and jerk limits, one a joint. Radians (or metres) and seconds. Checked by construction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    joints: JointNames,
+    min_position: Vec<f64>,
+    max_position: Vec<f64>,
+    velocity: Vec<f64>,
+    acceleration: Vec<f64>,
+    jerk: Vec<f64>,
+}
+
+/// Why numbers are not limits.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LimitsError {
+    /// A list is shorter or longer than the list of joints.
+    #[error("there are {joints} joints but {given} values of {field}")]
+    Size {
+        /// Which list.
+        field: &'static str,
+        /// Number of joints.
+        joints: usize,
+        /// Number of values.
+        given: usize,
+    },
+    /// A limit is not a positive finite number.
+    #[error("the {field} limit of joint '{joint}' is {value}; it must be a positive finite number")]
+    NotPositive {
+        /// Which limit.
+        field: &'static str,
+        /// Which joint.
+        joint: String,
+        /// What it was.
+        value: f64,
+    },
+    /// The position range is empty or not a number.
+    #[error("joint '{joint}' may move from {min} to {max}, which is no range")]
+    Range {
+        /// Which joint.
+        joint: String,
+        /// Lower end.
+        min: f64,
+        /// Upper end.
+        max: f64,
+    },
+}
+
+impl Limits {
+    /// Checks and keeps limits; every list in the order of `joints`. A position limit may be infinite (a continuous joint); all
+    /// other limits are positive and finite.
+    ///
+    /// # Errors
+    /// When sizes disagree, a range is empty, or a limit is not positive and finite.
+    pub fn new(
+        joints: JointNames,
+        min_position: Vec<f64>,
+        max_position: Vec<f64>,
+        velocity: Vec<f64>,
+        acceleration: Vec<f64>,
+        jerk: Vec<f64>,
+    ) -> Result<Self, LimitsError> {
+        let lists = [
+            ("min_position", &min_position),
+            ("max_position", &max_position),
+            ("velocity", &velocity),
+            ("acceleration", &acceleration),
+            ("jerk", &jerk),
+        ];
+        for (field, values) in lists {
+            if values.len() != joints.len() {
+                return Err(LimitsError::Size { field, joints: joints.len(), given: values.len() });
+            }
+        }
+        for (i, name) in joints.iter().enumerate() {
+            let (min, max) = (min_position[i], max_position[i]);
+            if min.is_nan() || max.is_nan() || min >= max {
+                return Err(LimitsError::Range { joint: name.to_owned(), min, max });
+            }
+            for (field, values) in &lists[2..] {
+                let value = values[i];
+                if !(value.is_finite() && value > 0.0) {
+                    return Err(LimitsError::NotPositive { field, joint: name.to_owned(), value });
+                }
+            }
+        }
+        Ok(Self { joints, min_position, max_position, velocity, acceleration, jerk })
+    }
+
+    /// The joints, in the order of every list.
+    pub fn joints(&self) -> &JointNames {
+        &self.joints
+    }
+
+    /// Lower position limits.
+    pub fn min_position(&self) -> &[f64] {
+        &self.min_position
+    }
+
+    /// Upper position limits.
+    pub fn max_position(&self) -> &[f64] {
+        &self.max_position
+    }
+
+    /// Velocity limits (the same in both directions).
+    pub fn velocity(&self) -> &[f64] {
+        &self.velocity
+    }
+
+    /// Acceleration limits.
+    pub fn acceleration(&self) -> &[f64] {
+        &self.acceleration
+    }
+
+    /// Jerk limits.
+    pub fn jerk(&self) -> &[f64] {
+        &self.jerk
+    }
+
+    /// The limits of one joint.
+    pub(crate) fn of(&self, joint: usize) -> JointLimits {
+        JointLimits {
+            min: self.min_position[joint],
+            max: self.max_position[joint],
+            velocity: self.velocity[joint],
+            acceleration: self.acceleration[joint],
+            jerk: self.jerk[joint],
+        }
+    }
+}
+
+/// The limits of one joint.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct JointLimits {
+    pub min: f64,
+    pub max: f64,
+    pub velocity: f64,
+    pub acceleration: f64,
+    pub jerk: f64,
+}

@@ -1,0 +1,210 @@
+//! Motion of one joint on a grid of time steps: what happens within a step, and how to stop.
+//!
+//! Within a step the jerk is constant (the acceleration is, for grippers). A controller that joins points with positions and
+//! velocities by cubic pieces then draws exactly the curve that was planned, so a limit kept here is kept there.
+
+use crate::limits::JointLimits;
+
+/// State of a joint at a grid time.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct State {
+    /// Radians or metres.
+    pub p: f64,
+    /// By second.
+    pub v: f64,
+    /// By second squared; always zero for a gripper, whose acceleration jumps from step to step.
+    pub a: f64,
+}
+
+impl State {
+    pub fn rest(p: f64) -> Self {
+        Self { p, v: 0.0, a: 0.0 }
+    }
+
+    pub fn is_rest(&self) -> bool {
+        self.v == 0.0 && self.a == 0.0
+    }
+
+    /// The state after `dt` seconds in which the acceleration goes linearly to `a`.
+    pub fn ramp_to(&self, a: f64, dt: f64) -> Self {
+        Self { p: self.p + dt * (self.v + dt * (2.0 * self.a + a) / 6.0), v: self.v + dt * 0.5 * (self.a + a), a }
+    }
+
+    /// The state after `dt` seconds in which the velocity goes linearly to `v`.
+    pub fn glide_to(&self, v: f64, dt: f64) -> Self {
+        Self { p: self.p + dt * 0.5 * (self.v + v), v, a: 0.0 }
+    }
+}
+
+/// Room for rounding in planning; the verifier's tolerance is wider.
+const SLACK: f64 = 1.0e-9;
+
+/// Whether the step from `s` to `e`, with constant jerk, keeps the limits at every moment.
+pub(crate) fn ramp_within(s: &State, e: &State, dt: f64, limits: &JointLimits) -> bool {
+    if !(e.p.is_finite() && e.v.is_finite() && e.a.is_finite()) {
+        return false;
+    }
+    let within_a = e.a.abs() <= limits.acceleration * (1.0 + SLACK);
+    let within_j = (e.a - s.a).abs() <= limits.jerk * dt * (1.0 + SLACK);
+    let mut peak = e.v.abs();
+    if s.a * e.a < 0.0 {
+        // The velocity turns where the acceleration crosses zero.
+        peak = peak.max((s.v + 0.5 * s.a * (s.a / (s.a - e.a)) * dt).abs());
+    }
+    let within_v = peak <= limits.velocity * (1.0 + SLACK);
+    let (low, high) = ramp_extent(s, e, dt);
+    within_a && within_j && within_v && low >= limits.min - SLACK && high <= limits.max + SLACK
+}
+
+/// Lowest and highest position in a step of constant jerk.
+pub(crate) fn ramp_extent(s: &State, e: &State, dt: f64) -> (f64, f64) {
+    let (mut low, mut high) = (s.p.min(e.p), s.p.max(e.p));
+    let turns_twice = s.a * e.a < 0.0;
+    if s.v * e.v < 0.0 || turns_twice {
+        // v + a t + j t^2 / 2 = 0
+        let j = (e.a - s.a) / dt;
+        let mut at = |t: f64| {
+            if t > 0.0 && t < dt {
+                let p = s.p + t * (s.v + t * (0.5 * s.a + t * j / 6.0));
+                low = low.min(p);
+                high = high.max(p);
+            }
+        };
+        let disc = s.a * s.a - 2.0 * j * s.v;
+        if disc >= 0.0 {
+            // The form that does not cancel.
+            let q = -(s.a + disc.sqrt().copysign(s.a));
+            if q != 0.0 {
+                at(2.0 * s.v / q);
+            }
+            if j != 0.0 {
+                at(q / j);
+            }
+        }
+    }
+    (low, high)
+}
+
+/// Whether the step from `s` to `e`, with constant acceleration, keeps the limits (a gripper has no jerk limit).
+pub(crate) fn glide_within(s: &State, e: &State, dt: f64, limits: &JointLimits) -> bool {
+    if !(e.p.is_finite() && e.v.is_finite()) {
+        return false;
+    }
+    let mut turn = e.p;
+    if s.v * e.v < 0.0 {
+        turn = s.p + 0.5 * s.v * (s.v / (s.v - e.v)) * dt;
+    }
+    e.v.abs() <= limits.velocity * (1.0 + SLACK)
+        && (e.v - s.v).abs() <= limits.acceleration * dt * (1.0 + SLACK)
+        && e.p.min(turn) >= limits.min - SLACK
+        && e.p.max(turn) <= limits.max + SLACK
+}
+
+/// Writes into `tail` the states of a stop from `s`, at the grid times after it, and says whether one was found that keeps the
+/// limits all the way. The last state is exactly at rest. A state at rest needs no tail.
+///
+/// It is the time-optimal stop (ramp to a peak deceleration, hold, ramp to zero) with its three times rounded up to the grid and
+/// the peak solved anew, so that the jerk is constant in every step.
+pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec<State>) -> bool {
+    tail.clear();
+    if s.is_rest() {
+        return s.p >= limits.min - SLACK && s.p <= limits.max + SLACK;
+    }
+    let (a_max, j_max) = (limits.acceleration, limits.jerk);
+    // The velocity that is left when the acceleration has been taken to zero: its sign says which way to brake.
+    let left = s.v + 0.5 * s.a * s.a.abs() / j_max;
+    let sign = if left == 0.0 { s.v.signum() } else { left.signum() };
+    let (v, a) = (s.v * sign, s.a * sign);
+    let peak = (j_max * v + 0.5 * a * a).max(0.0).sqrt();
+    let (peak, hold) =
+        if peak > a_max { (a_max, ((v + 0.5 * a * a / j_max) / a_max - a_max / j_max).max(0.0)) } else { (peak, 0.0) };
+    let steps = |t: f64| (t.max(0.0) / dt - 1.0e-6).ceil().max(0.0) as usize;
+    let (down, hold, up) = (steps((a + peak) / j_max), steps(hold), steps(peak / j_max));
+    if down + hold + up + 4 > tail.capacity() {
+        return false;
+    }
+    for (more_down, more_hold, more_up) in
+        [(0, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 0), (0, 1, 1), (1, 1, 1), (2, 0, 1), (2, 1, 1)]
+    {
+        let (down, hold, up) = (down + more_down, hold + more_hold, (up + more_up).max(1));
+        let (d, h, u) = (down as f64, hold as f64, up as f64);
+        // Peak deceleration that takes the velocity to zero in these steps.
+        let peak = (v / dt + 0.5 * d * a) / (0.5 * d + h + 0.5 * u);
+        let peak = if down == 0 {
+            // Nothing but the way up: it has to start from the present acceleration.
+            if hold > 0 || (peak + a).abs() > 1.0e-12 {
+                continue;
+            }
+            -a
+        } else {
+            peak
+        };
+        let jerk_ok =
+            (peak + a).abs() <= d * j_max * dt * (1.0 + SLACK) && peak.abs() <= u * j_max * dt * (1.0 + SLACK);
+        if !jerk_ok || peak.abs() > a_max * (1.0 + SLACK) {
+            continue;
+        }
+        tail.clear();
+        let mut last = *s;
+        let mut within = true;
+        for i in 1..=down + hold + up {
+            let a_next = if i <= down {
+                a - (a + peak) * (i as f64 / d)
+            } else if i <= down + hold {
+                -peak
+            } else {
+                -peak * ((down + hold + up - i) as f64 / u)
+            };
+            let mut next = last.ramp_to(a_next * sign, dt);
+            if i == down + hold + up {
+                // What is left is rounding.
+                next = State::rest(next.p);
+            }
+            if !ramp_within(&last, &next, dt, limits) {
+                within = false;
+                break;
+            }
+            tail.push(next);
+            last = next;
+        }
+        if within {
+            return true;
+        }
+    }
+    false
+}
+
+/// The same for a gripper: the velocity goes linearly to zero in the fewest steps.
+pub(crate) fn glide_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec<State>) -> bool {
+    tail.clear();
+    if s.v == 0.0 {
+        return s.p >= limits.min - SLACK && s.p <= limits.max + SLACK;
+    }
+    let steps = glide_stop_steps(s.v, dt, limits.acceleration);
+    if steps + 2 > tail.capacity() {
+        return false;
+    }
+    let mut last = *s;
+    for i in 1..=steps {
+        let next = last.glide_to(s.v * ((steps - i) as f64 / steps as f64), dt);
+        if !glide_within(&last, &next, dt, limits) {
+            return false;
+        }
+        tail.push(next);
+        last = next;
+    }
+    true
+}
+
+/// Steps that a gripper needs to stop.
+pub(crate) fn glide_stop_steps(v: f64, dt: f64, acceleration: f64) -> usize {
+    (v.abs() / (acceleration * dt) - 1.0e-6).ceil().max(1.0) as usize
+}
+
+/// More steps than any stop within these limits can take.
+pub(crate) fn longest_stop(dt: f64, limits: &JointLimits) -> usize {
+    let seconds = limits.velocity / limits.acceleration
+        + 4.0 * limits.acceleration / limits.jerk
+        + 4.0 * (limits.velocity / limits.jerk).sqrt();
+    (seconds / dt).ceil() as usize + 16
+}

@@ -1,0 +1,319 @@
+//! The plan of one joint: states at grid times, each of which a verified stop follows.
+
+use crate::limits::JointLimits;
+use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
+use efm_schedule::Reference;
+use rsruckig::prelude::*;
+
+/// How a joint is moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JointKind {
+    /// Jerk-limited.
+    Arm,
+    /// Velocity- and acceleration-limited only: an open/closed command is to be followed as fast as it may.
+    Gripper,
+}
+
+/// Plans one joint. Holds the planned states and, always, a verified way to rest from the last of them ("the way out").
+///
+/// A step is taken only if a stop from its end was built and keeps every limit; otherwise the joint goes one step along the way out
+/// that it has. So a verified stop exists at every moment, by construction.
+pub(crate) struct JointPlanner {
+    kind: JointKind,
+    limits: JointLimits,
+    /// What following may use of the limits; the rest is for braking and for rounding to the grid.
+    inner: JointLimits,
+    dt: f64,
+    gains: [f64; 3],
+    states: Vec<State>,
+    way_out: Vec<State>,
+    way_out_at: usize,
+    /// Whether the way out is a stop, and not the rest of an earlier plan.
+    braking: bool,
+    scratch: Vec<State>,
+    ruckig: Ruckig<1, IgnoreErrorHandler>,
+    input: InputParameter<1>,
+    approach: Trajectory<1>,
+}
+
+impl JointPlanner {
+    /// `share`: part of velocity, acceleration and jerk that following may use; `bandwidth` in rad/s: how fast small errors go;
+    /// `room`: number of states kept.
+    pub fn new(kind: JointKind, limits: JointLimits, share: f64, bandwidth: f64, dt: f64, room: usize) -> Self {
+        let inner = JointLimits {
+            velocity: limits.velocity * share,
+            acceleration: limits.acceleration * share,
+            jerk: limits.jerk * share,
+            ..limits
+        };
+        let stop = room + longest_stop(dt, &limits);
+        let mut input = InputParameter::new(None);
+        input.synchronization = Synchronization::None;
+        input.max_velocity[0] = inner.velocity;
+        input.max_acceleration[0] = inner.acceleration;
+        input.max_jerk[0] = inner.jerk;
+        // Error feedback that puts the three poles of the discrete triple integrator at exp(-bandwidth * dt); m = 1 - pole.
+        let m = -(-bandwidth * dt).exp_m1();
+        let gains = [
+            m.powi(3) / dt.powi(3),
+            (3.0 * m.powi(2) - m.powi(3)) / dt.powi(2),
+            (3.0 * m - 1.5 * m.powi(2) + m.powi(3) / 3.0) / dt,
+        ];
+        Self {
+            kind,
+            limits,
+            inner,
+            dt,
+            gains,
+            states: Vec::with_capacity(room),
+            way_out: Vec::with_capacity(stop),
+            way_out_at: 0,
+            braking: true,
+            scratch: Vec::with_capacity(stop),
+            ruckig: Ruckig::new(None, dt),
+            input,
+            approach: Trajectory::new(None),
+        }
+    }
+
+    pub fn limits(&self) -> &JointLimits {
+        &self.limits
+    }
+
+    pub fn kind(&self) -> JointKind {
+        self.kind
+    }
+
+    /// Starts a new plan: `count` states at rest.
+    pub fn restart(&mut self, position: f64, count: usize) {
+        self.states.clear();
+        self.states.resize(count, State::rest(position));
+        self.way_out.clear();
+        self.way_out_at = 0;
+        self.braking = true;
+    }
+
+    /// Number of planned states.
+    pub fn planned(&self) -> usize {
+        self.states.len()
+    }
+
+    /// Number of states up to and with the first one at rest at the end of the way out.
+    pub fn len_to_rest(&self) -> usize {
+        self.states.len() + self.way_out.len() - self.way_out_at
+    }
+
+    /// The planned state, beyond the plan the way out, beyond that the rest.
+    pub fn at(&self, index: usize) -> State {
+        let n = self.states.len();
+        if index < n {
+            return self.states[index];
+        }
+        let left = &self.way_out[self.way_out_at..];
+        let state = left.get(index.saturating_sub(n)).or(left.last()).or(self.states.last());
+        state.copied().unwrap_or_default()
+    }
+
+    /// Forgets the first `count` states.
+    pub fn forget(&mut self, count: usize) {
+        self.states.drain(..count.min(self.states.len().saturating_sub(1)));
+    }
+
+    /// Keeps the first `count` states (at least one); the rest of the plan becomes the way out.
+    pub fn keep(&mut self, count: usize) {
+        let count = count.max(1);
+        while self.states.len() < count {
+            self.follow_way_out();
+        }
+        if self.states.len() == count {
+            return;
+        }
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&self.states[count..]);
+        self.scratch.extend_from_slice(&self.way_out[self.way_out_at..]);
+        std::mem::swap(&mut self.scratch, &mut self.way_out);
+        self.way_out_at = 0;
+        self.braking = false;
+        self.states.truncate(count);
+    }
+
+    /// Goes one step along the way out.
+    pub fn follow_way_out(&mut self) {
+        let next = self.at(self.states.len());
+        self.way_out_at = (self.way_out_at + 1).min(self.way_out.len());
+        self.states.push(next);
+    }
+
+    /// Goes one step towards a stop.
+    pub fn brake(&mut self) {
+        self.prefer_stop();
+        self.follow_way_out();
+    }
+
+    /// Replaces the rest of an earlier plan by a stop from the last state, if one keeps the limits.
+    fn prefer_stop(&mut self) {
+        if self.braking {
+            return;
+        }
+        let last = self.at(self.states.len() - 1);
+        if self.stop_from(&last) {
+            std::mem::swap(&mut self.scratch, &mut self.way_out);
+            self.way_out_at = 0;
+            self.braking = true;
+        }
+    }
+
+    /// Goes one step towards a reference, given by the seconds after the last state.
+    pub fn follow(&mut self, reference: impl Fn(f64) -> Reference) {
+        let last = self.at(self.states.len() - 1);
+        let Some(wanted) = self.candidate(&last, &reference) else {
+            return self.brake();
+        };
+        if let Some(next) = self.try_step(&last, wanted) {
+            self.states.push(next);
+            return;
+        }
+        // As near to it as a verified stop allows: bisection between the way out and the wish.
+        self.prefer_stop();
+        let out = self.at(self.states.len());
+        let (mut safe, mut wish) = (self.control_of(&out), wanted);
+        let mut best = None;
+        for _ in 0..5 {
+            let middle = 0.5 * (safe + wish);
+            match self.try_step(&last, middle) {
+                Some(next) => {
+                    best = Some(next);
+                    safe = middle;
+                }
+                None => wish = middle,
+            }
+        }
+        match best {
+            Some(next) => self.states.push(next),
+            None => self.follow_way_out(),
+        }
+    }
+
+    /// What a step is chosen by: the acceleration at its end, for a gripper the velocity.
+    fn control_of(&self, state: &State) -> f64 {
+        match self.kind {
+            JointKind::Arm => state.a,
+            JointKind::Gripper => state.v,
+        }
+    }
+
+    /// Takes a step if it and a stop after it keep the limits; the way out is then that stop.
+    fn try_step(&mut self, last: &State, control: f64) -> Option<State> {
+        let next = match self.kind {
+            JointKind::Arm => last.ramp_to(control, self.dt),
+            JointKind::Gripper => last.glide_to(control, self.dt),
+        };
+        let within = match self.kind {
+            JointKind::Arm => ramp_within(last, &next, self.dt, &self.limits),
+            JointKind::Gripper => glide_within(last, &next, self.dt, &self.limits),
+        };
+        if !(within && self.stop_from(&next)) {
+            return None;
+        }
+        std::mem::swap(&mut self.scratch, &mut self.way_out);
+        self.way_out_at = 0;
+        self.braking = true;
+        Some(next)
+    }
+
+    /// Builds a stop into `scratch`.
+    fn stop_from(&mut self, state: &State) -> bool {
+        match self.kind {
+            JointKind::Arm => ramp_stop(state, self.dt, &self.limits, &mut self.scratch),
+            JointKind::Gripper => glide_stop(state, self.dt, &self.limits, &mut self.scratch),
+        }
+    }
+
+    fn clip(&self, wanted: Reference) -> Reference {
+        if wanted.position < self.limits.min {
+            Reference { position: self.limits.min, ..Reference::default() }
+        } else if wanted.position > self.limits.max {
+            Reference { position: self.limits.max, ..Reference::default() }
+        } else {
+            wanted
+        }
+    }
+
+    /// The wish for the next step; None where the reference is no number.
+    fn candidate(&mut self, last: &State, reference: &impl Fn(f64) -> Reference) -> Option<f64> {
+        let (now, next) = (self.clip(reference(0.0)), self.clip(reference(self.dt)));
+        let sum = now.position + now.velocity + now.acceleration + next.position + next.velocity + next.acceleration;
+        if !sum.is_finite() {
+            return None;
+        }
+        match self.kind {
+            JointKind::Gripper => Some(self.glide_candidate(last, next.position)),
+            JointKind::Arm => {
+                // On or near the reference: follow it, with feedback on what is left of the error.
+                let jerk = (next.acceleration - now.acceleration) / self.dt
+                    - self.gains[0] * (last.p - now.position)
+                    - self.gains[1] * (last.v - now.velocity)
+                    - self.gains[2] * (last.a - now.acceleration);
+                let a = last.a + jerk * self.dt;
+                if jerk.abs() <= self.inner.jerk && a.abs() <= self.inner.acceleration {
+                    return Some(a);
+                }
+                self.approach(last, reference)
+            }
+        }
+    }
+
+    /// Far from the reference: the first step of the time-optimal way to the point where it is met.
+    fn approach(&mut self, last: &State, reference: &impl Fn(f64) -> Reference) -> Option<f64> {
+        self.input.current_position[0] = last.p;
+        self.input.current_velocity[0] = last.v;
+        self.input.current_acceleration[0] = last.a;
+        let mut ahead = self.dt;
+        let mut found = None;
+        for _ in 0..3 {
+            let target = self.clip(reference(ahead));
+            self.input.target_position[0] = target.position;
+            self.input.target_velocity[0] = target.velocity.clamp(-self.inner.velocity, self.inner.velocity);
+            if !matches!(self.ruckig.calculate(&self.input, &mut self.approach), Ok(RuckigResult::Working)) {
+                break;
+            }
+            let duration = self.approach.get_duration();
+            let mut a = DataArrayOrVec::<f64, 1>::new(None, 0.0);
+            self.approach.at_time(self.dt, &mut None, &mut None, &mut Some(&mut a), &mut None, &mut None);
+            found = Some(a[0].clamp(last.a - self.limits.jerk * self.dt, last.a + self.limits.jerk * self.dt));
+            if (duration - ahead).abs() < 0.5 * self.dt {
+                break;
+            }
+            ahead = duration.min(1.0);
+        }
+        found
+    }
+
+    /// The highest velocity towards a position from which the gripper still stops before it.
+    fn glide_candidate(&self, last: &State, target: f64) -> f64 {
+        let way = target - last.p;
+        let (dt, a) = (self.dt, self.inner.acceleration);
+        if way.abs() < 1.0e-9 && last.v.abs() <= a * dt {
+            return 0.0;
+        }
+        let sign = if way == 0.0 { 1.0 } else { way.signum() };
+        let (v, way) = (last.v * sign, way * sign);
+        let arrival = |next: f64| {
+            let stop = if next > 0.0 { 0.5 * next * glide_stop_steps(next, dt, a) as f64 * dt } else { 0.0 };
+            0.5 * dt * (v + next) + stop
+        };
+        let (mut low, mut high) = ((v - a * dt).max(-self.inner.velocity), (v + a * dt).min(self.inner.velocity));
+        low = low.min(high);
+        if arrival(high) <= way {
+            return high * sign;
+        }
+        if low < 0.0 && v >= 0.0 {
+            low = 0.0;
+        }
+        for _ in 0..40 {
+            let middle = 0.5 * (low + high);
+            if arrival(middle) <= way { low = middle } else { high = middle }
+        }
+        low * sign
+    }
+}

@@ -1,0 +1,133 @@
+//! Settings of the streamer.
+
+use efm_core::JointNames;
+use efm_schedule::{SchedulerConfig, SchedulerError};
+
+/// One controller and the joints it moves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerSpec {
+    /// Name, as in `<name>/joint_trajectory`.
+    pub name: String,
+    /// Its joints, in the order of its messages.
+    pub joints: JointNames,
+}
+
+/// How motion is planned and streamed. Seconds, radians (metres for prismatic joints).
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamConfig {
+    /// Time between points, and between ticks.
+    pub period_s: f64,
+    /// Shortest time that a window reaches past its publication before the stop tail begins.
+    pub window_s: f64,
+    /// How far past its publication a window is final: longer than the transport takes, plus two control periods.
+    pub committed_s: f64,
+    /// How far the controller's clock may be behind ours.
+    pub clock_skew_s: f64,
+    /// Oldest joint state that motion relies on.
+    pub max_joint_state_age_s: f64,
+    /// Largest difference between measured and planned position of any joint but grippers. Well above velocity times the robot's
+    /// lag.
+    pub max_tracking_error: f64,
+    /// Largest difference between the measured pose and the pose where the last motion ended, for the next one to begin there;
+    /// with a larger one it begins at the measured pose.
+    pub max_start_error: f64,
+    /// Largest measured speed of any joint but grippers that counts as rest.
+    pub max_start_speed: f64,
+    /// How much more than the usual spacing between two ticks is a jump of the clock.
+    pub max_clock_jump_s: f64,
+    /// Part of the velocity, acceleration and jerk limits that following may use; the rest is for braking.
+    pub share: f64,
+    /// How fast small differences from the reference are taken back, in rad/s.
+    pub bandwidth: f64,
+    /// Joints that are velocity- and acceleration-limited only.
+    pub gripper_joints: Vec<String>,
+    /// How chunks are taken. Its straight joints are the gripper joints, whatever it says.
+    pub schedule: SchedulerConfig,
+}
+
+impl Default for StreamConfig {
+    fn default() -> Self {
+        Self {
+            period_s: 0.01,
+            window_s: 0.2,
+            committed_s: 0.05,
+            clock_skew_s: 0.0,
+            max_joint_state_age_s: 0.1,
+            max_tracking_error: 0.2,
+            max_start_error: 0.05,
+            max_start_speed: 0.05,
+            max_clock_jump_s: 0.05,
+            share: 0.95,
+            bandwidth: 25.0,
+            gripper_joints: Vec::new(),
+            schedule: SchedulerConfig::default(),
+        }
+    }
+}
+
+/// Why a streamer cannot be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SetupError {
+    /// A value is out of range.
+    #[error("{field} is {value}; it must lie between {least} and {most}")]
+    Value {
+        /// Field of [`StreamConfig`].
+        field: &'static str,
+        /// What it was.
+        value: f64,
+        /// Smallest allowed.
+        least: f64,
+        /// Largest allowed.
+        most: f64,
+    },
+    /// No controller.
+    #[error("no controller is configured")]
+    NoController,
+    /// Two controllers have the same name.
+    #[error("controller '{0}' is configured twice")]
+    ControllerTwice(String),
+    /// A controller moves a joint without limits.
+    #[error("controller '{controller}' moves joint '{joint}', which has no limits")]
+    NoLimits {
+        /// Controller.
+        controller: String,
+        /// Joint.
+        joint: String,
+    },
+    /// A joint belongs to no controller.
+    #[error("joint '{0}' belongs to no controller")]
+    NoControllerFor(String),
+    /// A joint belongs to two controllers.
+    #[error("joint '{0}' belongs to two controllers")]
+    TwoControllersFor(String),
+    /// A gripper joint is not among the joints.
+    #[error("gripper joint '{0}' is not among the joints")]
+    UnknownGripper(String),
+    /// The scheduler cannot be made.
+    #[error(transparent)]
+    Schedule(#[from] SchedulerError),
+}
+
+impl StreamConfig {
+    pub(crate) fn check(&self) -> Result<(), SetupError> {
+        let ranges = [
+            ("period_s", self.period_s, 0.001, 0.02),
+            ("window_s", self.window_s, 0.05, 2.0),
+            ("committed_s", self.committed_s, 0.0, self.window_s),
+            ("clock_skew_s", self.clock_skew_s, 0.0, 0.1),
+            ("max_joint_state_age_s", self.max_joint_state_age_s, 0.001, 10.0),
+            ("max_tracking_error", self.max_tracking_error, 1.0e-3, 10.0),
+            ("max_start_error", self.max_start_error, 0.0, 1.0),
+            ("max_start_speed", self.max_start_speed, 0.0, 10.0),
+            ("max_clock_jump_s", self.max_clock_jump_s, 0.001, 10.0),
+            ("share", self.share, 0.05, 0.99),
+            ("bandwidth", self.bandwidth, 0.1, 1.0 / self.period_s),
+        ];
+        for (field, value, least, most) in ranges {
+            if !(value >= least && value <= most) {
+                return Err(SetupError::Value { field, value, least, most });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! Windows of trajectory points, and the independent check that every one of them passes before it leaves.
+//!
+//! The check looks at nothing but the numbers of the message: positions and velocities at grid times. It rebuilds the cubic pieces
+//! that a controller draws between them, and with them every velocity and acceleration on the way.
+
+use crate::limits::{JointLimits, Limits};
+use efm_core::{JointNames, Stamp, Trajectory, TrajectoryPoint};
+
+/// Relative tolerance of the check on velocities, accelerations and jerks.
+pub(crate) const RELATIVE_TOLERANCE: f64 = 1.0e-6;
+/// Tolerance of the check on positions, in radians or metres.
+pub(crate) const POSITION_TOLERANCE: f64 = 1.0e-8;
+
+/// Why a window may not leave. Each of these is a mistake in this package, not of its input.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Violation {
+    /// Not a finite number.
+    #[error("point {point} of joint '{joint}' is not a finite number")]
+    NotFinite {
+        /// Joint.
+        joint: String,
+        /// Point.
+        point: usize,
+    },
+    /// A limit is exceeded.
+    #[error("{quantity} of joint '{joint}' is {value} near point {point}, beyond its limit of {limit}")]
+    Limit {
+        /// "position", "velocity", "acceleration" or "jerk".
+        quantity: &'static str,
+        /// Joint.
+        joint: String,
+        /// Point.
+        point: usize,
+        /// What it is.
+        value: f64,
+        /// What it may be.
+        limit: f64,
+    },
+    /// It does not end at rest.
+    #[error("the window does not end at rest: joint '{0}' still moves")]
+    NotAtRest(String),
+    /// It disagrees with the window before in the part that was committed.
+    #[error("the window changes point {point} of joint '{joint}', which was committed")]
+    Changed {
+        /// Joint.
+        joint: String,
+        /// Point.
+        point: usize,
+    },
+    /// It has fewer than two points.
+    #[error("the window has {0} points")]
+    TooShort(usize),
+}
+
+/// Points on their way to a controller, not yet checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub controller: String,
+    pub joints: JointNames,
+    /// For each joint of the controller, its place in the limits.
+    pub places: Vec<usize>,
+    /// For each joint of the controller, whether its jerk is limited.
+    pub jerk_limited: Vec<bool>,
+    pub stamp: Stamp,
+    pub period: i64,
+    pub committed: usize,
+    /// Row-major `[points x joints]`.
+    pub positions: Vec<f64>,
+    pub velocities: Vec<f64>,
+}
+
+impl Draft {
+    pub fn len(&self) -> usize {
+        self.positions.len() / self.joints.len()
+    }
+
+    pub fn clear(&mut self) {
+        self.positions.clear();
+        self.velocities.clear();
+    }
+}
+
+/// A window of trajectory points for one controller that passed every check.
+///
+/// Positions and velocities of a controller's joints at evenly spaced times; the first at [`Self::stamp`], the last at rest. Only
+/// this package makes it.
+#[derive(Debug, Clone)]
+pub struct VerifiedWindow(Draft);
+
+impl VerifiedWindow {
+    /// The place of a window before the first was checked. Never handed out.
+    pub(crate) fn from_empty(draft: Draft) -> Self {
+        Self(draft)
+    }
+
+    /// Name of the controller.
+    pub fn controller(&self) -> &str {
+        &self.0.controller
+    }
+
+    /// The controller's joints, in the order of the columns.
+    pub fn joints(&self) -> &JointNames {
+        &self.0.joints
+    }
+
+    /// Header stamp: the time of the first point.
+    pub fn stamp(&self) -> Stamp {
+        self.0.stamp
+    }
+
+    /// Number of points; at least two.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Nanoseconds after the stamp of a point.
+    pub fn time_from_start(&self, point: usize) -> i64 {
+        point as i64 * self.0.period
+    }
+
+    /// Number of points, from the first, that no later window changes.
+    pub fn committed(&self) -> usize {
+        self.0.committed
+    }
+
+    /// Positions of a point, radians or metres. Panics when there is no such point.
+    pub fn positions(&self, point: usize) -> &[f64] {
+        let n = self.0.joints.len();
+        &self.0.positions[point * n..(point + 1) * n]
+    }
+
+    /// Velocities of a point, by second. Panics when there is no such point.
+    pub fn velocities(&self, point: usize) -> &[f64] {
+        let n = self.0.joints.len();
+        &self.0.velocities[point * n..(point + 1) * n]
+    }
+
+    /// Writes the window into a message, whose buffers are used again.
+    pub fn write_to(&self, message: &mut Trajectory) {
+        message.stamp = self.stamp();
+        message.frame_id.clear();
+        if message.joint_names != self.0.joints.as_slice() {
+            message.joint_names = self.0.joints.as_slice().to_vec();
+        }
+        message.points.resize_with(self.len(), TrajectoryPoint::default);
+        for (k, point) in message.points.iter_mut().enumerate() {
+            point.positions.clear();
+            point.positions.extend_from_slice(self.positions(k));
+            point.velocities.clear();
+            point.velocities.extend_from_slice(self.velocities(k));
+            point.accelerations.clear();
+            point.effort.clear();
+            point.time_from_start = self.time_from_start(k);
+        }
+    }
+
+    /// The window as a message of its own.
+    pub fn to_trajectory(&self) -> Trajectory {
+        let mut message = Trajectory::default();
+        self.write_to(&mut message);
+        message
+    }
+}
+
+/// Checks all drafts and, only if all pass, puts them in the place of the windows sent before (whose buffers the drafts get).
+///
+/// `limits` holds every joint; with `fresh` there is no earlier window on this time axis to agree with.
+pub(crate) fn seal(
+    drafts: &mut [Draft],
+    sent: &mut [VerifiedWindow],
+    limits: &Limits,
+    fresh: bool,
+) -> Result<(), Violation> {
+    for (draft, before) in drafts.iter().zip(sent.iter()) {
+        check(draft, limits)?;
+        if !fresh {
+            check_overlap(draft, &before.0)?;
+        }
+    }
+    for (draft, before) in drafts.iter_mut().zip(sent.iter_mut()) {
+        std::mem::swap(draft, &mut before.0);
+    }
+    Ok(())
+}
+
+fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
+    let (n, points) = (draft.joints.len(), draft.len());
+    if points < 2 {
+        return Err(Violation::TooShort(points));
+    }
+    let dt = draft.period as f64 * 1.0e-9;
+    for (joint, name) in draft.joints.iter().enumerate() {
+        let limit = limits.of(draft.places[joint]);
+        let mut before: Option<f64> = None;
+        let at = |k: usize| (draft.positions[k * n + joint], draft.velocities[k * n + joint]);
+        for point in 0..points {
+            let (p, v) = at(point);
+            if !(p.is_finite() && v.is_finite()) {
+                return Err(Violation::NotFinite { joint: name.to_owned(), point });
+            }
+            if point + 1 == points {
+                break;
+            }
+            let piece = Piece::new(at(point), at(point + 1), dt);
+            let exceeded =
+                |(quantity, value, limit)| Violation::Limit { quantity, joint: name.to_owned(), point, value, limit };
+            piece.check(&limit).map_err(exceeded)?;
+            if draft.jerk_limited[joint] {
+                piece.check_jerk(before, &limit).map_err(exceeded)?;
+            }
+            before = Some(piece.a1);
+        }
+        let end_a = before.unwrap_or(0.0);
+        let at_rest = !draft.jerk_limited[joint] || end_a.abs() <= limit.acceleration * RELATIVE_TOLERANCE.sqrt();
+        if at(points - 1).1 != 0.0 || !at_rest {
+            return Err(Violation::NotAtRest(name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The cubic between two points.
+struct Piece {
+    p0: f64,
+    v0: f64,
+    p1: f64,
+    v1: f64,
+    a0: f64,
+    a1: f64,
+    dt: f64,
+}
+
+impl Piece {
+    fn new((p0, v0): (f64, f64), (p1, v1): (f64, f64), dt: f64) -> Self {
+        let mean = (p1 - p0) / dt;
+        Self {
+            p0,
+            v0,
+            p1,
+            v1,
+            a0: (6.0 * mean - 4.0 * v0 - 2.0 * v1) / dt,
+            a1: (-6.0 * mean + 2.0 * v0 + 4.0 * v1) / dt,
+            dt,
+        }
+    }
+
+    fn check(&self, limit: &JointLimits) -> Result<(), (&'static str, f64, f64)> {
+        // Positions: the ends, and a bound on how far the cubic leaves the range between them.
+        let jerk = (self.a1 - self.a0) / self.dt;
+        for i in 0..=4 {
+            let t = self.dt * f64::from(i) / 4.0;
+            let p = match i {
+                0 => self.p0,
+                4 => self.p1,
+                _ => self.p0 + t * (self.v0 + t * (0.5 * self.a0 + t * jerk / 6.0)),
+            };
+            if p < limit.min - POSITION_TOLERANCE {
+                return Err(("position", p, limit.min));
+            }
+            if p > limit.max + POSITION_TOLERANCE {
+                return Err(("position", p, limit.max));
+            }
+        }
+        let mut peak = if self.v0.abs() > self.v1.abs() { self.v0 } else { self.v1 };
+        if self.a0 * self.a1 < 0.0 {
+            let turn = self.v0 + 0.5 * self.a0 * (self.a0 / (self.a0 - self.a1)) * self.dt;
+            if turn.abs() > peak.abs() {
+                peak = turn;
+            }
+        }
+        if peak.abs() > limit.velocity * (1.0 + RELATIVE_TOLERANCE) {
+            return Err(("velocity", peak, limit.velocity));
+        }
+        let peak = if self.a0.abs() > self.a1.abs() { self.a0 } else { self.a1 };
+        // Rounding of positions around 1 weighs 6 / dt^2 in an acceleration.
+        if peak.abs() > limit.acceleration * (1.0 + RELATIVE_TOLERANCE) + self.rounding() {
+            return Err(("acceleration", peak, limit.acceleration));
+        }
+        Ok(())
+    }
+
+    fn rounding(&self) -> f64 {
+        32.0 * f64::EPSILON * (1.0 + self.p0.abs()) / (self.dt * self.dt)
+    }
+
+    /// Jerk within the piece, and no jump of the acceleration from the piece before.
+    fn check_jerk(&self, before: Option<f64>, limit: &JointLimits) -> Result<(), (&'static str, f64, f64)> {
+        let allowed = limit.jerk * (1.0 + RELATIVE_TOLERANCE) + 2.0 * self.rounding() / self.dt;
+        let jerk = (self.a1 - self.a0) / self.dt;
+        if jerk.abs() > allowed {
+            return Err(("jerk", jerk, limit.jerk));
+        }
+        let jump = before.map_or(0.0, |a| self.a0 - a);
+        if jump.abs() > limit.acceleration * RELATIVE_TOLERANCE + 2.0 * self.rounding() {
+            return Err(("jerk", jump / self.dt, limit.jerk));
+        }
+        Ok(())
+    }
+}
+
+/// What was committed stays, to the last bit.
+fn check_overlap(draft: &Draft, before: &Draft) -> Result<(), Violation> {
+    let n = draft.joints.len();
+    let ahead = draft.stamp.nanos_since(before.stamp);
+    let shift = (ahead / draft.period) as usize;
+    if ahead < 0 || ahead % draft.period != 0 {
+        return Err(Violation::Changed { joint: draft.joints.as_slice()[0].clone(), point: 0 });
+    }
+    // The earlier window ends at rest: beyond its end it says "stay".
+    let last = before.len() - 1;
+    for point in 0..draft.committed.min(draft.len()) {
+        for joint in 0..n {
+            let k = (point + shift).min(last) * n + joint;
+            let same = draft.positions[point * n + joint] == before.positions[k]
+                && draft.velocities[point * n + joint] == before.velocities[k];
+            if !same {
+                return Err(Violation::Changed { joint: draft.joints.as_slice()[joint].clone(), point });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The rows of one chunk as smooth functions of time, one a joint.
+
+use crate::scheduler::Reference;
+use efm_core::Stamp;
+
+/// Rows of a chunk with a velocity at each, so that cubic Hermite pieces between them are smooth.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    pub observed_at: Stamp,
+    /// Time of row 0.
+    pub first: Stamp,
+    /// Time of the last row.
+    pub last: Stamp,
+    step: f64,
+    joints: usize,
+    positions: Vec<f64>,
+    velocities: Vec<f64>,
+}
+
+impl Rows {
+    /// `positions` is row-major `[rows x joints]`, `step` in seconds. For joints with `straight` rows are joined by straight
+    /// lines: a gripper's open/closed command must not ring.
+    pub fn new(
+        observed_at: Stamp,
+        first: Stamp,
+        last: Stamp,
+        step: f64,
+        straight: &[bool],
+        positions: Vec<f64>,
+    ) -> Self {
+        let joints = straight.len();
+        let velocities = vec![0.0; positions.len()];
+        let mut rows = Self { observed_at, first, last, step, joints, positions, velocities };
+        for (joint, straight) in straight.iter().enumerate() {
+            if !straight {
+                rows.smooth(joint);
+            }
+        }
+        rows
+    }
+
+    pub fn len(&self) -> usize {
+        self.positions.len() / self.joints
+    }
+
+    fn position(&self, row: usize, joint: usize) -> f64 {
+        self.positions[row * self.joints + joint]
+    }
+
+    /// Velocities that make the piecewise cubic twice differentiable: `v[k-1] + 4 v[k] + v[k+1] = 3 (p[k+1] - p[k-1]) / h`,
+    /// with the one-sided second-order difference at both ends. Solved by forward elimination and back substitution; the
+    /// matrix is diagonally dominant, so this is stable.
+    fn smooth(&mut self, joint: usize) {
+        let (n, h) = (self.len(), self.step);
+        let p = |k: usize| self.positions[k * self.joints + joint];
+        let mut v = vec![0.0; n];
+        match n {
+            0 | 1 => {}
+            2 => v.fill((p(1) - p(0)) / h),
+            _ => {
+                v[0] = (-3.0 * p(0) + 4.0 * p(1) - p(2)) / (2.0 * h);
+                v[n - 1] = (3.0 * p(n - 1) - 4.0 * p(n - 2) + p(n - 3)) / (2.0 * h);
+                let mut upper = vec![0.0; n];
+                for k in 1..n - 1 {
+                    let pivot = 4.0 - upper[k - 1];
+                    upper[k] = 1.0 / pivot;
+                    v[k] = (3.0 * (p(k + 1) - p(k - 1)) / h - v[k - 1]) / pivot;
+                }
+                for k in (1..n - 1).rev() {
+                    v[k] -= upper[k] * v[k + 1];
+                }
+            }
+        }
+        for (k, v) in v.into_iter().enumerate() {
+            self.velocities[k * self.joints + joint] = v;
+        }
+    }
+
+    /// Desired state of a joint at a time. Before row 0 the first piece is continued with constant acceleration for at most one
+    /// step; after the last row the joint rests there.
+    pub fn at(&self, joint: usize, straight: bool, at: Stamp) -> Reference {
+        let (n, h) = (self.len(), self.step);
+        let seconds = at.seconds_since(self.first);
+        let resting = |row: usize| Reference { position: self.position(row, joint), ..Reference::default() };
+        if n == 1 || at > self.last {
+            return resting(n - 1);
+        }
+        if straight {
+            if seconds < 0.0 {
+                return resting(0);
+            }
+            let k = ((seconds / h) as usize).min(n - 2);
+            let (p0, p1) = (self.position(k, joint), self.position(k + 1, joint));
+            let velocity = (p1 - p0) / h;
+            let position = p0 + velocity * (seconds - k as f64 * h).min(h);
+            return Reference { position, velocity, acceleration: 0.0 };
+        }
+        if seconds < 0.0 {
+            let start = self.piece(0, joint, 0.0);
+            let t = seconds.max(-h);
+            return Reference {
+                position: start.position + start.velocity * t + 0.5 * start.acceleration * t * t,
+                velocity: start.velocity + start.acceleration * t,
+                acceleration: start.acceleration,
+            };
+        }
+        let k = ((seconds / h) as usize).min(n - 2);
+        self.piece(k, joint, (seconds - k as f64 * h).min(h))
+    }
+
+    /// The cubic Hermite piece between rows `k` and `k + 1`, `t` seconds after row `k`.
+    fn piece(&self, k: usize, joint: usize, t: f64) -> Reference {
+        let h = self.step;
+        let (p0, p1) = (self.position(k, joint), self.position(k + 1, joint));
+        let (v0, v1) = (self.velocities[k * self.joints + joint], self.velocities[(k + 1) * self.joints + joint]);
+        let mean = (p1 - p0) / h;
+        // p0 + v0 t + c2 t^2 + c3 t^3
+        let c2 = (3.0 * mean - 2.0 * v0 - v1) / h;
+        let c3 = (v0 + v1 - 2.0 * mean) / (h * h);
+        Reference {
+            position: p0 + t * (v0 + t * (c2 + t * c3)),
+            velocity: v0 + t * (2.0 * c2 + t * 3.0 * c3),
+            acceleration: 2.0 * c2 + 6.0 * c3 * t,
+        }
+    }
+
+    /// The row that is due next at a time.
+    pub fn row_at(&self, at: Stamp) -> usize {
+        let seconds = at.seconds_since(self.first);
+        ((seconds / self.step - 1.0e-6).ceil().max(0.0) as usize).min(self.len() - 1)
+    }
+
+    pub fn is_finite(&self) -> bool {
+        self.velocities.iter().all(|v| v.is_finite())
+    }
+}

@@ -1,0 +1,432 @@
+//! Which chunk is in use, and what it asks for at a time.
+
+use crate::rows::Rows;
+use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
+use efm_core::{ActionChunk, JointNames, Stamp};
+
+/// How chunks are taken and blended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SchedulerConfig {
+    /// Oldest observation, in seconds, whose chunk is still taken.
+    pub max_chunk_age_s: f64,
+    /// How far, in seconds, a chunk's observation may lie in the future (clocks of two machines differ).
+    pub future_tolerance_s: f64,
+    /// Shortest time, in seconds, in which a new chunk is blended over what was followed.
+    pub blend_s: f64,
+    /// Longest blending time, in seconds: where [`BlendLimits`] ask for more, it is cut here.
+    pub max_blend_s: f64,
+    /// Joints (grippers) whose rows are joined by straight lines and taken over without blending.
+    pub straight_joints: Vec<String>,
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            max_chunk_age_s: 1.0,
+            future_tolerance_s: 0.05,
+            blend_s: 0.15,
+            max_blend_s: 0.6,
+            straight_joints: Vec::new(),
+        }
+    }
+}
+
+/// What a blend may ask of each joint, in the scheduler's order: the blending time is stretched until it asks for no more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlendLimits {
+    /// rad/s or m/s.
+    pub velocity: Vec<f64>,
+    /// rad/s^2 or m/s^2.
+    pub acceleration: Vec<f64>,
+    /// rad/s^3 or m/s^3.
+    pub jerk: Vec<f64>,
+}
+
+/// Why a scheduler cannot be made.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SchedulerError {
+    /// A time of the configuration is not usable.
+    #[error("the scheduler's {field} is {value} s; it must be a finite number, at least {least}")]
+    Time {
+        /// Name of the field.
+        field: &'static str,
+        /// What it was.
+        value: f64,
+        /// Smallest allowed.
+        least: f64,
+    },
+    /// A straight joint is not among the joints.
+    #[error("the scheduler is told to treat '{0}' as a gripper, which is not among its joints")]
+    UnknownJoint(String),
+    /// The blend limits have another number of joints, or one is not positive.
+    #[error("the blend limits must be {0} positive numbers each")]
+    BlendLimits(usize),
+}
+
+/// Why a chunk is not taken.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ChunkRefusal {
+    /// The chunk lacks a joint.
+    #[error("the chunk lacks joint '{0}'")]
+    MissingJoint(String),
+    /// The chunk moves a joint that is not followed.
+    #[error("the chunk moves joint '{0}', which is not configured")]
+    UnknownJoint(String),
+    /// Made from an observation that is too old.
+    #[error("the chunk was made from an observation {age_s:.3} s old; at most {max_s:.3} s are allowed")]
+    TooOld {
+        /// Age.
+        age_s: f64,
+        /// Bound.
+        max_s: f64,
+    },
+    /// Made from an observation of the future.
+    #[error(
+        "the chunk's observation lies {ahead_s:.3} s in the future; at most {max_s:.3} s are allowed (do the clocks agree?)"
+    )]
+    FromTheFuture {
+        /// How far ahead.
+        ahead_s: f64,
+        /// Bound.
+        max_s: f64,
+    },
+    /// Not newer than the chunk in use.
+    #[error("the chunk's observation is {behind_s:.3} s older than that of the chunk in use (0: the same)")]
+    NotNewer {
+        /// How much older.
+        behind_s: f64,
+    },
+    /// Made from an observation before the last cancel or stop.
+    #[error("the chunk was made from an observation before the last cancel or stop")]
+    BeforeClear,
+    /// All its rows are over.
+    #[error("the chunk's last step was due {late_s:.3} s ago")]
+    Elapsed {
+        /// How long ago.
+        late_s: f64,
+    },
+    /// Its step time is not usable.
+    #[error("the chunk's step time is {0} s; it must lie between {MIN_STEP} and {MAX_STEP} s")]
+    StepTime(f64),
+    /// A row holds a position that no joint reaches.
+    #[error("the chunk's step {step} wants joint '{joint}' at {value}, which no joint reaches")]
+    Absurd {
+        /// Row.
+        step: usize,
+        /// Joint.
+        joint: String,
+        /// What it was.
+        value: f64,
+    },
+}
+
+/// A chunk that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The chunk's observation time, which identifies it.
+    pub chunk: Stamp,
+    /// First row that was not over when it was offered.
+    pub first_row: usize,
+    /// Whether its joints came in another order than the scheduler's.
+    pub reordered: bool,
+}
+
+/// Desired state of one joint: radians or metres, and their derivatives by seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reference {
+    /// Position.
+    pub position: f64,
+    /// Velocity.
+    pub velocity: f64,
+    /// Acceleration.
+    pub acceleration: f64,
+}
+
+/// Whether there is a reference at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceStatus {
+    /// Yes.
+    Active {
+        /// Observation time of the chunk.
+        chunk: Stamp,
+        /// Row that is due next.
+        row: usize,
+    },
+    /// The last row of the chunk in use is over: come to rest.
+    Exhausted,
+    /// No chunk is in use: be at rest.
+    Idle,
+}
+
+/// What is left of the difference between the state that was followed and the new chunk: a quintic that begins with the
+/// difference in position, velocity and acceleration, and ends with none after `duration` seconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fade {
+    position: f64,
+    velocity: f64,
+    acceleration: f64,
+}
+
+impl Fade {
+    /// The quintic at `t` seconds of `duration`.
+    ///
+    /// With s = t / T: `dp (1 - 10 s^3 + 15 s^4 - 6 s^5) + dv T (s - 6 s^3 + 8 s^4 - 3 s^5) + da T^2 / 2 (s^2 - 3 s^3 + 3 s^4 -
+    /// s^5)`, the Hermite quintic whose far end is zero up to acceleration.
+    fn at(&self, t: f64, duration: f64) -> Reference {
+        if t >= duration {
+            return Reference::default();
+        }
+        let s = (t / duration).max(0.0);
+        let (s2, s3, s4, s5) = (s * s, s * s * s, s * s * s * s, s * s * s * s * s);
+        let (p, v, a) = (self.position, self.velocity * duration, 0.5 * self.acceleration * duration * duration);
+        Reference {
+            position: p * (1.0 - 10.0 * s3 + 15.0 * s4 - 6.0 * s5)
+                + v * (s - 6.0 * s3 + 8.0 * s4 - 3.0 * s5)
+                + a * (s2 - 3.0 * s3 + 3.0 * s4 - s5),
+            velocity: (p * (-30.0 * s2 + 60.0 * s3 - 30.0 * s4)
+                + v * (1.0 - 18.0 * s2 + 32.0 * s3 - 15.0 * s4)
+                + a * (2.0 * s - 9.0 * s2 + 12.0 * s3 - 5.0 * s4))
+                / duration,
+            acceleration: (p * (-60.0 * s + 180.0 * s2 - 120.0 * s3)
+                + v * (-36.0 * s + 96.0 * s2 - 60.0 * s3)
+                + a * (2.0 - 18.0 * s + 36.0 * s2 - 20.0 * s3))
+                / (duration * duration),
+        }
+    }
+
+    /// Whether a fade of this duration stays within limits (bounds of the quintic's derivatives, term by term).
+    fn fits(&self, duration: f64, velocity: f64, acceleration: f64, jerk: f64) -> bool {
+        let (p, v, a, t) = (self.position.abs(), self.velocity.abs(), self.acceleration.abs(), duration);
+        1.875 * p / t + v <= velocity.max(v * 1.000_001)
+            && 5.774 * p / (t * t) + 3.95 * v / t <= acceleration
+            && 60.0 * p / (t * t * t) + 36.0 * v / (t * t) + 9.0 * a / t <= jerk
+    }
+}
+
+/// Takes chunks and answers what is wanted at a time. Time is passed in; nothing allocates but [`Self::offer`].
+#[derive(Debug)]
+pub struct Scheduler {
+    joints: JointNames,
+    config: SchedulerConfig,
+    straight: Vec<bool>,
+    limits: Option<BlendLimits>,
+    current: Option<Rows>,
+    pending: Option<Rows>,
+    cleared_at: Option<Stamp>,
+    fades: Vec<Fade>,
+    blend_start: Stamp,
+    blend_duration: f64,
+}
+
+impl Scheduler {
+    /// A scheduler without a chunk. `limits` stretch blends that would ask too much of the robot; without them every blend takes
+    /// `blend_s`.
+    ///
+    /// # Errors
+    /// When a time is not usable, a straight joint is unknown, or the limits do not fit the joints.
+    pub fn new(
+        joints: JointNames,
+        config: SchedulerConfig,
+        limits: Option<BlendLimits>,
+    ) -> Result<Self, SchedulerError> {
+        for (field, value, least) in [
+            ("max_chunk_age_s", config.max_chunk_age_s, 1.0e-3),
+            ("future_tolerance_s", config.future_tolerance_s, 0.0),
+            ("blend_s", config.blend_s, 1.0e-3),
+            ("max_blend_s", config.max_blend_s, config.blend_s),
+        ] {
+            if !(value.is_finite() && value >= least) {
+                return Err(SchedulerError::Time { field, value, least });
+            }
+        }
+        let mut straight = vec![false; joints.len()];
+        for name in &config.straight_joints {
+            let place = joints.index_of(name).ok_or_else(|| SchedulerError::UnknownJoint(name.clone()))?;
+            straight[place] = true;
+        }
+        if let Some(limits) = &limits {
+            for values in [&limits.velocity, &limits.acceleration, &limits.jerk] {
+                if values.len() != joints.len() || !values.iter().all(|v| *v > 0.0) {
+                    return Err(SchedulerError::BlendLimits(joints.len()));
+                }
+            }
+        }
+        let fades = vec![Fade::default(); joints.len()];
+        let blend_duration = config.blend_s;
+        Ok(Self {
+            joints,
+            config,
+            straight,
+            limits,
+            current: None,
+            pending: None,
+            cleared_at: None,
+            fades,
+            blend_start: Stamp::ZERO,
+            blend_duration,
+        })
+    }
+
+    /// The joints, in the order of every vector here.
+    pub fn joints(&self) -> &JointNames {
+        &self.joints
+    }
+
+    /// Takes a chunk, which waits until [`Self::take_over`] puts it in use. A refused chunk changes nothing.
+    ///
+    /// # Errors
+    /// When its joints are not exactly the scheduler's (in whatever order), its observation is too old, from the future, from
+    /// before the last clear or not newer than that of the last chunk taken, all its rows are over, or its numbers are absurd.
+    pub fn offer(&mut self, chunk: &ActionChunk, now: Stamp) -> Result<Accepted, ChunkRefusal> {
+        let theirs = chunk.joints();
+        if let Some(extra) = theirs.iter().find(|j| self.joints.index_of(j).is_none()) {
+            return Err(ChunkRefusal::UnknownJoint(extra.to_owned()));
+        }
+        let places = self.joints.places_in(theirs.as_slice()).map_err(ChunkRefusal::MissingJoint)?;
+
+        let age_s = now.seconds_since(chunk.observed_at());
+        if -age_s > self.config.future_tolerance_s {
+            return Err(ChunkRefusal::FromTheFuture { ahead_s: -age_s, max_s: self.config.future_tolerance_s });
+        }
+        if age_s > self.config.max_chunk_age_s {
+            return Err(ChunkRefusal::TooOld { age_s, max_s: self.config.max_chunk_age_s });
+        }
+        if let Some(last) = self.pending.as_ref().or(self.current.as_ref()) {
+            let behind_s = last.observed_at.seconds_since(chunk.observed_at());
+            if behind_s >= 0.0 {
+                return Err(ChunkRefusal::NotNewer { behind_s });
+            }
+        }
+        if self.cleared_at.is_some_and(|cleared| chunk.observed_at() < cleared) {
+            return Err(ChunkRefusal::BeforeClear);
+        }
+        let step = chunk.step();
+        if !(MIN_STEP..=MAX_STEP).contains(&step) {
+            return Err(ChunkRefusal::StepTime(step));
+        }
+        let last = chunk.ends_at();
+        if last < now {
+            return Err(ChunkRefusal::Elapsed { late_s: now.seconds_since(last) });
+        }
+        let n = theirs.len();
+        if let Some(i) = chunk.positions().iter().position(|v| !v.is_finite() || v.abs() > MAX_POSITION) {
+            let (step, joint, value) = (i / n, theirs.as_slice()[i % n].clone(), chunk.positions()[i]);
+            return Err(ChunkRefusal::Absurd { step, joint, value });
+        }
+
+        let mut positions = Vec::with_capacity(chunk.positions().len());
+        for k in 0..chunk.horizon() {
+            let row = chunk.row(k);
+            positions.extend(places.iter().map(|p| row[*p]));
+        }
+        let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
+        debug_assert!(rows.is_finite());
+        let accepted = Accepted {
+            chunk: chunk.observed_at(),
+            first_row: rows.row_at(now),
+            reordered: places.iter().enumerate().any(|(i, p)| i != *p),
+        };
+        self.pending = Some(rows);
+        Ok(accepted)
+    }
+
+    /// Whether a chunk waits to be put in use.
+    pub fn has_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Puts the waiting chunk in use from time `at` on, where the robot is commanded to be in the states `followed` (one a joint,
+    /// in order). From there the reference starts in exactly these states and runs smoothly into the chunk.
+    ///
+    /// Returns false, and leaves everything as it is but drops the waiting chunk, when all its rows are over at `at` or its
+    /// observation is too old by then; false also when none waits.
+    pub fn take_over(&mut self, at: Stamp, followed: impl Fn(usize) -> Reference) -> bool {
+        let Some(rows) = self.pending.take() else { return false };
+        let age_s = at.seconds_since(rows.observed_at);
+        if at >= rows.last || age_s > self.config.max_chunk_age_s + self.config.blend_s {
+            return false;
+        }
+        let mut duration = self.config.blend_s;
+        for joint in 0..self.joints.len() {
+            if self.straight[joint] {
+                continue;
+            }
+            let (from, to) = (followed(joint), rows.at(joint, false, at));
+            let fade = Fade {
+                position: from.position - to.position,
+                velocity: from.velocity - to.velocity,
+                acceleration: from.acceleration - to.acceleration,
+            };
+            self.fades[joint] = fade;
+            if let Some(limits) = &self.limits {
+                let fits = |t| fade.fits(t, limits.velocity[joint], limits.acceleration[joint], limits.jerk[joint]);
+                while duration < self.config.max_blend_s && !fits(duration) {
+                    duration = (duration * 1.1).min(self.config.max_blend_s);
+                }
+            }
+        }
+        self.blend_start = at;
+        self.blend_duration = duration;
+        self.current = Some(rows);
+        true
+    }
+
+    /// Forgets all chunks: nothing made from an observation before `now` is taken any more.
+    pub fn clear(&mut self, now: Stamp) {
+        self.current = None;
+        self.pending = None;
+        self.cleared_at = Some(now);
+    }
+
+    /// Forgets all chunks and all times, after the clock was set.
+    pub fn reset(&mut self) {
+        self.current = None;
+        self.pending = None;
+        self.cleared_at = None;
+    }
+
+    /// The chunk in use (or used last): its observation time and number of rows.
+    pub fn in_use(&self) -> Option<(Stamp, usize)> {
+        self.current.as_ref().map(|rows| (rows.observed_at, rows.len()))
+    }
+
+    /// Whether there is a reference at a time.
+    pub fn status(&self, at: Stamp) -> ReferenceStatus {
+        match &self.current {
+            None => ReferenceStatus::Idle,
+            Some(rows) if at > rows.last => ReferenceStatus::Exhausted,
+            Some(rows) => ReferenceStatus::Active { chunk: rows.observed_at, row: rows.row_at(at) },
+        }
+    }
+
+    /// Writes the desired positions and velocities at a time, in the order of the joints, and says whether there are any; where
+    /// not, the slices are left alone. Panics when the slices have another length than the joints.
+    pub fn reference(&self, at: Stamp, positions: &mut [f64], velocities: &mut [f64]) -> ReferenceStatus {
+        assert!(positions.len() == self.joints.len() && velocities.len() == self.joints.len());
+        let status = self.status(at);
+        if let ReferenceStatus::Active { .. } = status {
+            for joint in 0..self.joints.len() {
+                if let Some(state) = self.of_joint(joint, at) {
+                    positions[joint] = state.position;
+                    velocities[joint] = state.velocity;
+                }
+            }
+        }
+        status
+    }
+
+    /// Desired state of one joint; after the last row it rests there. None without a chunk.
+    pub fn of_joint(&self, joint: usize, at: Stamp) -> Option<Reference> {
+        let rows = self.current.as_ref()?;
+        if self.straight[joint] {
+            return Some(rows.at(joint, true, at));
+        }
+        let to = rows.at(joint, false, at);
+        let fade = self.fades[joint].at(at.seconds_since(self.blend_start), self.blend_duration);
+        Some(Reference {
+            position: to.position + fade.position,
+            velocity: to.velocity + fade.velocity,
+            acceleration: to.acceleration + fade.acceleration,
+        })
+    }
+}
