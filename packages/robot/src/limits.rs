@@ -1,0 +1,411 @@
+//! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
+
+use crate::model::{JointKind, RobotModel};
+use efm_core::JointNames;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Why there are no complete limits.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// The file cannot be read.
+    #[error("the joint limits '{path}' cannot be read: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not YAML, or not of the right form.
+    #[error("{path}: {source} (wanted: joint_limits: {{<joint>: {{max_acceleration: <number>, ...}}}})")]
+    Yaml {
+        /// Which file.
+        path: String,
+        /// What the parser said.
+        source: serde_yaml::Error,
+    },
+    /// The file has no `joint_limits`.
+    #[error("{path}: there is no 'joint_limits', neither at the top nor in 'robot_description_planning'")]
+    NoLimits {
+        /// Which file.
+        path: String,
+    },
+    /// A joint of the set does not exist or does not move on its own.
+    #[error("joint '{0}' is not an active joint of the robot description")]
+    UnknownJoint(String),
+    /// Neither the URDF nor the file has a limit.
+    #[error("joint '{joint}' has no {limit} limit: neither the robot description nor {path} gives one (add '{key}')")]
+    Missing {
+        /// Which joint.
+        joint: String,
+        /// Which quantity.
+        limit: &'static str,
+        /// The key that would give it.
+        key: &'static str,
+        /// The file of limits.
+        path: String,
+    },
+    /// A limit is not a number that can limit.
+    #[error("{path}: {key} of joint '{joint}' is {value}; it must be {right}")]
+    Value {
+        /// Which file.
+        path: String,
+        /// Which joint.
+        joint: String,
+        /// Which key.
+        key: &'static str,
+        /// What it is.
+        value: f64,
+        /// What would be right.
+        right: &'static str,
+    },
+    /// No position is left between the limits.
+    #[error("joint '{joint}': no position is left between lower limit {lower} and upper limit {upper}")]
+    Empty {
+        /// Which joint.
+        joint: String,
+        /// The highest of the lower limits.
+        lower: f64,
+        /// The lowest of the upper limits.
+        upper: f64,
+    },
+}
+
+/// A joint of a limits file. Keys that are not listed (efforts, decelerations, ...) are ignored.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+struct Entry {
+    has_position_limits: Option<bool>,
+    min_position: Option<f64>,
+    max_position: Option<f64>,
+    has_velocity_limits: Option<bool>,
+    max_velocity: Option<f64>,
+    has_acceleration_limits: Option<bool>,
+    max_acceleration: Option<f64>,
+    has_jerk_limits: Option<bool>,
+    max_jerk: Option<f64>,
+}
+
+/// A limits file in MoveIt's format (`joint_limits.yaml`), read but not yet matched with a robot.
+///
+/// `has_..._limits: false` makes the file silent on that quantity; without the switch, a value that is there counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitsFile {
+    path: String,
+    joints: HashMap<String, Entry>,
+    default_jerk: Option<f64>,
+}
+
+impl LimitsFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or as [`LimitsFile::parse`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, LimitError> {
+        let shown = path.as_ref().display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(yaml) => Self::parse(&yaml, &shown),
+            Err(source) => Err(LimitError::File { path: shown, source }),
+        }
+    }
+
+    /// Reads the text of a file; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// When it is not YAML of that form, or a value is not a number that can limit.
+    pub fn parse(yaml: &str, path: &str) -> Result<Self, LimitError> {
+        #[derive(Deserialize)]
+        struct Inner {
+            joint_limits: Option<HashMap<String, Entry>>,
+        }
+        #[derive(Deserialize)]
+        struct File {
+            joint_limits: Option<HashMap<String, Entry>>,
+            robot_description_planning: Option<Inner>,
+        }
+        let file: File =
+            serde_yaml::from_str(yaml).map_err(|source| LimitError::Yaml { path: path.to_owned(), source })?;
+        let joints = file
+            .joint_limits
+            .or_else(|| file.robot_description_planning.and_then(|inner| inner.joint_limits))
+            .ok_or_else(|| LimitError::NoLimits { path: path.to_owned() })?;
+        let mut read = Self { path: path.to_owned(), joints, default_jerk: None };
+        for (joint, entry) in &mut read.joints {
+            // What is switched off is as if it were not there: MoveIt's files write 0 then.
+            if entry.has_position_limits == Some(false) {
+                (entry.min_position, entry.max_position) = (None, None);
+            }
+            for (has, key, value) in [
+                (entry.has_velocity_limits, "max_velocity", &mut entry.max_velocity),
+                (entry.has_acceleration_limits, "max_acceleration", &mut entry.max_acceleration),
+                (entry.has_jerk_limits, "max_jerk", &mut entry.max_jerk),
+            ] {
+                if has == Some(false) {
+                    *value = None;
+                }
+                if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
+                    let (path, joint, right) = (path.to_owned(), joint.clone(), "finite and above 0");
+                    return Err(LimitError::Value { path, joint, key, value, right });
+                }
+            }
+            for (key, value) in [("min_position", entry.min_position), ("max_position", entry.max_position)] {
+                if let Some(value) = value.filter(|v| !v.is_finite()) {
+                    let (path, joint, right) = (path.to_owned(), joint.clone(), "finite");
+                    return Err(LimitError::Value { path, joint, key, value, right });
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    /// Uses this jerk (rad/s3 or m/s3) for joints to which the file gives none, as older MoveIt files do. It must be stated: there is no
+    /// silent default.
+    #[must_use]
+    pub fn with_default_jerk(mut self, jerk: f64) -> Self {
+        self.default_jerk = Some(jerk);
+        self
+    }
+}
+
+/// The limits of one joint, all of them known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JointLimits {
+    /// Lowest position, radians or metres; minus infinity for a continuous joint without any.
+    pub lower: f64,
+    /// Highest position, radians or metres; plus infinity for a continuous joint without any.
+    pub upper: f64,
+    /// Highest speed, a second; positive.
+    pub velocity: f64,
+    /// Highest acceleration, a second squared; positive.
+    pub acceleration: f64,
+    /// Highest jerk, a second cubed; positive.
+    pub jerk: f64,
+}
+
+/// Limits of a joint set, quantity by quantity, in the order of its names. All finite, except positions of continuous joints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LimitSet {
+    /// The joints.
+    pub names: JointNames,
+    /// Lowest positions, radians or metres.
+    pub lower: Vec<f64>,
+    /// Highest positions, radians or metres.
+    pub upper: Vec<f64>,
+    /// Highest speeds, a second.
+    pub velocity: Vec<f64>,
+    /// Highest accelerations, a second squared.
+    pub acceleration: Vec<f64>,
+    /// Highest jerks, a second cubed.
+    pub jerk: Vec<f64>,
+}
+
+impl LimitSet {
+    /// The limits of `names`: for each quantity the tighter of what the robot description and the file say.
+    ///
+    /// # Errors
+    /// When a joint is not an active joint of the robot, a limit is stated by neither, or the position limits exclude each other.
+    pub fn new(model: &RobotModel, file: &LimitsFile, names: &JointNames) -> Result<Self, LimitError> {
+        let n = names.len();
+        let vector = || Vec::with_capacity(n);
+        let mut set = Self {
+            names: names.clone(),
+            lower: vector(),
+            upper: vector(),
+            velocity: vector(),
+            acceleration: vector(),
+            jerk: vector(),
+        };
+        for name in names.iter() {
+            let limits = joint_limits(model, file, name)?;
+            set.lower.push(limits.lower);
+            set.upper.push(limits.upper);
+            set.velocity.push(limits.velocity);
+            set.acceleration.push(limits.acceleration);
+            set.jerk.push(limits.jerk);
+        }
+        Ok(set)
+    }
+
+    /// [`LimitSet::new`] with a file's path.
+    ///
+    /// # Errors
+    /// Those of [`LimitsFile::load`] and [`LimitSet::new`].
+    pub fn load(model: &RobotModel, path: impl AsRef<Path>, names: &JointNames) -> Result<Self, LimitError> {
+        Self::new(model, &LimitsFile::load(path)?, names)
+    }
+
+    /// [`LimitSet::new`] with a file's text; errors call it "the joint limits".
+    ///
+    /// # Errors
+    /// Those of [`LimitsFile::parse`] and [`LimitSet::new`].
+    pub fn from_model_and_yaml(model: &RobotModel, yaml: &str, names: &JointNames) -> Result<Self, LimitError> {
+        Self::new(model, &LimitsFile::parse(yaml, "the joint limits")?, names)
+    }
+
+    /// How many joints.
+    #[allow(clippy::len_without_is_empty)] // never empty, as JointNames
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The limits of the joint at a place of the order.
+    pub fn joint(&self, place: usize) -> Option<JointLimits> {
+        Some(JointLimits {
+            lower: *self.lower.get(place)?,
+            upper: *self.upper.get(place)?,
+            velocity: *self.velocity.get(place)?,
+            acceleration: *self.acceleration.get(place)?,
+            jerk: *self.jerk.get(place)?,
+        })
+    }
+}
+
+/// The tighter of two upper limits, where there are any.
+fn smaller(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+fn joint_limits(model: &RobotModel, file: &LimitsFile, name: &str) -> Result<JointLimits, LimitError> {
+    let Some(joint) = model.joint(name).filter(|joint| joint.is_active()) else {
+        return Err(LimitError::UnknownJoint(name.to_owned()));
+    };
+    let entry = file.joints.get(name).cloned().unwrap_or_default();
+    let need = |limit: &'static str, key: &'static str, value: Option<f64>| {
+        value.ok_or_else(|| LimitError::Missing { joint: name.to_owned(), limit, key, path: file.path.clone() })
+    };
+    // A continuous joint needs none; what a URDF writes there has no meaning, what the file says has.
+    let (lower, upper) = if joint.kind == JointKind::Continuous {
+        (entry.min_position.unwrap_or(f64::NEG_INFINITY), entry.max_position.unwrap_or(f64::INFINITY))
+    } else {
+        let lower = smaller(joint.limit.lower.map(|v| -v), entry.min_position.map(|v| -v)).map(|v| -v);
+        (
+            need("lower position", "min_position", lower)?,
+            need("upper position", "max_position", smaller(joint.limit.upper, entry.max_position))?,
+        )
+    };
+    if lower >= upper {
+        return Err(LimitError::Empty { joint: name.to_owned(), lower, upper });
+    }
+    // A URDF velocity of 0 means "not given" to most readers, and a joint that may not move needs no limits.
+    let urdf_velocity = joint.limit.velocity.filter(|v| *v > 0.0);
+    Ok(JointLimits {
+        lower,
+        upper,
+        velocity: need("velocity", "max_velocity", smaller(urdf_velocity, entry.max_velocity))?,
+        acceleration: need("acceleration", "max_acceleration", entry.max_acceleration)?,
+        jerk: need("jerk", "max_jerk", entry.max_jerk.or(file.default_jerk.filter(|j| j.is_finite() && *j > 0.0)))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn panda() -> RobotModel {
+        RobotModel::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../urdf/panda.urdf")).unwrap()
+    }
+
+    fn one(name: &str) -> JointNames {
+        JointNames::new([name]).unwrap()
+    }
+
+    fn of_joint1(yaml: &str) -> Result<JointLimits, LimitError> {
+        LimitSet::from_model_and_yaml(&panda(), yaml, &one("panda_joint1")).map(|set| set.joint(0).unwrap())
+    }
+
+    #[test]
+    fn the_repositorys_own_files_give_complete_limits_in_the_order_asked_for() {
+        let names = JointNames::new(["panda_finger_joint1", "panda_joint4", "panda_joint1"]).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/joint_limits.yaml");
+        let set = LimitSet::load(&panda(), path, &names).unwrap();
+        assert_eq!(set.lower, [0.0, -3.0718, -2.8973]);
+        assert_eq!(set.upper, [0.04, -0.0698, 2.8973]);
+        assert_eq!(set.velocity, [0.1, 2.175, 2.175]);
+        assert_eq!(set.acceleration, [1.0, 6.25, 7.5]);
+        assert_eq!(set.jerk, [20.0, 125.0, 150.0]);
+    }
+
+    #[test]
+    fn the_tighter_source_wins_for_each_limit() {
+        let file = |position: &str, velocity: f64| {
+            format!(
+                "joint_limits: {{panda_joint1: {{{position}, max_velocity: {velocity}, max_acceleration: 3, max_jerk: 40}}}}"
+            )
+        };
+        let tighter = of_joint1(&file("min_position: -1, max_position: 2", 1.0)).unwrap();
+        assert_eq!((tighter.lower, tighter.upper, tighter.velocity), (-1.0, 2.0, 1.0));
+        let looser = of_joint1(&file("min_position: -9, max_position: 9", 9.0)).unwrap();
+        assert_eq!((looser.lower, looser.upper, looser.velocity), (-2.8973, 2.8973, 2.175));
+        assert_eq!((looser.acceleration, looser.jerk), (3.0, 40.0));
+    }
+
+    #[test]
+    fn moveits_wrapped_form_and_its_switches_are_read() {
+        let yaml = "robot_description_planning:\n  joint_limits:\n    panda_joint1:\n      has_velocity_limits: false\n      max_velocity: 0\n      has_acceleration_limits: true\n      max_acceleration: 3\n      has_jerk_limits: true\n      max_jerk: 40\n";
+        assert_eq!(of_joint1(yaml).unwrap().velocity, 2.175);
+        let off = yaml.replace("has_acceleration_limits: true", "has_acceleration_limits: false");
+        assert!(of_joint1(&off).unwrap_err().to_string().contains("no acceleration limit"));
+    }
+
+    #[test]
+    fn a_missing_limit_names_the_joint_the_key_and_the_file() {
+        let names = one("panda_joint1");
+        let file = LimitsFile::parse("joint_limits: {panda_joint1: {max_acceleration: 3}}", "arm.yaml").unwrap();
+        let message = LimitSet::new(&panda(), &file, &names).unwrap_err().to_string();
+        for part in ["panda_joint1", "jerk", "max_jerk", "arm.yaml"] {
+            assert!(message.contains(part), "'{message}' should name {part}");
+        }
+        let stated = LimitSet::new(&panda(), &file.with_default_jerk(99.0), &names).unwrap();
+        assert_eq!(stated.jerk, [99.0]);
+        let message = of_joint1("joint_limits: {}").unwrap_err().to_string();
+        assert!(message.contains("panda_joint1") && message.contains("acceleration"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_named_with_its_joint() {
+        for (yaml, said) in [
+            ("joint_limits: {panda_joint1: {max_jerk: -1}}", "max_jerk of joint 'panda_joint1' is -1"),
+            ("joint_limits: {panda_joint1: {max_velocity: .nan}}", "max_velocity of joint 'panda_joint1' is NaN"),
+            ("joint_limits: {panda_joint1: {max_position: .inf}}", "max_position of joint 'panda_joint1' is inf"),
+            ("joint_limits: [1, 2]", "the joint limits"),
+            ("joint_limits: {panda_joint1: {max_jerk: fast}}", "fast"),
+            ("joints: {}", "no 'joint_limits'"),
+            (
+                "joint_limits: {panda_joint1: {min_position: 3, max_acceleration: 1, max_jerk: 1}}",
+                "no position is left",
+            ),
+        ] {
+            let message = of_joint1(yaml).unwrap_err().to_string();
+            assert!(message.contains(said), "'{message}' should say '{said}'");
+        }
+        let missing = LimitsFile::load("/nowhere/limits.yaml").unwrap_err().to_string();
+        assert!(missing.contains("/nowhere/limits.yaml"), "{missing}");
+    }
+
+    #[test]
+    fn a_joint_that_does_not_move_on_its_own_has_no_limits() {
+        for joint in ["panda_joint8", "panda_finger_joint2", "panda_joint9"] {
+            let error = LimitSet::from_model_and_yaml(&panda(), "joint_limits: {}", &one(joint)).unwrap_err();
+            assert!(matches!(&error, LimitError::UnknownJoint(name) if name == joint), "{error}");
+        }
+    }
+
+    #[test]
+    fn position_limits_are_needed_by_all_but_continuous_joints() {
+        let robot = |kind: &str| {
+            let urdf = format!(
+                "<robot name='r'><link name='a'/><link name='b'/><joint name='j' type='{kind}'><parent link='a'/><child link='b'/>\
+                 <limit velocity='1' effort='1'/></joint></robot>"
+            );
+            let yaml = "joint_limits: {j: {max_acceleration: 1, max_jerk: 1}}";
+            LimitSet::from_model_and_yaml(&RobotModel::from_urdf(&urdf).unwrap(), yaml, &one("j"))
+        };
+        let wheel = robot("continuous").unwrap();
+        assert_eq!((wheel.lower[0], wheel.upper[0]), (f64::NEG_INFINITY, f64::INFINITY));
+        let message = robot("revolute").unwrap_err().to_string();
+        assert!(message.contains("'j'") && message.contains("lower position"), "{message}");
+    }
+}

@@ -1,0 +1,375 @@
+//! SRDF: groups, named states, and pairs of links that need no collision check.
+
+use crate::model::RobotModel;
+use roxmltree::{Document, Node};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// Why a semantic description cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SrdfError {
+    /// The file cannot be read.
+    #[error("the semantic description '{path}' cannot be read: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not XML.
+    #[error("the semantic description is not well-formed XML: {0}")]
+    Xml(#[from] roxmltree::Error),
+    /// XML, but no SRDF of this robot.
+    #[error("line {line} of the semantic description: {problem}")]
+    Line {
+        /// Which line, from 1.
+        line: u32,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A named set of joints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// The joints that move on their own, in the order from the root of the robot outwards.
+    pub joints: Vec<String>,
+    /// Base and tip link of the chain, when the group is one.
+    pub chain: Option<(String, String)>,
+}
+
+/// Named positions of a group's joints.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupState {
+    /// Its name.
+    pub name: String,
+    /// The group.
+    pub group: String,
+    /// Joint and position (radians or metres), as written.
+    pub positions: Vec<(String, f64)>,
+}
+
+/// Two links between which collisions are not checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DisabledPair {
+    /// A link.
+    pub link1: String,
+    /// Another.
+    pub link2: String,
+    /// Why, as written ("Adjacent", "Never", ...).
+    pub reason: String,
+}
+
+/// The semantic description of a robot; all its links and joints exist in the [`RobotModel`] that it was read for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Srdf {
+    groups: Vec<Group>,
+    states: Vec<GroupState>,
+    disabled: Vec<DisabledPair>,
+    /// Both orders of each disabled pair.
+    disabled_names: HashSet<(String, String)>,
+}
+
+impl Srdf {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or as [`Srdf::parse`].
+    pub fn load(path: impl AsRef<Path>, model: &RobotModel) -> Result<Self, SrdfError> {
+        let path = path.as_ref();
+        let xml = std::fs::read_to_string(path)
+            .map_err(|source| SrdfError::File { path: path.display().to_string(), source })?;
+        Self::parse(&xml, model)
+    }
+
+    /// Reads the text of an SRDF (`robot_description_semantic`). Elements that are not groups, states or disabled collisions are ignored.
+    ///
+    /// # Errors
+    /// When it is not XML, an attribute is missing, or a link, joint or group does not exist; the line is named.
+    pub fn parse(xml: &str, model: &RobotModel) -> Result<Self, SrdfError> {
+        let document = Document::parse(xml)?;
+        let root = document.root_element();
+        if !root.has_tag_name("robot") {
+            return Err(at(root, format!("the root element is <{}>, not <robot>", root.tag_name().name())));
+        }
+        let mut srdf = Self::default();
+        let nodes: Vec<Node<'_, '_>> =
+            root.children().filter(|n| n.has_tag_name("group") && n.attribute("name").is_some()).collect();
+        for node in root.children().filter(|n| n.has_tag_name("group")) {
+            let name = attribute(node, "name")?;
+            let mut members = Members { model, nodes: &nodes, joints: HashSet::new(), chain: None, open: Vec::new() };
+            members.add_group(node, name)?;
+            let Members { joints, chain, .. } = members;
+            // In the order of the tree, whatever the order of the file.
+            let joints = model.joints_root_first().filter(|j| j.is_active() && joints.contains(j.name.as_str()));
+            let joints = joints.map(|joint| joint.name.clone()).collect();
+            srdf.groups.push(Group { name: name.to_owned(), joints, chain });
+        }
+        for node in root.children().filter(|n| n.has_tag_name("group_state")) {
+            srdf.read_state(node, model)?;
+        }
+        for node in root.children().filter(|n| n.has_tag_name("disable_collisions")) {
+            let (link1, link2) = (link(node, "link1", model)?.to_owned(), link(node, "link2", model)?.to_owned());
+            srdf.disabled_names.insert((link1.clone(), link2.clone()));
+            srdf.disabled_names.insert((link2.clone(), link1.clone()));
+            let reason = node.attribute("reason").unwrap_or_default().to_owned();
+            srdf.disabled.push(DisabledPair { link1, link2, reason });
+        }
+        Ok(srdf)
+    }
+
+    fn read_state(&mut self, node: Node<'_, '_>, model: &RobotModel) -> Result<(), SrdfError> {
+        let (name, group) = (attribute(node, "name")?.to_owned(), attribute(node, "group")?.to_owned());
+        if self.group(&group).is_none() {
+            return Err(at(node, format!("state '{name}' is of group '{group}', which does not exist")));
+        }
+        let mut positions = Vec::new();
+        for joint in node.children().filter(|n| n.has_tag_name("joint")) {
+            let joint_name = attribute(joint, "name")?;
+            if model.joint(joint_name).is_none() {
+                return Err(at(joint, format!("joint '{joint_name}' does not exist in the robot description")));
+            }
+            let text = attribute(joint, "value")?;
+            match text.trim().parse::<f64>() {
+                Ok(value) if value.is_finite() => positions.push((joint_name.to_owned(), value)),
+                _ => return Err(at(joint, format!("value=\"{text}\" of joint '{joint_name}' is not a finite number"))),
+            }
+        }
+        self.states.push(GroupState { name, group, positions });
+        Ok(())
+    }
+
+    /// All groups, in the order of the file.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// A group by name.
+    pub fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// All named states, in the order of the file.
+    pub fn states(&self) -> &[GroupState] {
+        &self.states
+    }
+
+    /// A named state of a group.
+    pub fn state(&self, group: &str, name: &str) -> Option<&GroupState> {
+        self.states.iter().find(|state| state.group == group && state.name == name)
+    }
+
+    /// The pairs of links that need no collision check.
+    pub fn disabled_pairs(&self) -> &[DisabledPair] {
+        &self.disabled
+    }
+
+    /// Whether two links need no collision check, in either order.
+    pub fn is_disabled(&self, link1: &str, link2: &str) -> bool {
+        self.disabled_names.contains(&(link1.to_owned(), link2.to_owned()))
+    }
+}
+
+impl GroupState {
+    /// Position of a joint in this state.
+    pub fn position(&self, joint: &str) -> Option<f64> {
+        self.positions.iter().find(|(name, _)| name == joint).map(|(_, position)| *position)
+    }
+
+    /// The positions of all joints of `names` in their order.
+    ///
+    /// # Errors
+    /// The first joint that the state does not mention.
+    pub fn in_order_of<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Vec<f64>, String> {
+        names.into_iter().map(|name| self.position(name).ok_or_else(|| name.to_owned())).collect()
+    }
+}
+
+/// Collects what belongs to a group.
+struct Members<'a, 'x, 'i> {
+    model: &'a RobotModel,
+    nodes: &'a [Node<'x, 'i>],
+    joints: HashSet<&'a str>,
+    chain: Option<(String, String)>,
+    /// Groups that are being collected, against rings.
+    open: Vec<String>,
+}
+
+impl Members<'_, '_, '_> {
+    /// As MoveIt reads it: a link brings its parent joint, a chain the joints along it, a subgroup all of its own.
+    fn add_group(&mut self, group: Node<'_, '_>, name: &str) -> Result<(), SrdfError> {
+        if self.open.iter().any(|open| open == name) {
+            return Err(at(group, format!("group '{name}' contains itself")));
+        }
+        self.open.push(name.to_owned());
+        for member in group.children().filter(Node::is_element) {
+            match member.tag_name().name() {
+                "chain" => {
+                    let (base, tip) = (link(member, "base_link", self.model)?, link(member, "tip_link", self.model)?);
+                    let Some(way) = self.model.joints_between(base, tip) else {
+                        return Err(at(member, format!("link '{tip}' is not below link '{base}'")));
+                    };
+                    self.joints.extend(way.iter().map(|joint| joint.name.as_str()));
+                    if self.open.len() == 1 {
+                        self.chain = Some((base.to_owned(), tip.to_owned()));
+                    }
+                }
+                "link" => {
+                    let name = link(member, "name", self.model)?;
+                    let carrier = self.model.link(name).and_then(|link| link.parent_joint);
+                    self.joints.extend(carrier.map(|joint| self.model.joints()[joint].name.as_str()));
+                }
+                "joint" => {
+                    let name = attribute(member, "name")?;
+                    let Some(joint) = self.model.joint(name) else {
+                        return Err(at(member, format!("joint '{name}' does not exist in the robot description")));
+                    };
+                    self.joints.insert(&joint.name);
+                }
+                "group" => {
+                    let name = attribute(member, "name")?;
+                    let Some(&sub) = self.nodes.iter().find(|node| node.attribute("name") == Some(name)) else {
+                        return Err(at(member, format!("group '{name}' does not exist")));
+                    };
+                    self.add_group(sub, name)?;
+                }
+                // Passive joints do not move on their own; anything else is not of this format's version.
+                _ => {}
+            }
+        }
+        self.open.pop();
+        Ok(())
+    }
+}
+
+fn at(node: Node<'_, '_>, problem: String) -> SrdfError {
+    SrdfError::Line { line: node.document().text_pos_at(node.range().start).row, problem }
+}
+
+fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, SrdfError> {
+    node.attribute(name).ok_or_else(|| at(node, format!("<{}> has no attribute '{name}'", node.tag_name().name())))
+}
+
+fn link<'a>(node: Node<'a, '_>, name: &str, model: &RobotModel) -> Result<&'a str, SrdfError> {
+    let link = attribute(node, name)?;
+    match model.link(link) {
+        Some(_) => Ok(link),
+        None => Err(at(node, format!("link '{link}' does not exist in the robot description"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chain, TreeKinematics};
+    use efm_core::JointNames;
+    use nalgebra::{Isometry3, Point3};
+    use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
+
+    fn panda() -> RobotModel {
+        RobotModel::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../urdf/panda.urdf")).unwrap()
+    }
+
+    fn pandas(model: &RobotModel) -> Srdf {
+        Srdf::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../urdf/panda.srdf"), model).unwrap()
+    }
+
+    #[test]
+    fn the_pandas_groups_are_the_chain_the_hand_and_both() {
+        let model = panda();
+        let srdf = pandas(&model);
+        let arm = srdf.group("panda_arm").unwrap();
+        let (base, tip) = arm.chain.clone().unwrap();
+        let chain = Chain::new(&model, &base, &tip).unwrap();
+        assert_eq!(arm.joints, chain.joint_names().as_slice());
+        assert_eq!(srdf.group("hand").unwrap().joints, ["panda_finger_joint1"]);
+        let both = &srdf.group("panda_arm_hand").unwrap().joints;
+        assert_eq!(both.len(), 8);
+        assert_eq!(both[7], "panda_finger_joint1");
+    }
+
+    #[test]
+    fn the_ready_state_is_given_for_every_joint_of_its_group() {
+        let model = panda();
+        let srdf = pandas(&model);
+        let ready = srdf.state("panda_arm", "ready").unwrap();
+        let q = ready.in_order_of(srdf.group("panda_arm").unwrap().joints.iter().map(String::as_str)).unwrap();
+        assert_eq!(q, [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4]);
+        assert_eq!(srdf.state("hand", "open").unwrap().position("panda_finger_joint1"), Some(0.035));
+        assert_eq!(srdf.state("hand", "close").unwrap().position("panda_finger_joint2"), Some(0.0));
+        assert_eq!(ready.in_order_of(["panda_finger_joint1"]), Err("panda_finger_joint1".to_owned()));
+    }
+
+    #[test]
+    fn neighbours_are_not_checked_and_distant_links_are() {
+        let model = panda();
+        let srdf = pandas(&model);
+        for joint in model.joints() {
+            let (parent, child) = (&model.links()[joint.parent], &model.links()[joint.child]);
+            if !parent.collisions.is_empty() && !child.collisions.is_empty() {
+                assert!(srdf.is_disabled(&parent.name, &child.name), "{} {}", parent.name, child.name);
+                assert!(srdf.is_disabled(&child.name, &parent.name));
+            }
+        }
+        assert!(!srdf.is_disabled("panda_link0", "panda_hand"));
+        assert!(!srdf.is_disabled("panda_link1", "panda_link7"));
+    }
+
+    #[test]
+    fn no_checked_pair_of_the_panda_touches_in_the_ready_pose() {
+        let model = panda();
+        let srdf = pandas(&model);
+        let names = JointNames::new(srdf.group("panda_arm_hand").unwrap().joints.clone()).unwrap();
+        let tree = TreeKinematics::new(&model, &names).unwrap();
+        let ready = srdf.state("panda_arm_hand", "ready").unwrap().in_order_of(names.iter()).unwrap();
+        let mut poses = vec![Isometry3::identity(); tree.links()];
+        tree.link_poses(&ready, &mut poses);
+        // Segments sampled densely: plain, and exact to a millimetre.
+        let samples = |link: usize| -> Vec<(Point3<f64>, f64)> {
+            let capsules = model.links()[link].collisions.iter().filter_map(|c| c.enclosing_capsule());
+            let along = |(a, b, r): (Point3<f64>, Point3<f64>, f64)| {
+                (0..=100).map(move |i| (a + (b - a) * (f64::from(i) / 100.0), r))
+            };
+            capsules.flat_map(along).map(|(p, r)| (poses[link] * p, r)).collect()
+        };
+        for (i, one) in model.links().iter().enumerate() {
+            for (j, other) in model.links().iter().enumerate().skip(i + 1) {
+                if srdf.is_disabled(&one.name, &other.name) {
+                    continue;
+                }
+                for (p, rp) in samples(i) {
+                    for (q, rq) in samples(j) {
+                        let clearance = (p - q).norm() - rp - rq;
+                        assert!(clearance > 0.005, "{} and {}: {clearance}", one.name, other.name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        let model = panda();
+        for (body, said) in [
+            ("<disable_collisions link1='panda_link0' link2='elbow'/>", "link 'elbow' does not exist"),
+            ("<disable_collisions link1='panda_link0'/>", "no attribute 'link2'"),
+            ("<group name='g'><chain base_link='panda_hand' tip_link='panda_link0'/></group>", "not below"),
+            ("<group name='g'><joint name='knee'/></group>", "joint 'knee' does not exist"),
+            ("<group name='g'><group name='h'/></group>", "group 'h' does not exist"),
+            ("<group name='g'><group name='g'/></group>", "contains itself"),
+            ("<group/>", "no attribute 'name'"),
+            ("<group_state name='s' group='h'/>", "group 'h', which does not exist"),
+            (
+                "<group name='g'/><group_state name='s' group='g'><joint name='panda_joint1' value='up'/></group_state>",
+                "value=\"up\"",
+            ),
+        ] {
+            let error = Srdf::parse(&format!("<robot name='panda'>\n{body}</robot>"), &model).unwrap_err().to_string();
+            assert!(error.starts_with("line 2 ") && error.contains(said), "'{error}' should say '{said}'");
+        }
+        assert!(matches!(Srdf::parse("<robot", &model), Err(SrdfError::Xml(_))));
+        assert!(Srdf::parse("<urdf/>", &model).unwrap_err().to_string().contains("<urdf>"));
+    }
+}
