@@ -1,1 +1,48 @@
+//! Policy packages: reading them, refusing what does not fit, and running what does.
 //!
+//! A package is a folder: a manifest (`policy.yaml`), ONNX graphs, one worked example. The format is described in
+//! `docs/policy_package.md`. The way through this crate:
+//!
+//! 1. [`Manifest::read`] is enough to know cameras and sizes; it needs no ONNX Runtime.
+//! 2. [`PolicyPackage::load`] reads everything into memory and compares it: hashes, the graphs' real tensors, the worked example,
+//!    the sentence encoder (found by hash). [`PolicyPackage::check_robot`] and [`PolicyPackage::check_cameras`] compare it with a
+//!    set-up. Every refusal names its culprit.
+//! 3. [`Policy::open`] makes the sessions. [`Policy::embed`] turns a sentence into an [`Embedding`], once a goal;
+//!    [`Policy::act`] turns an [`Observation`] into an `ActionChunk` of joint positions.
+//! 4. [`Policy::verify_golden`] repeats the exporter's own run.
+//!
+//! Inputs of inference are exactly images, measured joints and the sentence. Sessions run sequentially with a fixed number of
+//! threads, noise comes from a seed, and nothing reads a clock: the same observation, goal and seed give the same chunk.
+//!
+//! ONNX Runtime is a shared library, found through the environment variable [`LIBRARY_VARIABLE`] when the first graph is read.
+
+mod actions;
+mod encoder;
+mod files;
+mod golden;
+mod manifest;
+mod noise;
+mod normalize;
+mod package;
+mod policy;
+mod runner;
+mod runtime;
+
+pub use actions::ActionError;
+pub use encoder::{
+    ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
+    SentenceEncoder, SentenceError,
+};
+pub use files::FileError;
+pub use golden::{Golden, GoldenError, Parity};
+pub use manifest::{
+    ActionSpace, ActionSpec, Axis, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit, LanguageSpec,
+    MANIFEST_FILE, Manifest, ManifestError, ObservationSpec, PolicyInfo, Reference, RobotContract, Rpy, RunnerSpec,
+    StateSpec,
+};
+pub use noise::fill_normal;
+pub use normalize::VectorNormalization;
+pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
+pub use policy::{Observation, OpenError, Policy, PolicyError};
+pub use runner::RunError;
+pub use runtime::{LIBRARY_VARIABLE, RuntimeError, RuntimeOptions, TensorSpec};

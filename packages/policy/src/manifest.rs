@@ -1,0 +1,647 @@
+//! `policy.yaml`: what a policy needs from a robot, and how its graphs are fed and read.
+//!
+//! Reading a manifest touches no graph and needs no ONNX Runtime: `camera_ingest` learns the cameras and sizes from it.
+//! The format is described in `docs/policy_package.md`.
+
+use crate::normalize::VectorNormalization;
+use efm_core::JointNames;
+use efm_vision::{Layout, MAX_SIDE, Normalization, ResizeMode};
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Name of the manifest in its folder.
+pub const MANIFEST_FILE: &str = "policy.yaml";
+
+/// Why a manifest was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// The file cannot be read.
+    #[error("{}: {source}", file.display())]
+    Read {
+        /// Which file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not YAML of the right form: a key is missing, unknown inside a section, or of another type.
+    #[error("{}: {problem}", file.display())]
+    Form {
+        /// Which file.
+        file: PathBuf,
+        /// What the parser says; names the field and line.
+        problem: String,
+    },
+    /// A field holds a value that cannot be.
+    #[error("{}: {field}: {problem}", file.display())]
+    Field {
+        /// Which file.
+        file: PathBuf,
+        /// Path of the field, as in `action.horizon`.
+        field: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+/// A checked manifest. Every value in it is within its range, and the lengths of its lists agree with each other.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Manifest {
+    /// Format and version: `policy_package/1.x`.
+    pub schema: String,
+    /// Who it is.
+    pub policy: PolicyInfo,
+    /// What it expects of the robot.
+    pub robot: RobotContract,
+    /// What it sees.
+    pub observation: ObservationSpec,
+    /// What it gives.
+    pub action: ActionSpec,
+    /// How it is run.
+    pub runner: RunnerSpec,
+    /// The ONNX graphs by role: `encode` and `step` for flow matching, `policy` for a single pass.
+    pub graphs: BTreeMap<String, GraphSpec>,
+    /// How its chunks are executed.
+    pub execution: ExecutionSpec,
+    /// One worked example.
+    pub golden: FileSpec,
+}
+
+/// Name, version and family of a policy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[allow(missing_docs)] // the names say it
+pub struct PolicyInfo {
+    pub name: String,
+    pub version: String,
+    pub family: String,
+    #[serde(default)]
+    pub license: String,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// The robot that a policy was made for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RobotContract {
+    /// Order of every joint vector of the package.
+    pub joints: Vec<String>,
+    /// Unit of each joint.
+    pub units: Vec<JointUnit>,
+    /// Frame of end-effector positions.
+    pub base_link: String,
+    /// The tool centre.
+    pub tip_link: String,
+}
+
+/// Unit of a joint position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum JointUnit {
+    /// Radians: revolute and continuous joints.
+    #[serde(rename = "rad")]
+    Radian,
+    /// Metres: prismatic joints.
+    #[serde(rename = "m")]
+    Metre,
+}
+
+impl std::fmt::Display for JointUnit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Radian => "rad",
+            Self::Metre => "m",
+        })
+    }
+}
+
+/// What a policy sees.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObservationSpec {
+    /// One a camera.
+    pub images: Vec<ImageSpec>,
+    /// Measured joints and tool centre.
+    pub state: StateSpec,
+    /// The goal.
+    pub language: LanguageSpec,
+}
+
+/// One camera's picture.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageSpec {
+    /// Camera name: the picture comes on `observation/<name>/image`.
+    pub name: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// Always `rgb8`.
+    pub encoding: String,
+    /// How a camera of another shape is fitted.
+    pub resize: ResizeMode,
+    /// Order of the axes.
+    pub layout: Layout,
+    /// Subtracted from value/255, by channel.
+    pub mean: [f32; 3],
+    /// Divides, by channel.
+    pub std: [f32; 3],
+    /// Name of the graph's input.
+    pub tensor: String,
+}
+
+impl ImageSpec {
+    /// Shape of the tensor.
+    pub fn shape(&self) -> [i64; 4] {
+        let (w, h) = (i64::from(self.width), i64::from(self.height));
+        match self.layout {
+            Layout::Nchw => [1, 3, h, w],
+            Layout::Nhwc => [1, h, w, 3],
+        }
+    }
+
+    /// Bytes of the rgb8 picture, and values of the tensor.
+    pub fn len(&self) -> usize {
+        self.width as usize * self.height as usize * 3
+    }
+
+    /// Never: sizes are at least one.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Checked already when the manifest was read.
+    pub(crate) fn normalization(&self) -> Result<Normalization, efm_vision::VisionError> {
+        Normalization::new(self.mean, self.std)
+    }
+}
+
+/// The measured state: joints in robot order, then the tool centre.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StateSpec {
+    /// Name of the graph's input.
+    pub tensor: String,
+    /// Which coordinates of the tool centre in the base link follow the joints.
+    #[serde(default)]
+    pub end_effector: Vec<Axis>,
+    /// Applied to the whole vector.
+    pub normalization: VectorNormalization,
+}
+
+/// A coordinate of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Axis {
+    X,
+    Y,
+    Z,
+}
+
+/// The goal as a sentence embedding.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LanguageSpec {
+    /// Name of the graph's input.
+    pub tensor: String,
+    /// Which encoder made the embeddings of the training data.
+    pub encoder: EncoderRef,
+}
+
+/// A sentence encoder, found by the hash of its model file.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderRef {
+    /// For people.
+    pub name: String,
+    /// Of its model file.
+    pub sha256: String,
+    /// Length of an embedding.
+    pub dim: usize,
+}
+
+/// What a policy's numbers mean.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionSpec {
+    /// Tool positions or joint positions.
+    pub space: ActionSpace,
+    /// One a column.
+    pub names: Vec<String>,
+    /// Unit of each column.
+    pub units: Vec<JointUnit>,
+    /// What each column counts from.
+    pub reference: Vec<Reference>,
+    /// Held where the policy gives no orientation (end-effector space).
+    #[serde(default)]
+    pub orientation: Option<Rpy>,
+    /// Posture that inverse kinematics leans to where the arm has freedom left, in the order of `robot.joints`; without it, that of
+    /// the golden example.
+    #[serde(default)]
+    pub rest_posture: Option<Vec<f64>>,
+    /// Joint that the column `gripper` moves.
+    #[serde(default)]
+    pub gripper_joint: Option<String>,
+    /// Rows of a chunk.
+    pub horizon: usize,
+    /// Seconds between rows.
+    pub step: f64,
+    /// Undone on each row.
+    pub normalization: VectorNormalization,
+}
+
+/// Space of the actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionSpace {
+    /// Pose of the tool centre in the base link, then the gripper.
+    EndEffector,
+    /// Positions of all joints of the robot.
+    JointPosition,
+}
+
+/// What an action counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reference {
+    /// The value measured at the observation; the same for all rows of a chunk.
+    Relative,
+    /// Zero.
+    Absolute,
+}
+
+/// Orientation of the tool in the base link: roll about x, then pitch about y, then yaw about z, all fixed axes (URDF's).
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)]
+pub struct Rpy {
+    pub roll: f64,
+    pub pitch: f64,
+    pub yaw: f64,
+}
+
+/// How the graphs are run.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RunnerSpec {
+    /// Observation in, chunk out.
+    SinglePass {},
+    /// `encode` once, then `step` many times: `x += dt * v(x, t)`, `dt = -1/steps`, `t` from 1 (noise) to 0.
+    FlowMatching {
+        /// Integration steps.
+        steps: usize,
+        /// Standard deviation of the starting noise; 0 starts at the mean and makes the policy deterministic.
+        #[serde(default = "one")]
+        noise_scale: f64,
+    },
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// One ONNX graph.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphSpec {
+    /// Beside the manifest.
+    pub file: String,
+    /// Of the file.
+    pub sha256: String,
+    /// Names of all its inputs.
+    pub inputs: Vec<String>,
+    /// Names of the outputs that are read.
+    pub outputs: Vec<String>,
+}
+
+/// A file that must be as it was.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSpec {
+    /// Beside the manifest.
+    pub file: String,
+    /// Of the file.
+    pub sha256: String,
+}
+
+/// How chunks are executed.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionSpec {
+    /// Rows that are executed before the policy looks again.
+    pub replan_steps: usize,
+}
+
+impl Manifest {
+    /// Reads and checks `policy.yaml` in a folder.
+    ///
+    /// # Errors
+    /// Naming the file and the field.
+    pub fn read(folder: &Path) -> Result<Self, ManifestError> {
+        let file = folder.join(MANIFEST_FILE);
+        let text =
+            std::fs::read_to_string(&file).map_err(|source| ManifestError::Read { file: file.clone(), source })?;
+        Self::parse(&text, &file)
+    }
+
+    /// Checks the text of a manifest; `file` is its name in messages. Unknown top-level keys (and `training`) are let be.
+    ///
+    /// # Errors
+    /// Naming the file and the field.
+    pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_yaml::from_str(text)
+            .map_err(|e| ManifestError::Form { file: file.to_owned(), problem: e.to_string() })?;
+        manifest.check().map_err(|(field, problem)| ManifestError::Field { file: file.to_owned(), field, problem })?;
+        Ok(manifest)
+    }
+
+    /// The joints in the package's order.
+    pub fn joints(&self) -> Result<JointNames, efm_core::JointNamesError> {
+        JointNames::new(self.robot.joints.iter().cloned())
+    }
+
+    /// Length of the state vector.
+    pub fn state_len(&self) -> usize {
+        self.robot.joints.len() + self.observation.state.end_effector.len()
+    }
+
+    /// Columns of an action.
+    pub fn action_len(&self) -> usize {
+        self.action.names.len()
+    }
+
+    /// Names of the cameras, in the manifest's order.
+    pub fn cameras(&self) -> impl Iterator<Item = &str> {
+        self.observation.images.iter().map(|image| image.name.as_str())
+    }
+
+    /// Seconds that one chunk covers.
+    pub fn chunk_seconds(&self) -> f64 {
+        self.action.horizon as f64 * self.action.step
+    }
+
+    fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |field: &str, problem: String| Err((field.to_owned(), problem));
+        if !self.schema.strip_prefix("policy_package/").is_some_and(|v| v == "1" || v.starts_with("1.")) {
+            return wrong("schema", format!("'{}' is not a known format; expected policy_package/1.0", self.schema));
+        }
+        if self.policy.name.is_empty() {
+            return wrong("policy.name", "is empty".into());
+        }
+        self.check_robot()?;
+        self.check_observation()?;
+        self.check_action()?;
+        self.check_runner()?;
+        check_file("golden", &self.golden.file, &self.golden.sha256)
+    }
+
+    fn check_robot(&self) -> Result<(), (String, String)> {
+        let robot = &self.robot;
+        if let Err(e) = self.joints() {
+            return Err(("robot.joints".into(), e.to_string()));
+        }
+        same_length("robot.units", robot.units.len(), "robot.joints", robot.joints.len())?;
+        for (field, link) in [("robot.base_link", &robot.base_link), ("robot.tip_link", &robot.tip_link)] {
+            if link.is_empty() {
+                return Err((field.into(), "is empty".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_observation(&self) -> Result<(), (String, String)> {
+        let observation = &self.observation;
+        let mut names = BTreeSet::new();
+        let mut tensors = BTreeSet::from([observation.state.tensor.as_str()]);
+        if !tensors.insert(&observation.language.tensor) {
+            return Err(("observation.language.tensor".into(), "is the tensor of observation.state too".into()));
+        }
+        for (i, image) in observation.images.iter().enumerate() {
+            let at = |field: &str| format!("observation.images[{i}].{field}");
+            let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if image.name.is_empty() || !image.name.chars().all(valid) || image.name.starts_with(char::is_numeric) {
+                let problem = format!("'{}' cannot be part of a topic name (letters, digits and _)", image.name);
+                return Err((at("name"), problem));
+            }
+            if !names.insert(&image.name) {
+                return Err((at("name"), format!("camera '{}' is listed twice", image.name)));
+            }
+            if !tensors.insert(&image.tensor) {
+                return Err((at("tensor"), format!("tensor '{}' is used twice", image.tensor)));
+            }
+            for (field, side) in [("width", image.width), ("height", image.height)] {
+                if !(1..=MAX_SIDE).contains(&side) {
+                    return Err((at(field), format!("is {side}; expected 1 to {MAX_SIDE} pixels")));
+                }
+            }
+            if image.encoding != "rgb8" {
+                return Err((at("encoding"), format!("is '{}'; only rgb8 is supported", image.encoding)));
+            }
+            image.normalization().map_err(|e| (at("mean/std"), e.to_string()))?;
+        }
+        let state = &observation.state;
+        if (1..state.end_effector.len()).any(|i| state.end_effector[..i].contains(&state.end_effector[i])) {
+            return Err(("observation.state.end_effector".into(), "names an axis twice".into()));
+        }
+        state.normalization.check("observation.state.normalization", self.state_len())?;
+        check_hash("observation.language.encoder.sha256", &observation.language.encoder.sha256)?;
+        if !(1..=65_536).contains(&observation.language.encoder.dim) {
+            return Err(("observation.language.encoder.dim".into(), "must be 1 to 65536".into()));
+        }
+        Ok(())
+    }
+
+    fn check_action(&self) -> Result<(), (String, String)> {
+        let action = &self.action;
+        let wrong = |field: &str, problem: String| Err((format!("action.{field}"), problem));
+        let n = action.names.len();
+        if n == 0 {
+            return wrong("names", "is empty".into());
+        }
+        same_length("action.units", action.units.len(), "action.names", n)?;
+        same_length("action.reference", action.reference.len(), "action.names", n)?;
+        if let Some(rest) = &action.rest_posture {
+            same_length("action.rest_posture", rest.len(), "robot.joints", self.robot.joints.len())?;
+            if !rest.iter().all(|v| v.is_finite()) {
+                return wrong("rest_posture", "is not finite".into());
+            }
+        }
+        if let Some(joint) = &action.gripper_joint
+            && !self.robot.joints.contains(joint)
+        {
+            return wrong("gripper_joint", format!("'{joint}' is not in robot.joints"));
+        }
+        match action.space {
+            ActionSpace::JointPosition => {
+                if action.names != self.robot.joints {
+                    let problem = format!(
+                        "{:?} is not robot.joints in the same order ({:?}), as joint_position needs",
+                        action.names, self.robot.joints
+                    );
+                    return wrong("names", problem);
+                }
+                if action.units != self.robot.units {
+                    return wrong("units", "differ from robot.units".into());
+                }
+            }
+            ActionSpace::EndEffector => self.check_end_effector()?,
+        }
+        if !(1..=1000).contains(&action.horizon) {
+            return wrong("horizon", format!("is {}; expected 1 to 1000 rows", action.horizon));
+        }
+        if !(action.step.is_finite() && (1e-3..=10.0).contains(&action.step)) {
+            return wrong("step", format!("is {} s; expected 0.001 to 10 s", action.step));
+        }
+        action.normalization.check("action.normalization", n)?;
+        if !(1..=action.horizon).contains(&self.execution.replan_steps) {
+            let problem = format!("is {}; expected 1 to the horizon ({})", self.execution.replan_steps, action.horizon);
+            return Err(("execution.replan_steps".into(), problem));
+        }
+        Ok(())
+    }
+
+    fn check_end_effector(&self) -> Result<(), (String, String)> {
+        const ORDER: [&str; 7] = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"];
+        let action = &self.action;
+        let wrong = |field: &str, problem: String| Err((format!("action.{field}"), problem));
+        let mut last = None;
+        for (i, name) in action.names.iter().enumerate() {
+            let Some(place) = ORDER.iter().position(|known| known == name) else {
+                return wrong("names", format!("'{name}' is not one of {}", ORDER.join(", ")));
+            };
+            if last >= Some(place) {
+                return wrong("names", format!("'{name}' stands out of the order {}", ORDER.join(", ")));
+            }
+            last = Some(place);
+            let rotation = (3..6).contains(&place);
+            let gripper_unit = || {
+                let joint = action.gripper_joint.as_ref()?;
+                self.robot.units.get(self.robot.joints.iter().position(|j| j == joint)?).copied()
+            };
+            let unit = match place {
+                0..3 => JointUnit::Metre,
+                3..6 => JointUnit::Radian,
+                _ => match gripper_unit() {
+                    Some(unit) => unit,
+                    None => return wrong("gripper_joint", "is missing, but action.names has 'gripper'".into()),
+                },
+            };
+            if action.units[i] != unit {
+                return wrong("units", format!("'{name}' is in {}; expected {unit}", action.units[i]));
+            }
+            if rotation && action.reference[i] == Reference::Relative {
+                return wrong("reference", format!("'{name}' must be absolute (relative rotations are not supported)"));
+            }
+        }
+        for axis in ["x", "y", "z"] {
+            if !action.names.iter().any(|n| n == axis) {
+                return wrong("names", format!("'{axis}' is missing; end_effector needs x, y and z"));
+            }
+        }
+        match action.orientation {
+            None if ["roll", "pitch", "yaw"].iter().any(|r| !action.names.iter().any(|n| n == r)) => {
+                wrong("orientation", "is missing, but action.names does not give roll, pitch and yaw".into())
+            }
+            Some(Rpy { roll, pitch, yaw }) if ![roll, pitch, yaw].iter().all(|v| v.is_finite()) => {
+                wrong("orientation", "is not finite".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_runner(&self) -> Result<(), (String, String)> {
+        let roles: &[&str] = match &self.runner {
+            RunnerSpec::SinglePass {} => &["policy"],
+            RunnerSpec::FlowMatching { steps, noise_scale } => {
+                if !(1..=1000).contains(steps) {
+                    return Err(("runner.steps".into(), format!("is {steps}; expected 1 to 1000")));
+                }
+                if !(0.0..=10.0).contains(noise_scale) {
+                    return Err(("runner.noise_scale".into(), format!("is {noise_scale}; expected 0 to 10")));
+                }
+                &["encode", "step"]
+            }
+        };
+        for role in roles {
+            if !self.graphs.contains_key(*role) {
+                return Err((format!("graphs.{role}"), "is missing".into()));
+            }
+        }
+        for (role, graph) in &self.graphs {
+            if !roles.contains(&role.as_str()) {
+                return Err((format!("graphs.{role}"), format!("is not used by this runner; expected {roles:?}")));
+            }
+            check_file(&format!("graphs.{role}"), &graph.file, &graph.sha256)?;
+            if graph.inputs.is_empty() || graph.outputs.is_empty() {
+                return Err((format!("graphs.{role}"), "has no inputs or no outputs".into()));
+            }
+            let unique: BTreeSet<_> = graph.inputs.iter().chain(&graph.outputs).collect();
+            if unique.len() != graph.inputs.len() + graph.outputs.len() {
+                return Err((format!("graphs.{role}"), "lists a tensor twice".into()));
+            }
+        }
+        let observing = roles[0];
+        let known = self.observation_tensors();
+        let inputs = &self.graphs[observing].inputs;
+        for tensor in &known {
+            if !inputs.iter().any(|i| i == tensor) {
+                let problem = format!("lacks the observation tensor '{tensor}'");
+                return Err((format!("graphs.{observing}.inputs"), problem));
+            }
+        }
+        for tensor in inputs {
+            if !known.contains(&tensor.as_str()) {
+                let problem = format!("'{tensor}' is not a tensor of the observation; expected {known:?}");
+                return Err((format!("graphs.{observing}.inputs"), problem));
+            }
+        }
+        if let RunnerSpec::FlowMatching { .. } = self.runner {
+            let context = &self.graphs["encode"].outputs;
+            let step = &self.graphs["step"];
+            if step.inputs.len() != 2 + context.len() || context.iter().any(|c| !step.inputs[2..].contains(c)) {
+                let problem = format!(
+                    "is {:?}; expected the sample, the time, then the outputs of graphs.encode {context:?}",
+                    step.inputs
+                );
+                return Err(("graphs.step.inputs".into(), problem));
+            }
+        }
+        let (last, outputs) = (roles[roles.len() - 1], &self.graphs[roles[roles.len() - 1]].outputs);
+        if outputs.len() != 1 {
+            return Err((format!("graphs.{last}.outputs"), format!("is {outputs:?}; expected one tensor")));
+        }
+        Ok(())
+    }
+
+    /// Names of the tensors that an observation fills: cameras in order, state, language.
+    pub(crate) fn observation_tensors(&self) -> Vec<&str> {
+        let o = &self.observation;
+        let images = o.images.iter().map(|image| image.tensor.as_str());
+        images.chain([o.state.tensor.as_str(), o.language.tensor.as_str()]).collect()
+    }
+}
+
+fn same_length(field: &str, found: usize, of: &str, expected: usize) -> Result<(), (String, String)> {
+    if found == expected {
+        return Ok(());
+    }
+    Err((field.into(), format!("has {found} entries, but {of} has {expected}")))
+}
+
+pub(crate) fn check_hash(field: &str, hash: &str) -> Result<(), (String, String)> {
+    if hash.len() == 64 && hash.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
+        return Ok(());
+    }
+    Err((field.into(), format!("'{hash}' is not a sha256 (64 lowercase hexadecimal digits)")))
+}
+
+/// A file must lie in the package's own folder: a package from elsewhere is not to name other files of this machine.
+pub(crate) fn check_file(field: &str, file: &str, sha256: &str) -> Result<(), (String, String)> {
+    let mut parts = Path::new(file).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None));
+    if !plain {
+        return Err((format!("{field}.file"), format!("'{file}' is not the name of a file beside the manifest")));
+    }
+    check_hash(&format!("{field}.sha256"), sha256)
+}

@@ -1,0 +1,322 @@
+//! A policy package on disk: loaded whole, and refused unless everything in it agrees.
+
+use crate::encoder::{EncoderError, EncoderPackage};
+use crate::files::{self, FileError};
+use crate::golden::{Golden, GoldenError};
+use crate::manifest::{JointUnit, MANIFEST_FILE, Manifest, ManifestError, RunnerSpec};
+use crate::runtime::{self, RuntimeError, RuntimeOptions, TensorSpec};
+use efm_robot::{Chain, ChainError, JointKind, RobotModel};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Why a package was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PackageError {
+    /// Its manifest is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A file is missing or changed.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A graph does not have the tensors that the manifest says.
+    #[error("{} (graph '{role}'): {problem}", file.display())]
+    Tensor {
+        /// The graph's file.
+        file: PathBuf,
+        /// Its role in the manifest.
+        role: String,
+        /// Naming the tensor, what it is and what it should be.
+        problem: String,
+    },
+    /// The worked example is malformed.
+    #[error("{}: {source}", file.display())]
+    Golden {
+        /// The golden file.
+        file: PathBuf,
+        /// Naming the field.
+        source: GoldenError,
+    },
+    /// Its sentence encoder cannot be used.
+    #[error(transparent)]
+    Encoder(#[from] EncoderError),
+    /// ONNX Runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// Why a package does not fit a robot.
+#[derive(Debug, thiserror::Error)]
+pub enum RobotMismatch {
+    /// A joint is not there.
+    #[error("the policy's joint '{0}' does not exist in the robot description")]
+    NoJoint(String),
+    /// A joint cannot be commanded.
+    #[error("the policy's joint '{joint}' cannot be commanded: in the robot description it {why}")]
+    NotActive {
+        /// Which.
+        joint: String,
+        /// "is fixed" or "follows another".
+        why: String,
+    },
+    /// Unit against kind.
+    #[error(
+        "the policy's joint '{joint}' is in {found}, but it is {kind} in the robot description; expected {expected}"
+    )]
+    Unit {
+        /// Which.
+        joint: String,
+        /// In the manifest.
+        found: JointUnit,
+        /// In the robot description.
+        kind: &'static str,
+        /// That fits.
+        expected: JointUnit,
+    },
+    /// Base, tip, or what lies between.
+    #[error("the policy's base_link and tip_link do not fit the robot: {0}")]
+    Chain(#[from] ChainError),
+    /// A joint between base and tip that the policy does not know.
+    #[error("joint '{joint}' between '{base}' and '{tip}' is not in the policy's robot.joints")]
+    Unlisted {
+        /// Which.
+        joint: String,
+        /// Base link.
+        base: String,
+        /// Tip link.
+        tip: String,
+    },
+    /// The arm's joints in another order than in the kinematic chain.
+    #[error(
+        "the policy's robot.joints are in another order than the robot's: '{found}' stands where the chain has '{expected}'"
+    )]
+    Order {
+        /// In the manifest.
+        found: String,
+        /// In the robot description.
+        expected: String,
+    },
+    /// The gripper's limits are needed to keep commands within them.
+    #[error("the policy's gripper joint '{0}' has no position limits in the robot description")]
+    GripperLimits(String),
+}
+
+/// Cameras that a policy needs and a set-up lacks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the policy needs a camera '{missing}'; there are: {}", if available.is_empty() { "none".to_owned() } else { available.join(", ") })]
+pub struct CameraMismatch {
+    /// The first that is missing.
+    pub missing: String,
+    /// What is there.
+    pub available: Vec<String>,
+}
+
+/// A package whose files, graphs, encoder and golden example were checked against its manifest. All bytes are in memory, so what
+/// was hashed is what runs.
+#[derive(Debug, Clone)]
+pub struct PolicyPackage {
+    pub(crate) folder: PathBuf,
+    pub(crate) manifest: Manifest,
+    pub(crate) graphs: BTreeMap<String, Vec<u8>>,
+    pub(crate) encoder: EncoderPackage,
+    pub(crate) golden: Golden,
+    hash: String,
+}
+
+impl PolicyPackage {
+    /// Loads the package in a folder. Its sentence encoder is looked for in `<folder>/encoders/*` for each folder of
+    /// `search_path`, then beside the package itself.
+    ///
+    /// # Errors
+    /// When anything disagrees: the first disagreement, naming its file and field or tensor.
+    pub fn load(folder: &Path, search_path: &[PathBuf]) -> Result<Self, PackageError> {
+        let manifest = Manifest::read(folder)?;
+        let hash = files::hash(
+            &std::fs::read(folder.join(MANIFEST_FILE))
+                .map_err(|source| FileError::Read { file: folder.join(MANIFEST_FILE), source })?,
+        );
+        let mut graphs = BTreeMap::new();
+        for (role, graph) in &manifest.graphs {
+            graphs.insert(role.clone(), files::read_checked(folder, &graph.file, &graph.sha256)?);
+        }
+        check_graphs(folder, &manifest, &graphs)?;
+
+        let golden = files::read_checked(folder, &manifest.golden.file, &manifest.golden.sha256)?;
+        let golden = Golden::parse(&golden, &manifest)
+            .map_err(|source| PackageError::Golden { file: folder.join(&manifest.golden.file), source })?;
+
+        let mut places = search_path.to_vec();
+        if let Some(beside) = folder.canonicalize().ok().and_then(|f| f.parent().map(Path::to_owned)) {
+            let known = places.iter().any(|p| p.canonicalize().is_ok_and(|p| p == beside));
+            if !known {
+                places.push(beside);
+            }
+        }
+        let encoder = EncoderPackage::find(&manifest.observation.language.encoder, &places)?;
+        Ok(Self { folder: folder.to_owned(), manifest, graphs, encoder, golden, hash })
+    }
+
+    /// What the package says about itself.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Sha256 of the manifest. As the manifest holds the hashes of everything else, this identifies the policy.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The worked example.
+    pub fn golden(&self) -> &Golden {
+        &self.golden
+    }
+
+    /// Whether the package fits a robot; see [`check_robot`].
+    ///
+    /// # Errors
+    /// Naming the joint, unit or link that does not fit.
+    pub fn check_robot(&self, robot: &RobotModel) -> Result<(), RobotMismatch> {
+        check_robot(&self.manifest, robot)
+    }
+
+    /// Whether all its cameras are there.
+    ///
+    /// # Errors
+    /// Naming the first that is not.
+    pub fn check_cameras<S: AsRef<str>>(&self, available: &[S]) -> Result<(), CameraMismatch> {
+        check_cameras(&self.manifest, available)
+    }
+}
+
+/// Whether all cameras of a manifest are there.
+///
+/// # Errors
+/// Naming the first that is not.
+pub fn check_cameras<S: AsRef<str>>(manifest: &Manifest, available: &[S]) -> Result<(), CameraMismatch> {
+    match manifest.cameras().find(|camera| !available.iter().any(|a| a.as_ref() == *camera)) {
+        None => Ok(()),
+        Some(missing) => Err(CameraMismatch {
+            missing: missing.to_owned(),
+            available: available.iter().map(|a| a.as_ref().to_owned()).collect(),
+        }),
+    }
+}
+
+/// Whether a manifest fits a robot: its joints exist and can be commanded, in the units of their kind; its base and tip exist;
+/// the joints between them are all listed, in their order along the chain.
+///
+/// # Errors
+/// Naming the joint, unit or link that does not fit.
+pub fn check_robot(manifest: &Manifest, robot: &RobotModel) -> Result<(), RobotMismatch> {
+    let contract = &manifest.robot;
+    for (name, unit) in contract.joints.iter().zip(&contract.units) {
+        let joint = robot.joint(name).ok_or_else(|| RobotMismatch::NoJoint(name.clone()))?;
+        if let Some(mimic) = &joint.mimic {
+            let why = format!("follows '{}'", mimic.joint);
+            return Err(RobotMismatch::NotActive { joint: name.clone(), why });
+        }
+        let (kind, expected) = match joint.kind {
+            JointKind::Revolute => ("revolute", JointUnit::Radian),
+            JointKind::Continuous => ("continuous", JointUnit::Radian),
+            JointKind::Prismatic => ("prismatic", JointUnit::Metre),
+            JointKind::Fixed => {
+                return Err(RobotMismatch::NotActive { joint: name.clone(), why: "is fixed".into() });
+            }
+        };
+        if *unit != expected {
+            return Err(RobotMismatch::Unit { joint: name.clone(), found: *unit, kind, expected });
+        }
+    }
+    let chain = Chain::new(robot, &contract.base_link, &contract.tip_link)?;
+    if let Some(joint) = chain.joint_names().iter().find(|j| !contract.joints.iter().any(|c| c == j)) {
+        let (base, tip) = (contract.base_link.clone(), contract.tip_link.clone());
+        return Err(RobotMismatch::Unlisted { joint: joint.to_owned(), base, tip });
+    }
+    let listed = contract.joints.iter().filter(|j| chain.joint_names().index_of(j).is_some());
+    if let Some((found, expected)) = listed.zip(chain.joint_names().iter()).find(|(found, expected)| found != expected)
+    {
+        return Err(RobotMismatch::Order { found: found.clone(), expected: expected.to_owned() });
+    }
+    if let Some(gripper) = &manifest.action.gripper_joint {
+        let limit = robot.joint(gripper).map(|j| j.limit);
+        if !limit.is_some_and(|l| l.lower.is_some() && l.upper.is_some()) {
+            return Err(RobotMismatch::GripperLimits(gripper.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Compares what each graph really takes and gives with what the manifest says.
+fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Vec<u8>>) -> Result<(), PackageError> {
+    let mut signatures = BTreeMap::new();
+    for (role, bytes) in graphs {
+        let spec = &manifest.graphs[role];
+        let file = folder.join(&spec.file);
+        let session = runtime::session(bytes, &file, RuntimeOptions::default(), false)?;
+        let (inputs, outputs) = runtime::signature(&session);
+        let wrong = |problem| PackageError::Tensor { file: file.clone(), role: role.clone(), problem };
+        for (what, listed, real) in [("input", &spec.inputs, &inputs), ("output", &spec.outputs, &outputs)] {
+            for name in listed {
+                if !real.iter().any(|t| t.name == *name) {
+                    let names: Vec<&str> = real.iter().map(|t| t.name.as_str()).collect();
+                    return Err(wrong(format!("has no {what} '{name}'; its {what}s are {names:?}")));
+                }
+            }
+        }
+        if let Some(extra) = inputs.iter().find(|t| !spec.inputs.contains(&t.name)) {
+            return Err(wrong(format!("needs an input '{}' that the manifest does not list", extra.name)));
+        }
+        signatures.insert(role.as_str(), (inputs, outputs));
+    }
+
+    // Everything expected of one tensor: (role, output?, name, shape). All are float32.
+    let chunk = vec![1, manifest.action.horizon as i64, manifest.action_len() as i64];
+    let mut expected: Vec<(&str, bool, &str, Vec<i64>)> = Vec::new();
+    let observing = match manifest.runner {
+        RunnerSpec::SinglePass {} => {
+            expected.push(("policy", true, &manifest.graphs["policy"].outputs[0], chunk));
+            "policy"
+        }
+        RunnerSpec::FlowMatching { .. } => {
+            let step = &manifest.graphs["step"];
+            expected.push(("step", false, &step.inputs[0], chunk.clone()));
+            expected.push(("step", false, &step.inputs[1], vec![1]));
+            expected.push(("step", true, &step.outputs[0], chunk));
+            for context in &manifest.graphs["encode"].outputs {
+                let (_, outputs) = &signatures["encode"];
+                if let Some(given) = outputs.iter().find(|t| t.name == *context) {
+                    expected.push(("encode", true, context, given.shape.clone()));
+                    expected.push(("step", false, context, given.shape.clone()));
+                }
+            }
+            "encode"
+        }
+    };
+    let observation = &manifest.observation;
+    for image in &observation.images {
+        expected.push((observing, false, &image.tensor, image.shape().to_vec()));
+    }
+    expected.push((observing, false, &observation.state.tensor, vec![1, manifest.state_len() as i64]));
+    expected.push((observing, false, &observation.language.tensor, vec![1, observation.language.encoder.dim as i64]));
+
+    for (role, output, name, shape) in expected {
+        let (inputs, outputs) = &signatures[role];
+        let tensors: &[TensorSpec] = if output { outputs } else { inputs };
+        let what = if output { "output" } else { "input" };
+        let found = tensors.iter().find(|t| t.name == name);
+        if !found.is_some_and(|t| t.accepts("float32", &shape)) {
+            let found = found.map_or("missing".to_owned(), TensorSpec::to_string);
+            let problem = format!("{what} '{name}' is {found}; the manifest expects float32 {shape:?}");
+            return Err(PackageError::Tensor {
+                file: folder.join(&manifest.graphs[role].file),
+                role: role.to_owned(),
+                problem,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The one door to ONNX Runtime: finding the shared library, making deterministic sessions, reading what a graph really takes
+//! and gives.
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{Outlet, TensorElementType, ValueType};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Environment variable with the path of the shared library.
+pub const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// Why ONNX Runtime cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The shared library cannot be loaded.
+    #[error(
+        "ONNX Runtime cannot be loaded from {}: {problem}; set {LIBRARY_VARIABLE} to the path of libonnxruntime.so (1.24 or newer)",
+        path.display()
+    )]
+    Library {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What the loader said.
+        problem: String,
+    },
+    /// A graph cannot be loaded or run.
+    #[error("ONNX graph {graph}: {source}")]
+    Graph {
+        /// File.
+        graph: String,
+        /// From ONNX Runtime.
+        source: ort::Error,
+    },
+}
+
+/// Settings of a policy's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeOptions {
+    /// Threads that one graph may use. The result of a graph may depend on this number in its last digits; it is the same from
+    /// run to run for the same number.
+    pub intra_threads: usize,
+}
+
+impl Default for RuntimeOptions {
+    /// One thread.
+    fn default() -> Self {
+        Self { intra_threads: 1 }
+    }
+}
+
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+/// The process-wide environment; loads the library named by `ORT_DYLIB_PATH` (or `libonnxruntime.so` on the loader's path) at
+/// the first call.
+fn environment() -> Result<Environment, RuntimeError> {
+    let mut slot = ENVIRONMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(environment) = &*slot {
+        return Ok(environment.clone());
+    }
+    let path = match std::env::var_os(LIBRARY_VARIABLE) {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => PathBuf::from("libonnxruntime.so"),
+    };
+    let failed = |problem: String| RuntimeError::Library { path: path.clone(), problem };
+    let environment = ort::init_from(&path)
+        .map_err(|e| failed(e.to_string()))?
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| failed(e.to_string()))?;
+    log::debug!("ONNX Runtime from {}", path.display());
+    *slot = Some(environment.clone());
+    Ok(environment)
+}
+
+/// A session over the bytes of a graph: sequential, a fixed number of threads, no spinning, so that it neither varies nor
+/// starves its neighbours on a small machine.
+pub(crate) fn session(
+    bytes: &[u8],
+    graph: &Path,
+    options: RuntimeOptions,
+    optimize: bool,
+) -> Result<Session, RuntimeError> {
+    let failed = |source: ort::Error| RuntimeError::Graph { graph: graph.display().to_string(), source };
+    let level = if optimize { GraphOptimizationLevel::All } else { GraphOptimizationLevel::Disable };
+    let build = |builder: SessionBuilder| -> ort::Result<SessionBuilder> {
+        Ok(builder
+            .with_intra_threads(options.intra_threads.max(1))?
+            .with_parallel_execution(false)?
+            .with_deterministic_compute(true)?
+            .with_intra_op_spinning(false)?
+            .with_optimization_level(level)?)
+    };
+    let builder = Session::builder(&environment()?).map_err(failed)?;
+    build(builder).and_then(|mut b| b.commit_from_memory(bytes)).map_err(failed)
+}
+
+/// What a graph says about one of its tensors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// Element type as ONNX Runtime names it; `not a tensor` for anything else.
+    pub dtype: String,
+    /// Dimensions; -1 is not fixed by the graph.
+    pub shape: Vec<i64>,
+}
+
+impl TensorSpec {
+    fn of(outlet: &Outlet) -> Self {
+        let (dtype, shape) = match outlet.dtype() {
+            ValueType::Tensor { ty, shape, .. } => (dtype_name(*ty), shape.to_vec()),
+            _ => ("not a tensor".to_owned(), Vec::new()),
+        };
+        Self { name: outlet.name().to_owned(), dtype, shape }
+    }
+
+    /// Whether a tensor of this type and shape can be given or taken: same rank, each dimension equal or open.
+    pub fn accepts(&self, dtype: &str, shape: &[i64]) -> bool {
+        self.dtype == dtype
+            && self.shape.len() == shape.len()
+            && self.shape.iter().zip(shape).all(|(a, b)| *a == *b || *a < 0 || *b < 0)
+    }
+}
+
+impl fmt::Display for TensorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?}", self.dtype, self.shape)
+    }
+}
+
+fn dtype_name(ty: TensorElementType) -> String {
+    match ty {
+        TensorElementType::Float32 => "float32".into(),
+        TensorElementType::Int64 => "int64".into(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// Inputs and outputs of a graph as it really is.
+pub(crate) fn signature(session: &Session) -> (Vec<TensorSpec>, Vec<TensorSpec>) {
+    let read = |outlets: &[Outlet]| outlets.iter().map(TensorSpec::of).collect();
+    (read(session.inputs()), read(session.outputs()))
+}
