@@ -103,6 +103,17 @@ impl JointPlanner {
         self.states.len() + self.way_out.len() - self.way_out_at
     }
 
+    /// Index of the state from which on nothing moves.
+    pub fn rests_from(&self) -> usize {
+        let end = self.len_to_rest() - 1;
+        let rest = self.at(end);
+        if self.way_out_at < self.way_out.len() {
+            return end;
+        }
+        let moving = self.states.iter().rposition(|s| !s.is_rest() || s.p != rest.p);
+        moving.map_or(0, |index| index + 1)
+    }
+
     /// The planned state, beyond the plan the way out, beyond that the rest.
     pub fn at(&self, index: usize) -> State {
         let n = self.states.len();

@@ -533,7 +533,7 @@ impl TrajectoryStreamer {
         let time_of = |index: i64| motion.axis.offset_nanos(index.saturating_mul(period));
 
         // Over: nothing more is wanted, and rest is reached by now.
-        let end = motion.base + self.planners.iter().map(JointPlanner::len_to_rest).max().unwrap_or(1) as i64 - 1;
+        let end = motion.base + self.planners.iter().map(JointPlanner::rests_from).max().unwrap_or(0) as i64;
         let wants_more = motion.stop.as_ref().is_none_or(|r| r.may_continue()) && self.scheduler.has_pending();
         let planned_to = motion.base + self.planners[0].planned() as i64 - 1;
         let followed = motion.stop.is_none()

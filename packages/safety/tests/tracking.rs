@@ -1,9 +1,10 @@
 //! How well a feasible reference is followed.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+#[path = "support/panda.rs"]
+mod panda;
 
-use common::*;
+use panda::*;
 use std::f64::consts::TAU;
 
 /// A smooth feasible motion of all joints, at rest at first, up to 0.5 rad/s.
