@@ -86,7 +86,7 @@ fn main() {
                 }
                 t0 = steps;
             }
-            if strips > seed - first && steps % 750 == 0 {
+            if strips > seed - first && steps % 350 == 0 {
                 let mut p = vec![];
                 world.render(Camera::Front, &mut p).unwrap();
                 frames.push(p);
@@ -120,7 +120,7 @@ fn main() {
         let verdict = verdict.unwrap();
         let e = table.entry(scene.task.name()).or_default();
         e.1 += 1;
-        if verdict.success() {
+        if done_at.is_some() {
             e.0 += 1;
             e.2 += done_at.unwrap();
         } else {
@@ -131,11 +131,11 @@ fn main() {
         }
         if strips > seed - first {
             let cols = frames.len().min(8);
-            let mut strip = image::RgbImage::new(320 * cols as u32 / 1, 240);
+            let mut strip = image::RgbImage::new(320 * 4, 480);
             for (i, f) in frames.iter().take(cols).enumerate() {
                 let im = image::RgbImage::from_raw(640, 480, f.clone()).unwrap();
                 let im = image::imageops::resize(&im, 320, 240, image::imageops::FilterType::Triangle);
-                image::imageops::replace(&mut strip, &im, i as i64 * 320, 0);
+                image::imageops::replace(&mut strip, &im, (i % 4) as i64 * 320, (i / 4) as i64 * 240);
             }
             strip.save(format!("{}/strip_{seed}_{}.png", args[4], scene.task.name())).unwrap();
         }

@@ -7,12 +7,16 @@ use nalgebra::{Vector2, Vector3};
 /// Cruising and pushing speed along each axis, m/s.
 const CRUISE: f64 = 0.35;
 const PUSH: f64 = 0.18;
+/// Speed near the goal, m/s, and how it grows with the distance, 1/s.
+const SLOWEST: f64 = 0.04;
+const SLOWING: f64 = 2.5;
 /// Fully open, m a finger.
 const OPEN: f64 = 0.04;
 /// How much further than the object's surface the fingers are told to close, m: this makes the grip.
 const SQUEEZE: f64 = 0.006;
-/// Opening for pushing, m a finger: the pads touch at two places 2.5 cm apart.
-const PUSH_GAP: f64 = 0.0125;
+/// How far a push steers the tool aside of the object's centre at most, m, and per metre that the object is off its lane.
+const STEER_MOST: f64 = 0.005;
+const STEER: f64 = 0.5;
 /// Half the depth of a finger pad along x, m.
 const PAD: f64 = 0.010;
 /// Height of the tool while pushing, m.
@@ -82,11 +86,11 @@ impl Imagined {
         let [hx, hy, _] = kind.half_extents();
         match kind {
             // The inner edges of the pads touch the round.
-            ObjectKind::GreenCylinder | ObjectKind::YellowPuck => (hx * hx - PUSH_GAP * PUSH_GAP).sqrt(),
+            ObjectKind::GreenCylinder | ObjectKind::YellowPuck => (hx * hx - push_gap(kind).powi(2)).sqrt(),
             ObjectKind::RedCube | ObjectKind::BlueBrick => {
                 // A cube looks the same after each quarter turn; while it is pushed it aligns with the pads.
                 let yaw = if kind == ObjectKind::RedCube { quarter(self.yaw) } else { self.yaw };
-                hx * yaw.cos().abs() + hy.min(PUSH_GAP) * yaw.sin().abs()
+                hx * yaw.cos().abs() + hy.min(push_gap(kind)) * yaw.sin().abs()
             }
         }
     }
@@ -123,6 +127,15 @@ fn quarter(yaw: f64) -> f64 {
     yaw - (yaw / turn).round() * turn
 }
 
+/// Opening of a finger for pushing, m: the pads (8 mm wide) touch at two places, with room for error on either side.
+fn push_gap(kind: ObjectKind) -> f64 {
+    match kind {
+        ObjectKind::RedCube => 0.009,
+        ObjectKind::BlueBrick => 0.007,
+        ObjectKind::GreenCylinder | ObjectKind::YellowPuck => 0.0125,
+    }
+}
+
 /// Height of the tool above the table when it grasps, m.
 fn grasp_height(kind: ObjectKind) -> f64 {
     match kind {
@@ -135,10 +148,13 @@ fn grasp_height(kind: ObjectKind) -> f64 {
 
 /// The rule.
 pub(super) fn intent(task: Task, target: [f64; 2], state: &Imagined) -> Intent {
-    match task {
+    let mut intent = match task {
         Task::Put { object, .. } => put(object, Vector2::from(target), state),
-        Task::Push { object } => push(object, target[0], state),
-    }
+        Task::Push { object } => push(object, Vector2::from(target), state),
+    };
+    // Speed falls with the way that is left, so that it is nearly a function of place and stopping needs no full braking.
+    intent.speed = intent.speed.min(SLOWEST + SLOWING * (intent.tool - state.tool).norm());
+    intent
 }
 
 fn put(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
@@ -162,7 +178,8 @@ fn put(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
     }
 
     if s.holds(kind) {
-        let lowest = grasp_height(kind);
+        // Down to where the object stands, however it was grasped.
+        let lowest = grasp_height(kind) + off.z;
         let height = lowest + ((to_go.norm() - 0.012) * 2.5).clamp(0.0, CARRY - lowest);
         // Up first, then across.
         let xy = upward_first(s, target + off.xy(), height - 0.05);
@@ -182,7 +199,8 @@ fn put(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
     Intent { tool: with_z(xy, height), finger: OPEN, speed: CRUISE, phase: Phase::Approach }
 }
 
-fn push(kind: ObjectKind, line: f64, s: &Imagined) -> Intent {
+fn push(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
+    let (line, finger) = (target.x, push_gap(kind));
     let reach = s.front(kind) + PAD;
     let gap = s.object.x - reach - s.tool.x;
     let aside = s.tool.y - s.object.y;
@@ -191,20 +209,21 @@ fn push(kind: ObjectKind, line: f64, s: &Imagined) -> Intent {
             // Back off, then up.
             let rise = ((gap - 0.010) / 0.010).clamp(0.0, 1.0) * 0.14;
             let tool = Vector3::new(s.object.x - reach - 0.03, s.tool.y, PUSH_HEIGHT + rise);
-            return Intent { tool, finger: PUSH_GAP, speed: CRUISE, phase: Phase::Release };
+            return Intent { tool, finger, speed: CRUISE, phase: Phase::Release };
         }
-        return rest(s, PUSH_GAP);
+        return rest(s, finger);
     }
     let low = (s.tool.z - PUSH_HEIGHT).abs() < 0.010;
     if low && aside.abs() < 0.012 && (-0.015..0.035).contains(&gap) {
-        let tool = Vector3::new(line - reach + 0.006, s.object.y, PUSH_HEIGHT);
-        return Intent { tool, finger: PUSH_GAP, speed: PUSH, phase: Phase::Push };
+        let steer = ((target.y - s.object.y) * STEER).clamp(-STEER_MOST, STEER_MOST);
+        let tool = Vector3::new(line - reach + 0.006, s.object.y + steer, PUSH_HEIGHT);
+        return Intent { tool, finger, speed: PUSH, phase: Phase::Push };
     }
     let behind = Vector2::new(s.object.x - reach - 0.025, s.object.y);
     let away = (s.tool.xy() - behind).norm();
     let height = PUSH_HEIGHT + ((away - 0.005) * 2.5).clamp(0.0, ABOVE - PUSH_HEIGHT);
     let xy = upward_first(s, behind, height - 0.02);
-    Intent { tool: with_z(xy, height), finger: PUSH_GAP, speed: CRUISE, phase: Phase::Approach }
+    Intent { tool: with_z(xy, height), finger, speed: CRUISE, phase: Phase::Approach }
 }
 
 /// To the waiting place, up first.
