@@ -1,50 +1,12 @@
 //! Runs the expert on many seeds and prints how often it succeeds, by task; draws film strips of some.
+//!
+//! The shortest loop there is: rollout, inverse kinematics, targets in straight lines between the rows. From the repository's root.
 //! Usage: expert <first seed> <episodes> [<film strips> <folder>]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 use efm_sim::{Camera, Expert, ExpertView, Referee, Scene, Verdict, World, WorldFiles, expert, tasks};
-use nalgebra::*;
+use efm_robot::{Chain, IkSettings, InverseKinematics, LimitSet, RobotModel, tool_down};
+use nalgebra::{Isometry3, Translation3};
 use std::collections::BTreeMap;
-
-fn fk(q: &[f64]) -> (Vector3<f64>, Matrix3<f64>, Vec<(Vector3<f64>, Vector3<f64>)>) {
-    use std::f64::consts::FRAC_PI_2 as H;
-    let dh = [(0., 0., 0.333), (0., -H, 0.), (0., H, 0.316), (0.0825, H, 0.), (-0.0825, -H, 0.384), (0., H, 0.), (0.088, H, 0.)];
-    let mut t = Isometry3::identity();
-    let mut axes = vec![];
-    for (i, (a, al, d)) in dh.iter().enumerate() {
-        t *= Isometry3::new(Vector3::new(*a, 0., 0.), Vector3::new(*al, 0., 0.));
-        t *= Isometry3::new(Vector3::new(0., 0., *d), Vector3::new(0., 0., q[i]));
-        axes.push((t.translation.vector, t.rotation * Vector3::z()));
-    }
-    t *= Isometry3::new(Vector3::new(0., 0., 0.107 + 0.1034), Vector3::new(0., 0., -H / 2.));
-    (t.translation.vector, *t.rotation.to_rotation_matrix().matrix(), axes)
-}
-
-/// Damped least squares with a pull to the ready pose in the null space.
-fn ik(seed: &[f64; 7], p: Vector3<f64>) -> [f64; 7] {
-    let want = Matrix3::from_diagonal(&Vector3::new(1., -1., -1.));
-    let mut q = *seed;
-    for _ in 0..30 {
-        let (x, r, axes) = fk(&q);
-        let e = p - x;
-        let er = 0.5 * (0..3).map(|i| r.column(i).cross(&want.column(i))).fold(Vector3::zeros(), |a, b| a + b);
-        let err = Vector6::new(e.x, e.y, e.z, er.x, er.y, er.z);
-        let mut j = SMatrix::<f64, 6, 7>::zeros();
-        for (i, (o, z)) in axes.iter().enumerate() {
-            let l = z.cross(&(x - o));
-            j.set_column(i, &Vector6::new(l.x, l.y, l.z, z.x, z.y, z.z));
-        }
-        let inv = j.transpose() * (j * j.transpose() + Matrix6::identity() * 1e-6).try_inverse().unwrap();
-        let pull = SVector::<f64, 7>::from_fn(|i, _| 0.02 * (tasks::READY[i] - q[i]));
-        let dq = inv * err + (SMatrix::<f64, 7, 7>::identity() - inv * j) * pull;
-        for i in 0..7 {
-            q[i] += dq[i];
-        }
-        if err.norm() < 1e-6 {
-            break;
-        }
-    }
-    q
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -52,6 +14,10 @@ fn main() {
     let n: u64 = args[2].parse().unwrap();
     let strips: u64 = args.get(3).map_or(0, |a| a.parse().unwrap());
     let mut world = World::new(&WorldFiles { urdf: "urdf/panda.urdf".into() }).unwrap();
+    let robot = RobotModel::load("urdf/panda.urdf").unwrap();
+    let chain = Chain::new(&robot, "panda_link0", "panda_hand_tcp").unwrap();
+    let limits = LimitSet::load(&robot, "config/joint_limits.yaml", chain.joint_names()).unwrap();
+    let mut ik = InverseKinematics::new(chain, &limits, &tasks::READY, IkSettings::default()).unwrap();
     let mut expert = Expert::new();
     let mut table: BTreeMap<String, (u32, u32, f64)> = BTreeMap::new();
     let mut plan_time = std::time::Duration::ZERO;
@@ -80,7 +46,9 @@ fn main() {
                 rows = vec![q_last];
                 fingers = vec![*fingers.get(2).unwrap_or(&scene.finger)];
                 for k in 0..expert::HORIZON.min(4) {
-                    let q = ik(rows.last().unwrap(), Vector3::from(roll.tool[k]));
+                    let target = Isometry3::from_parts(Translation3::from(roll.tool[k]), tool_down(0.0));
+                    let mut q = [0.0; 7];
+                    ik.solve(&target, rows.last().unwrap(), &mut q).unwrap();
                     rows.push(q);
                     fingers.push(roll.finger[k]);
                 }
