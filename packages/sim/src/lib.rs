@@ -8,6 +8,7 @@
 //! - [`Expert`]: from the true state to the next [`expert::HORIZON`] tool positions.
 
 pub mod expert;
+pub mod jtc;
 pub mod tasks;
 pub mod world;
 
