@@ -1,10 +1,11 @@
 //! Runs the expert on many seeds and prints how often it succeeds, by task; draws film strips of some.
 //!
 //! The shortest loop there is: rollout, inverse kinematics, targets in straight lines between the rows. From the repository's root.
+//! With DISTURB set, the hand opens and the arm is pulled aside for 0.3 s in the middle of each episode.
 //! Usage: expert <first seed> <episodes> [<film strips> <folder>]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
-use efm_sim::{Camera, Expert, ExpertView, Referee, Scene, Verdict, World, WorldFiles, expert, tasks};
 use efm_robot::{Chain, IkSettings, InverseKinematics, LimitSet, RobotModel, tool_down};
+use efm_sim::{Camera, Expert, ExpertView, Referee, Scene, Verdict, World, WorldFiles, expert, tasks};
 use nalgebra::{Isometry3, Translation3};
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ fn main() {
     let args: Vec<String> = std::env::args().collect();
     let first: u64 = args[1].parse().unwrap();
     let n: u64 = args[2].parse().unwrap();
+    let disturb = std::env::var_os("DISTURB").is_some();
     let strips: u64 = args.get(3).map_or(0, |a| a.parse().unwrap());
     let mut world = World::new(&WorldFiles { urdf: "urdf/panda.urdf".into() }).unwrap();
     let robot = RobotModel::load("urdf/panda.urdf").unwrap();
@@ -42,7 +44,14 @@ fn main() {
                 let roll = expert.plan(&view);
                 plan_time += t.elapsed();
                 plans += 1;
-                log.push(format!("{:.1} {:?} tool {:.3?} obj {:.3?} f {:.4}", steps as f64 * 0.002, roll.phase, view.tool.as_slice(), view.object.as_slice(), view.finger));
+                log.push(format!(
+                    "{:.1} {:?} tool {:.3?} obj {:.3?} f {:.4}",
+                    steps as f64 * 0.002,
+                    roll.phase,
+                    view.tool.as_slice(),
+                    view.object.as_slice(),
+                    view.finger
+                ));
                 rows = vec![q_last];
                 fingers = vec![*fingers.get(2).unwrap_or(&scene.finger)];
                 for k in 0..expert::HORIZON.min(4) {
@@ -68,6 +77,11 @@ fn main() {
             }
             world.set_arm_target(&q_last, &v);
             world.set_finger_target(fingers[k] + a * (fingers[k + 1] - fingers[k]));
+            if disturb && (1300..1450).contains(&steps) {
+                // In the middle of things the hand opens by itself and the arm is pulled aside.
+                world.set_finger_target(0.04);
+                world.set_arm_target(&q_last.map(|q| q + 0.03), &v);
+            }
             world.step();
             steps += 1;
             if steps % 10 == 0 {
@@ -88,9 +102,9 @@ fn main() {
         let verdict = verdict.unwrap();
         let e = table.entry(scene.task.name()).or_default();
         e.1 += 1;
-        if done_at.is_some() {
+        if let Some(seconds) = done_at {
             e.0 += 1;
-            e.2 += done_at.unwrap();
+            e.2 += seconds;
         } else {
             println!("seed {seed} {} {verdict:?} effort {max_effort:.2}", scene.task.name());
             if n < 5 {

@@ -7,7 +7,7 @@ pub use camera::{Camera, Intrinsics, Mount};
 pub use model::{ARM_JOINTS, FINGER_JOINTS};
 
 use crate::tasks::{ObjectKind, Scene};
-use model::{ARM_KP, ARM_KV_SHARE, FINGER_LINKS, TOOL_LINK};
+use model::{ARM_KV_SHARE, FINGER_LINKS, TOOL_LINK};
 use mujoco_rs::prelude::*;
 use mujoco_rs::renderer::MjRenderer;
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
@@ -42,7 +42,9 @@ pub enum WorldError {
     #[error("the simulator refused the completed model: {0}")]
     Model(String),
     /// No picture.
-    #[error("cannot draw camera '{camera}': {reason} (headless drawing needs EGL: Debian packages libegl1 libegl-mesa0 libgl1-mesa-dri)")]
+    #[error(
+        "cannot draw camera '{camera}': {reason} (headless drawing needs EGL: Debian packages libegl1 libegl-mesa0 libgl1-mesa-dri)"
+    )]
     Render {
         /// Which camera.
         camera: &'static str,
@@ -107,7 +109,9 @@ impl World {
     pub fn new(files: &WorldFiles) -> Result<Self, WorldError> {
         let model::Built { model, efforts } = model::build(files)?;
         let id = |kind, name: &str| {
-            model.name_to_id(kind, name).ok_or_else(|| WorldError::Model(format!("'{name}' is missing from the compiled model")))
+            model
+                .name_to_id(kind, name)
+                .ok_or_else(|| WorldError::Model(format!("'{name}' is missing from the compiled model")))
         };
         let mut joint_qpos = [0; 9];
         let mut joint_dof = [0; 9];
@@ -125,7 +129,8 @@ impl World {
             object_dof[i] = model.jnt_dofadr()[joint] as usize;
             object_geom[i] = id(MjtObjBase::mjOBJ_GEOM, kind.name())?;
         }
-        let finger_bodies = [id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[0])?, id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[1])?];
+        let finger_bodies =
+            [id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[0])?, id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[1])?];
         let tool_body = id(MjtObjBase::mjOBJ_BODY, TOOL_LINK)?;
         let finger_range = model.jnt_range()[id(MjtObjBase::mjOBJ_JOINT, FINGER_JOINTS[0])?];
         let mut data = MjData::new(Box::new(model));
@@ -184,9 +189,9 @@ impl World {
     /// One physics step of [`STEP_NANOS`].
     pub fn step(&mut self) {
         let ctrl = self.data.ctrl_mut();
-        for i in 0..7 {
+        for (i, ctrl) in ctrl.iter_mut().enumerate().take(7) {
             // The servo brakes with kv * velocity; asking for the wanted velocity cancels that on the way.
-            ctrl[i] = self.arm_target[i] + ARM_KV_SHARE * self.arm_velocity[i];
+            *ctrl = self.arm_target[i] + ARM_KV_SHARE * self.arm_velocity[i];
         }
         ctrl[7] = self.finger_target;
         ctrl[8] = self.finger_target;
@@ -301,10 +306,5 @@ impl World {
     /// Every generalised position and velocity, to compare two runs bit by bit.
     pub fn raw_state(&self) -> (&[f64], &[f64]) {
         (self.data.qpos(), self.data.qvel())
-    }
-
-    #[doc(hidden)]
-    pub fn gains() -> [f64; 7] {
-        ARM_KP
     }
 }

@@ -1,8 +1,8 @@
 //! From the URDF to a complete MuJoCo model.
 //!
-//! MuJoCo's own parser reads the URDF. What a URDF cannot say is added here: actuators, gravity compensation, the fingers'
-//! mimic joint (which the parser drops), the table, the objects, marks on the table, lights and cameras. No number of the arm
-//! is repeated: efforts and ranges are those that the parser read.
+//! MuJoCo's own parser reads the URDF. What a URDF cannot say is added here: actuators, gravity compensation, contact
+//! parameters, the table, the objects, marks on the table, lights and cameras. No number of the arm is repeated: efforts, ranges
+//! and the fingers' mimic relation are those that the parser read.
 
 use super::{Camera, WorldError, WorldFiles};
 use crate::tasks::{FAR_LINE_X, ObjectKind, Shape, ZONE_HALF_SIZE, Zone};
@@ -10,15 +10,8 @@ use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_editing::{MjsBody, MjtLimited};
 
 /// Joints of the arm, in the order of every arm vector.
-pub const ARM_JOINTS: [&str; 7] = [
-    "panda_joint1",
-    "panda_joint2",
-    "panda_joint3",
-    "panda_joint4",
-    "panda_joint5",
-    "panda_joint6",
-    "panda_joint7",
-];
+pub const ARM_JOINTS: [&str; 7] =
+    ["panda_joint1", "panda_joint2", "panda_joint3", "panda_joint4", "panda_joint5", "panda_joint6", "panda_joint7"];
 /// The fingers; the second mimics the first.
 pub const FINGER_JOINTS: [&str; 2] = ["panda_finger_joint1", "panda_finger_joint2"];
 /// Bodies whose touch counts as the gripper's.
@@ -69,9 +62,8 @@ pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     let text = std::fs::read_to_string(&files.urdf).map_err(|e| wrong(e.to_string()))?;
     let text = keep_everything(&text).ok_or_else(|| wrong("it has no <robot> element".to_owned()))?;
     let mut spec = MjSpec::from_xml_string(&text).map_err(|e| wrong(e.to_string()))?;
-    let mimic = mimic_of_second_finger(files, &path)?;
     set_options(&mut spec);
-    let efforts = complete_robot(&mut spec, &path, mimic)?;
+    let efforts = complete_robot(&mut spec, &path)?;
     add_cell(&mut spec);
     add_objects(&mut spec);
     add_cameras(&mut spec)?;
@@ -85,18 +77,6 @@ fn keep_everything(urdf: &str) -> Option<String> {
     let end = start + urdf[start..].find('>')? + 1;
     let extension = r#"<mujoco><compiler discardvisual="false" fusestatic="false"/></mujoco>"#;
     Some(format!("{}{extension}{}", &urdf[..end], &urdf[end..]))
-}
-
-/// `(multiplier, offset)` of the second finger's mimic relation.
-fn mimic_of_second_finger(files: &WorldFiles, path: &str) -> Result<(f64, f64), WorldError> {
-    let urdf = urdf_rs::read_file(&files.urdf).map_err(|e| WorldError::Urdf { path: path.to_owned(), reason: e.to_string() })?;
-    let joint = urdf.joints.iter().find(|j| j.name == FINGER_JOINTS[1]);
-    let mimic = joint.and_then(|j| j.mimic.as_ref()).filter(|m| m.joint == FINGER_JOINTS[0]);
-    let mimic = mimic.ok_or_else(|| WorldError::Urdf {
-        path: path.to_owned(),
-        reason: format!("joint '{}' must mimic '{}'", FINGER_JOINTS[1], FINGER_JOINTS[0]),
-    })?;
-    Ok((mimic.multiplier.unwrap_or(1.0), mimic.offset.unwrap_or(0.0)))
 }
 
 fn set_options(spec: &mut MjSpec) {
@@ -120,8 +100,8 @@ fn set_options(spec: &mut MjSpec) {
     spec.stat_mut().center = [0.45, 0.0, 0.1];
 }
 
-/// Actuators, gravity compensation, mimic joint, contact parameters. Returns the efforts.
-fn complete_robot(spec: &mut MjSpec, path: &str, mimic: (f64, f64)) -> Result<[f64; 9], WorldError> {
+/// Actuators, gravity compensation, stiffness of the mimic relation, contact parameters. Returns the efforts.
+fn complete_robot(spec: &mut MjSpec, path: &str) -> Result<[f64; 9], WorldError> {
     for geom in spec.geom_iter_mut() {
         let visual = geom.contype() == 0 && geom.conaffinity() == 0;
         if visual {
@@ -157,13 +137,20 @@ fn complete_robot(spec: &mut MjSpec, path: &str, mimic: (f64, f64)) -> Result<[f
         *actuator.forcerange_mut() = [-effort, effort];
         actuator.set_forcelimited(MjtLimited::mjLIMITED_TRUE);
     }
-    let equality = spec.add_equality().with_name("finger_mimic");
-    equality.set_type(MjtEq::mjEQ_JOINT);
-    equality.set_objtype(MjtObjBase::mjOBJ_JOINT);
-    equality.set_name1(FINGER_JOINTS[1]);
-    equality.set_name2(FINGER_JOINTS[0]);
-    equality.data_mut()[..5].copy_from_slice(&[mimic.1, mimic.0, 0.0, 0.0, 0.0]);
-    *equality.solref_mut() = [0.005, 1.0];
+    // The parser makes an equality constraint of a mimic relation, softer than a spindle that drives both fingers.
+    let mut coupled = false;
+    for equality in spec.equality_iter_mut() {
+        if equality.type_() == MjtEq::mjEQ_JOINT
+            && [equality.name1(), equality.name2()] == [FINGER_JOINTS[1], FINGER_JOINTS[0]]
+        {
+            *equality.solref_mut() = [0.005, 1.0];
+            coupled = true;
+        }
+    }
+    if !coupled {
+        let reason = format!("joint '{}' must mimic '{}'", FINGER_JOINTS[1], FINGER_JOINTS[0]);
+        return Err(WorldError::Urdf { path: path.to_owned(), reason });
+    }
     Ok(efforts)
 }
 
@@ -206,7 +193,8 @@ fn add_cell(spec: &mut MjSpec) {
     }
     mark(world, "far_line", [FAR_LINE_X, 0.0], [0.006, 0.36], [0.76, 0.74, 0.70, 1.0]);
 
-    for (name, pos, dir) in [("lamp_front", [1.0, 0.6, 1.5], [-0.5, -0.4, -1.0]), ("lamp_back", [-0.2, -0.8, 1.5], [0.4, 0.5, -1.0])]
+    for (name, pos, dir) in
+        [("lamp_front", [1.0, 0.6, 1.5], [-0.5, -0.4, -1.0]), ("lamp_back", [-0.2, -0.8, 1.5], [0.4, 0.5, -1.0])]
     {
         let light = world.add_light().with_name(name);
         light.set_type(MjtLightType::mjLIGHT_DIRECTIONAL);
@@ -257,13 +245,14 @@ fn add_cameras(spec: &mut MjSpec) -> Result<(), WorldError> {
     for camera in Camera::ALL {
         let mount = camera.mount();
         let world = spec.world_body_mut();
-        let body = world
-            .child_mut(mount.parent)
-            .ok_or_else(|| WorldError::Model(format!("link '{}' for camera '{}' is missing", mount.parent, camera.name())))?;
+        let body = world.child_mut(mount.parent).ok_or_else(|| {
+            WorldError::Model(format!("link '{}' for camera '{}' is missing", mount.parent, camera.name()))
+        })?;
         let eye = body.add_camera().with_name(camera.name());
         *eye.pos_mut() = mount.position;
         // MuJoCo looks along -z with y up, an optical frame along +z with y down: half a turn about x.
-        let turn = mount.rotation * nalgebra::UnitQuaternion::from_axis_angle(&nalgebra::Vector3::x_axis(), std::f64::consts::PI);
+        let turn = mount.rotation
+            * nalgebra::UnitQuaternion::from_axis_angle(&nalgebra::Vector3::x_axis(), std::f64::consts::PI);
         *eye.quat_mut() = [turn.w, turn.i, turn.j, turn.k];
         eye.set_fovy(mount.fovy.to_degrees());
     }
