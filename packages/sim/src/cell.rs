@@ -47,7 +47,7 @@ impl Cell {
     pub fn new(files: &WorldFiles, scene: Scene, start: Stamp) -> Result<Self, CellError> {
         let mut world = World::new(files)?;
         let config = |joints: &[&'static str]| -> Result<JtcConfig, CellError> {
-            Ok(JtcConfig::new(JointNames::new(joints.iter().copied())?, STEP_NANOS))
+            Ok(JtcConfig::new(JointNames::new(joints.iter().copied())?))
         };
         let arm = JointTrajectoryController::new(config(&ARM_JOINTS)?);
         let hand = JointTrajectoryController::new(config(&FINGER_JOINTS[..1])?);

@@ -1,0 +1,239 @@
+//! `efm-demonstrations`: lets the scripted expert do tasks in the simulator and records every episode as a rosbag.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
+use efm_harness::recorder::{EpisodeRecorder, failure_text, task_status};
+use efm_harness::rig::{Rig, START};
+use efm_sim::expert::STEP;
+use efm_sim::tasks::{TIME_LIMIT, TRAIN_SEEDS};
+use efm_sim::{Camera, Scene};
+use efm_vision::{ImageView, ResizeMode, Resizer};
+use nalgebra::Vector3;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+/// Records demonstrations of the scripted expert as rosbag2 MCAP episodes.
+///
+/// Only episodes that succeed are kept. An episode that is there already is not made again, so the command can be repeated.
+#[derive(Parser)]
+#[command(name = "efm-demonstrations", version)]
+struct Args {
+    /// Folder for the episodes (episode_<seed>/).
+    #[arg(long)]
+    out: PathBuf,
+    /// How many episodes to try.
+    #[arg(long, default_value_t = 1000)]
+    episodes: u64,
+    /// Seed of the first episode; seeds of evaluation are refused.
+    #[arg(long, default_value_t = TRAIN_SEEDS.start)]
+    seed: u64,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Width of the recorded images, pixels.
+    #[arg(long, default_value_t = 96)]
+    width: u32,
+    /// Height of the recorded images, pixels.
+    #[arg(long, default_value_t = 72)]
+    height: u32,
+    /// Share of episodes with pushes of the tool off the expert's path, to teach recovery (0 to 1).
+    #[arg(long, default_value_t = 0.7)]
+    disturbed: f64,
+    /// Folder with urdf/ and config/.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+fn main() -> Result<()> {
+    env_logger::init();
+    let args = Args::parse();
+    let last = args.seed.checked_add(args.episodes).context("--seed plus --episodes is too large")?;
+    anyhow::ensure!(
+        TRAIN_SEEDS.contains(&args.seed) && last <= TRAIN_SEEDS.end,
+        "seeds {} to {last} are not all training seeds ({} to {})",
+        args.seed,
+        TRAIN_SEEDS.start,
+        TRAIN_SEEDS.end - 1
+    );
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let next = AtomicU64::new(args.seed);
+    let totals = Mutex::new(Totals::default());
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..args.jobs.max(1)).map(|_| scope.spawn(|| work(&args, &next, last, &totals, began))).collect();
+        workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+    })?;
+    let totals = totals.into_inner().unwrap_or_default();
+    println!(
+        "{} episodes kept, {} failed, {} frames, {:.1} MB, in {:.0} s",
+        totals.kept,
+        totals.failed,
+        totals.frames,
+        totals.bytes as f64 * 1e-6,
+        began.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+#[derive(Debug, Default, Clone)]
+struct Totals {
+    kept: u64,
+    failed: u64,
+    frames: u64,
+    bytes: u64,
+}
+
+fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<Totals>, began: Instant) -> Result<()> {
+    let files = RobotFiles::under(&args.root);
+    let mut planner = ExpertPlanner::new(&files)?;
+    let mut rig = Rig::new(&files, Scene::sample(args.seed))?;
+    let mut resizer = Resizer::new(args.width, args.height, ResizeMode::Stretch)?;
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= last {
+            return Ok(());
+        }
+        let dir = args.out.join(format!("episode_{seed:07}"));
+        if dir.join("metadata.yaml").exists() {
+            continue;
+        }
+        let partial = args.out.join(format!(".partial_{seed:07}"));
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)?;
+        }
+        let made = episode(args, seed, &mut planner, &mut rig, &mut resizer, &partial)
+            .with_context(|| format!("episode of seed {seed}"))?;
+        let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match made {
+            Some((frames, bytes)) => {
+                std::fs::rename(&partial, &dir)?;
+                totals.kept += 1;
+                totals.frames += frames;
+                totals.bytes += bytes;
+            }
+            None => {
+                std::fs::remove_dir_all(&partial)?;
+                totals.failed += 1;
+            }
+        }
+        let done = totals.kept + totals.failed;
+        if done.is_multiple_of(20) {
+            let rate = done as f64 / began.elapsed().as_secs_f64();
+            eprintln!("{done}/{} episodes, {} failed, {rate:.2} a second", args.episodes, totals.failed);
+        }
+    }
+}
+
+/// A push off the path: a velocity of the tool for a while.
+struct Push {
+    from: f64,
+    until: f64,
+    velocity: Vector3<f64>,
+}
+
+fn pushes(rng: &mut ChaCha8Rng, disturbed: f64) -> Vec<Push> {
+    if !rng.random_bool(disturbed.clamp(0.0, 1.0)) {
+        return Vec::new();
+    }
+    let mut t = rng.random_range(0.2..2.0);
+    let mut all = Vec::new();
+    while t < TIME_LIMIT {
+        let lasts = rng.random_range(0.2..0.7);
+        let mut part = |v: f64| rng.random_range(-v..v);
+        let velocity = Vector3::new(part(0.09), part(0.09), part(0.06));
+        all.push(Push { from: t, until: t + lasts, velocity });
+        t += lasts + rng.random_range(0.4..2.5);
+    }
+    all
+}
+
+/// Runs and records one episode; `None` when it did not succeed.
+fn episode(
+    args: &Args,
+    seed: u64,
+    planner: &mut ExpertPlanner,
+    rig: &mut Rig,
+    resizer: &mut Resizer,
+    dir: &std::path::Path,
+) -> Result<Option<(u64, u64)>> {
+    const STEPS_A_FRAME: i64 = 50;
+    let scene = Scene::sample(seed);
+    rig.reset(scene.clone())?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x9e37_79b9_7f4a_7c15);
+    let pushes = pushes(&mut rng, args.disturbed);
+    let mut bag = EpisodeRecorder::create(dir)?;
+    bag.instruction(&scene.sentence, START)?;
+    let mut picture = Vec::new();
+    let mut small = vec![0; resizer.output_len()];
+    let mut frames = 0;
+    let mut done_at = None;
+    loop {
+        let t = rig.cell().elapsed();
+        let verdict = *rig.cell().verdict();
+        if t > TIME_LIMIT || verdict_is_final(&verdict) {
+            log::info!("seed {seed}: {} failed: {}", scene.task.name(), failure_text(&verdict));
+            return Ok(None);
+        }
+        if verdict.success() && done_at.is_none() {
+            done_at = Some(t);
+        }
+        // A little longer, so that the end is shown too: away and at rest.
+        if done_at.is_some_and(|done| t > done + 1.2) {
+            break;
+        }
+        let now = rig.cell().now();
+        let world = rig.cell().world();
+        let rollout = planner.rollout(world, &scene);
+        let clean = match planner.to_chunk(&rollout, world, now, |_| Vector3::zeros()) {
+            Ok(clean) => clean,
+            // Pushed to where the arm cannot follow: not something to learn from.
+            Err(error @ PlanError::Unreachable { .. }) => {
+                log::info!("seed {seed}: {} given up in {:?}: {error}", scene.task.name(), rollout.phase);
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        bag.joints(world, now)?;
+        bag.chunk(&clean)?;
+        bag.status(&task_status(world, &scene, &verdict), now)?;
+        let push = pushes.iter().find(|p| p.from <= t && t < p.until);
+        let executed = match push {
+            Some(push) => planner
+                .to_chunk(&rollout, world, now, |row| {
+                    // Gentler near the table: the point is to learn to come back, not to knock things over.
+                    let gentle = (rollout.tool[0][2] / 0.12).clamp(0.2, 1.0);
+                    let mut shift = push.velocity * gentle * STEP * (row + 1) as f64;
+                    // Neither into the table nor out of reach.
+                    let [x, y, z] = rollout.tool[row];
+                    shift.x = shift.x.clamp((0.29 - x).min(0.0), (0.68 - x).max(0.0));
+                    shift.y = shift.y.clamp((-0.36 - y).min(0.0), (0.36 - y).max(0.0));
+                    shift.z = shift.z.clamp((0.012 - z).min(0.0), 0.1);
+                    shift
+                })
+                .unwrap_or_else(|_| clean.clone()),
+            None => clean,
+        };
+        rig.cell_mut().world_mut().render(Camera::Front, &mut picture)?;
+        resizer.resize(
+            &ImageView::rgb8(efm_sim::world::WIDTH as u32, efm_sim::world::HEIGHT as u32, &picture)?,
+            &mut small,
+        )?;
+        bag.image("front", args.width, args.height, &small, now)?;
+        frames += 1;
+        rig.offer(&executed).with_context(|| format!("at {t:.2} s"))?;
+        for _ in 0..STEPS_A_FRAME {
+            rig.step()?;
+        }
+    }
+    Ok(Some((frames, bag.finish()?.bytes)))
+}
+
+fn verdict_is_final(verdict: &efm_sim::Verdict) -> bool {
+    matches!(verdict.failure, Some(efm_sim::tasks::Failure::OtherMoved(_)))
+}

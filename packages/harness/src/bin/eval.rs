@@ -1,0 +1,2 @@
+//! `efm-eval`.
+fn main() {}

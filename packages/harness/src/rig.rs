@@ -1,0 +1,158 @@
+//! One simulated cell with the real streamer in front of its controllers, driven step by step.
+//!
+//! The order of things within a step is that of the graph: joint states are measured, the streamer ticks on its 10 ms grid and
+//! its windows reach the controllers at once, then physics moves on.
+
+use crate::planner::{PlanError, RobotFiles, chunk_joints};
+use efm_core::{ActionChunk, JointNames, JointNamesError, JointSample, Stamp, Trajectory};
+use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_safety::{
+    Activity, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig, Tick,
+    TrajectoryStreamer,
+};
+use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
+use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
+use efm_sim::{Cell, CellError, CommandRefusal, Scene, WorldFiles};
+
+/// Time of the start of every episode. Not zero: a zero stamp means "no stamp" in ROS.
+pub const START: Stamp = Stamp::from_nanos(1_000_000_000);
+
+/// Why a rig could not be made or went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// Robot files.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Joint names.
+    #[error(transparent)]
+    Names(#[from] JointNamesError),
+    /// Limits.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// Streamer.
+    #[error(transparent)]
+    Streamer(#[from] SetupError),
+    /// Cell.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// A verified window was refused by a controller: a mistake of ours.
+    #[error("a verified window was refused: {0}")]
+    Command(#[from] CommandRefusal),
+}
+
+/// The limits of the chunk's joints from the robot's files.
+///
+/// # Errors
+/// When a file cannot be read or a limit is missing.
+pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
+    let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
+    let file = LimitsFile::load(&files.joint_limits).map_err(PlanError::from)?;
+    let set = LimitSet::new(&model, &file, &chunk_joints()?).map_err(PlanError::from)?;
+    Ok(Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?)
+}
+
+/// The controllers of the Panda and the settings that the shipped parameter file has.
+///
+/// # Errors
+/// When a setting is out of range.
+pub fn streamer(limits: Limits) -> Result<TrajectoryStreamer, RigError> {
+    let controllers = vec![
+        ControllerSpec { name: ARM_CONTROLLER.to_owned(), joints: JointNames::new(ARM_JOINTS)? },
+        ControllerSpec { name: HAND_CONTROLLER.to_owned(), joints: JointNames::new([FINGER_JOINTS[0]])? },
+    ];
+    let config = StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], ..StreamConfig::default() };
+    Ok(TrajectoryStreamer::new(limits, controllers, config)?)
+}
+
+/// Cell and streamer.
+pub struct Rig {
+    cell: Cell,
+    streamer: TrajectoryStreamer,
+    limits: Limits,
+    sample: JointSample,
+    message: Trajectory,
+    period_nanos: i64,
+}
+
+impl Rig {
+    /// Makes both from the robot's files, in `scene`, armed.
+    ///
+    /// # Errors
+    /// When a file cannot be read or does not fit.
+    pub fn new(files: &RobotFiles, scene: Scene) -> Result<Self, RigError> {
+        let limits = limits(files)?;
+        let streamer = streamer(limits.clone())?;
+        let cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
+        let period_nanos = (streamer.config().period_s * 1e9).round() as i64;
+        let sample = JointSample { stamp: START, positions: vec![0.0; 8], velocities: vec![0.0; 8] };
+        let mut rig = Self { cell, streamer, limits, sample, message: Trajectory::default(), period_nanos };
+        rig.streamer.arm(true, START);
+        Ok(rig)
+    }
+
+    /// Starts the next episode: everything as new, so that an episode does not depend on those before it.
+    ///
+    /// # Errors
+    /// Never for limits and settings that worked once.
+    pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
+        self.cell.reset(scene, START);
+        self.streamer = streamer(self.limits.clone())?;
+        self.streamer.arm(true, START);
+        Ok(())
+    }
+
+    /// The cell, to look at.
+    pub fn cell(&self) -> &Cell {
+        &self.cell
+    }
+
+    /// The cell, to draw pictures.
+    pub fn cell_mut(&mut self) -> &mut Cell {
+        &mut self.cell
+    }
+
+    /// The measured state of the chunk's joints, now.
+    pub fn measured(&mut self) -> &JointSample {
+        let state = self.cell.world().joint_state();
+        self.sample.stamp = self.cell.now();
+        self.sample.positions.copy_from_slice(&state.positions[..8]);
+        self.sample.velocities.copy_from_slice(&state.velocities[..8]);
+        &self.sample
+    }
+
+    /// Hands a chunk to the streamer.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), OfferRefusal> {
+        let now = self.cell.now();
+        self.streamer.offer_chunk(chunk, now).map(|_| ())
+    }
+
+    /// One physics step, with a tick of the streamer before it when one is due. Returns what the tick did, in words, when the arm
+    /// is not following a chunk.
+    ///
+    /// # Errors
+    /// When a controller refuses a verified window.
+    pub fn step(&mut self) -> Result<Option<IdleReason>, RigError> {
+        let mut idle = None;
+        if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
+            self.measured();
+            let now = self.cell.now();
+            match self.streamer.tick(now, Some((&self.sample, 0.0))) {
+                Tick::Send(outgoing) => {
+                    if let Activity::Stopping(reason) = &outgoing.activity {
+                        log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+                    }
+                    for window in outgoing.windows {
+                        window.write_to(&mut self.message);
+                        self.cell.command(window.controller(), &self.message)?;
+                    }
+                }
+                Tick::Idle(reason) => idle = Some(reason),
+            }
+        }
+        self.cell.step();
+        Ok(idle)
+    }
+}
