@@ -1,0 +1,130 @@
+"""The other side of the graph tests: starts our executables and talks to them with rclpy, as a stranger's node would.
+
+Run by `./efm test`, which sets the environment: this machine only, in a private domain.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(os.environ.get("EFM_BIN", ROOT / "target" / "debug"))
+
+# No lab's robot may hear these tests.
+assert os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST", "run these tests by ./efm test"
+
+
+class Process:
+    """One of our executables, running; its output is in `log`."""
+
+    def __init__(self, folder: Path, executable: str, *arguments: str) -> None:
+        self.name = executable
+        self.file = folder / f"{executable}-{time.monotonic_ns()}.log"
+        with self.file.open("wb") as output:
+            self.popen = subprocess.Popen(
+                [str(BIN / executable), *arguments], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def log(self) -> str:
+        return self.file.read_text(errors="replace")
+
+    def code(self, timeout: float) -> int:
+        """Exit code; fails the test when the process does not end in time."""
+        try:
+            return self.popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"{self.name} has not ended within {timeout} s:\n{self.log}")
+
+    def stop(self, sig: int = signal.SIGINT) -> int:
+        """Ask it to end, as people and `ros2 launch` do; 2 s are what they grant."""
+        self.popen.send_signal(sig)
+        return self.code(2.0)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start an executable: start("goal_intake", "--ros-args", ...). All are ended with the test."""
+    processes: list[Process] = []
+
+    def launch(executable: str, *arguments: str) -> Process:
+        processes.append(Process(tmp_path, executable, *arguments))
+        return processes[-1]
+
+    yield launch
+    for process in processes:
+        if process.popen.poll() is None:
+            process.popen.send_signal(signal.SIGINT)
+    for process in processes:
+        try:
+            process.popen.wait(3.0)
+        except subprocess.TimeoutExpired:
+            process.popen.kill()
+            process.popen.wait()
+
+
+@pytest.fixture(scope="session")
+def _context() -> Iterator[None]:
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+class Probe:
+    """An rclpy node that waits for conditions instead of sleeping."""
+
+    def __init__(self) -> None:
+        import rclpy
+
+        self.node = rclpy.create_node(f"probe_{time.monotonic_ns()}")
+
+    def until(self, condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> object:
+        """Spin until the condition is true and return it; fails the test when it does not come true."""
+        import rclpy
+
+        end = time.monotonic() + timeout
+        while True:
+            value = condition()
+            if value:
+                return value
+            if time.monotonic() > end:
+                pytest.fail(f"{what} did not come true within {timeout} s")
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+
+    def spin(self, seconds: float) -> None:
+        """Listen for a while: for what must not happen."""
+        import rclpy
+
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            rclpy.spin_once(self.node, timeout_sec=0.02)
+
+    def hear(self, kind: type, topic: str, qos: object = 10) -> list:
+        """Subscribe; the list grows with what comes."""
+        heard: list = []
+        self.node.create_subscription(kind, topic, heard.append, qos)
+        return heard
+
+    def call(self, kind: type, service: str, request: object, timeout: float = 10.0) -> object:
+        """Call a service and return its response."""
+        client = self.node.create_client(kind, service)
+        self.until(client.service_is_ready, timeout, f"service {service}")
+        future = client.call_async(request)
+        self.until(future.done, timeout, f"the answer of {service}")
+        return future.result()
+
+
+@pytest.fixture
+def probe(_context: None) -> Iterator[Probe]:
+    probe = Probe()
+    yield probe
+    probe.node.destroy_node()
