@@ -36,6 +36,7 @@ fn main() {
         let (mut steps, mut t0) = (0i64, 0i64);
         let mut max_effort = 0f64;
         let mut done_at = None;
+        let mut unreachable: Option<String> = None;
         let mut log = vec![];
         while steps < (tasks::TIME_LIMIT / 0.002) as i64 {
             if steps % 100 == 0 {
@@ -57,7 +58,14 @@ fn main() {
                 for k in 0..expert::HORIZON.min(4) {
                     let target = Isometry3::from_parts(Translation3::from(roll.tool[k]), tool_down(0.0));
                     let mut q = [0.0; 7];
-                    ik.solve(&target, rows.last().unwrap(), &mut q).unwrap();
+                    if let Err(e) = ik.solve(&target, rows.last().unwrap(), &mut q) {
+                        unreachable.get_or_insert(format!(
+                            "at {:.1} s, {:.3?}: {e}",
+                            steps as f64 * 0.002,
+                            roll.tool[k]
+                        ));
+                        q = *rows.last().unwrap();
+                    }
                     rows.push(q);
                     fingers.push(roll.finger[k]);
                 }
@@ -100,6 +108,9 @@ fn main() {
             }
         }
         let verdict = verdict.unwrap();
+        if let Some(what) = unreachable {
+            println!("seed {seed} {}: {what}", scene.task.name());
+        }
         let e = table.entry(scene.task.name()).or_default();
         e.1 += 1;
         if let Some(seconds) = done_at {

@@ -24,6 +24,11 @@ const PUSH_HEIGHT: f64 = 0.016;
 /// Heights above the table for travelling, m.
 const ABOVE: f64 = 0.12;
 const CARRY: f64 = 0.13;
+/// Further than this beside its lane or behind the line, an object is beyond pushing, m.
+const ASTRAY: f64 = 0.03;
+/// How far from the base's axis the tool goes, and how low, m.
+const REACH: f64 = 0.72;
+const LOWEST: f64 = 0.011;
 /// Where it waits when all is done, m.
 const REST: Vector3<f64> = Vector3::new(0.36, 0.0, 0.28);
 /// Nearer than this to the target counts as there, m.
@@ -150,8 +155,25 @@ fn grasp_height(kind: ObjectKind) -> f64 {
 pub(super) fn intent(task: Task, target: [f64; 2], state: &Imagined) -> Intent {
     let mut intent = match task {
         Task::Put { object, .. } => put(object, Vector2::from(target), state),
-        Task::Push { object } => push(object, Vector2::from(target), state),
+        Task::Push { object } => {
+            let target = Vector2::from(target);
+            let astray = (state.object.y - target.y).abs() > ASTRAY || state.object.x > target.x + ASTRAY;
+            let lifted = state.object.z > object.rest_height() + 0.01;
+            if astray || lifted || state.around(object) {
+                // No push brings it back: pick it up.
+                put(object, target, state)
+            } else {
+                push(object, target, state)
+            }
+        }
     };
+    // An object that rolled away is followed only as far as the arm reaches.
+    let far = intent.tool.xy().norm();
+    if far > REACH {
+        intent.tool.x *= REACH / far;
+        intent.tool.y *= REACH / far;
+    }
+    intent.tool.z = intent.tool.z.max(LOWEST);
     // Speed falls with the way that is left, so that it is nearly a function of place and stopping needs no full braking.
     intent.speed = intent.speed.min(SLOWEST + SLOWING * (intent.tool - state.tool).norm());
     intent
