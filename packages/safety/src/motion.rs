@@ -120,13 +120,18 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
         if peak > a_max { (a_max, ((v + 0.5 * a * a / j_max) / a_max - a_max / j_max).max(0.0)) } else { (peak, 0.0) };
     let steps = |t: f64| (t.max(0.0) / dt - 1.0e-6).ceil().max(0.0) as usize;
     let (down, hold, up) = (steps((a + peak) / j_max), steps(hold), steps(peak / j_max));
-    if down + hold + up + 4 > tail.capacity() {
+    // Where the present acceleration alone nearly stops the joint, rounding may call for a little of the opposite one.
+    let relax = steps(a.abs() / j_max) + 1;
+    if (down + hold + up).max(relax + 1) + 6 > tail.capacity() {
         return false;
     }
-    for (more_down, more_hold, more_up) in
-        [(0, 0, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 0, 1), (1, 1, 0), (0, 1, 1), (1, 1, 1), (2, 0, 1), (2, 1, 1)]
+    let families = [(down, hold, up), (relax, 0, 1)];
+    for ((down, hold, up), (more_down, more_hold, more_up)) in
+        families.into_iter().flat_map(|f| near_by().map(move |m| (f, m)))
     {
-        let (down, hold, up) = (down + more_down, hold + more_hold, (up + more_up).max(1));
+        let all =
+            (down.checked_add_signed(more_down), hold.checked_add_signed(more_hold), up.checked_add_signed(more_up));
+        let (Some(down), Some(hold), Some(up @ 1..)) = all else { continue };
         let (d, h, u) = (down as f64, hold as f64, up as f64);
         // Peak deceleration that takes the velocity to zero in these steps.
         let peak = (v / dt + 0.5 * d * a) / (0.5 * d + h + 0.5 * u);
@@ -174,6 +179,18 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
     false
 }
 
+/// Roundings to try, those with the fewest steps first.
+fn near_by() -> impl Iterator<Item = (isize, isize, isize)> {
+    (-2..=5).flat_map(|sum| {
+        (-1..=2).flat_map(move |down| {
+            (-1..=1).filter_map(move |hold| {
+                let up = sum - down - hold;
+                (-1..=2).contains(&up).then_some((down, hold, up))
+            })
+        })
+    })
+}
+
 /// The same for a gripper: the velocity goes linearly to zero in the fewest steps.
 pub(crate) fn glide_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec<State>) -> bool {
     tail.clear();
@@ -207,4 +224,106 @@ pub(crate) fn longest_stop(dt: f64, limits: &JointLimits) -> usize {
         + 4.0 * limits.acceleration / limits.jerk
         + 4.0 * (limits.velocity / limits.jerk).sqrt();
     (seconds / dt).ceil() as usize + 16
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use rsruckig::prelude::*;
+
+    const DT: f64 = 0.01;
+
+    fn limits() -> JointLimits {
+        JointLimits { min: -10.0, max: 10.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 }
+    }
+
+    /// Lowest and highest position of a step, by looking.
+    fn seen_extent(s: &State, e: &State) -> (f64, f64) {
+        let j = (e.a - s.a) / DT;
+        (0..=1000).map(|i| DT * f64::from(i) / 1000.0).fold((f64::MAX, f64::MIN), |(low, high), t| {
+            let p = s.p + t * (s.v + t * (0.5 * s.a + t * j / 6.0));
+            (low.min(p), high.max(p))
+        })
+    }
+
+    /// How long the time-optimal stop takes, on no grid.
+    fn optimal_stop(s: &State, limits: &JointLimits) -> f64 {
+        let mut otg = Ruckig::<1, ThrowErrorHandler>::new(None, DT);
+        let mut input = InputParameter::<1>::new(None);
+        input.control_interface = ControlInterface::Velocity;
+        input.current_position[0] = s.p;
+        input.current_velocity[0] = s.v;
+        input.current_acceleration[0] = s.a;
+        input.max_acceleration[0] = limits.acceleration;
+        input.max_jerk[0] = limits.jerk;
+        let mut way = Trajectory::new(None);
+        otg.calculate(&input, &mut way).unwrap();
+        way.get_duration()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_extent_of_a_step_is_exact(v in -0.05..0.05f64, a in -5.0..5.0f64, b in -5.0..5.0f64) {
+            let s = State { p: 0.3, v, a };
+            let e = s.ramp_to(b, DT);
+            let (low, high) = ramp_extent(&s, &e, DT);
+            let (seen_low, seen_high) = seen_extent(&s, &e);
+            prop_assert!((low - seen_low).abs() < 1e-8 && (high - seen_high).abs() < 1e-8);
+        }
+
+        #[test]
+        fn every_state_from_which_a_stop_is_possible_has_one_that_is_nearly_optimal(v in -1.9..1.9f64, a in -4.9..4.9f64) {
+            let limits = limits();
+            let s = State { p: 0.0, v, a };
+            // The velocity where the acceleration has gone must be allowed, with room for the grid.
+            prop_assume!((v + 0.5 * a * a.abs() / limits.jerk).abs() < limits.velocity - 0.06);
+            let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
+            prop_assert!(ramp_stop(&s, DT, &limits, &mut tail));
+            let mut last = s;
+            for next in &tail {
+                prop_assert!(ramp_within(&last, next, DT, &limits));
+                last = *next;
+            }
+            prop_assert_eq!((last.v, last.a), (0.0, 0.0));
+            let optimal = optimal_stop(&s, &limits) / DT;
+            prop_assert!((tail.len() as f64) < optimal + 5.0, "{} steps instead of {}", tail.len(), optimal);
+        }
+
+        #[test]
+        fn a_stop_that_would_leave_the_limits_is_not_offered(room in 0.0..0.5f64, v in 0.1..1.9f64, a in -4.0..4.0f64) {
+            let limits = JointLimits { max: room, ..limits() };
+            let s = State { p: 0.0, v, a };
+            let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
+            if ramp_stop(&s, DT, &limits, &mut tail) {
+                let mut last = s;
+                for next in &tail {
+                    prop_assert!(seen_extent(&last, next).1 <= room + 1e-8);
+                    last = *next;
+                }
+            } else {
+                // Then even the time-optimal stop comes close to the limit, or crosses it, or the velocity is too high.
+                let wide = super::tests::limits();
+                let possible = ramp_stop(&s, DT, &wide, &mut tail);
+                prop_assert!(!possible || tail.iter().any(|x| x.p > room - 0.01));
+            }
+        }
+
+        #[test]
+        fn a_gripper_stops_within_its_limits(v in -0.1..0.1f64) {
+            let limits = JointLimits { min: -1.0, max: 1.0, velocity: 0.1, acceleration: 1.0, jerk: 1.0 };
+            let s = State { p: 0.0, v, a: 0.0 };
+            let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
+            prop_assert!(glide_stop(&s, DT, &limits, &mut tail));
+            let mut last = s;
+            for next in &tail {
+                prop_assert!(glide_within(&last, next, DT, &limits));
+                last = *next;
+            }
+            prop_assert!(last.v == 0.0);
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::planner::{JointKind, JointPlanner};
 use crate::window::{Draft, VerifiedWindow, Violation, seal};
 use config::{ControllerSpec, SetupError, StreamConfig};
 use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
-use efm_schedule::{Accepted, BlendLimits, ChunkRefusal, Reference, ReferenceStatus, Scheduler};
+use efm_schedule::{Accepted, ChunkRefusal, Reference, ReferenceLimits, ReferenceStatus, Scheduler};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
@@ -225,7 +225,9 @@ impl TrajectoryStreamer {
         schedule.straight_joints.clone_from(&config.gripper_joints);
         // Half of what following may use: the other half is for the motion that the chunk itself asks for.
         let half = |values: &[f64]| values.iter().map(|v| 0.5 * config.share * v).collect();
-        let blend = BlendLimits {
+        let blend = ReferenceLimits {
+            min_position: limits.min_position().to_vec(),
+            max_position: limits.max_position().to_vec(),
             velocity: half(limits.velocity()),
             acceleration: half(limits.acceleration()),
             jerk: half(limits.jerk()),

@@ -194,14 +194,11 @@ fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
         let limit = limits.of(draft.places[joint]);
         let mut before: Option<f64> = None;
         let at = |k: usize| (draft.positions[k * n + joint], draft.velocities[k * n + joint]);
-        for point in 0..points {
-            let (p, v) = at(point);
-            if !(p.is_finite() && v.is_finite()) {
-                return Err(Violation::NotFinite { joint: name.to_owned(), point });
-            }
-            if point + 1 == points {
-                break;
-            }
+        let finite = |k: usize| at(k).0.is_finite() && at(k).1.is_finite();
+        if let Some(point) = (0..points).find(|k| !finite(*k)) {
+            return Err(Violation::NotFinite { joint: name.to_owned(), point });
+        }
+        for point in 0..points - 1 {
             let piece = Piece::new(at(point), at(point + 1), dt);
             let exceeded =
                 |(quantity, value, limit)| Violation::Limit { quantity, joint: name.to_owned(), point, value, limit };
@@ -320,4 +317,113 @@ fn check_overlap(draft: &Draft, before: &Draft) -> Result<(), Violation> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::motion::{State, longest_stop, ramp_stop};
+
+    const PERIOD: i64 = 10_000_000;
+    const DT: f64 = 0.01;
+
+    fn limits() -> Limits {
+        let joints = JointNames::new(["a"]).unwrap();
+        Limits::new(joints, vec![-1.0], vec![1.0], vec![1.0], vec![5.0], vec![100.0]).unwrap()
+    }
+
+    /// A start, ten steps at speed, a stop.
+    fn draft() -> Draft {
+        let mut states = vec![State::rest(0.1); 3];
+        for a in [0.5, 1.0, 1.5, 1.5, 1.0, 0.5, 0.0].into_iter().chain([0.0; 10]) {
+            let last = *states.last().unwrap();
+            states.push(last.ramp_to(a, DT));
+        }
+        let mut tail = Vec::with_capacity(longest_stop(DT, &limits().of(0)));
+        assert!(ramp_stop(states.last().unwrap(), DT, &limits().of(0), &mut tail));
+        states.extend(tail);
+        Draft {
+            controller: "c".into(),
+            joints: JointNames::new(["a"]).unwrap(),
+            places: vec![0],
+            jerk_limited: vec![true],
+            stamp: Stamp::from_nanos(1000),
+            period: PERIOD,
+            committed: 7,
+            positions: states.iter().map(|s| s.p).collect(),
+            velocities: states.iter().map(|s| s.v).collect(),
+        }
+    }
+
+    fn verdict(change: impl Fn(&mut Draft)) -> Result<(), Violation> {
+        let mut drafts = [draft()];
+        change(&mut drafts[0]);
+        let mut sent = [VerifiedWindow::from_empty(draft())];
+        seal(&mut drafts, &mut sent, &limits(), true)
+    }
+
+    #[test]
+    fn a_sound_window_passes_and_carries_what_was_drafted() {
+        let mut drafts = [draft()];
+        let mut sent = [VerifiedWindow::from_empty(Draft { positions: vec![], velocities: vec![], ..draft() })];
+        seal(&mut drafts, &mut sent, &limits(), true).unwrap();
+        let message = sent[0].to_trajectory();
+        assert_eq!(message.points.len(), draft().len());
+        assert_eq!(message.points[5].positions, [draft().positions[5]]);
+        assert_eq!(message.points[5].time_from_start, 5 * PERIOD);
+        assert!(message.points[5].accelerations.is_empty() && message.points[5].effort.is_empty());
+        assert_eq!(message.stamp, Stamp::from_nanos(1000));
+    }
+
+    #[test]
+    fn every_number_that_is_off_is_found() {
+        let quantity = |v: Result<(), Violation>| match v {
+            Err(Violation::Limit { quantity, .. }) => quantity,
+            other => panic!("{other:?}"),
+        };
+        for bad in [f64::NAN, f64::INFINITY] {
+            assert!(matches!(verdict(|d| d.positions[4] = bad), Err(Violation::NotFinite { point: 4, .. })));
+            assert!(matches!(verdict(|d| d.velocities[4] = bad), Err(Violation::NotFinite { point: 4, .. })));
+        }
+        // A micrometre out of place is a jolt.
+        assert_eq!(quantity(verdict(|d| d.positions[8] += 1e-6)), "jerk");
+        assert_eq!(quantity(verdict(|d| d.positions[8] += 1e-3)), "acceleration");
+        assert_eq!(quantity(verdict(|d| d.velocities[8] += 1e-4)), "jerk");
+        assert_eq!(quantity(verdict(|d| d.velocities[8] = 1.1)), "velocity");
+        assert_eq!(quantity(verdict(|d| d.positions.iter_mut().for_each(|p| *p += 0.9))), "position");
+        // The same motion ten times as fast.
+        assert_eq!(quantity(verdict(|d| d.period /= 10)), "acceleration");
+        let cut = verdict(|d| {
+            d.positions.truncate(12);
+            d.velocities.truncate(12);
+        });
+        assert!(matches!(cut, Err(Violation::NotAtRest(_))), "{cut:?}");
+        assert!(matches!(verdict(Draft::clear), Err(Violation::TooShort(0))));
+    }
+
+    #[test]
+    fn a_window_that_changes_what_was_committed_is_found_and_replaces_nothing() {
+        let shifted = |by: usize| {
+            let mut d = draft();
+            d.stamp = d.stamp.offset_nanos(by as i64 * PERIOD);
+            d.positions.drain(..by);
+            d.velocities.drain(..by);
+            d
+        };
+        let mut sent = [VerifiedWindow::from_empty(draft())];
+        seal(&mut [shifted(2)], &mut sent, &limits(), false).unwrap();
+        // The whole motion a nanoradian further on.
+        let mut moved = shifted(3);
+        moved.positions.iter_mut().for_each(|p| *p += 1e-9);
+        let found = seal(&mut [moved], &mut sent, &limits(), false);
+        assert!(matches!(found, Err(Violation::Changed { point: 0, .. })), "{found:?}");
+        // Off the grid, or back in time.
+        let mut skewed = shifted(3);
+        skewed.stamp = skewed.stamp.offset_nanos(1);
+        assert!(matches!(seal(&mut [skewed], &mut sent, &limits(), false), Err(Violation::Changed { .. })));
+        assert!(matches!(seal(&mut [shifted(1)], &mut sent, &limits(), false), Err(Violation::Changed { .. })));
+        assert_eq!(sent[0].stamp(), shifted(2).stamp);
+        seal(&mut [shifted(3)], &mut sent, &limits(), false).unwrap();
+    }
 }

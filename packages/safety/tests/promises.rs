@@ -134,9 +134,8 @@ impl Run {
             Tick::Send(out) => {
                 assert!(!self.idle || (armed && self.offered), "a message out of nothing");
                 if self.idle {
-                    for j in 0..7 {
-                        let start = out.windows[0].positions(0)[j];
-                        assert!((start - position[j]).abs() <= 0.05 + 1e-9, "joint {j} starts at {start}");
+                    for (start, stands) in out.windows[0].positions(0).iter().zip(&position) {
+                        assert!((start - stands).abs() <= 0.05 + 1e-9, "a joint starts at {start}");
                     }
                 }
                 self.recorder.take(now, &out);

@@ -10,7 +10,7 @@ mod rows;
 mod scheduler;
 
 pub use scheduler::{
-    Accepted, BlendLimits, ChunkRefusal, Reference, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError,
+    Accepted, ChunkRefusal, Reference, ReferenceLimits, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError,
 };
 
 /// Largest joint position, in radians or metres, that a chunk may hold: no joint of a robot gets there, and beyond it arithmetic

@@ -13,7 +13,7 @@ pub struct SchedulerConfig {
     pub future_tolerance_s: f64,
     /// Shortest time, in seconds, in which a new chunk is blended over what was followed.
     pub blend_s: f64,
-    /// Longest blending time, in seconds: where [`BlendLimits`] ask for more, it is cut here.
+    /// Longest blending time, in seconds: where [`ReferenceLimits`] ask for more, it is cut here.
     pub max_blend_s: f64,
     /// Joints (grippers) whose rows are joined by straight lines and taken over without blending.
     pub straight_joints: Vec<String>,
@@ -31,9 +31,14 @@ impl Default for SchedulerConfig {
     }
 }
 
-/// What a blend may ask of each joint, in the scheduler's order: the blending time is stretched until it asks for no more.
+/// What the reference may ask of each joint, in the scheduler's order. Rows beyond the positions are moved to them; blends are
+/// stretched until they ask for no more velocity, acceleration and jerk than this. It makes good references; it guards nothing.
 #[derive(Debug, Clone, PartialEq)]
-pub struct BlendLimits {
+pub struct ReferenceLimits {
+    /// Radians or metres.
+    pub min_position: Vec<f64>,
+    /// Radians or metres.
+    pub max_position: Vec<f64>,
     /// rad/s or m/s.
     pub velocity: Vec<f64>,
     /// rad/s^2 or m/s^2.
@@ -58,9 +63,9 @@ pub enum SchedulerError {
     /// A straight joint is not among the joints.
     #[error("the scheduler is told to treat '{0}' as a gripper, which is not among its joints")]
     UnknownJoint(String),
-    /// The blend limits have another number of joints, or one is not positive.
-    #[error("the blend limits must be {0} positive numbers each")]
-    BlendLimits(usize),
+    /// The limits have another number of joints, one is not positive, or a position range is empty.
+    #[error("the reference limits must be {0} each: position ranges, and positive velocities, accelerations and jerks")]
+    Limits(usize),
 }
 
 /// Why a chunk is not taken.
@@ -209,7 +214,7 @@ pub struct Scheduler {
     joints: JointNames,
     config: SchedulerConfig,
     straight: Vec<bool>,
-    limits: Option<BlendLimits>,
+    limits: Option<ReferenceLimits>,
     current: Option<Rows>,
     pending: Option<Rows>,
     cleared_at: Option<Stamp>,
@@ -227,7 +232,7 @@ impl Scheduler {
     pub fn new(
         joints: JointNames,
         config: SchedulerConfig,
-        limits: Option<BlendLimits>,
+        limits: Option<ReferenceLimits>,
     ) -> Result<Self, SchedulerError> {
         for (field, value, least) in [
             ("max_chunk_age_s", config.max_chunk_age_s, 1.0e-3),
@@ -247,8 +252,12 @@ impl Scheduler {
         if let Some(limits) = &limits {
             for values in [&limits.velocity, &limits.acceleration, &limits.jerk] {
                 if values.len() != joints.len() || !values.iter().all(|v| *v > 0.0) {
-                    return Err(SchedulerError::BlendLimits(joints.len()));
+                    return Err(SchedulerError::Limits(joints.len()));
                 }
+            }
+            let (min, max) = (&limits.min_position, &limits.max_position);
+            if min.len() != joints.len() || max.len() != joints.len() || !min.iter().zip(max).all(|(a, b)| a <= b) {
+                return Err(SchedulerError::Limits(joints.len()));
             }
         }
         let fades = vec![Fade::default(); joints.len()];
@@ -317,7 +326,13 @@ impl Scheduler {
         let mut positions = Vec::with_capacity(chunk.positions().len());
         for k in 0..chunk.horizon() {
             let row = chunk.row(k);
-            positions.extend(places.iter().map(|p| row[*p]));
+            for (joint, place) in places.iter().enumerate() {
+                let (min, max) = self
+                    .limits
+                    .as_ref()
+                    .map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
+                positions.push(row[*place].clamp(min, max));
+            }
         }
         let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
         debug_assert!(rows.is_finite());

@@ -1,0 +1,75 @@
+//! A tick does not allocate. One test, in a process of its own: the counter sees every thread.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/panda.rs"]
+mod panda;
+
+use efm_safety::Tick;
+use panda::*;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(place, layout) }
+    }
+
+    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(place, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_tick_does_not_allocate_whatever_it_does() {
+    let mut streamer = streamer();
+    streamer.arm(true, at(0.0));
+    let mut place = HOME;
+    let mut measured = sample(at(0.0), &HOME);
+    let (mut seed, mut sent, mut restarts, mut idle) = (7u64, 0, 0, true);
+    for tick in 0..4000 {
+        let t = tick as f64 * 0.01;
+        // Chunks that jump about, also into limits; a pause now and then, so that it stops and starts again.
+        if tick % 15 == 0 && tick % 600 < 450 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let far = (seed >> 40) as f64 / (1u64 << 24) as f64 * 2.0 - 1.0;
+            let goal: [f64; 8] = std::array::from_fn(|j| HOME[j] + far * if j == FINGER { 0.03 } else { 1.5 });
+            // Refused while it stops for want of a joint state.
+            let _ = streamer.offer_chunk(&chunk_of(t, 16, 0.1, |_| goal), at(t));
+        }
+        if tick % 1000 == 777 {
+            streamer.cancel(at(t));
+        }
+        measured.stamp = at(t);
+        measured.positions.copy_from_slice(&place);
+        let seen = (tick % 700 != 650).then_some((&measured, 0.001));
+
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let said = streamer.tick(at(t), seen);
+        let after = ALLOCATIONS.load(Ordering::Relaxed);
+        assert_eq!(after, before, "tick {tick} allocated");
+        if let Tick::Send(out) = said {
+            place[..7].copy_from_slice(out.windows[0].positions(1));
+            place[7] = out.windows[1].positions(1)[0];
+            sent += 1;
+            restarts += usize::from(idle);
+            idle = false;
+        } else {
+            idle = true;
+        }
+    }
+    assert!(sent > 2000 && restarts > 4, "{sent} {restarts}");
+}

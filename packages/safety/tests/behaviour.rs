@@ -1,0 +1,401 @@
+//! What the streamer does in each situation that it knows.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/panda.rs"]
+mod panda;
+
+use efm_core::{ActionChunk, JointSample, Stamp};
+use efm_safety::{Activity, IdleReason, OfferRefusal, StopReason, Tick, TrajectoryStreamer};
+use efm_schedule::ChunkRefusal;
+use panda::*;
+
+/// Owned copy of what a tick said.
+#[derive(Debug, Clone, PartialEq)]
+enum Said {
+    Idle(IdleReason),
+    Send { activity: Activity, chunk: Option<Stamp>, row: usize },
+}
+
+struct Cell {
+    streamer: TrajectoryStreamer,
+    recorder: Recorder,
+    tick: i64,
+}
+
+impl Cell {
+    fn new() -> Self {
+        let mut streamer = streamer();
+        streamer.arm(true, at(0.0));
+        Self { streamer, recorder: Recorder::new(), tick: 0 }
+    }
+
+    fn now(&self) -> Stamp {
+        Stamp::from_nanos(T0 + self.tick * PERIOD)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.tick as f64 * 0.01
+    }
+
+    fn offer(&mut self, chunk: &ActionChunk) {
+        self.streamer.offer_chunk(chunk, self.now()).unwrap();
+    }
+
+    /// The robot stands where it was commanded.
+    fn measured(&self) -> JointSample {
+        sample(self.now(), &self.recorder.position(self.now(), &HOME))
+    }
+
+    fn tick(&mut self) -> Said {
+        let measured = self.measured();
+        self.tick_with(Some((&measured, 0.002)))
+    }
+
+    fn tick_with(&mut self, measured: Option<(&JointSample, f64)>) -> Said {
+        let now = self.now();
+        let said = match self.streamer.tick(now, measured) {
+            Tick::Send(out) => {
+                self.recorder.take(now, &out);
+                Said::Send { activity: out.activity, chunk: out.execution.chunk, row: out.execution.row }
+            }
+            Tick::Idle(reason) => {
+                self.recorder.finish();
+                self.recorder.new_motion();
+                Said::Idle(reason)
+            }
+        };
+        self.tick += 1;
+        said
+    }
+
+    fn run(&mut self, ticks: usize) -> Said {
+        (1..ticks).for_each(|_| {
+            self.tick();
+        });
+        self.tick()
+    }
+
+    /// Ticks until nothing is sent; how many that took, and why.
+    fn run_out(&mut self) -> (usize, IdleReason) {
+        for n in 0..1000 {
+            if let Said::Idle(reason) = self.tick() {
+                return (n, reason);
+            }
+        }
+        panic!("it never falls silent");
+    }
+
+    fn joint(&self, j: usize) -> Vec<f64> {
+        self.recorder.followed.iter().map(|f| f.1[j]).collect()
+    }
+}
+
+fn home_but(joint: usize, value: f64) -> [f64; 8] {
+    let mut q = HOME;
+    q[joint] = value;
+    q
+}
+
+/// Joint 1 at a constant speed from time 0, the rest at home.
+fn moving(speed: f64) -> impl Fn(f64) -> [f64; 8] {
+    move |t| home_but(0, speed * t)
+}
+
+#[test]
+fn disarmed_it_sends_nothing_and_takes_nothing() {
+    let mut cell = Cell::new();
+    cell.streamer.arm(false, at(0.0));
+    let refused = cell.streamer.offer_chunk(&chunk_of(0.0, 16, 0.1, moving(0.3)), at(0.0));
+    assert_eq!(refused, Err(OfferRefusal::Disarmed));
+    assert_eq!(cell.run(50), Said::Idle(IdleReason::Disarmed));
+    assert_eq!(cell.recorder.sent, 0);
+}
+
+#[test]
+fn a_chunk_is_followed_to_its_end_then_rest_then_silence() {
+    let mut cell = Cell::new();
+    assert_eq!(cell.tick(), Said::Idle(IdleReason::NoChunk(None)));
+    let chunk = chunk_of(cell.seconds(), 10, 0.1, moving(0.3));
+    cell.offer(&chunk);
+    let said = cell.tick();
+    assert_eq!(said, Said::Send { activity: Activity::Following, chunk: Some(chunk.observed_at()), row: 0 });
+    // Row 4 is due 0.5 s after the observation.
+    let said = cell.run(46);
+    assert_eq!(said, Said::Send { activity: Activity::Following, chunk: Some(chunk.observed_at()), row: 4 });
+    let (_, reason) = cell.run_out();
+    assert_eq!(reason, IdleReason::NoChunk(Some(StopReason::Exhausted)));
+    let end = *cell.joint(0).last().unwrap();
+    // It arrives with 0.3 rad/s and stops behind the last row, at 0.3 * 1.01 rad.
+    assert!((0.3..0.34).contains(&end), "{end}");
+    let sent = cell.recorder.sent;
+    cell.run(100);
+    assert_eq!(cell.recorder.sent, sent, "it speaks again without a new chunk");
+}
+
+#[test]
+fn a_far_goal_is_reached_in_near_optimal_time_without_overshoot() {
+    let mut cell = Cell::new();
+    // The same far place again and again, as a policy that wants to be there at once.
+    let mut arrived = None;
+    for _ in 0..400 {
+        if cell.tick % 20 == 0 {
+            let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| home_but(0, 1.0));
+            cell.offer(&chunk);
+        }
+        let seconds = cell.seconds();
+        cell.tick();
+        let p = cell.recorder.position(cell.now(), &HOME)[0];
+        if arrived.is_none() && (p - 1.0).abs() < 1e-3 {
+            arrived = Some(seconds);
+        }
+    }
+    let highest = cell.joint(0).into_iter().fold(f64::MIN, f64::max);
+    println!("1 rad in {:.2} s, overshoot {:.2} mrad", arrived.unwrap(), (highest - 1.0) * 1e3);
+    // Time-optimal with a velocity of 2.1, acceleration of 7.1 and jerk of 142: 0.81 s, after 0.05 s of commitment.
+    assert!(arrived.unwrap() < 1.3, "{arrived:?}");
+    assert!(highest < 1.005, "{highest}");
+}
+
+#[test]
+fn a_reference_that_drives_into_a_limit_ends_inside_it_without_chatter() {
+    let mut cell = Cell::new();
+    for _ in 0..600 {
+        if cell.tick % 20 == 0 {
+            let now = cell.seconds();
+            cell.offer(&chunk_of(now, 16, 0.1, moving(1.0)));
+        }
+        cell.tick();
+    }
+    let p = cell.joint(0);
+    let highest = p.iter().copied().fold(f64::MIN, f64::max);
+    assert!(highest <= 2.8973 + 1e-8, "{highest}");
+    assert!(highest > 2.8973 - 0.02, "it stays {} short of the limit", 2.8973 - highest);
+    let end = &p[p.len() - 100..];
+    let reversals = cell.recorder.followed.windows(2).filter(|w| w[0].2[0] > 1e-3 && w[1].2[0] < -1e-3).count();
+    assert!(end.iter().all(|x| (x - end[0]).abs() < 1e-3), "it does not rest at the limit");
+    assert!(reversals <= 1, "{reversals} reversals at the limit");
+}
+
+#[test]
+fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+    cell.run(60);
+    let speed = cell.recorder.followed.last().unwrap().2[0];
+    assert!(speed > 0.45, "{speed}");
+    let said = cell.tick_with(None);
+    assert!(matches!(said, Said::Send { activity: Activity::Stopping(StopReason::JointStateMissing), .. }), "{said:?}");
+    let refused = cell.streamer.offer_chunk(&chunk_of(0.6, 16, 0.1, moving(0.5)), cell.now());
+    assert_eq!(refused, Err(OfferRefusal::Stopped(StopReason::JointStateMissing)));
+    let mut ticks = 0;
+    while !matches!(cell.tick_with(None), Said::Idle(_)) {
+        ticks += 1;
+    }
+    assert!(ticks < 40, "{ticks} ticks to rest from 0.5 rad/s");
+    assert!(cell.recorder.followed.last().unwrap().2.iter().all(|v| *v == 0.0));
+    // A chunk waits, but nobody knows where the robot is.
+    let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| HOME);
+    cell.offer(&chunk);
+    assert_eq!(cell.tick_with(None), Said::Idle(IdleReason::JointStateMissing));
+    let old = cell.measured();
+    assert_eq!(cell.tick_with(Some((&old, 0.3))), Said::Idle(IdleReason::JointStateStale { age_s: 0.3 }));
+    let mut bad = cell.measured();
+    bad.positions[3] = f64::NAN;
+    assert_eq!(cell.tick_with(Some((&bad, 0.0))), Said::Idle(IdleReason::JointStateInvalid));
+    assert!(matches!(cell.tick(), Said::Send { .. }));
+}
+
+#[test]
+fn a_robot_that_does_not_follow_is_stopped_until_resume() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+    cell.run(60);
+    let mut off = cell.measured();
+    off.positions[4] += 0.3;
+    let said = cell.tick_with(Some((&off, 0.0)));
+    let Said::Send { activity: Activity::Stopping(StopReason::Tracking { joint: 4, error }), .. } = said else {
+        panic!("{said:?}")
+    };
+    assert!((error - 0.3).abs() < 1e-6, "{error}");
+    let (_, reason) = cell.run_out();
+    assert!(matches!(reason, IdleReason::Latched(StopReason::Tracking { .. })), "{reason:?}");
+    let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| HOME);
+    assert!(matches!(cell.streamer.offer_chunk(&chunk, cell.now()), Err(OfferRefusal::Stopped(_))));
+    cell.streamer.resume();
+    cell.offer(&chunk);
+    assert!(matches!(cell.tick(), Said::Send { activity: Activity::Following, .. }));
+}
+
+#[test]
+fn a_robot_that_lags_and_reports_late_is_not_mistaken_for_one_that_does_not_follow() {
+    let mut cell = Cell::new();
+    for _ in 0..200 {
+        if cell.tick % 20 == 0 {
+            let now = cell.seconds();
+            cell.offer(&chunk_of(now, 16, 0.1, moving(1.0)));
+        }
+        // The measurement is 80 ms old, and says so.
+        let then = cell.now().offset_seconds(-0.08);
+        let late = sample(then, &cell.recorder.position(then, &HOME));
+        let said = cell.tick_with(Some((&late, 0.08)));
+        assert!(matches!(said, Said::Send { activity: Activity::Following, .. }), "{said:?}");
+    }
+}
+
+#[test]
+fn stop_cancel_and_disarm_all_end_in_rest_and_differ_in_what_may_follow() {
+    let speed = |cell: &Cell| cell.recorder.followed.last().unwrap().2[0];
+    let running = || {
+        let mut cell = Cell::new();
+        cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+        cell.run(60);
+        assert!(speed(&cell) > 0.45);
+        cell
+    };
+
+    let mut cell = running();
+    cell.streamer.stop(cell.now());
+    let (ticks, reason) = cell.run_out();
+    assert!(ticks < 40 && reason == IdleReason::Latched(StopReason::Requested), "{ticks} {reason:?}");
+    assert_eq!(speed(&cell), 0.0);
+
+    let mut cell = running();
+    cell.streamer.arm(false, cell.now());
+    let (ticks, reason) = cell.run_out();
+    assert!(ticks < 40 && reason == IdleReason::Disarmed, "{ticks} {reason:?}");
+    assert_eq!(speed(&cell), 0.0);
+
+    let mut cell = running();
+    cell.streamer.cancel(cell.now());
+    let old = chunk_of(0.55, 16, 0.1, moving(0.5));
+    let refused = cell.streamer.offer_chunk(&old, cell.now());
+    assert_eq!(refused, Err(OfferRefusal::Chunk(ChunkRefusal::BeforeClear)));
+    assert!(matches!(cell.tick(), Said::Send { activity: Activity::Stopping(StopReason::Cancelled), .. }));
+    // A newer one is followed from where the robot is, without a stop between.
+    let chunk = chunk_of(cell.seconds(), 16, 0.1, moving(0.5));
+    cell.offer(&chunk);
+    assert!(matches!(cell.tick(), Said::Send { activity: Activity::Following, .. }));
+    let sent = cell.recorder.sent;
+    cell.run(50);
+    assert_eq!(cell.recorder.sent, sent + 50);
+    assert!(cell.recorder.followed.iter().skip(60).all(|f| f.2[0] > 0.05), "it stopped in between");
+}
+
+#[test]
+fn late_ticks_are_caught_up_and_a_leap_of_the_clock_ends_in_rest() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+    cell.run(40);
+    cell.tick += 4; // 40 ms late
+    let said = cell.tick();
+    assert!(matches!(said, Said::Send { activity: Activity::Following, .. }), "{said:?}");
+    let before = cell.recorder.sent;
+    cell.tick += 12; // a gap of 130 ms
+    let said = cell.tick();
+    assert!(matches!(said, Said::Send { activity: Activity::Stopping(StopReason::ClockJump { .. }), .. }), "{said:?}");
+    let (_, reason) = cell.run_out();
+    assert!(matches!(reason, IdleReason::NoChunk(Some(StopReason::ClockJump { .. }))), "{reason:?}");
+    assert!(cell.recorder.sent > before);
+
+    // An hour at once: there is nothing left to say.
+    cell.offer(&chunk_of(cell.seconds(), 16, 0.1, |_| HOME));
+    cell.run(30);
+    cell.tick += 360_000;
+    assert!(matches!(cell.tick(), Said::Idle(IdleReason::NoChunk(Some(StopReason::ClockJump { .. })))));
+}
+
+#[test]
+fn a_clock_that_goes_back_silences_it_and_the_next_motion_begins_at_the_measured_pose() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+    cell.run(80);
+    cell.tick -= 30;
+    assert!(matches!(cell.tick(), Said::Idle(IdleReason::NoChunk(Some(StopReason::ClockJump { .. })))));
+    let mut elsewhere = HOME;
+    elsewhere[0] = 0.9;
+    elsewhere[7] = 0.033;
+    cell.recorder = Recorder::new();
+    let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| elsewhere);
+    cell.offer(&chunk);
+    let there = sample(cell.now(), &elsewhere);
+    assert!(matches!(cell.tick_with(Some((&there, 0.0))), Said::Send { .. }));
+    assert_eq!(cell.recorder.followed[0].1, elsewhere);
+}
+
+#[test]
+fn it_starts_only_from_rest_and_inside_the_limits() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, |_| HOME));
+    let mut moving = cell.measured();
+    moving.velocities[2] = 0.2;
+    assert_eq!(cell.tick_with(Some((&moving, 0.0))), Said::Idle(IdleReason::NotAtRest { joint: 2, speed: 0.2 }));
+    let mut outside = cell.measured();
+    outside.positions[1] = 1.9;
+    assert_eq!(
+        cell.tick_with(Some((&outside, 0.0))),
+        Said::Idle(IdleReason::OutsideLimits { joint: 1, position: 1.9 })
+    );
+    // A sensor's offset at a stop is not "outside": the finger at -0.1 mm starts at 0.
+    let mut closed = cell.measured();
+    closed.positions[FINGER] = -1e-4;
+    assert!(matches!(cell.tick_with(Some((&closed, 0.0))), Said::Send { .. }));
+    assert_eq!(cell.recorder.followed[0].1[FINGER], 0.0);
+}
+
+#[test]
+fn a_hand_that_holds_something_does_not_let_go_between_two_motions() {
+    let mut cell = Cell::new();
+    let closed = home_but(FINGER, 0.0);
+    cell.offer(&chunk_of(0.0, 10, 0.1, |_| closed));
+    // The fingers stop at 15 mm, on the object; the command goes on to 0.
+    let mut holding = HOME;
+    holding[FINGER] = 0.015;
+    let hold = |cell: &mut Cell| {
+        let measured = sample(cell.now(), &holding);
+        cell.tick_with(Some((&measured, 0.0)))
+    };
+    while matches!(hold(&mut cell), Said::Send { .. }) {}
+    assert!(cell.recorder.followed.last().unwrap().1[FINGER] < 1e-9);
+    let from = cell.recorder.followed.len();
+    let chunk = chunk_of(cell.seconds(), 10, 0.1, |_| closed);
+    cell.offer(&chunk);
+    while matches!(hold(&mut cell), Said::Send { .. }) {}
+    assert!(cell.recorder.followed.len() > from + 50);
+    assert!(cell.recorder.followed[from..].iter().all(|f| f.1[FINGER] < 1e-9), "the fingers opened");
+}
+
+#[test]
+fn the_gripper_moves_as_fast_as_it_may() {
+    let mut cell = Cell::new();
+    cell.offer(&chunk_of(0.0, 16, 0.1, |_| home_but(FINGER, 0.04)));
+    cell.run(80);
+    let reached = cell.recorder.followed.iter().find(|f| f.1[FINGER] > 0.04 - 1e-4).unwrap().0 as f64 * 1e-9;
+    println!("20 mm in {reached:.3} s");
+    // 0.2 s at 0.095 m/s, 0.1 s for both ramps.
+    assert!(reached < 0.36, "{reached}");
+}
+
+#[test]
+fn bad_chunks_change_nothing() {
+    let follow = |disturb: bool| {
+        let mut cell = Cell::new();
+        cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.3)));
+        for _ in 0..150 {
+            if disturb {
+                let t = cell.seconds();
+                for bad in [
+                    chunk_of(t, 16, 0.1, |_| home_but(0, 1e300)),
+                    chunk_of(t - 5.0, 16, 0.1, moving(0.3)),
+                    chunk_of(t + 1.0, 16, 0.1, moving(0.3)),
+                    chunk_of(t, 16, 1e-12, moving(0.3)),
+                    chunk_of(t, 16, 1e280, |_| HOME),
+                ] {
+                    assert!(matches!(cell.streamer.offer_chunk(&bad, cell.now()), Err(OfferRefusal::Chunk(_))));
+                }
+            }
+            cell.tick();
+        }
+        cell.recorder.followed
+    };
+    assert_eq!(follow(true), follow(false));
+}
