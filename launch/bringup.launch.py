@@ -35,7 +35,7 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "policy", default_value=DEFAULTS["policy"],
-        description="Folder of the policy package. A relative one is looked for beside the installed models too.",
+        description="Policy package: its name within the models folder, or a path to its folder.",
     ),
     DeclareLaunchArgument(
         "params_file", default_value="",
