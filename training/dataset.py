@@ -167,8 +167,9 @@ def write_cache(
 
 def build(episodes: Path, cache: Path, urdf: Path, encoder: Path, workers: int, limit: int | None) -> None:
     """Read every episode under a folder into a cache; failed attempts and unreadable ones are left out and counted."""
-    # A bag without metadata is still being written.
-    folders = sorted(file.parent for file in episodes.rglob("metadata.yaml"))[:limit]
+    # A folder with a dot, or without metadata, is still being written.
+    complete = (folder for folder in episodes.iterdir() if folder.name[0] != "." and (folder / "metadata.yaml").exists())
+    folders = sorted(complete)[:limit]
     if not folders:
         raise SystemExit(f"{episodes}: no episodes")
     chain = Chain(urdf, BASE, TIP)

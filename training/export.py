@@ -52,9 +52,7 @@ def export_graph(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str]
     """Write one graph; batch size one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(), inputs, str(file), input_names=names, output_names=[output], opset_version=OPSET, dynamo=False
-        )
+        torch.onnx.export(module.eval(), inputs, str(file), input_names=names, output_names=[output], opset_version=OPSET, dynamo=False)
     onnx.checker.check_model(str(file))
 
 
@@ -280,17 +278,11 @@ def export(arguments: argparse.Namespace) -> None:
             "context",
             folder / "encode.onnx",
         )
-        export_graph(
-            policy.flow, (golden["noise"], torch.ones(1), golden["context"]), ["x", "t", "context"], "v", folder / "step.onnx"
-        )
+        export_graph(policy.flow, (golden["noise"], torch.ones(1), golden["context"]), ["x", "t", "context"], "v", folder / "step.onnx")
         context, chunk, latency = run_graphs(folder, golden)
-        parity = max(
-            float(np.abs(context - golden["context"].numpy()).max()), float(np.abs(chunk - golden["chunk"].numpy()).max())
-        )
+        parity = max(float(np.abs(context - golden["context"].numpy()).max()), float(np.abs(chunk - golden["chunk"].numpy()).max()))
         if not parity <= PARITY:
-            raise SystemExit(
-                f"ONNX Runtime differs from torch by {parity:.2e} on the golden frame; at most {PARITY:.0e} is allowed"
-            )
+            raise SystemExit(f"ONNX Runtime differs from torch by {parity:.2e} on the golden frame; at most {PARITY:.0e} is allowed")
         out: Path = arguments.out
         out.mkdir(parents=True, exist_ok=True)
         for name in ("encode.onnx", "step.onnx"):

@@ -285,9 +285,7 @@ def main() -> None:
     with torch.no_grad():
         wanted = original.encode(corpus, batch_size=32, normalize_embeddings=True, convert_to_numpy=True)
 
-    weights = {
-        key: value.astype(np.float32) for key, value in load_file(source / "model.safetensors").items() if value.dtype != np.int64
-    }
+    weights = {key: value.astype(np.float32) for key, value in load_file(source / "model.safetensors").items() if value.dtype != np.int64}
     for storage in ("int8", "fp16"):
         onnx.save(build(weights, storage), str(out / "model.onnx"))
         encoder = SentenceEncoder(out)

@@ -106,9 +106,7 @@ class Encoder(nn.Module):
         self.maps = nn.Conv2d(width, settings.keypoints, 1)
         self.softmax = SpatialSoftmax(settings.height // 2, settings.width // 2, settings.keypoints)
         points = 2 * settings.keypoints
-        self.aux = nn.Sequential(
-            nn.Linear(points + text, 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, settings.aux)
-        )
+        self.aux = nn.Sequential(nn.Linear(points + text, 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, settings.aux))
         self.context = nn.Sequential(
             nn.Linear(points + settings.aux + settings.state + text, 384),
             nn.SiLU(),
