@@ -3,6 +3,8 @@
 //! What runs here are the same libraries as in the nodes, driven by simulated time: faster than real time, and bit-identical for
 //! the same seed.
 
+pub mod agent;
+pub mod episode;
 pub mod planner;
 pub mod recorder;
 pub mod report;

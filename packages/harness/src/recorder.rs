@@ -3,7 +3,7 @@
 use efm_bag::{BagError, BagOptions, BagSummary, BagWriter, msgs};
 use efm_core::{ActionChunk, Stamp, Trajectory, TrajectoryPoint};
 use efm_sim::tasks::Failure;
-use efm_sim::{ObjectKind, Scene, Verdict, World};
+use efm_sim::{ObjectKind, Scene, Task, Verdict, World};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -34,15 +34,11 @@ pub fn task_status(world: &World, scene: &Scene, verdict: &Verdict) -> Value {
     };
     let objects: serde_json::Map<String, Value> =
         ObjectKind::ALL.into_iter().map(|kind| (kind.words().to_owned(), place(kind))).collect();
-    let kind = match scene.task {
-        efm_sim::Task::Put { .. } => "put",
-        efm_sim::Task::Push { .. } => "push",
-    };
     json!({
         "seed": scene.seed,
         "instruction": scene.sentence,
         "task": scene.task.name(),
-        "kind": kind,
+        "kind": task_kind(scene.task),
         "object": object.words(),
         "target": scene.target(),
         "object_position": place(object),
@@ -52,6 +48,14 @@ pub fn task_status(world: &World, scene: &Scene, verdict: &Verdict) -> Value {
         "others_moved": verdict.others_moved,
         "detail": failure_text(verdict),
     })
+}
+
+/// The kind of a task, in a word.
+pub fn task_kind(task: Task) -> &'static str {
+    match task {
+        Task::Put { .. } => "put",
+        Task::Push { .. } => "push",
+    }
 }
 
 /// What still keeps an episode from success, in words; empty on success.

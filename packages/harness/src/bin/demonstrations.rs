@@ -99,11 +99,13 @@ fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<Totals>, began:
         if seed >= last {
             return Ok(());
         }
-        let dir = args.out.join(format!("episode_{seed:07}"));
+        let name = format!("episode_{seed:07}");
+        let dir = args.out.join(&name);
         if dir.join("metadata.yaml").exists() {
             continue;
         }
-        let partial = args.out.join(format!(".partial_{seed:07}"));
+        // A bag's file is named after its folder, so the unfinished one has the name already.
+        let partial = args.out.join(".partial").join(&name);
         if partial.exists() {
             std::fs::remove_dir_all(&partial)?;
         }

@@ -1,0 +1,186 @@
+//! Who decides in an episode: a policy package, the scripted expert, or nobody.
+
+use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
+use crate::rig::Rig;
+use efm_core::ActionChunk;
+use efm_policy::{
+    Embedding, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions, SentenceError,
+};
+use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_sim::world::{HEIGHT, WIDTH};
+use efm_sim::{Camera, Scene, WorldError};
+use efm_vision::{ImageView, Resizer, VisionError};
+use nalgebra::Vector3;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Why an agent cannot be made or cannot act.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The package.
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    /// The package against the robot.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Robot files, or the expert.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Inference.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The sentence.
+    #[error(transparent)]
+    Sentence(#[from] SentenceError),
+    /// Drawing.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// Resizing.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+    /// A camera that the simulator has not.
+    #[error("the policy needs a camera '{0}'; the simulator has front and wrist")]
+    Camera(String),
+    /// No episode was begun.
+    #[error("no episode was begun")]
+    NotBegun,
+}
+
+/// A policy with everything that it needs between the simulator's cameras and a chunk.
+pub struct PolicyAgent {
+    policy: Policy,
+    cameras: Vec<(String, Camera, Resizer, Vec<u8>)>,
+    picture: Vec<u8>,
+    goal: Option<Embedding>,
+    seed: u64,
+    count: u64,
+    inference: Vec<f64>,
+}
+
+impl PolicyAgent {
+    /// Opens a package for the robot of `files`.
+    ///
+    /// # Errors
+    /// Naming what does not fit.
+    pub fn open(folder: &Path, search_path: &[PathBuf], files: &RobotFiles) -> Result<Self, AgentError> {
+        let package = PolicyPackage::load(folder, search_path)?;
+        let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
+        let file = LimitsFile::load(&files.joint_limits).map_err(PlanError::from)?;
+        let joints = package.manifest().joints().map_err(PlanError::from)?;
+        let limits = LimitSet::new(&model, &file, &joints).map_err(PlanError::from)?;
+        let policy = Policy::open(package, &model, &limits, RuntimeOptions::default())?;
+        let mut cameras = Vec::new();
+        for image in &policy.manifest().observation.images {
+            let camera = match image.name.as_str() {
+                "front" => Camera::Front,
+                "wrist" => Camera::Wrist,
+                other => return Err(AgentError::Camera(other.to_owned())),
+            };
+            let resizer = Resizer::new(image.width, image.height, image.resize)?;
+            let small = vec![0; resizer.output_len()];
+            cameras.push((image.name.clone(), camera, resizer, small));
+        }
+        Ok(Self { policy, cameras, picture: Vec::new(), goal: None, seed: 0, count: 0, inference: Vec::new() })
+    }
+
+    /// The policy.
+    pub fn policy_mut(&mut self) -> &mut Policy {
+        &mut self.policy
+    }
+
+    /// Name, version and hash of the package.
+    pub fn identity(&self) -> (String, String) {
+        let info = &self.policy.manifest().policy;
+        (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
+    }
+
+    fn act(&mut self, rig: &mut Rig) -> Result<ActionChunk, AgentError> {
+        for (_, camera, resizer, small) in &mut self.cameras {
+            rig.cell_mut().world_mut().render(*camera, &mut self.picture)?;
+            resizer.resize(&ImageView::rgb8(WIDTH as u32, HEIGHT as u32, &self.picture)?, small)?;
+        }
+        let stamp = rig.cell().now();
+        let began = Instant::now();
+        let images: Vec<(&str, &[u8])> =
+            self.cameras.iter().map(|(n, _, _, small)| (n.as_str(), small.as_slice())).collect();
+        let observation = Observation { stamp, images: &images, joints: rig.measured() };
+        let goal = self.goal.as_ref().ok_or(AgentError::NotBegun)?;
+        // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
+        let noise = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);
+        let chunk = self.policy.act(&observation, goal, noise)?;
+        self.count += 1;
+        self.inference.push(began.elapsed().as_secs_f64() * 1e3);
+        Ok(chunk)
+    }
+}
+
+/// Who decides.
+pub enum Agent {
+    /// Never moves: what success is worth must be zero for it.
+    Nothing,
+    /// The scripted expert, which knows the true state.
+    Expert(Box<ExpertPlanner>),
+    /// A policy package.
+    Policy(Box<PolicyAgent>),
+}
+
+impl Agent {
+    /// Begins an episode.
+    ///
+    /// # Errors
+    /// When the sentence cannot be embedded.
+    pub fn begin(&mut self, scene: &Scene) -> Result<(), AgentError> {
+        if let Agent::Policy(agent) = self {
+            agent.goal = Some(agent.policy.embed(&scene.sentence)?);
+            agent.seed = scene.seed;
+            agent.count = 0;
+        }
+        Ok(())
+    }
+
+    /// Time between two looks.
+    pub fn period(&self) -> Duration {
+        match self {
+            Agent::Nothing | Agent::Expert(_) => Duration::from_millis(100),
+            Agent::Policy(agent) => {
+                let manifest = agent.policy.manifest();
+                Duration::from_secs_f64(manifest.action.step * manifest.execution.replan_steps as f64)
+            }
+        }
+    }
+
+    /// A chunk from what is seen now; `None` when there is nothing to propose.
+    ///
+    /// # Errors
+    /// When the agent is broken. A policy whose chunk is out of reach only proposes nothing.
+    pub fn act(&mut self, rig: &mut Rig) -> Result<Option<ActionChunk>, AgentError> {
+        match self {
+            Agent::Nothing => Ok(None),
+            Agent::Expert(planner) => {
+                let (now, world) = (rig.cell().now(), rig.cell().world());
+                let rollout = planner.rollout(world, rig.cell().scene());
+                match planner.to_chunk(&rollout, world, now, |_| Vector3::zeros()) {
+                    Ok(chunk) => Ok(Some(chunk)),
+                    Err(PlanError::Unreachable { .. }) => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            Agent::Policy(agent) => match agent.act(rig) {
+                Ok(chunk) => Ok(Some(chunk)),
+                Err(AgentError::Policy(error @ PolicyError::Action(_))) => {
+                    log::debug!("chunk rejected: {error}");
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    /// Milliseconds that each inference took so far; forgets them.
+    pub fn take_inference_times(&mut self) -> Vec<f64> {
+        match self {
+            Agent::Policy(agent) => std::mem::take(&mut agent.inference),
+            _ => Vec::new(),
+        }
+    }
+}
