@@ -616,7 +616,8 @@ impl TrajectoryStreamer {
                 for place in &draft.places {
                     let state = self.planners[*place].at(k);
                     draft.positions.push(state.p);
-                    draft.velocities.push(state.v);
+                    // No negative zero: the last velocity is 0, in every notation.
+                    draft.velocities.push(state.v + 0.0);
                 }
             }
         }

@@ -27,11 +27,26 @@ pub fn limits() -> Limits {
     .unwrap()
 }
 
+/// The same with other velocities, accelerations and jerks.
+pub fn scaled_limits(velocity: f64, acceleration: f64, jerk: f64) -> Limits {
+    let l = limits();
+    let scaled = |values: &[f64], by: f64| values.iter().map(|v| v * by).collect();
+    Limits::new(
+        names(),
+        l.min_position().to_vec(),
+        l.max_position().to_vec(),
+        scaled(l.velocity(), velocity),
+        scaled(l.acceleration(), acceleration),
+        scaled(l.jerk(), jerk),
+    )
+    .unwrap()
+}
+
 pub fn config() -> StreamConfig {
     StreamConfig { gripper_joints: vec!["panda_finger_joint1".into()], ..StreamConfig::default() }
 }
 
-pub fn streamer_with(config: StreamConfig) -> TrajectoryStreamer {
+pub fn streamer_with(limits: Limits, config: StreamConfig) -> TrajectoryStreamer {
     let controllers = vec![
         ControllerSpec {
             name: "panda_arm_controller".into(),
@@ -42,11 +57,11 @@ pub fn streamer_with(config: StreamConfig) -> TrajectoryStreamer {
             joints: JointNames::new(["panda_finger_joint1"]).unwrap(),
         },
     ];
-    TrajectoryStreamer::new(limits(), controllers, config).unwrap()
+    TrajectoryStreamer::new(limits, controllers, config).unwrap()
 }
 
 pub fn streamer() -> TrajectoryStreamer {
-    streamer_with(config())
+    streamer_with(limits(), config())
 }
 
 pub fn at(seconds: f64) -> Stamp {
