@@ -45,4 +45,4 @@ pub use normalize::VectorNormalization;
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Observation, OpenError, Policy, PolicyError};
 pub use runner::RunError;
-pub use runtime::{LIBRARY_VARIABLE, RuntimeError, RuntimeOptions, TensorSpec};
+pub use runtime::{LIBRARY_VARIABLE, RuntimeError, RuntimeOptions, TensorSpec, use_library};

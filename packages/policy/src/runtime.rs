@@ -2,6 +2,7 @@
 //! and gives.
 
 use ort::environment::Environment;
+use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::{Outlet, TensorElementType, ValueType};
@@ -53,23 +54,37 @@ impl Default for RuntimeOptions {
 
 static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
 
+/// Loads ONNX Runtime from a file, for programs that know where it is. Does nothing when it is loaded already: a process has one.
+///
+/// # Errors
+/// When the file cannot be loaded or is too old.
+pub fn use_library(path: &Path) -> Result<(), RuntimeError> {
+    load(|| path.to_owned()).map(drop)
+}
+
 /// The process-wide environment; loads the library named by `ORT_DYLIB_PATH` (or `libonnxruntime.so` on the loader's path) at
 /// the first call.
 fn environment() -> Result<Environment, RuntimeError> {
+    load(|| match std::env::var_os(LIBRARY_VARIABLE) {
+        Some(path) if !path.is_empty() => PathBuf::from(path),
+        _ => PathBuf::from("libonnxruntime.so"),
+    })
+}
+
+fn load(path: impl FnOnce() -> PathBuf) -> Result<Environment, RuntimeError> {
     let mut slot = ENVIRONMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(environment) = &*slot {
         return Ok(environment.clone());
     }
-    let path = match std::env::var_os(LIBRARY_VARIABLE) {
-        Some(path) if !path.is_empty() => PathBuf::from(path),
-        _ => PathBuf::from("libonnxruntime.so"),
-    };
+    let path = path();
     let failed = |problem: String| RuntimeError::Library { path: path.clone(), problem };
     let environment = ort::init_from(&path)
         .map_err(|e| failed(e.to_string()))?
         .with_telemetry(false)
         .build()
         .map_err(|e| failed(e.to_string()))?;
+    // What goes wrong comes back as an error; its warnings are about graphs that people cannot change.
+    environment.set_log_level(LogLevel::Error);
     log::debug!("ONNX Runtime from {}", path.display());
     *slot = Some(environment.clone());
     Ok(environment)

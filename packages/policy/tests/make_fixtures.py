@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Writes the tiny policy packages of the tests into tests/data. Needs onnx, onnxruntime, numpy, PyYAML.
+
+They are not trained and mean nothing; they are small graphs whose answers the tests can work out by hand:
+
+* robot: a gantry (three slides and a finger), so that the tool centre is the three slides' positions plus [0, 0, 0.1].
+* encoder "tiny": a word is looked up in a table, the mean over the words is normalised to length one.
+* "flow" (end-effector, 3 rows, 4 columns): context a = [0.1 * tool centre (normalised state), text[0] + mean(image)], and
+  v = (x - a) / t + 0.5 in the first three columns, v = x - a in the last. Euler's method with N steps then ends at a - 0.5 / N
+  whatever the noise was, and at a + (1 - 1/N)^N * (noise - a).
+* "single" (joint positions, 2 rows, 4 columns): row k = (k + 1) * 0.1 * joints (normalised state) + text[1].
+* odd/: variants with one thing wrong each.
+"""
+import hashlib
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+
+DATA = pathlib.Path(__file__).parent / "data"
+F, I = TensorProto.FLOAT, TensorProto.INT64
+WORDS = ["[UNK]", "[CLS]", "[SEP]", "pick", "the", "red", "cube", "push", "blue", "ball"]
+JOINTS = ["slide_x", "slide_y", "slide_z", "finger"]
+
+
+def const(name, value, dtype=np.float32):
+    return numpy_helper.from_array(np.asarray(value, dtype), name)
+
+
+def save(path, nodes, inputs, outputs, constants):
+    graph = helper.make_graph(nodes, path.stem, [helper.make_tensor_value_info(*i) for i in inputs],
+                              [helper.make_tensor_value_info(*o) for o in outputs], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9, producer_name="fixtures")
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+
+
+def sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(path, **inputs):
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, inputs)
+
+
+def encoder():
+    folder = DATA / "encoders" / "tiny"
+    rng = np.random.default_rng(1)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["words"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=F),
+        helper.make_node("Unsqueeze", ["mask", "two"], ["mask3"]),
+        helper.make_node("Mul", ["words", "mask3"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "one"], ["sum"], keepdims=0),
+        helper.make_node("LpNormalization", ["sum"], ["embedding"], axis=-1, p=2),
+    ]
+    save(folder / "model.onnx", nodes, [("input_ids", I, [1, "tokens"]), ("attention_mask", I, [1, "tokens"])],
+         [("embedding", F, [1, 4])],
+         [const("table", rng.normal(size=(len(WORDS), 4))), const("one", [1], np.int64), const("two", [2], np.int64)])
+    special = lambda token, i: {"id": i, "content": token, "single_word": False, "lstrip": False, "rstrip": False,
+                                "normalized": False, "special": True}
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None,
+        "added_tokens": [special(t, i) for i, t in enumerate(WORDS[:3])],
+        "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}},
+                       {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+            "special_tokens": {t: {"id": t, "ids": [WORDS.index(t)], "tokens": [t]} for t in ("[CLS]", "[SEP]")}},
+        "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(WORDS)}, "unk_token": "[UNK]"},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer, indent=1) + "\n")
+    sentence = "pick the red cube"
+    ids = [1] + [WORDS.index(w) for w in sentence.split()] + [2]
+    embedding = run(folder / "model.onnx", input_ids=np.array([ids]), attention_mask=np.ones((1, len(ids)), np.int64))[0][0]
+    golden = [{"sentence": sentence, "input_ids": ids, "embedding": embedding.tolist()}]
+    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    manifest = {"name": "tiny", "license": "Apache-2.0"}
+    manifest |= {k: {"file": f, "sha256": sha(folder / f)}
+                 for k, f in [("model", "model.onnx"), ("tokenizer", "tokenizer.json"), ("golden", "golden.json")]}
+    manifest |= {"inputs": ["input_ids", "attention_mask"], "output": "embedding", "dim": 4, "max_tokens": 8}
+    (folder / "encoder.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    return sentence, embedding, manifest
+
+
+def encode_graph(path, state="state", width=4):
+    ee = np.zeros((7, 4))
+    ee[4, 0] = ee[5, 1] = ee[6, 2] = 0.1
+    word = np.zeros((4, 4))
+    word[0, 3] = 1
+    nodes = [
+        helper.make_node("MatMul", [state, "ee"], ["a"]),
+        helper.make_node("MatMul", ["text", "word"], ["b"]),
+        helper.make_node("ReduceMean", ["image_front"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "last"], ["c"]),
+        helper.make_node("Sum", ["a", "b", "c"], ["context"]),
+    ]
+    save(path, nodes, [("image_front", F, [1, 3, 2, width]), (state, F, [1, 7]), ("text", F, [1, 4])],
+         [("context", F, [1, 4])], [const("ee", ee), const("word", word), const("last", [0, 0, 0, 1])])
+
+
+def step_graph(path, nan=False):
+    nodes = [
+        helper.make_node("Unsqueeze", ["context", "axis"], ["a"]),
+        helper.make_node("Sub", ["x", "a"], ["d"]),
+        helper.make_node("Div", ["d", "t"], ["over_t"]),
+        helper.make_node("Add", ["over_t", "half"], ["drift"]),
+        helper.make_node("Mul", ["drift", "first"], ["v0"]),
+        helper.make_node("Mul", ["d", "last"], ["v1"]),
+        helper.make_node("Add", ["v0", "v1"], ["sum"]),
+        helper.make_node("Log", ["minus"], ["noise"]) if nan else helper.make_node("Identity", ["zero"], ["noise"]),
+        helper.make_node("Add", ["sum", "noise"], ["v"]),
+    ]
+    unused = "zero" if nan else "minus"
+    constants = [const("axis", [1], np.int64), const("half", 0.5), const("first", [1, 1, 1, 0]),
+                 const("last", [0, 0, 0, 1]), const("minus", [-1]), const("zero", [0])]
+    save(path, nodes, [("x", F, [1, 3, 4]), ("t", F, [1]), ("context", F, [1, 4])], [("v", F, [1, 3, 4])],
+         [c for c in constants if c.name != unused])
+
+
+def manifest(name, encoder_manifest, width, layout, action, runner, graphs, golden):
+    image = {"name": "front", "width": width, "height": 2, "encoding": "rgb8", "resize": "stretch", "layout": layout,
+             "mean": [0.5, 0.25, 0.0], "std": [0.5, 1.0, 0.25], "tensor": "image_front"}
+    n = 7 if name == "flow" else 4
+    return {
+        "schema": "policy_package/1.0",
+        "policy": {"name": name, "version": "0.0.1", "family": name, "license": "Apache-2.0", "description": "A fixture."},
+        "robot": {"joints": JOINTS, "units": ["m"] * 4, "base_link": "base", "tip_link": "tool"},
+        "observation": {
+            "images": [image],
+            "state": {"tensor": "state", "end_effector": ["x", "y", "z"] if n == 7 else [],
+                      "normalization": {"kind": "mean_std", "mean": [round(0.1 * i, 1) for i in range(n)],
+                                        "std": [round(0.5 + 0.1 * i, 1) for i in range(n)], "eps": 1e-6}},
+            "language": {"tensor": "text", "encoder": {"name": "tiny", "sha256": encoder_manifest["model"]["sha256"],
+                                                       "dim": 4}}},
+        "action": action, "runner": runner, "graphs": graphs, "execution": {"replan_steps": 2}, "golden": golden,
+        "training": {"note": "not trained"},
+    }
+
+
+def normalized_state(m, joints):
+    values = np.array(joints + ([joints[0], joints[1], joints[2] + 0.1] if m["observation"]["state"]["end_effector"] else []))
+    n = m["observation"]["state"]["normalization"]
+    return ((values - n["mean"]) / (np.array(n["std"]) + n["eps"])).astype(np.float32)[None]
+
+
+def normalized_image(m, pixels):
+    image = m["observation"]["images"][0]
+    tensor = (pixels.astype(np.float32) / 255 - np.float32(image["mean"])) / np.float32(image["std"])
+    return tensor.transpose(2, 0, 1)[None] if image["layout"] == "NCHW" else tensor[None]
+
+
+def finish(folder, m, golden):
+    (folder / "golden.json").write_text(json.dumps(golden) + "\n")
+    m["golden"] = {"file": "golden.json", "sha256": sha(folder / "golden.json")}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(m, sort_keys=False, width=120))
+
+
+def flow(sentence, embedding, encoder_manifest):
+    folder, rng = DATA / "flow", np.random.default_rng(2)
+    encode_graph(folder / "encode.onnx")
+    step_graph(folder / "step.onnx")
+    action = {"space": "end_effector", "names": ["x", "y", "z", "gripper"], "units": ["m"] * 4,
+              "reference": ["relative", "relative", "absolute", "absolute"],
+              "orientation": {"roll": 0.0, "pitch": 0.0, "yaw": 0.0}, "gripper_joint": "finger", "horizon": 3, "step": 0.1,
+              "normalization": {"kind": "mean_std", "mean": [0.0, 0.1, 0.3, 0.02], "std": [0.2, 0.1, 0.05, 0.01], "eps": 1e-6}}
+    graphs = {"encode": {"file": "encode.onnx", "sha256": sha(folder / "encode.onnx"),
+                         "inputs": ["image_front", "state", "text"], "outputs": ["context"]},
+              "step": {"file": "step.onnx", "sha256": sha(folder / "step.onnx"), "inputs": ["x", "t", "context"],
+                       "outputs": ["v"]}}
+    m = manifest("flow", encoder_manifest, 4, "NCHW", action, {"type": "flow_matching", "steps": 4}, graphs, None)
+    pixels = rng.integers(0, 256, (2, 4, 3))
+    joints, noise = [0.1, -0.2, 0.3, 0.03], rng.normal(size=(1, 3, 4)).astype(np.float32)
+    context = run(folder / "encode.onnx", image_front=normalized_image(m, pixels), state=normalized_state(m, joints),
+                  text=embedding[None])[0]
+    x = noise.copy()
+    for k in range(4):
+        v = run(folder / "step.onnx", x=x, t=np.array([1 - k / 4], np.float32), context=context)[0]
+        x = (x - np.float32(0.25) * v).astype(np.float32)
+    n = action["normalization"]
+    actions = x[0].astype(np.float64) * (np.array(n["std"]) + n["eps"]) + n["mean"]
+    finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
+                       "joints": joints, "noise": noise.flatten().tolist(), "context": context.flatten().tolist(),
+                       "actions": actions.flatten().tolist()})
+    odd = DATA / "odd"
+    encode_graph(odd / "encode_renamed.onnx", state="proprio")
+    encode_graph(odd / "encode_wide.onnx", width=8)
+    step_graph(odd / "step_nan.onnx", nan=True)
+
+
+def single(sentence, embedding, encoder_manifest):
+    folder, rng = DATA / "single", np.random.default_rng(3)
+    nodes = [
+        helper.make_node("Unsqueeze", ["state", "axis"], ["row"]),
+        helper.make_node("Mul", ["row", "rows"], ["a"]),
+        helper.make_node("MatMul", ["text", "word"], ["b"]),
+        helper.make_node("ReduceMean", ["image_front"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Reshape", ["nothing", "flat"], ["nil"]),
+        helper.make_node("Sum", ["a", "b", "nil"], ["actions"]),
+    ]
+    save(folder / "policy.onnx", nodes, [("image_front", F, [1, 2, 3, 3]), ("state", F, [1, 4]), ("text", F, [1, 4])],
+         [("actions", F, [1, 2, 4])],
+         [const("axis", [1], np.int64), const("rows", [[[0.1], [0.2]]]), const("word", [[0], [1], [0], [0]]),
+          const("zero", [0]), const("flat", [1], np.int64)])
+    action = {"space": "joint_position", "names": JOINTS, "units": ["m"] * 4, "reference": ["relative"] + ["absolute"] * 3,
+              "gripper_joint": "finger", "horizon": 2, "step": 0.05, "normalization": {"kind": "identity"}}
+    graphs = {"policy": {"file": "policy.onnx", "sha256": sha(folder / "policy.onnx"),
+                         "inputs": ["image_front", "state", "text"], "outputs": ["actions"]}}
+    m = manifest("single", encoder_manifest, 3, "NHWC", action, {"type": "single_pass"}, graphs, None)
+    pixels, joints = rng.integers(0, 256, (2, 3, 3)), [0.1, -0.2, 0.3, 0.03]
+    actions = run(folder / "policy.onnx", image_front=normalized_image(m, pixels), state=normalized_state(m, joints),
+                  text=embedding[None])[0]
+    finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
+                       "joints": joints, "actions": actions.astype(np.float64).flatten().tolist()})
+
+
+def gantry():
+    links = "".join(f'  <link name="{n}"/>\n' for n in ["base", "x", "y", "z", "tool", "left"])
+    slide = lambda name, parent, child, axis, low, high: (
+        f'  <joint name="{name}" type="prismatic">\n    <parent link="{parent}"/><child link="{child}"/>\n'
+        f'    <axis xyz="{axis}"/><limit lower="{low}" upper="{high}" velocity="1.0" effort="10"/>\n  </joint>\n')
+    joints = (slide("slide_x", "base", "x", "1 0 0", -1, 1) + slide("slide_y", "x", "y", "0 1 0", -1, 1)
+              + slide("slide_z", "y", "z", "0 0 1", 0, 1) + slide("finger", "tool", "left", "0 1 0", 0, 0.04)
+              + '  <joint name="mount" type="fixed">\n    <parent link="z"/><child link="tool"/>\n'
+                '    <origin xyz="0 0 0.1"/>\n  </joint>\n')
+    (DATA / "gantry.urdf").write_text(f'<?xml version="1.0"?>\n<robot name="gantry">\n{links}{joints}</robot>\n')
+
+
+if __name__ == "__main__":
+    shutil.rmtree(DATA, ignore_errors=True)
+    DATA.mkdir()
+    gantry()
+    words = encoder()
+    flow(*words)
+    single(*words)

@@ -1,0 +1,224 @@
+//! What is refused, and whether the refusal names its culprit.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/fixture.rs"]
+mod fixture;
+
+use efm_policy::{Manifest, PolicyPackage};
+use efm_robot::RobotModel;
+use fixture::{Fixture, edit_yaml, gantry, names};
+use proptest::prelude::*;
+use serde_yaml::Value;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn sound_packages_are_accepted_and_fit_their_robot() {
+    for name in ["flow", "single"] {
+        let package = Fixture::new(name).load().unwrap();
+        package.check_robot(&gantry()).unwrap();
+        package.check_cameras(&["wrist", "front"]).unwrap();
+        assert_eq!(package.hash().len(), 64);
+    }
+}
+
+#[test]
+fn a_changed_byte_is_named_with_file_and_both_hashes() {
+    for file in ["encode.onnx", "step.onnx", "golden.json"] {
+        let fixture = Fixture::new("flow");
+        let path = fixture.folder.join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let expected = fixture::sha256(&bytes);
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        names(&fixture.refusal(), &[file, "has changed", &expected, &fixture::sha256(&bytes)]);
+    }
+    for file in ["model.onnx", "tokenizer.json"] {
+        let fixture = Fixture::new("flow");
+        let path = fixture.encoder().join(file);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[10] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        names(&fixture.refusal(), &[file, "has changed", &fixture::sha256(&bytes)]);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in ["policy.yaml", "step.onnx", "golden.json"] {
+        let fixture = Fixture::new("flow");
+        std::fs::remove_file(fixture.folder.join(file)).unwrap();
+        names(&fixture.refusal(), &[file, "No such file"]);
+    }
+}
+
+#[test]
+fn a_tensor_that_a_graph_lacks_is_named() {
+    let fixture = Fixture::new("flow").swap_graph("encode", "encode_renamed.onnx");
+    names(&fixture.refusal(), &["encode.onnx", "no input 'state'", "proprio"]);
+    let fixture = Fixture::new("flow").edit(|m| m["graphs"]["step"]["outputs"][0] = "velocity".into());
+    names(&fixture.refusal(), &["step.onnx", "no output 'velocity'", "\"v\""]);
+    let fixture = Fixture::new("flow").edit(|m| {
+        m["graphs"]["encode"]["inputs"].as_sequence_mut().unwrap().retain(|i| i.as_str() != Some("text"));
+    });
+    names(&fixture.refusal(), &["policy.yaml", "graphs.encode.inputs", "'text'"]);
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+    let fixture = Fixture::new("flow").swap_graph("encode", "encode_wide.onnx");
+    names(&fixture.refusal(), &["encode.onnx", "'image_front'", "[1, 3, 2, 8]", "[1, 3, 2, 4]"]);
+    let fixture = Fixture::new("flow").edit(|m| m["observation"]["images"][0]["layout"] = "NHWC".into());
+    names(&fixture.refusal(), &["'image_front'", "[1, 2, 4, 3]"]);
+    let fixture = Fixture::new("flow").edit(|m| m["action"]["horizon"] = 5.into());
+    names(&fixture.refusal(), &["step.onnx", "'x'", "[1, 3, 4]", "[1, 5, 4]"]);
+}
+
+#[test]
+fn a_graph_that_is_no_graph_is_named() {
+    let fixture = Fixture::new("single");
+    std::fs::write(fixture.folder.join("policy.onnx"), b"not a graph").unwrap();
+    let hash = fixture::sha256(b"not a graph");
+    let fixture = fixture.edit(|m| m["graphs"]["policy"]["sha256"] = hash.as_str().into());
+    names(&fixture.refusal(), &["policy.onnx"]);
+}
+
+#[test]
+fn a_wrong_joint_order_is_named() {
+    let fixture = Fixture::new("flow").edit(|m| m["robot"]["joints"].as_sequence_mut().unwrap().swap(0, 1));
+    let refusal = fixture.load().unwrap().check_robot(&gantry()).unwrap_err().to_string();
+    names(&refusal, &["another order", "'slide_y' stands where the chain has 'slide_x'"]);
+}
+
+#[test]
+fn wrong_units_are_named_with_the_joint_and_its_kind() {
+    let fixture = Fixture::new("flow").edit(|m| m["robot"]["units"][1] = "rad".into());
+    let refusal = fixture.load().unwrap().check_robot(&gantry()).unwrap_err().to_string();
+    names(&refusal, &["'slide_y'", "in rad", "prismatic", "expected m"]);
+    let fixture = Fixture::new("flow").edit(|m| m["robot"]["units"][1] = "deg".into());
+    names(&fixture.refusal(), &["policy.yaml", "deg"]);
+    let fixture = Fixture::new("flow").edit(|m| m["action"]["units"][2] = "rad".into());
+    names(&fixture.refusal(), &["action.units", "'z' is in rad", "expected m"]);
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_named() {
+    let package = Fixture::new("flow").load().unwrap();
+    let refusal = package.check_cameras(&["wrist", "top"]).unwrap_err().to_string();
+    names(&refusal, &["'front'", "wrist, top"]);
+    names(&package.check_cameras::<&str>(&[]).unwrap_err().to_string(), &["'front'", "none"]);
+}
+
+#[test]
+fn joints_and_links_that_the_robot_lacks_are_named() {
+    let check = |change: fn(&mut Value)| {
+        Fixture::new("flow").edit(change).load().unwrap().check_robot(&gantry()).unwrap_err().to_string()
+    };
+    names(&check(|m| m["robot"]["joints"][2] = "slide_w".into()), &["'slide_w'", "does not exist"]);
+    names(&check(|m| m["robot"]["tip_link"] = "hand".into()), &["'hand'"]);
+    names(&check(|m| m["robot"]["base_link"] = "left".into()), &["'tool'", "'left'"]);
+    let package = Fixture::new("flow").load().unwrap();
+    let xml = std::fs::read_to_string(fixture::data().join("gantry.urdf")).unwrap();
+    let stiff = RobotModel::from_urdf(&xml.replacen(
+        "name=\"slide_x\" type=\"prismatic\"",
+        "name=\"slide_x\" type=\"fixed\"",
+        1,
+    ));
+    names(&package.check_robot(&stiff.unwrap()).unwrap_err().to_string(), &["'slide_x'", "is fixed"]);
+}
+
+#[test]
+fn every_impossible_field_is_refused_by_name() {
+    type Change = fn(&mut Value);
+    let cases: &[(Change, &[&str])] = &[
+        (|m| m["schema"] = "policy_package/2.0".into(), &["schema", "policy_package/2.0"]),
+        (|m| m["action"]["horizon"] = 0.into(), &["action.horizon", "0"]),
+        (|m| m["action"]["step"] = 0.0.into(), &["action.step"]),
+        (|m| m["action"]["step"] = f64::NAN.into(), &["action.step"]),
+        (|m| m["runner"]["steps"] = 0.into(), &["runner.steps"]),
+        (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
+        (|m| m["runner"]["type"] = "diffusion".into(), &["diffusion"]),
+        (|m| m["execution"]["replan_steps"] = 4.into(), &["execution.replan_steps", "4"]),
+        (|m| m["robot"]["joints"][1] = "slide_x".into(), &["robot.joints", "'slide_x'", "twice"]),
+        (|m| drop(m["robot"]["units"].as_sequence_mut().unwrap().pop()), &["robot.units", "3"]),
+        (|m| m["observation"]["images"][0]["width"] = 0.into(), &["observation.images[0].width"]),
+        (|m| m["observation"]["images"][0]["encoding"] = "bgr8".into(), &["images[0].encoding", "bgr8"]),
+        (|m| m["observation"]["images"][0]["std"][1] = 0.0.into(), &["images[0].mean/std", "channel 1"]),
+        (|m| m["observation"]["images"][0]["resize"] = "zoom".into(), &["zoom"]),
+        (|m| m["observation"]["images"][0]["name"] = "a/b".into(), &["images[0].name", "a/b"]),
+        (|m| m["observation"]["state"]["normalization"]["std"][3] = 0.0.into(), &["normalization.std[3]"]),
+        (
+            |m| drop(m["action"]["normalization"]["mean"].as_sequence_mut().unwrap().pop()),
+            &["action.normalization.mean", "3"],
+        ),
+        (|m| m["action"]["names"][0] = "left".into(), &["action.names", "'left'"]),
+        (|m| m["action"]["names"].as_sequence_mut().unwrap().swap(0, 1), &["action.names", "order"]),
+        (|m| m["action"]["gripper_joint"] = "thumb".into(), &["action.gripper_joint", "'thumb'"]),
+        (|m| drop(m["action"].as_mapping_mut().unwrap().remove("orientation")), &["action.orientation", "missing"]),
+        (|m| m["action"]["rest_posture"] = vec![0.0].into(), &["action.rest_posture"]),
+        (|m| m["action"]["sapce"] = 1.into(), &["sapce"]),
+        (|m| drop(m["graphs"].as_mapping_mut().unwrap().remove("step")), &["graphs.step", "missing"]),
+        (|m| m["graphs"]["extra"] = m["graphs"]["step"].clone(), &["graphs.extra"]),
+        (|m| m["graphs"]["step"]["file"] = "../step.onnx".into(), &["graphs.step.file", "../step.onnx"]),
+        (|m| m["graphs"]["step"]["sha256"] = "abc".into(), &["graphs.step.sha256", "abc"]),
+        (|m| drop(m.as_mapping_mut().unwrap().remove("golden")), &["golden"]),
+        (|m| m["observation"]["language"]["encoder"]["dim"] = 0.into(), &["language.encoder.dim"]),
+    ];
+    for (change, parts) in cases {
+        let refusal = Fixture::new("flow").edit(*change).refusal();
+        names(&refusal, &["policy.yaml"]);
+        names(&refusal, parts);
+    }
+}
+
+#[test]
+fn unknown_top_level_keys_are_let_be() {
+    Fixture::new("flow").edit(|m| m["notes"] = "anything".into()).load().unwrap();
+}
+
+#[test]
+fn a_malformed_golden_example_is_named_by_field() {
+    let refusal = Fixture::new("flow").edit_golden(|g| g["noise"][0] = "x".into()).refusal();
+    names(&refusal, &["golden.json", "'noise'"]);
+    let refusal = Fixture::new("flow").edit_golden(|g| drop(g["joints"].as_array_mut().unwrap().pop())).refusal();
+    names(&refusal, &["golden.json", "'joints'", "3 numbers; expected 4"]);
+    let refusal = Fixture::new("flow").edit_golden(|g| g["image_front"][3] = 256.into()).refusal();
+    names(&refusal, &["'image_front'", "256"]);
+    let refusal = Fixture::new("flow").edit_golden(|g| drop(g.as_object_mut().unwrap().remove("actions"))).refusal();
+    names(&refusal, &["'actions'", "missing"]);
+}
+
+#[test]
+fn an_encoder_is_found_by_hash_or_what_is_there_is_listed() {
+    let fixture = Fixture::new("flow");
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::fs::create_dir(elsewhere.path().join("encoders")).unwrap();
+    std::fs::rename(fixture.encoder(), elsewhere.path().join("encoders/other_name")).unwrap();
+    PolicyPackage::load(&fixture.folder, &[elsewhere.path().to_owned()]).unwrap();
+
+    let fixture =
+        Fixture::new("flow").edit(|m| m["observation"]["language"]["encoder"]["sha256"] = "0".repeat(64).into());
+    names(&fixture.refusal(), &["'tiny'", &"0".repeat(64), "found: tiny (sha256 "]);
+    let fixture = Fixture::new("flow");
+    edit_yaml(&fixture.encoder().join("encoder.yaml"), |e| e["dim"] = 5.into());
+    names(&fixture.refusal(), &["encoder.yaml", "is 5", "expects 4"]);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_manifest_reader_panic(
+        cut in 0..2000usize,
+        at in 0..2000usize,
+        insert in "[ -~\n]{0,12}",
+    ) {
+        let mut text = std::fs::read_to_string(fixture::data().join("flow/policy.yaml")).unwrap();
+        let at = at.min(text.len());
+        text.insert_str(at, &insert);
+        text.truncate(cut.max(at));
+        let file: PathBuf = Path::new("policy.yaml").into();
+        if let Err(e) = Manifest::parse(&text, &file) {
+            prop_assert!(e.to_string().starts_with("policy.yaml: "));
+        }
+    }
+}
