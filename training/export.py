@@ -199,7 +199,7 @@ def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], 
             "step": STEP_NS / 1e9,
             "normalization": {"kind": "mean_std", "mean": action["mean"], "std": action["std"], "eps": EPSILON},
         },
-        "runner": {"type": "flow_matching", "steps": STEPS},
+        "runner": {"type": "flow_matching", "steps": STEPS, "noise_scale": arguments.noise_scale},
         "graphs": {
             "encode": {
                 "file": "encode.onnx",
@@ -215,12 +215,13 @@ def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], 
     }
 
 
-def golden_run(policy: Policy, info: dict, frames: Frames, row: Tensor) -> dict:
+def golden_run(policy: Policy, info: dict, frames: Frames, row: Tensor, noise_scale: float) -> dict:
     """One chunk by torch in float32, with everything that went in and came out."""
     state_norm, action_norm = (Normalisation.from_dict(info[key]) for key in ("state_norm", "action_norm"))
     batch = frames.batch(row)
     state = state_norm.forward(frames.states[row])
-    noise = torch.from_numpy(np.random.default_rng(7).standard_normal((1, *batch.action.shape[1:])).astype(np.float32))
+    drawn = noise_scale * np.random.default_rng(7).standard_normal((1, *batch.action.shape[1:]))
+    noise = torch.from_numpy(drawn.astype(np.float32))
     with torch.no_grad():
         context, _ = policy.encoder(batch.image.contiguous(), state, batch.text)
         chunk = policy.sample(context, noise, STEPS)
@@ -267,7 +268,7 @@ def export(arguments: argparse.Namespace) -> None:
     episode = frames.episode[frames.held_rows[0]]
     rows = np.flatnonzero(frames.episode == episode)
     row = torch.tensor([rows[len(rows) // 3]])
-    golden = golden_run(policy, info, frames, row)
+    golden = golden_run(policy, info, frames, row, arguments.noise_scale)
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -354,6 +355,7 @@ def main() -> None:
     parser.add_argument("--name", default="panda_tabletop_flow")
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument("--replan-steps", type=int, default=2)
+    parser.add_argument("--noise-scale", type=float, default=1.0, help="of the sample at t = 1; 0 makes the policy deterministic")
     export(parser.parse_args())
 
 
