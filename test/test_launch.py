@@ -7,11 +7,13 @@ asks for. Where a ROS 2 with launch is sourced, README.md says how the real thin
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 import types
 
 import pytest
-from conftest import ROOT
+from conftest import BIN, ROOT
 
 
 class Recorded:
@@ -136,6 +138,36 @@ def test_the_policy_reaches_those_who_use_it(bringup):
         "camera_ingest",
         "vla_inference",
     }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"use_sim_time": "true"},
+        {"sim": "false", "namespace": "cell", "log_level": "warn"},
+        {"policy": "/models/mine", "params_file": "/my/robot.yaml"},
+    ],
+)
+def test_the_demo_starts_what_the_launch_file_starts(bringup, arguments):
+    options = {"params_file": "params"}
+    line = [item for name, value in arguments.items() for item in (f"--{options.get(name, name).replace('_', '-')}", value)]
+    plan = subprocess.run(
+        [BIN / "efm-demo", "--print-plan", *line], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    launched = [
+        {
+            "executable": node["executable"],
+            "name": node["name"],
+            "namespace": node["namespace"],
+            "parameters": node["parameters"],
+            "remappings": dict(node["remappings"]),
+            "log_level": node["arguments"][-1],
+        }
+        for node in started(bringup, **arguments).values()
+    ]
+    demo = [{key: value for key, value in process.items() if key != "respawn"} for process in json.loads(plan)]
+    assert demo == launched
 
 
 def test_a_recording_is_made_only_on_request_and_under_the_namespace(bringup):
