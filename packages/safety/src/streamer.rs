@@ -177,8 +177,6 @@ struct Motion {
     stop: Option<StopReason>,
     /// Whether the stop has been planned.
     stop_planned: bool,
-    /// Follow what was published to its end, change nothing.
-    keep_course: bool,
     /// Nothing was sent yet.
     fresh: bool,
 }
@@ -422,9 +420,8 @@ impl TrajectoryStreamer {
         } else if step_s > self.config.period_s + self.config.max_clock_jump_s {
             self.scheduler.clear(now);
             if let Some(motion) = &mut self.motion {
-                // The controllers were alone with the last window: its end is where everybody goes.
+                // The controllers were alone with the last window, and so is the plan: both go on together, to a stop.
                 motion.stop = Some(StopReason::ClockJump { step_s });
-                motion.keep_course = true;
             }
         }
     }
@@ -512,8 +509,7 @@ impl TrajectoryStreamer {
         for (planner, position) in self.planners.iter_mut().zip(&self.rest) {
             planner.restart(*position, resting);
         }
-        let motion =
-            Motion { axis, base: 0, first: 0, stop: None, stop_planned: false, keep_course: false, fresh: true };
+        let motion = Motion { axis, base: 0, first: 0, stop: None, stop_planned: false, fresh: true };
         let from = axis.offset_nanos(self.period * (resting as i64 - 1));
         let rest = &self.rest;
         if !self.scheduler.take_over(from, |joint| Reference { position: rest[joint], ..Reference::default() }) {
@@ -577,9 +573,7 @@ impl TrajectoryStreamer {
         }
         if motion.stop.is_some() && !motion.stop_planned {
             motion.stop_planned = true;
-            if !motion.keep_course {
-                self.planners.iter_mut().for_each(|p| p.keep(keep));
-            }
+            self.planners.iter_mut().for_each(|p| p.keep(keep));
         }
 
         let needed = (first + self.window + 1 - motion.base) as usize;
@@ -589,9 +583,7 @@ impl TrajectoryStreamer {
                 && matches!(self.scheduler.status(time_of(last + 1)), ReferenceStatus::Active { .. });
             let scheduler = &self.scheduler;
             for (joint, planner) in self.planners.iter_mut().enumerate() {
-                if motion.keep_course {
-                    planner.follow_way_out();
-                } else if active {
+                if active {
                     let from = time_of(last);
                     planner.follow(|t| scheduler.of_joint(joint, from.offset_seconds(t)).unwrap_or_default());
                 } else {

@@ -5,7 +5,7 @@
 mod panda;
 
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_safety::{Activity, IdleReason, OfferRefusal, StopReason, Tick, TrajectoryStreamer};
+use efm_safety::{Activity, IdleReason, OfferRefusal, StopReason, StreamConfig, Tick, TrajectoryStreamer};
 use efm_schedule::ChunkRefusal;
 use panda::*;
 
@@ -24,7 +24,11 @@ struct Cell {
 
 impl Cell {
     fn new() -> Self {
-        let mut streamer = streamer();
+        Self::with(config())
+    }
+
+    fn with(config: StreamConfig) -> Self {
+        let mut streamer = streamer_with(limits(), config);
         streamer.arm(true, at(0.0));
         Self { streamer, recorder: Recorder::new(), tick: 0 }
     }
@@ -191,7 +195,7 @@ fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
     while !matches!(cell.tick_with(None), Said::Idle(_)) {
         ticks += 1;
     }
-    assert!(ticks < 40, "{ticks} ticks to rest from 0.5 rad/s");
+    assert!(ticks < 25, "{ticks} ticks to rest from 0.5 rad/s");
     assert!(cell.recorder.followed.last().unwrap().2.iter().all(|v| *v == 0.0));
     // A chunk waits, but nobody knows where the robot is.
     let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| HOME);
@@ -256,13 +260,13 @@ fn stop_cancel_and_disarm_all_end_in_rest_and_differ_in_what_may_follow() {
     let mut cell = running();
     cell.streamer.stop(cell.now());
     let (ticks, reason) = cell.run_out();
-    assert!(ticks < 40 && reason == IdleReason::Latched(StopReason::Requested), "{ticks} {reason:?}");
+    assert!(ticks < 25 && reason == IdleReason::Latched(StopReason::Requested), "{ticks} {reason:?}");
     assert_eq!(speed(&cell), 0.0);
 
     let mut cell = running();
     cell.streamer.arm(false, cell.now());
     let (ticks, reason) = cell.run_out();
-    assert!(ticks < 40 && reason == IdleReason::Disarmed, "{ticks} {reason:?}");
+    assert!(ticks < 25 && reason == IdleReason::Disarmed, "{ticks} {reason:?}");
     assert_eq!(speed(&cell), 0.0);
 
     let mut cell = running();
@@ -279,6 +283,9 @@ fn stop_cancel_and_disarm_all_end_in_rest_and_differ_in_what_may_follow() {
     cell.run(50);
     assert_eq!(cell.recorder.sent, sent + 50);
     assert!(cell.recorder.followed.iter().skip(60).all(|f| f.2[0] > 0.05), "it stopped in between");
+    cell.streamer.cancel(cell.now());
+    let (ticks, reason) = cell.run_out();
+    assert!(ticks < 25 && reason == IdleReason::NoChunk(Some(StopReason::Cancelled)), "{ticks} {reason:?}");
 }
 
 #[test]
@@ -293,8 +300,9 @@ fn late_ticks_are_caught_up_and_a_leap_of_the_clock_ends_in_rest() {
     cell.tick += 12; // a gap of 130 ms
     let said = cell.tick();
     assert!(matches!(said, Said::Send { activity: Activity::Stopping(StopReason::ClockJump { .. }), .. }), "{said:?}");
-    let (_, reason) = cell.run_out();
+    let (ticks, reason) = cell.run_out();
     assert!(matches!(reason, IdleReason::NoChunk(Some(StopReason::ClockJump { .. }))), "{reason:?}");
+    assert!(ticks < 25, "{ticks} ticks to rest");
     assert!(cell.recorder.sent > before);
 
     // An hour at once: there is nothing left to say.
@@ -344,7 +352,8 @@ fn it_starts_only_from_rest_and_inside_the_limits() {
 
 #[test]
 fn a_hand_that_holds_something_does_not_let_go_between_two_motions() {
-    let mut cell = Cell::new();
+    // Holding, the fingers are farther from their command than an arm may be at the start.
+    let mut cell = Cell::with(StreamConfig { max_start_error: 0.01, ..config() });
     let closed = home_but(FINGER, 0.0);
     cell.offer(&chunk_of(0.0, 10, 0.1, |_| closed));
     // The fingers stop at 15 mm, on the object; the command goes on to 0.
