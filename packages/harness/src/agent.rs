@@ -8,7 +8,7 @@ use efm_policy::{
 };
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_sim::world::{HEIGHT, WIDTH};
-use efm_sim::{Camera, Scene, WorldError};
+use efm_sim::{Camera, Expert, ExpertView, Scene, WorldError};
 use efm_vision::{ImageView, Resizer, VisionError};
 use nalgebra::Vector3;
 use std::path::{Path, PathBuf};
@@ -94,6 +94,35 @@ impl PolicyAgent {
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
     }
 
+    /// Says beside each other what the policy and the expert want, for whoever looks for the cause of a failure.
+    fn trace(&self, rig: &Rig, chunk: &ActionChunk) {
+        let (world, scene) = (rig.cell().world(), rig.cell().scene());
+        let view = ExpertView::of(world, scene);
+        let rollout = Expert::new().plan(&view);
+        let mm = |v: Vector3<f64>| format!("{:4.0} {:4.0} {:4.0}", 1e3 * v.x, 1e3 * v.y, 1e3 * v.z);
+        let mut line = format!(
+            "{:5.2} s tool {} v {} finger {:4.1} object {} {:?}:",
+            rig.cell().elapsed(),
+            mm(view.tool),
+            mm(view.velocity),
+            1e3 * view.finger,
+            mm(view.object),
+            rollout.phase
+        );
+        for k in [0, 3, 7, 15] {
+            let tool = self.policy.tool_at(chunk.row(k)).translation.vector - view.tool;
+            let wanted = Vector3::from(rollout.tool[k]) - view.tool;
+            line += &format!(
+                "\n      row {k:2}: policy {} {:4.1}  expert {} {:4.1}",
+                mm(tool),
+                1e3 * chunk.row(k)[7],
+                mm(wanted),
+                1e3 * rollout.finger[k]
+            );
+        }
+        log::trace!("{line}");
+    }
+
     fn act(&mut self, rig: &mut Rig) -> Result<ActionChunk, AgentError> {
         for (_, camera, resizer, small) in &mut self.cameras {
             rig.cell_mut().world_mut().render(*camera, &mut self.picture)?;
@@ -110,6 +139,9 @@ impl PolicyAgent {
         let chunk = self.policy.act(&observation, goal, noise)?;
         self.count += 1;
         self.inference.push(began.elapsed().as_secs_f64() * 1e3);
+        if log::log_enabled!(log::Level::Trace) {
+            self.trace(rig, &chunk);
+        }
         Ok(chunk)
     }
 }

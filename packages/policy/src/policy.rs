@@ -193,6 +193,13 @@ impl Policy {
         &self.joints
     }
 
+    /// Pose of the tool centre in the base frame with the joints at `positions` (in the order of [`Self::joints`]). Panics when
+    /// there are fewer.
+    pub fn tool_at(&self, positions: &[f64]) -> nalgebra::Isometry3<f64> {
+        let chain: Vec<f64> = self.chain_places.iter().map(|place| positions[*place]).collect();
+        self.chain.fk(&chain)
+    }
+
     /// What a sentence means to this policy.
     ///
     /// # Errors
