@@ -46,7 +46,8 @@ impl JointRing {
     /// as it is. `None` without samples.
     pub fn at(&self, stamp: Stamp) -> Option<JointSample> {
         let after = self.samples.partition_point(|s| s.stamp < stamp);
-        let (Some(before), Some(next)) = (after.checked_sub(1).and_then(|i| self.samples.get(i)), self.samples.get(after))
+        let (Some(before), Some(next)) =
+            (after.checked_sub(1).and_then(|i| self.samples.get(i)), self.samples.get(after))
         else {
             return self.samples.get(after).or(self.samples.back()).cloned();
         };

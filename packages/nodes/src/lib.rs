@@ -1,6 +1,14 @@
 //! What of the executables is worth testing without a graph. Each node's `main` is in `src/bin`: it reads parameters, wires topics
 //! and calls what is here and in the ROS-free packages.
 
+pub mod camera;
+pub mod engine;
+pub mod files;
 pub mod goals;
+pub mod joint_feed;
 pub mod joint_ring;
+pub mod motion_report;
+pub mod pace;
 pub mod percentiles;
+pub mod replan;
+pub mod wiring;

@@ -26,7 +26,11 @@ impl Voice {
         for status in &news.statuses {
             let id = status.id.map_or("a goal".to_owned(), |id| format!("goal {id}"));
             let line = format!("{id} ({:?}) {}: {}", status.goal, status.state, status.reason);
-            if status.state == "refused" { log::warn!("{line}") } else { log::info!("{line}") }
+            if status.state == "refused" {
+                log::warn!("{line}")
+            } else {
+                log::info!("{line}")
+            }
             self.status.publish(&Text { data: status.json() })?;
         }
         Ok(())

@@ -1,0 +1,167 @@
+//! Turns what cameras send into what the policy sees: rgb8 at its size, with the stamp and frame of the source.
+//!
+//! `<camera>/image_raw` (or `<camera>/image_raw/compressed`) -> `observation/<camera>/image`, for each camera of the policy.
+
+use efm_core::freshness::FreshnessBounds;
+use efm_nodes::camera::{CameraStream, CameraTrouble, Picture};
+use efm_nodes::wiring::{policy_manifest, policy_specs};
+use efm_ros::r2r::sensor_msgs::msg::{CompressedImage, Image};
+use efm_ros::r2r::std_msgs::msg::Header;
+use efm_ros::{Latest, Level, NodeError, Publisher, RosClock, Shutdown, Spec, Task, convert, qos};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// What a camera's thread works with.
+struct Ingest {
+    stream: CameraStream,
+    publisher: Publisher<Image>,
+    health: Task,
+    clock: RosClock,
+    shutdown: Shutdown,
+    /// Shortest time between two pictures that are passed on.
+    spacing: Duration,
+}
+
+/// The parts of either message that matter here.
+trait CameraMessage: Send + Sync + 'static {
+    fn header(&self) -> &Header;
+    fn picture(&self) -> Picture<'_>;
+}
+
+impl CameraMessage for Image {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+    fn picture(&self) -> Picture<'_> {
+        Picture::Raw {
+            encoding: &self.encoding,
+            width: self.width,
+            height: self.height,
+            step: self.step,
+            data: &self.data,
+        }
+    }
+}
+
+impl CameraMessage for CompressedImage {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+    fn picture(&self) -> Picture<'_> {
+        Picture::Compressed { format: &self.format, data: &self.data }
+    }
+}
+
+impl Ingest {
+    /// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
+    fn run(mut self, mut images: Latest<impl CameraMessage>, (width, height): (u32, u32)) {
+        let mut out = Image { encoding: "rgb8".into(), width, height, step: width * 3, ..Image::default() };
+        let mut last_trouble: Option<CameraTrouble> = None;
+        let (mut passed, mut refused) = (0u64, 0u64);
+        while !self.shutdown.is_requested() {
+            let received = futures::executor::block_on(images.next());
+            let began = Instant::now();
+            let header = received.msg.header();
+            let stamp = convert::stamp(&header.stamp);
+            let outcome = self.stream.process(stamp, self.clock.now(), received.msg.picture(), &mut out.data);
+            match &outcome {
+                Ok(()) => {
+                    out.header = header.clone();
+                    if let Err(error) = self.publisher.publish(&out) {
+                        log::debug!("{error}");
+                        return; // the node is gone
+                    }
+                    passed += 1;
+                }
+                Err(_) => refused += 1,
+            }
+            let name = self.stream.name();
+            let source = self.stream.source();
+            let mut values = vec![
+                ("images passed on".to_owned(), passed.to_string()),
+                ("images refused".to_owned(), refused.to_string()),
+            ];
+            if let Some((encoding, width, height)) = source {
+                values.push(("source".to_owned(), format!("{encoding} {width}x{height}")));
+            }
+            let trouble = outcome.err();
+            if let Some(trouble) = &trouble {
+                if last_trouble.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(trouble)) {
+                    log::error!("{trouble}");
+                }
+                self.health.report(Level::Error, trouble.to_string(), values);
+            } else {
+                if last_trouble.is_some() {
+                    log::info!("camera '{name}' is well again");
+                }
+                self.health.report(Level::Ok, format!("camera '{name}' is passed on"), values);
+            }
+            last_trouble = trouble;
+            if let Some(rest) = self.spacing.checked_sub(began.elapsed()) {
+                std::thread::sleep(rest);
+            }
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let mut specs = policy_specs();
+    specs.extend([
+        Spec::text("transport", "raw", "What cameras send: <camera>/image_raw or <camera>/image_raw/compressed.")
+            .choices(&["raw", "compressed"]),
+        Spec::text("reliability", "best_effort", "QoS of the camera subscriptions. best_effort matches every camera.")
+            .choices(&["best_effort", "reliable"]),
+        Spec::double("max_rate", 0.0, "Most pictures a second and camera that are passed on, Hz; 0: all.")
+            .range(0.0, 1000.0),
+        Spec::double("max_age", 1.0, "Oldest stamp of a picture that is passed on, s.").range(0.01, 60.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
+        Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale, s.")
+            .range(0.05, 60.0),
+    ]);
+    efm_ros::run("camera_ingest", specs, |node| {
+        let params = node.params().clone();
+        let health = node.diagnostics().task("policy");
+        let manifest = match policy_manifest(&params) {
+            Ok((folder, manifest)) => {
+                health.ok(format!("policy '{}' from {}", manifest.policy.name, folder.display()));
+                Some(manifest)
+            }
+            Err(reason) => {
+                log::error!("the policy is refused: {reason}");
+                health.error(format!("the policy is refused: {reason}"));
+                None
+            }
+        };
+        let compressed = params.text("transport") == "compressed";
+        let input =
+            if params.text("reliability") == "reliable" { qos::image_input_reliable() } else { qos::image_input() };
+        let max_silence = params.double("max_silence");
+        let bounds =
+            FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };
+        let rate = params.double("max_rate");
+        for image in manifest.iter().flat_map(|m| &m.observation.images) {
+            let (name, size) = (&image.name, (image.width, image.height));
+            let topic = if compressed { format!("{name}/image_raw/compressed") } else { format!("{name}/image_raw") };
+            let health =
+                node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
+            health.report(Level::Stale, format!("camera '{name}': no image on {topic} yet"), [("", ""); 0]);
+            let ingest = Ingest {
+                stream: CameraStream::new(name, image.width, image.height, image.resize, bounds)?,
+                publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,
+                health,
+                clock: node.clock().clone(),
+                shutdown: node.shutdown().clone(),
+                spacing: if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO },
+            };
+            let thread = std::thread::Builder::new().name(format!("camera {name}"));
+            if compressed {
+                let images = node.latest::<CompressedImage>(&topic, input.clone())?;
+                thread.spawn(move || ingest.run(images, size))?;
+            } else {
+                let images = node.latest::<Image>(&topic, input.clone())?;
+                thread.spawn(move || ingest.run(images, size))?;
+            }
+        }
+        Ok(std::future::pending::<Result<(), NodeError>>())
+    })
+}

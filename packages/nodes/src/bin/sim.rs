@@ -1,0 +1,433 @@
+//! A simulated robot cell behind the topics that a real one has: controllers, joint states, cameras, a task.
+//!
+//! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
+
+use efm_core::Stamp;
+use efm_nodes::files;
+use efm_nodes::pace::{Every, Move, Pace};
+use efm_nodes::percentiles::Percentiles;
+use efm_ros::r2r::rosgraph_msgs::msg::Clock;
+use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
+use efm_ros::r2r::std_msgs::msg::String as Text;
+use efm_ros::r2r::std_srvs::srv::Trigger;
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Spec, Task as Health, convert, qos};
+use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
+use efm_sim::{Camera, Scene, Task, World, WorldFiles};
+use futures::StreamExt;
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Where simulated time begins under `publish_clock`: not at zero, which means "no stamp".
+const EPOCH: Stamp = Stamp::from_nanos(1_000_000_000);
+
+fn specs() -> Vec<Spec> {
+    vec![
+        Spec::text(
+            "robot_description_file",
+            "urdf/panda.urdf",
+            "URDF file of the robot; also published on robot_description.",
+        ),
+        Spec::integer("seed", 1_000_000_000, "Seed of the scene that the next ~/reset brings (and of the first one).")
+            .range(0.0, 9_007_199_254_740_992.0)
+            .dynamic(),
+        Spec::texts("cameras", &["front", "wrist"], "Cameras that are drawn.").choices(&["front", "wrist"]),
+        Spec::double("camera_rate", 30.0, "Pictures a second, Hz.").range(0.1, 100.0),
+        Spec::double("joint_rate", 100.0, "Joint states a second, Hz.").range(10.0, 500.0),
+        Spec::bool(
+            "publish_clock",
+            false,
+            "Publish /clock and stamp with simulated time. Others then need use_sim_time.",
+        ),
+        Spec::double("clock_rate", 250.0, "Messages a second on /clock, Hz.").range(10.0, 500.0),
+        Spec::double("real_time_factor", 1.0, "Speed of simulated time; only with publish_clock.").range(0.01, 100.0),
+    ]
+}
+
+/// What reaches the physics from the graph.
+enum Input {
+    Command(&'static str, JointTrajectory),
+    Reset(u64, oneshot::Sender<String>),
+}
+
+/// Everything that leaves the physics.
+struct Voice {
+    joints: Publisher<JointState>,
+    cameras: Vec<CameraVoice>,
+    clock: Option<Publisher<Clock>>,
+    task: Publisher<Text>,
+}
+
+struct CameraVoice {
+    camera: Camera,
+    image: Image,
+    info: CameraInfo,
+    images: Publisher<Image>,
+    infos: Publisher<CameraInfo>,
+}
+
+/// The time that the physics follow.
+enum Pacer {
+    /// A clock of others.
+    Follow(RosClock),
+    /// Its own, so many times as fast as the monotonic clock.
+    Own { factor: f64, anchor: (Instant, Stamp) },
+}
+
+impl Pacer {
+    fn now(&self) -> Stamp {
+        match self {
+            Pacer::Follow(clock) => clock.now(),
+            Pacer::Own { factor, anchor: (at, stamp) } => stamp.offset_seconds(at.elapsed().as_secs_f64() * factor),
+        }
+    }
+
+    /// Gets over a lag: time of others goes on, so the cell follows; own time waits for the cell.
+    fn anchor(&mut self, cell: &mut Cell) {
+        match self {
+            Pacer::Follow(clock) => cell.set_now(clock.now()),
+            Pacer::Own { anchor, .. } => *anchor = (Instant::now(), cell.now()),
+        }
+    }
+}
+
+struct Rates {
+    joints: Every,
+    cameras: Every,
+    clock: Every,
+    task: Every,
+}
+
+struct Physics {
+    cell: Cell,
+    pacer: Pacer,
+    pace: Pace,
+    rates: Rates,
+    voice: Voice,
+    joint_state: JointState,
+    health: Health,
+    camera_health: Health,
+    simulated: i64,
+    refused: u64,
+    last_refusal: String,
+    drawing: Percentiles,
+    told: String,
+}
+
+impl Physics {
+    /// Until the end is asked for.
+    fn run(mut self, inputs: &Receiver<Input>, shutdown: &Shutdown) -> Result<(), NodeError> {
+        let mut report = Instant::now();
+        while !shutdown.is_requested() {
+            loop {
+                match inputs.try_recv() {
+                    Ok(input) => self.take(input)?,
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return Ok(()),
+                }
+            }
+            match self.pace.decide(self.cell.now(), self.pacer.now()) {
+                Move::Anchor => self.pacer.anchor(&mut self.cell),
+                Move::Step => self.step()?,
+                // Half a step: the machine has others to run.
+                Move::Wait => std::thread::sleep(Duration::from_micros(1000)),
+            }
+            if report.elapsed() > Duration::from_millis(500) {
+                report = Instant::now();
+                self.report();
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), NodeError> {
+        match input {
+            Input::Command(controller, message) => {
+                if let Err(refusal) = self.cell.command(controller, &convert::trajectory(message)) {
+                    let refusal = refusal.to_string();
+                    if refusal != self.last_refusal {
+                        log::error!("{refusal}");
+                    }
+                    self.refused += 1;
+                    self.last_refusal = refusal;
+                }
+            }
+            Input::Reset(seed, reply) => {
+                let now = self.cell.now();
+                self.cell.reset(Scene::sample(seed), now);
+                self.last_refusal.clear();
+                let status = self.status();
+                log::info!("reset: {status}");
+                self.tell(status.clone())?;
+                // Whoever asked may be gone.
+                let _ = reply.send(status);
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self) -> Result<(), NodeError> {
+        self.cell.step();
+        self.simulated += efm_sim::world::STEP_NANOS;
+        let now = self.cell.now();
+        if let Some(clock) = &self.voice.clock
+            && self.rates.clock.is_due(now)
+        {
+            clock.publish(&Clock { clock: convert::time(now) })?;
+        }
+        if self.rates.joints.is_due(now) {
+            let state = self.cell.world().joint_state();
+            self.joint_state.header.stamp = convert::time(now);
+            let fill = |to: &mut Vec<f64>, from: &[f64]| {
+                to.clear();
+                to.extend_from_slice(from);
+            };
+            fill(&mut self.joint_state.position, &state.positions);
+            fill(&mut self.joint_state.velocity, &state.velocities);
+            fill(&mut self.joint_state.effort, &state.efforts);
+            self.voice.joints.publish(&self.joint_state)?;
+        }
+        if self.rates.cameras.is_due(now) {
+            self.draw(now)?;
+        }
+        if self.rates.task.is_due(now) {
+            let status = self.status();
+            self.tell(status)?;
+        } else if self.cell.verdict().success() != self.told.contains("\"success\":true") {
+            let status = self.status();
+            self.tell(status)?;
+        }
+        Ok(())
+    }
+
+    fn draw(&mut self, now: Stamp) -> Result<(), NodeError> {
+        for voice in &mut self.voice.cameras {
+            let began = Instant::now();
+            if let Err(error) = self.cell.world_mut().render(voice.camera, &mut voice.image.data) {
+                if self.camera_health.error(error.to_string()) {
+                    log::error!("{error}");
+                }
+                continue;
+            }
+            self.drawing.add(began.elapsed().as_secs_f64());
+            voice.image.header.stamp = convert::time(now);
+            voice.info.header.stamp = convert::time(now);
+            voice.images.publish(&voice.image)?;
+            voice.infos.publish(&voice.info)?;
+            let values = self.drawing.shown_ms("drawing");
+            self.camera_health.report(Level::Ok, "cameras are drawn", values);
+        }
+        Ok(())
+    }
+
+    /// The task as JSON.
+    fn status(&self) -> String {
+        let (scene, verdict) = (self.cell.scene(), self.cell.verdict());
+        let kind = match scene.task {
+            Task::Put { .. } => "put",
+            Task::Push { .. } => "push",
+        };
+        serde_json::json!({
+            "instruction": scene.sentence,
+            "seed": scene.seed,
+            "kind": kind,
+            "task": scene.task.name(),
+            "object": scene.task.object().name(),
+            "success": verdict.success(),
+            "detail": verdict.failure.map_or("done".to_owned(), |failure| format!("{failure:?}")),
+            "distance": verdict.distance,
+            "others_moved": verdict.others_moved,
+            "elapsed": self.cell.elapsed(),
+        })
+        .to_string()
+    }
+
+    fn tell(&mut self, status: String) -> Result<(), RosError> {
+        self.voice.task.publish(&Text { data: status.clone() })?;
+        self.told = status;
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let factor = self.pace.factor(self.pacer.now(), self.simulated);
+        let values = [
+            ("real-time factor", factor.map_or("?".to_owned(), |f| format!("{f:.3}"))),
+            ("re-anchored", self.pace.anchors().to_string()),
+            ("seconds left out", format!("{:.3}", self.pace.lost())),
+            ("commands refused", self.refused.to_string()),
+            ("last refusal", self.last_refusal.clone()),
+            ("seed", self.cell.scene().seed.to_string()),
+        ];
+        match factor {
+            Some(f) if f < 0.9 => {
+                self.health.report(Level::Warn, format!("too slow: {f:.2} of the wanted speed"), values)
+            }
+            _ if !self.last_refusal.is_empty() => {
+                self.health.report(Level::Warn, format!("a command was refused: {}", self.last_refusal), values)
+            }
+            _ => self.health.report(Level::Ok, "running", values),
+        };
+    }
+}
+
+fn camera_info(camera: Camera) -> CameraInfo {
+    let k = camera.intrinsics();
+    let mut info = CameraInfo {
+        width: k.width,
+        height: k.height,
+        distortion_model: "plumb_bob".into(),
+        d: vec![0.0; 5],
+        k: vec![k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0],
+        r: vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p: vec![k.fx, 0.0, k.cx, 0.0, 0.0, k.fy, k.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        ..CameraInfo::default()
+    };
+    info.header.frame_id = camera.optical_frame().into();
+    info
+}
+
+fn camera_voice(node: &mut efm_ros::Node, camera: Camera) -> Result<CameraVoice, RosError> {
+    let (info, name) = (camera_info(camera), camera.name());
+    let image = Image {
+        header: info.header.clone(),
+        encoding: "rgb8".into(),
+        width: info.width,
+        height: info.height,
+        step: info.width * 3,
+        ..Image::default()
+    };
+    Ok(CameraVoice {
+        camera,
+        image,
+        info,
+        images: node.publisher(&format!("{name}/image_raw"), qos::image_output())?,
+        infos: node.publisher(&format!("{name}/camera_info"), qos::image_output())?,
+    })
+}
+
+fn main() -> ExitCode {
+    efm_ros::run("sim", specs(), |node| {
+        let params = node.params().clone();
+        let urdf = files::find(&params.text("robot_description_file"));
+        let data = std::fs::read_to_string(&urdf)
+            .map_err(|e| format!("parameter 'robot_description_file': cannot read '{}': {e}", urdf.display()))?;
+        let description = node.publisher::<Text>("robot_description", qos::latched())?;
+        let publish_clock = params.bool("publish_clock");
+        if publish_clock && params.bool("use_sim_time") {
+            return Err(
+                "parameters 'publish_clock' and 'use_sim_time' exclude each other: this node makes the time".into()
+            );
+        }
+
+        let (sender, inputs) = channel();
+        for controller in [ARM_CONTROLLER, HAND_CONTROLLER] {
+            // As the real controller reads on Fast DDS: whatever the publisher offers is heard.
+            let heard = qos::trajectory().best_effort();
+            let mut commands = node.every::<JointTrajectory>(&format!("{controller}/joint_trajectory"), heard)?;
+            let sender: Sender<Input> = sender.clone();
+            node.spawn(async move {
+                while let Some(command) = commands.recv().await {
+                    if sender.send(Input::Command(controller, command.msg)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        let mut resets = node.service::<Trigger::Service>("~/reset")?;
+
+        let mut cameras = Vec::new();
+        for camera in Camera::ALL.into_iter().filter(|c| params.texts("cameras").iter().any(|name| name == c.name())) {
+            cameras.push(camera_voice(node, camera)?);
+        }
+        let voice = Voice {
+            joints: node.publisher("joint_states", qos::joint_states())?,
+            cameras,
+            clock: if publish_clock { Some(node.publisher("/clock", qos::clock())?) } else { None },
+            task: node.publisher("task_status", qos::event())?,
+        };
+        let rates = Rates {
+            joints: Every::hertz(params.double("joint_rate")),
+            cameras: Every::hertz(params.double("camera_rate")),
+            clock: Every::hertz(params.double("clock_rate")),
+            task: Every::hertz(10.0),
+        };
+        let (health, camera_health) = (node.diagnostics().task("physics"), node.diagnostics().task("cameras"));
+        let (clock, shutdown) = (node.clock().clone(), node.shutdown().clone());
+        let seed = u64::try_from(params.integer("seed")).unwrap_or_default();
+        let factor = params.double("real_time_factor");
+        let (failed_sender, failed) = oneshot::channel::<NodeError>();
+
+        // MuJoCo's world and its renderer stay on the thread that made them.
+        let physics = std::thread::Builder::new().name("physics".into()).spawn(move || {
+            let work = || -> Result<(), NodeError> {
+                let pacer = if publish_clock {
+                    Pacer::Own { factor, anchor: (Instant::now(), EPOCH) }
+                } else {
+                    Pacer::Follow(clock)
+                };
+                let cell = Cell::new(&WorldFiles { urdf }, Scene::sample(seed), pacer.now())?;
+                let joint_state = JointState {
+                    name: World::joint_names().iter().map(|&name| name.to_owned()).collect(),
+                    ..JointState::default()
+                };
+                let physics = Physics {
+                    cell,
+                    pacer,
+                    pace: Pace::default(),
+                    rates,
+                    voice,
+                    joint_state,
+                    health,
+                    camera_health,
+                    simulated: 0,
+                    refused: 0,
+                    last_refusal: String::new(),
+                    drawing: Percentiles::new(300),
+                    told: String::new(),
+                };
+                physics.run(&inputs, &shutdown)
+            };
+            let outcome = work();
+            if let Err(error) = outcome
+                && !shutdown.is_requested()
+            {
+                let _ = failed_sender.send(error);
+            }
+        })?;
+        // The end waits for the last step (and the renderer to be put away in its thread), which is a matter of milliseconds.
+        node.on_shutdown(move || {
+            if physics.join().is_err() {
+                log::error!("the physics have panicked");
+            }
+        });
+
+        Ok(async move {
+            description.publish(&Text { data })?;
+            let mut failed = std::pin::pin!(failed);
+            loop {
+                tokio::select! {
+                    outcome = &mut failed => {
+                        return match outcome {
+                            Ok(error) => Err(error),
+                            Err(_) => Ok(()), // ended because the node does
+                        };
+                    }
+                    Some(request) = resets.next() => {
+                        let seed = u64::try_from(params.integer("seed")).unwrap_or_default();
+                        let (reply, done) = oneshot::channel();
+                        let sent = sender.send(Input::Reset(seed, reply));
+                        let (success, message) = match (sent, done.await) {
+                            (Ok(()), Ok(status)) => (true, status),
+                            _ => (false, "the physics have ended".to_owned()),
+                        };
+                        if let Err(error) = request.respond(Trigger::Response { success, message }) {
+                            log::debug!("~/reset: {error}");
+                        }
+                    }
+                }
+            }
+        })
+    })
+}

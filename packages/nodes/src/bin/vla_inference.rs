@@ -1,0 +1,447 @@
+//! Runs the policy: the newest pictures, the joints at their time and the instruction -> `action_chunk`.
+//!
+//! Inference has a thread of its own (`efm_nodes::engine`); intake goes on meanwhile, and each run works on the newest observation.
+//! A package that does not fit is refused with its reason; the node stays and proposes nothing.
+
+use efm_core::freshness::FreshnessBounds;
+use efm_core::goal::Sentence;
+use efm_core::{JointNames, Stamp};
+use efm_nodes::engine::{Answer, Engine, Job, Pictures, Setup};
+use efm_nodes::files;
+use efm_nodes::joint_feed::{JointFeed, JointTrouble};
+use efm_nodes::joint_ring::JointRing;
+use efm_nodes::percentiles::Percentiles;
+use efm_nodes::replan::Replan;
+use efm_nodes::wiring::{
+    ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_description_spec,
+};
+use efm_policy::{ImageSpec, Manifest};
+use efm_robot::LimitsFile;
+use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
+use efm_ros::r2r::std_msgs::msg::String as Text;
+use efm_ros::r2r::std_srvs::srv::SetBool;
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Spec, Task, convert, qos};
+use futures::StreamExt;
+use std::process::ExitCode;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+/// Joint states are kept for so long, s: longer than any observation may be old.
+const RING: f64 = 3.0;
+/// The engine's job in hand may take so long to end when the node does.
+const PATIENCE: Duration = Duration::from_millis(1200);
+
+fn specs() -> Vec<Spec> {
+    let mut specs = policy_specs();
+    specs.extend([
+        robot_description_spec(),
+        Spec::text("joint_limits_file", "", "File with velocity, acceleration and jerk limits, in MoveIt's format.")
+            .required(),
+        Spec::double(
+            "default_jerk",
+            0.0,
+            "Jerk limit (rad/s3, m/s3) of joints to which the file gives none; 0: that is an error.",
+        )
+        .range(0.0, 1e6),
+        Spec::texts(
+            "cameras",
+            &[],
+            "Cameras that this robot has; a policy that needs another one is refused. Empty: not compared.",
+        ),
+        Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
+        Spec::double("max_image_age", 0.5, "Oldest picture that is worked on, s.").range(0.01, 10.0),
+        Spec::double("max_image_silence", 0.5, "Longest silence of a camera, s.").range(0.01, 10.0),
+        Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
+        Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
+            .range(0.0, 9e15),
+    ]);
+    specs
+}
+
+/// One camera of the policy.
+struct CameraInput {
+    spec: ImageSpec,
+    images: Latest<Image>,
+    health: Task,
+}
+
+/// What the engine is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    No,
+    Opening,
+    Embedding,
+    /// Works on a chunk for the instruction of this number.
+    Acting(u64),
+}
+
+struct Inference {
+    clock: RosClock,
+    receipts: ReceiptClock,
+    bounds: FreshnessBounds,
+    max_joint_state_age: f64,
+    cameras: Vec<CameraInput>,
+    feed: JointFeed,
+    ring: JointRing,
+    jobs: Sender<Job>,
+    busy: Busy,
+    /// The URDF that the policy is to be opened for.
+    to_open: Option<String>,
+    /// The open policy, or why there is none.
+    policy: Result<String, String>,
+    instruction: String,
+    /// Counts instructions, so that a chunk for an old one is known.
+    instruction_number: u64,
+    /// Whether the engine holds the embedding of the instruction; or why not.
+    embedded: Result<bool, String>,
+    enabled: bool,
+    replan: Replan,
+    noise_seed: u64,
+    chunks: Publisher<JointTrajectory>,
+    proposed: u64,
+    failed: u64,
+    failure: Option<String>,
+    inference: Percentiles,
+    age: Percentiles,
+    frame: String,
+    health: Task,
+    joint_health: Task,
+}
+
+impl Inference {
+    fn on_joints(&mut self, message: &Received<JointState>) {
+        let (msg, at) = (&message.msg, self.receipts.of(message));
+        let held = self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
+        if held && let Ok((sample, _)) = self.fresh_joints() {
+            let sample = sample.clone();
+            self.ring.push(sample);
+        }
+    }
+
+    fn fresh_joints(&self) -> Result<(&efm_core::JointSample, f64), JointTrouble> {
+        self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.bounds.max_future)
+    }
+
+    fn on_instruction(&mut self, text: &str) {
+        if text == self.instruction {
+            return;
+        }
+        text.clone_into(&mut self.instruction);
+        self.instruction_number += 1;
+        self.failure = None;
+        self.replan.restart();
+        // goal_intake checks goals; whoever publishes an instruction by other means is checked here.
+        self.embedded = match Sentence::new(text) {
+            Ok(_) => Ok(false),
+            Err(_) if text.is_empty() => Ok(false),
+            Err(refusal) => Err(format!("the instruction is refused: {refusal}")),
+        };
+        if let Err(reason) = &self.embedded {
+            log::error!("{reason}");
+        }
+    }
+
+    fn on_answer(&mut self, answer: Answer) -> Result<(), NodeError> {
+        let busy = std::mem::replace(&mut self.busy, Busy::No);
+        match answer {
+            Answer::Opened(outcome) => {
+                match &outcome {
+                    Ok(name) => log::info!("policy {name} is active"),
+                    Err(reason) => log::error!("the policy is refused: {reason}"),
+                }
+                self.policy = outcome.map_err(|reason| format!("the policy is refused: {reason}"));
+                if self.embedded.is_ok() {
+                    self.embedded = Ok(false);
+                }
+            }
+            Answer::Embedded(sentence, outcome) if sentence == self.instruction => {
+                self.embedded = match outcome {
+                    Ok(()) => Ok(true),
+                    Err(reason) => {
+                        log::error!("the instruction cannot be embedded: {reason}");
+                        Err(format!("the instruction cannot be embedded: {reason}"))
+                    }
+                };
+            }
+            Answer::Embedded(..) => {} // for an instruction that is gone
+            Answer::Acted(Ok((chunk, seconds))) => {
+                self.inference.add(seconds);
+                let for_this = busy == Busy::Acting(self.instruction_number);
+                if for_this && self.enabled && self.policy.is_ok() && !self.instruction.is_empty() {
+                    self.chunks.publish(&convert::chunk_msg(&chunk, &self.frame))?;
+                    self.proposed += 1;
+                    self.failure = None;
+                    self.age.add(self.clock.now().seconds_since(chunk.observed_at()));
+                }
+            }
+            Answer::Acted(Err(reason)) => {
+                if self.failure.is_none() {
+                    log::warn!("no chunk: {reason}");
+                }
+                self.failed += 1;
+                self.failure = Some(reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the engine its next job, if it is free and there is one.
+    fn give_work(&mut self) {
+        if self.busy != Busy::No {
+            return;
+        }
+        if let Some(urdf) = self.to_open.take() {
+            self.give(Job::Open(urdf), Busy::Opening);
+        } else if self.policy.is_err() || self.instruction.is_empty() || !self.enabled {
+        } else if self.embedded == Ok(false) {
+            self.give(Job::Embed(self.instruction.clone()), Busy::Embedding);
+        } else if self.embedded == Ok(true)
+            && let Some((stamp, pictures)) = self.observe()
+            && let Some(joints) = self.ring.at(stamp)
+        {
+            self.replan.begun(stamp);
+            let noise_seed = self.noise_seed;
+            self.noise_seed = self.noise_seed.wrapping_add(1);
+            self.give(Job::Act { stamp, pictures, joints, noise_seed }, Busy::Acting(self.instruction_number));
+        }
+    }
+
+    fn give(&mut self, job: Job, busy: Busy) {
+        if self.jobs.send(job).is_ok() {
+            self.busy = busy;
+        }
+    }
+
+    /// The newest observation, if it is due and everything in it is fresh. Its time is that of the oldest picture.
+    fn observe(&mut self) -> Option<(Stamp, Pictures)> {
+        let newest: Vec<_> = self.cameras.iter().map(|camera| camera.images.get()).collect::<Option<_>>()?;
+        let stamp = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp)).min()?;
+        if !self.replan.is_due(stamp)
+            || self.fresh_joints().is_err()
+            || !self.cameras.iter().all(|c| self.check(c).is_ok())
+        {
+            return None;
+        }
+        self.frame.clone_from(&newest.first()?.msg.header.frame_id);
+        let pictures = self.cameras.iter().zip(&newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone()));
+        Some((stamp, pictures.collect()))
+    }
+
+    /// Whether a camera's newest picture may be worked on.
+    fn check(&self, camera: &CameraInput) -> Result<(), String> {
+        let newest = camera.images.get();
+        let seen = newest
+            .as_ref()
+            .map(|image| (convert::stamp(&image.msg.header.stamp), image.age(&self.clock).as_secs_f64()));
+        let name = &camera.spec.name;
+        self.bounds
+            .check(seen, self.clock.now())
+            .map_err(|why| format!("camera '{name}' (observation/{name}/image): {why}"))?;
+        let (Some(image), spec) = (newest, &camera.spec) else { return Ok(()) };
+        let msg = &image.msg;
+        let fits = msg.encoding == "rgb8"
+            && (msg.width, msg.height) == (spec.width, spec.height)
+            && msg.data.len() == spec.len();
+        if fits {
+            return Ok(());
+        }
+        Err(format!(
+            "camera '{name}' (observation/{name}/image) sends {} {}x{} in {} bytes; the policy takes rgb8 {}x{} in {}",
+            msg.encoding.chars().take(40).collect::<String>(),
+            msg.width,
+            msg.height,
+            msg.data.len(),
+            spec.width,
+            spec.height,
+            spec.len()
+        ))
+    }
+
+    fn report(&self) {
+        let mut trouble = None;
+        for camera in &self.cameras {
+            match self.check(camera) {
+                Ok(()) => camera.health.ok("fresh"),
+                Err(reason) => {
+                    trouble.get_or_insert_with(|| reason.clone());
+                    camera.health.error(reason)
+                }
+            };
+        }
+        match self.fresh_joints() {
+            Ok(_) => self.joint_health.ok("fresh and complete"),
+            Err(reason) => {
+                trouble.get_or_insert_with(|| reason.to_string());
+                self.joint_health.error(reason.to_string())
+            }
+        };
+        let (level, text) = match (&self.policy, &self.embedded) {
+            (Err(reason), _) => (Level::Error, reason.clone()),
+            (Ok(_), _) if !self.enabled => (Level::Warn, "disabled; call ~/enable".to_owned()),
+            (Ok(_), Err(reason)) => (Level::Error, reason.clone()),
+            (Ok(_), Ok(_)) if self.instruction.is_empty() => (Level::Ok, "no instruction".to_owned()),
+            (Ok(_), Ok(_)) => match (trouble, &self.failure) {
+                (Some(reason), _) => (Level::Error, format!("no chunk: {reason}")),
+                (None, Some(reason)) => (Level::Warn, format!("no chunk: {reason}")),
+                (None, None) => (Level::Ok, "proposing".to_owned()),
+            },
+        };
+        let mut values = vec![
+            ("policy".to_owned(), self.policy.clone().unwrap_or_default()),
+            ("instruction".to_owned(), self.instruction.chars().take(200).collect()),
+            ("chunks".to_owned(), self.proposed.to_string()),
+            ("failures".to_owned(), self.failed.to_string()),
+            ("next noise seed".to_owned(), self.noise_seed.to_string()),
+        ];
+        values.extend(self.inference.shown_ms("inference"));
+        values.extend(self.age.shown_ms("observation to chunk"));
+        self.health.report(level, text, values);
+    }
+}
+
+/// The next picture of any camera.
+async fn next_picture(images: &mut [Latest<Image>]) {
+    if images.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    let nexts = images.iter_mut().map(|latest| Box::pin(latest.next()));
+    futures::future::select_all(nexts).await;
+}
+
+fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<Vec<CameraInput>, NodeError> {
+    let mut cameras = Vec::new();
+    for spec in manifest.iter().flat_map(|m| &m.observation.images) {
+        cameras.push(CameraInput {
+            // Best effort matches whoever publishes; camera_ingest offers more.
+            images: node.latest(&format!("observation/{}/image", spec.name), qos::image_input())?,
+            health: node.diagnostics().task(&format!("camera {}", spec.name)),
+            spec: spec.clone(),
+        });
+    }
+    Ok(cameras)
+}
+
+fn main() -> ExitCode {
+    efm_ros::run("vla_inference", specs(), |node| {
+        let params = node.params().clone();
+        let mut limits = LimitsFile::load(files::find(&params.text("joint_limits_file")))
+            .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
+        if params.double("default_jerk") > 0.0 {
+            limits = limits.with_default_jerk(params.double("default_jerk"));
+        }
+        let (manifest, folder, refusal) = match policy_manifest(&params) {
+            Ok((folder, manifest)) => (Some(manifest), folder, None),
+            Err(reason) => {
+                (None, files::find(&params.text("policy")), Some(format!("the policy is refused: {reason}")))
+            }
+        };
+        if let Some(refusal) = &refusal {
+            log::error!("{refusal}");
+        }
+        // Without a manifest there is nothing to look for; the names below are never used then.
+        let joints = match &manifest {
+            Some(manifest) => manifest.joints()?,
+            None => JointNames::new(["unknown"])?,
+        };
+        let cameras = inputs(node, manifest.as_ref())?;
+        let mut description = robot_description(node)?;
+        let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states())?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched())?;
+        let mut enables = node.service::<SetBool::Service>("~/enable")?;
+
+        let setup = Setup {
+            folder,
+            models_path: models_path(&params),
+            cameras: params.texts("cameras"),
+            limits,
+            threads: usize::try_from(params.integer("threads")).unwrap_or(1),
+        };
+        let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
+        let engine = Engine::start(setup, move |given| {
+            // When nobody listens any more, the node is ending.
+            let _ = answer.send(given);
+        })?;
+        let (jobs, end) = engine.split();
+
+        let clock = node.clock().clone();
+        let (period, chunk_seconds) = manifest
+            .as_ref()
+            .map_or((1.0, 0.0), |m| (m.execution.replan_steps as f64 * m.action.step, m.chunk_seconds()));
+        log::debug!("a chunk every {period} s, {chunk_seconds} s long");
+        let usable = manifest.is_some();
+        let mut this = Inference {
+            receipts: ReceiptClock::new(&clock),
+            bounds: FreshnessBounds {
+                max_silence: params.double("max_image_silence"),
+                max_age: params.double("max_image_age"),
+                max_future: params.double("max_future"),
+            },
+            max_joint_state_age: params.double("max_joint_state_age"),
+            cameras,
+            feed: JointFeed::new(joints),
+            ring: JointRing::new(RING),
+            jobs,
+            busy: Busy::No,
+            to_open: None,
+            policy: Err(refusal.unwrap_or_else(|| "waiting for robot_description".to_owned())),
+            instruction: String::new(),
+            instruction_number: 0,
+            embedded: Ok(false),
+            enabled: params.bool("enabled_at_start"),
+            replan: Replan::new(period),
+            noise_seed: u64::try_from(params.integer("noise_seed")).unwrap_or_default(),
+            chunks: node.publisher("action_chunk", qos::trajectory())?,
+            proposed: 0,
+            failed: 0,
+            failure: None,
+            inference: Percentiles::new(1000),
+            age: Percentiles::new(1000),
+            frame: String::new(),
+            health: node.diagnostics().task("policy"),
+            joint_health: node.diagnostics().task("joint_states"),
+            clock,
+        };
+        let mut images: Vec<_> = this.cameras.iter().map(|camera| camera.images.clone()).collect();
+        // ONNX Runtime must not be put away while its graph runs. The main work (and with it the way to the engine) is gone by now.
+        node.on_shutdown(move || {
+            if !end.wait(PATIENCE) {
+                log::warn!("inference did not end in time");
+            }
+        });
+
+        Ok(async move {
+            let mut tenth = tokio::time::interval(Duration::from_millis(100));
+            tenth.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    Some(message) = joint_states.recv() => {
+                        this.on_joints(&message);
+                        continue; // pictures, not joints, make an observation
+                    }
+                    () = next_picture(&mut images) => {}
+                    Some(answer) = answers.recv() => this.on_answer(answer)?,
+                    Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
+                    urdf = description.next() => {
+                        if usable {
+                            this.policy = Err("the policy is being opened".to_owned());
+                            this.to_open = Some(urdf.msg.data.clone());
+                        }
+                    }
+                    Some(request) = enables.next() => {
+                        this.enabled = request.message.data;
+                        let message = if this.enabled { "enabled" } else { "disabled" }.to_owned();
+                        log::info!("{message}");
+                        if let Err(error) = request.respond(SetBool::Response { success: true, message }) {
+                            log::debug!("~/enable: {error}");
+                        }
+                    }
+                    _ = tenth.tick() => this.report(),
+                }
+                this.give_work();
+            }
+        })
+    })
+}

@@ -1,0 +1,226 @@
+//! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
+
+use efm_core::Stamp;
+use efm_core::freshness::{FreshnessBounds, Unfresh};
+use efm_vision::{Decoder, ImageView, ResizeMode, Resizer, VisionError};
+
+/// Why a picture is not passed on. Displays with the camera's name.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CameraTrouble {
+    /// The picture itself.
+    #[error("camera '{camera}': {problem}")]
+    Image {
+        /// Which.
+        camera: String,
+        /// What is wrong.
+        problem: VisionError,
+    },
+    /// Another encoding than before.
+    #[error(
+        "camera '{camera}' changed its encoding from '{before}' to '{now}'; nothing is passed on until it changes back (start camera_ingest anew if it is meant)"
+    )]
+    Encoding {
+        /// Which.
+        camera: String,
+        /// Of its first picture.
+        before: String,
+        /// Of this one.
+        now: String,
+    },
+    /// Another size than before.
+    #[error(
+        "camera '{camera}' changed its size from {}x{} to {}x{}; nothing is passed on until it changes back (start camera_ingest anew if it is meant)",
+        before.0, before.1, now.0, now.1
+    )]
+    Size {
+        /// Which.
+        camera: String,
+        /// Width and height of its first picture.
+        before: (u32, u32),
+        /// Of this one.
+        now: (u32, u32),
+    },
+    /// Its stamp.
+    #[error("camera '{camera}' sends images {why}")]
+    Stamp {
+        /// Which.
+        camera: String,
+        /// What is wrong.
+        why: Unfresh,
+    },
+}
+
+/// A picture as it came.
+#[derive(Debug, Clone, Copy)]
+pub enum Picture<'a> {
+    /// The fields of a sensor_msgs/Image.
+    Raw {
+        /// As in `sensor_msgs/image_encodings`.
+        encoding: &'a str,
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Bytes a row.
+        step: u32,
+        /// Rows.
+        data: &'a [u8],
+    },
+    /// The fields of a sensor_msgs/CompressedImage.
+    Compressed {
+        /// As the message says.
+        format: &'a str,
+        /// JPEG or PNG.
+        data: &'a [u8],
+    },
+}
+
+/// One camera. The encoding and size of its first good picture are kept to: a change means that somebody touched the camera, and what
+/// the policy would see is not what it was set up with.
+#[derive(Debug)]
+pub struct CameraStream {
+    name: String,
+    bounds: FreshnessBounds,
+    resizer: Resizer,
+    decoder: Decoder,
+    first: Option<(String, u32, u32)>,
+}
+
+impl CameraStream {
+    /// For pictures of `width` x `height`.
+    ///
+    /// # Errors
+    /// When the size is not possible.
+    pub fn new(
+        name: &str,
+        width: u32,
+        height: u32,
+        resize: ResizeMode,
+        bounds: FreshnessBounds,
+    ) -> Result<Self, VisionError> {
+        Ok(Self {
+            name: name.to_owned(),
+            bounds,
+            resizer: Resizer::new(width, height, resize)?,
+            decoder: Decoder::new(),
+            first: None,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Encoding, width and height of what it sends, once a good picture came.
+    pub fn source(&self) -> Option<(&str, u32, u32)> {
+        self.first.as_ref().map(|(encoding, width, height)| (encoding.as_str(), *width, *height))
+    }
+
+    /// Checks a picture and writes it into `out` as rgb8 at the policy's size. `out` is resized to fit.
+    ///
+    /// # Errors
+    /// The reason why it must not be passed on; `out` means nothing then.
+    pub fn process(
+        &mut self,
+        stamp: Stamp,
+        now: Stamp,
+        picture: Picture<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CameraTrouble> {
+        let camera = || self.name.clone();
+        self.bounds
+            .check(Some((stamp, 0.0)), now)
+            .map_err(|why| CameraTrouble::Stamp { camera: self.name.clone(), why })?;
+        let said = match picture {
+            Picture::Raw { encoding, .. } => encoding,
+            Picture::Compressed { format, .. } => format,
+        };
+        // Before anything else, so that a camera that changes to something unreadable is told to have changed.
+        if let Some((before, ..)) = self.first.as_ref().filter(|(before, ..)| before != said) {
+            let (before, now) = (before.clone(), said.chars().take(40).collect());
+            return Err(CameraTrouble::Encoding { camera: camera(), before, now });
+        }
+        let problem = |problem| CameraTrouble::Image { camera: self.name.clone(), problem };
+        let view = match picture {
+            Picture::Raw { encoding, width, height, step, data } => ImageView::new(encoding, width, height, step, data),
+            Picture::Compressed { format, data } => self.decoder.decode(format, data),
+        }
+        .map_err(problem)?;
+        let size = (view.width(), view.height());
+        match &self.first {
+            Some((_, width, height)) if (*width, *height) != size => {
+                return Err(CameraTrouble::Size { camera: camera(), before: (*width, *height), now: size });
+            }
+            Some(_) => {}
+            None => self.first = Some((said.to_owned(), size.0, size.1)),
+        }
+        out.resize(self.resizer.output_len(), 0);
+        self.resizer.resize(&view, out).map_err(|problem| CameraTrouble::Image { camera: self.name.clone(), problem })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const BOUNDS: FreshnessBounds = FreshnessBounds { max_silence: 1.0, max_age: 1.0, max_future: 0.05 };
+    const NOW: Stamp = Stamp::from_nanos(5_000_000_000);
+
+    fn stream() -> CameraStream {
+        CameraStream::new("front", 2, 2, ResizeMode::Stretch, BOUNDS).unwrap()
+    }
+
+    fn raw<'a>(encoding: &'a str, width: u32, data: &'a [u8]) -> Picture<'a> {
+        let step = data.len() as u32 / 4;
+        Picture::Raw { encoding, width, height: 4, step, data }
+    }
+
+    #[test]
+    fn a_good_picture_comes_out_at_the_policys_size_in_red_green_blue() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let data = [10u8, 20, 30].repeat(16);
+        stream.process(NOW, NOW, raw("bgr8", 4, &data), &mut out).unwrap();
+        assert_eq!(out, [30, 20, 10].repeat(4));
+        assert_eq!(stream.source(), Some(("bgr8", 4, 4)));
+    }
+
+    #[test]
+    fn a_changed_encoding_is_refused_by_name_until_it_changes_back() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let (colour, grey) = (vec![1u8; 48], vec![1u8; 16]);
+        stream.process(NOW, NOW, raw("rgb8", 4, &colour), &mut out).unwrap();
+        for (encoding, data) in [("bgr8", &colour), ("mono8", &grey), ("nonsense", &grey)] {
+            let text = stream.process(NOW, NOW, raw(encoding, 4, data), &mut out).unwrap_err().to_string();
+            assert!(text.contains("'front'") && text.contains("'rgb8'") && text.contains(encoding), "{text}");
+        }
+        stream.process(NOW, NOW, raw("rgb8", 4, &colour), &mut out).unwrap();
+    }
+
+    #[test]
+    fn a_changed_size_too_few_bytes_and_unknown_encodings_are_refused() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let data = vec![1u8; 48];
+        let unknown = stream.process(NOW, NOW, raw("yuv422", 4, &data), &mut out).unwrap_err().to_string();
+        assert!(unknown.contains("'front'") && unknown.contains("yuv422"), "{unknown}");
+        stream.process(NOW, NOW, raw("rgb8", 4, &data), &mut out).unwrap();
+        let size = stream.process(NOW, NOW, raw("rgb8", 8, &[0; 96]), &mut out).unwrap_err();
+        assert!(matches!(size, CameraTrouble::Size { now: (8, 4), .. }), "{size}");
+        let short = Picture::Raw { encoding: "rgb8", width: 4, height: 4, step: 12, data: &data[..40] };
+        assert!(stream.process(NOW, NOW, short, &mut out).is_err());
+    }
+
+    #[test]
+    fn stamps_from_the_future_the_past_and_none_at_all_are_refused() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let data = vec![1u8; 48];
+        for (stamp, word) in
+            [(NOW.offset_seconds(0.5), "future"), (NOW.offset_seconds(-2.0), "past"), (Stamp::ZERO, "without a stamp")]
+        {
+            let text = stream.process(stamp, NOW, raw("rgb8", 4, &data), &mut out).unwrap_err().to_string();
+            assert!(text.contains("'front'") && text.contains(word), "{text}");
+        }
+        assert_eq!(stream.source(), None);
+    }
+}

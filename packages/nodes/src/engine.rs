@@ -1,0 +1,185 @@
+//! The thread that computes: it opens the policy, embeds sentences and turns observations into chunks, one job at a time.
+//!
+//! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
+
+use efm_core::{ActionChunk, JointSample, Stamp};
+use efm_policy::{Embedding, Observation, Policy, PolicyPackage, RuntimeOptions};
+use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How the engine opens a policy.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The package.
+    pub folder: PathBuf,
+    /// Folders that are searched for the sentence encoder.
+    pub models_path: Vec<PathBuf>,
+    /// Cameras that the robot has; empty: not compared.
+    pub cameras: Vec<String>,
+    /// Limits of the joints.
+    pub limits: LimitsFile,
+    /// Threads that a graph may use.
+    pub threads: usize,
+}
+
+/// A picture by camera: rgb8 at the policy's size.
+pub type Pictures = Vec<(String, Vec<u8>)>;
+
+/// What the engine is asked for.
+#[derive(Debug)]
+pub enum Job {
+    /// Open the policy for the robot of this URDF. Closes the one before.
+    Open(String),
+    /// Turn a sentence into an embedding, which is used from then on.
+    Embed(String),
+    /// Make a chunk.
+    Act {
+        /// Time of the observation.
+        stamp: Stamp,
+        /// Of every camera of the policy.
+        pictures: Pictures,
+        /// Joints at that time, in the order of the policy's.
+        joints: JointSample,
+        /// Of the flow's noise.
+        noise_seed: u64,
+    },
+}
+
+/// What it answers, one answer a job. Errors are words for people.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Job::Open`]: name, version and the hash of the package; or why it is refused.
+    Opened(Result<String, String>),
+    /// To [`Job::Embed`], with the sentence.
+    Embedded(String, Result<(), String>),
+    /// To [`Job::Act`]: the chunk and the seconds it took; or why there is none.
+    Acted(Result<(ActionChunk, f64), String>),
+}
+
+/// The way to the engine's thread. When it is dropped, the thread ends after its job.
+#[derive(Debug)]
+pub struct Engine {
+    jobs: Sender<Job>,
+    ended: Receiver<()>,
+}
+
+/// What waits for the engine's thread to end.
+#[derive(Debug)]
+pub struct EngineEnd(Receiver<()>);
+
+impl EngineEnd {
+    /// Waits until the job in hand is over; at most so long. Says whether it is.
+    pub fn wait(self, patience: Duration) -> bool {
+        !matches!(self.0.recv_timeout(patience), Err(std::sync::mpsc::RecvTimeoutError::Timeout))
+    }
+}
+
+impl Engine {
+    /// Starts the thread; `answer` is called on it.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub fn start(setup: Setup, answer: impl FnMut(Answer) + Send + 'static) -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let (end, ended) = channel();
+        std::thread::Builder::new().name("inference".into()).spawn(move || {
+            serve(&setup, &inbox, answer);
+            drop(end);
+        })?;
+        Ok(Self { jobs, ended })
+    }
+
+    /// The job channel, and what waits for the end once all senders are dropped.
+    pub fn split(self) -> (Sender<Job>, EngineEnd) {
+        (self.jobs, EngineEnd(self.ended))
+    }
+}
+
+fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
+    let mut policy: Option<Policy> = None;
+    let mut goal: Option<Embedding> = None;
+    while let Ok(job) = inbox.recv() {
+        answer(match job {
+            Job::Open(urdf) => {
+                // A refused package leaves nothing behind that could propose.
+                (policy, goal) = (None, None);
+                Answer::Opened(open(setup, &urdf).map(|opened| {
+                    let package = opened.package();
+                    let info = &package.manifest().policy;
+                    let said = format!("{} {} (sha256 {:.12})", info.name, info.version, package.hash());
+                    policy = Some(opened);
+                    said
+                }))
+            }
+            Job::Embed(sentence) => {
+                goal = None;
+                let embedded = match &mut policy {
+                    None => Err("no policy is open".to_owned()),
+                    Some(policy) => policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string()),
+                };
+                Answer::Embedded(sentence, embedded)
+            }
+            Job::Act { stamp, pictures, joints, noise_seed } => {
+                let began = Instant::now();
+                Answer::Acted(match (&mut policy, &goal) {
+                    (Some(policy), Some(goal)) => {
+                        let images: Vec<(&str, &[u8])> =
+                            pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+                        let observation = Observation { stamp, images: &images, joints: &joints };
+                        let chunk = policy.act(&observation, goal, noise_seed).map_err(|e| e.to_string());
+                        chunk.map(|chunk| (chunk, began.elapsed().as_secs_f64()))
+                    }
+                    (None, _) => Err("no policy is open".to_owned()),
+                    (_, None) => Err("there is no embedded instruction".to_owned()),
+                })
+            }
+        });
+    }
+}
+
+fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
+    let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
+    let package = PolicyPackage::load(&setup.folder, &setup.models_path).map_err(|e| e.to_string())?;
+    package.check_robot(&robot).map_err(|e| e.to_string())?;
+    if !setup.cameras.is_empty() {
+        package.check_cameras(&setup.cameras).map_err(|e| e.to_string())?;
+    }
+    let joints = package.manifest().joints().map_err(|e| e.to_string())?;
+    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(|e| e.to_string())?;
+    let options = RuntimeOptions { intra_threads: setup.threads };
+    Policy::open(package, &robot, &limits, options).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn setup() -> Setup {
+        Setup {
+            folder: "no/such/policy".into(),
+            models_path: Vec::new(),
+            cameras: Vec::new(),
+            limits: LimitsFile::parse("joint_limits: {}", "test").unwrap(),
+            threads: 1,
+        }
+    }
+
+    #[test]
+    fn without_an_open_policy_there_is_no_chunk_but_always_an_answer() {
+        let (sender, answers) = channel();
+        let engine = Engine::start(setup(), move |answer| sender.send(answer).unwrap()).unwrap();
+        let (jobs, end) = engine.split();
+        jobs.send(Job::Open("<robot".into())).unwrap();
+        jobs.send(Job::Embed("go".into())).unwrap();
+        let joints = JointSample { stamp: Stamp::ZERO, positions: vec![], velocities: vec![] };
+        jobs.send(Job::Act { stamp: Stamp::ZERO, pictures: vec![], joints, noise_seed: 0 }).unwrap();
+        assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.contains("robot_description")));
+        assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Err(_))));
+        assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.contains("no policy")));
+        drop(jobs);
+        assert!(end.wait(Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,204 @@
+//! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
+
+use efm_core::JointNames;
+use efm_ros::Level;
+use efm_safety::{Activity, IdleReason, StopReason, Tick};
+
+/// What the publisher of trajectories is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Phase {
+    /// No robot description yet, or one that does not fit.
+    NoRobot(String),
+    /// Somebody else's goal runs on a controller.
+    Owned(String),
+    /// Nothing is sent.
+    Idle(IdleReason),
+    /// A chunk is followed.
+    Following,
+    /// On the way to rest.
+    Stopping(StopReason),
+}
+
+impl Phase {
+    /// Of a tick of the streamer.
+    pub fn of(tick: &Tick<'_>) -> Self {
+        match tick {
+            Tick::Idle(reason) => Phase::Idle(reason.clone()),
+            Tick::Send(outgoing) => match &outgoing.activity {
+                Activity::Following => Phase::Following,
+                Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
+            },
+        }
+    }
+
+    /// Whether both are the same but for figures: another one is worth a line in the log.
+    pub fn is_like(&self, other: &Phase) -> bool {
+        use std::mem::discriminant as kind;
+        match (self, other) {
+            (Phase::Idle(a), Phase::Idle(b)) => match (a, b) {
+                (IdleReason::Latched(a), IdleReason::Latched(b)) => kind(a) == kind(b),
+                (IdleReason::NoChunk(a), IdleReason::NoChunk(b)) => a.as_ref().map(kind) == b.as_ref().map(kind),
+                _ => kind(a) == kind(b),
+            },
+            (Phase::Stopping(a), Phase::Stopping(b)) => kind(a) == kind(b),
+            (Phase::NoRobot(a), Phase::NoRobot(b)) | (Phase::Owned(a), Phase::Owned(b)) => a == b,
+            _ => kind(self) == kind(other),
+        }
+    }
+}
+
+/// What is known beside the phase.
+#[derive(Debug, Clone, Default)]
+pub struct Around {
+    /// What is wrong with the joint states.
+    pub joints: Option<String>,
+    /// Seconds since the last chunk came; `None` before the first.
+    pub chunk_silence: Option<f64>,
+    /// Why the last chunk was refused, if it was.
+    pub refused: Option<String>,
+    /// The instruction: `None` when nobody publishes one, empty without a goal.
+    pub instruction: Option<String>,
+}
+
+/// How bad it is, and why the arm is at rest.
+pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
+    let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
+    let stop = |reason: &StopReason| match reason {
+        StopReason::Tracking { joint, error } => {
+            format!(
+                "joint '{}' is {error:.4} from where it was commanded to be; call ~/resume when it is safe",
+                name(*joint)
+            )
+        }
+        StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
+        StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around)),
+        StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
+            around.joints.clone().unwrap_or_else(|| reason.to_string())
+        }
+        other => other.to_string(),
+    };
+    match phase {
+        Phase::NoRobot(why) => (Level::Error, format!("at rest: {why}")),
+        Phase::Owned(controller) => (
+            Level::Warn,
+            format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory"),
+        ),
+        Phase::Following => (Level::Ok, "following action chunks".to_owned()),
+        Phase::Stopping(StopReason::Cancelled) => {
+            (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
+        }
+        Phase::Stopping(reason) => (Level::Warn, format!("coming to rest: {}", stop(reason))),
+        Phase::Idle(IdleReason::Latched(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
+        Phase::Idle(IdleReason::Disarmed) => (Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned()),
+        // Without joint states nothing will move, whatever else is missing.
+        Phase::Idle(_) if around.joints.is_some() => {
+            (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
+        }
+        Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
+            Level::Warn,
+            format!(
+                "at rest: joint '{}' still moves at {speed:.3} a second; motion begins from standstill",
+                name(*joint)
+            ),
+        ),
+        Phase::Idle(IdleReason::OutsideLimits { joint, position }) => (
+            Level::Error,
+            format!(
+                "at rest: joint '{}' stands at {position:.4}, outside of its position limits; move it back by hand",
+                name(*joint)
+            ),
+        ),
+        Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
+        Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),
+    }
+}
+
+fn silence(around: &Around) -> String {
+    match around.chunk_silence {
+        None => "no action_chunk has come yet".to_owned(),
+        Some(s) if s < 1.0 => match &around.refused {
+            Some(refused) => format!("action chunks are refused: {refused}"),
+            None => "no newer one can be followed".to_owned(),
+        },
+        Some(s) => format!("action_chunk (vla_inference) is silent for {s:.1} s"),
+    }
+}
+
+/// At rest without a chunk.
+fn idle(last: Option<&StopReason>, around: &Around, stop: impl Fn(&StopReason) -> String) -> (Level, String) {
+    if around.instruction.as_deref() == Some("") {
+        return (Level::Ok, "at rest: no goal".to_owned());
+    }
+    let goal = around.instruction.is_some();
+    let level = if goal { Level::Error } else { Level::Warn };
+    match last {
+        // A stop that is over does not tell why it does not go on: that is the silence of the chunks.
+        Some(reason @ (StopReason::Exhausted | StopReason::ClockJump { .. })) => {
+            (level, format!("at rest: {}", stop(reason)))
+        }
+        Some(reason) if !matches!(reason, StopReason::Cancelled) => {
+            (level, format!("at rest: {}; {}", stop(reason), silence(around)))
+        }
+        _ => (if goal { Level::Warn } else { Level::Ok }, format!("at rest: {}", silence(around))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn told(phase: Phase, around: Around) -> (Level, String) {
+        explain(&phase, &around, &JointNames::new(["a", "b"]).unwrap())
+    }
+
+    #[test]
+    fn a_dead_inference_node_is_named_as_the_reason_for_rest() {
+        let around = Around { chunk_silence: Some(3.2), instruction: Some("go".into()), ..Around::default() };
+        let (level, text) = told(Phase::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))), around.clone());
+        assert_eq!(level, Level::Error);
+        assert!(text.contains("vla_inference") && text.contains("silent for 3.2 s"), "{text}");
+        let (level, text) = told(Phase::Stopping(StopReason::Exhausted), around);
+        assert!(level == Level::Warn && text.contains("silent for 3.2 s"), "{text}");
+    }
+
+    #[test]
+    fn without_a_goal_rest_is_as_it_should_be() {
+        let around = Around { chunk_silence: Some(99.0), instruction: Some(String::new()), ..Around::default() };
+        let (level, _) = told(Phase::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))), around);
+        assert_eq!(level, Level::Ok);
+    }
+
+    #[test]
+    fn a_missing_joint_comes_before_a_missing_chunk() {
+        let around = Around { joints: Some("joint 'b' is missing from joint_states".into()), ..Around::default() };
+        for phase in [
+            Phase::Idle(IdleReason::NoChunk(None)),
+            Phase::Idle(IdleReason::JointStateMissing),
+            Phase::Stopping(StopReason::JointStateMissing),
+        ] {
+            let (level, text) = told(phase, around.clone());
+            assert!(level >= Level::Warn && text.contains("'b'"), "{text}");
+        }
+    }
+
+    #[test]
+    fn joints_are_called_by_name_and_latched_stops_tell_the_way_out() {
+        let (level, text) =
+            told(Phase::Idle(IdleReason::Latched(StopReason::Tracking { joint: 1, error: 0.3 })), Around::default());
+        assert!(level == Level::Error && text.contains("'b'") && text.contains("resume"), "{text}");
+        let (_, text) = told(Phase::Idle(IdleReason::Disarmed), Around::default());
+        assert!(text.contains("~/arm"), "{text}");
+    }
+
+    #[test]
+    fn figures_alone_make_no_new_phase() {
+        let stale = |age_s| Phase::Stopping(StopReason::JointStateStale { age_s });
+        assert!(stale(0.1).is_like(&stale(0.2)));
+        assert!(!stale(0.1).is_like(&Phase::Stopping(StopReason::Exhausted)));
+        assert!(
+            !Phase::Idle(IdleReason::NoChunk(None))
+                .is_like(&Phase::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))))
+        );
+    }
+}

@@ -1,0 +1,113 @@
+"""camera_ingest: what cameras send becomes what the policy sees, or a message that names the camera."""
+
+from __future__ import annotations
+
+import pytest
+from graph_tools import ERROR, OK, STALE, Health, image, now, policy, ros
+from sensor_msgs.msg import Image
+
+TASK = "camera_ingest: camera front"
+
+
+class Camera:
+    """A camera that is published by the test, and what comes out behind camera_ingest."""
+
+    def __init__(self, start, probe):
+        self.probe = probe
+        self.health = Health(probe)
+        self.seen = probe.hear(Image, "observation/front/image")
+        self.publisher = probe.node.create_publisher(Image, "front/image_raw", 5)
+        self.process = start("camera_ingest", *ros(**policy()))
+        probe.until(self.publisher.get_subscription_count, what="camera_ingest's subscription")
+        probe.until(lambda: probe.node.count_publishers("observation/front/image"), what="the output")
+
+    def send(self, ahead=0.0, **fields):
+        message = image(now(self.probe, ahead), **fields)
+        self.publisher.publish(message)
+        return message
+
+    def work(self):
+        """Send good images until one comes out."""
+        before = len(self.seen)
+
+        def out():
+            self.send()
+            return len(self.seen) > before
+
+        self.probe.until(out, what="an image of the policy")
+
+    def refused(self, *words, **fields):
+        """Send bad images until diagnostics say so; nothing may come out from then on."""
+
+        def told():
+            self.send(**fields)
+            status = self.health.newest(TASK)
+            return status and status.level == ERROR and all(word in status.message for word in words)
+
+        self.probe.until(told, what=f"an error with {words}")
+        self.probe.spin(0.3)  # good images may still be on their way
+        before = len(self.seen)
+        for _ in range(5):
+            self.send(**fields)
+            self.probe.spin(0.05)
+        assert len(self.seen) == before
+
+
+@pytest.fixture
+def camera(start, probe):
+    return Camera(start, probe)
+
+
+def test_images_come_out_at_the_policys_size_with_stamp_and_frame(camera, probe):
+    camera.work()
+    sent = camera.send()
+    same = lambda: next((m for m in camera.seen if m.header.stamp == sent.header.stamp), None)  # noqa: E731
+    came = probe.until(same, what="the image with the same stamp")
+    assert came.header.frame_id == sent.header.frame_id
+    assert (came.encoding, came.width, came.height, came.step, len(came.data)) == ("rgb8", 8, 6, 24, 144)
+    camera.health.wait(TASK, OK)
+
+
+def test_a_changed_encoding_is_refused_by_name_until_it_changes_back(camera):
+    camera.work()
+    camera.refused("'front'", "'rgb8'", "'mono8'", encoding="mono8")
+    camera.refused("'front'", "'bgr8'", encoding="bgr8")
+    camera.work()
+
+
+def test_a_changed_size_is_refused_by_name(camera):
+    camera.work()
+    camera.refused("'front'", "64x48", "32x24", width=32, height=24)
+
+
+def test_too_few_bytes_are_refused_by_name(camera, probe):
+    camera.work()
+
+    def told():
+        message = image(now(probe))
+        message.data = bytes(100)
+        camera.publisher.publish(message)
+        status = camera.health.newest(TASK)
+        return status and status.level == ERROR and "'front'" in status.message and "100 bytes" in status.message
+
+    probe.until(told, what="an error about the bytes")
+
+
+def test_stamps_from_the_future_are_refused_by_name(camera):
+    camera.work()
+    camera.refused("'front'", "future", ahead=2.0)
+    camera.work()
+
+
+def test_a_camera_that_stops_becomes_stale_and_recovers(camera):
+    camera.work()
+    camera.health.wait(TASK, STALE, "silent", "'front'")
+    camera.work()
+    camera.health.wait(TASK, OK)
+
+
+def test_a_policy_that_is_not_there_is_told_and_the_node_stays(start, probe):
+    health = Health(probe)
+    process = start("camera_ingest", *ros(policy="no_such_policy", models_path="['models']"))
+    health.wait("camera_ingest: policy", ERROR, "no_such_policy")
+    assert process.stop() == 0, process.log

@@ -1,0 +1,218 @@
+"""vla_inference: proposes from fresh observations only, refuses packages that do not fit, and says why."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from graph_tools import ARM, ERROR, FINGER, LATCHED, MODELS, OK, URDF, Health, Robot, policy, ros, seconds, values
+from std_msgs.msg import String
+from std_srvs.srv import SetBool
+from trajectory_msgs.msg import JointTrajectory
+
+POLICY = "vla_inference: policy"
+
+
+@pytest.fixture
+def robot(probe):
+    robot = Robot(probe)
+    yield robot
+    robot.stop()
+
+
+class Inference:
+    def __init__(self, start, probe, folder="panda_drift", **parameters):
+        self.probe = probe
+        self.health = Health(probe)
+        self.chunks = probe.hear(JointTrajectory, "action_chunk")
+        self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
+        settings = {**policy(folder), "robot_description_file": URDF, **parameters}
+        self.process = start("vla_inference", *ros(**settings))
+
+    def ask(self, text="pick the red cube"):
+        self.instruction.publish(String(data=text))
+
+    def proposes(self):
+        before = len(self.chunks)
+        self.probe.until(lambda: len(self.chunks) > before, what="an action chunk")
+
+    def silent(self, duration=1.0):
+        """No chunk comes any more; one may be on its way."""
+        self.probe.spin(0.3)
+        before = len(self.chunks)
+        self.probe.spin(duration)
+        assert len(self.chunks) == before
+
+
+def test_chunks_come_at_the_replan_period_from_the_newest_observation(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.ask()
+    inference.proposes()
+    probe.until(lambda: len(inference.chunks) >= 6, what="six chunks")
+    stamps = [seconds(chunk.header.stamp) for chunk in inference.chunks]
+    assert all(later > earlier + 0.15 for earlier, later in zip(stamps, stamps[1:]))
+    chunk = inference.chunks[-1]
+    assert chunk.header.frame_id == "front_optical_frame"
+    assert chunk.joint_names == [*ARM, FINGER]
+    assert [round(seconds(point.time_from_start), 6) for point in chunk.points] == [
+        round(0.1 * (k + 1), 6) for k in range(8)
+    ]
+    # The policy turns joint 1 from where it was measured.
+    assert chunk.points[0].positions[0] == pytest.approx(robot.positions[0] + 0.015, abs=1e-6)
+    status = inference.health.wait(POLICY, OK, "proposing")
+    assert float(values(status)["inference p50 ms"]) > 0.0
+
+
+def test_without_an_instruction_nothing_is_proposed_and_an_empty_one_ends_it(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.health.wait(POLICY, OK, "no instruction")
+    inference.silent()
+    inference.ask()
+    inference.proposes()
+    inference.ask("")
+    inference.silent()
+
+
+def test_a_malformed_instruction_is_told_and_not_followed(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.ask("x" * 100_000)
+    inference.health.wait(POLICY, ERROR, "instruction", "100000 bytes")
+    inference.silent()
+    inference.ask()
+    inference.proposes()
+
+
+def test_disabled_it_proposes_nothing(start, probe, robot):
+    inference = Inference(start, probe, enabled_at_start=False)
+    inference.ask()
+    inference.silent()
+    assert probe.call(SetBool, "vla_inference/enable", SetBool.Request(data=True)).success
+    inference.proposes()
+
+
+def test_a_camera_that_stops_is_named_and_nothing_is_proposed(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.ask()
+    inference.proposes()
+    robot.camera = False
+    inference.health.wait(POLICY, ERROR, "'front'", "silent")
+    inference.silent()
+    robot.camera = True
+    inference.proposes()
+
+
+def test_images_from_the_future_are_named_and_nothing_is_proposed(start, probe, robot):
+    inference = Inference(start, probe)
+    robot.ahead = 3.0
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "'front'", "future")
+    inference.silent()
+
+
+def test_an_image_of_another_encoding_or_size_is_named_and_nothing_is_proposed(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.ask()
+    inference.proposes()
+    robot.encoding = "mono8"
+    inference.health.wait(POLICY, ERROR, "'front'", "mono8")
+    robot.encoding, robot.size = "rgb8", (16, 12)
+    inference.health.wait(POLICY, ERROR, "'front'", "16x12")
+    inference.silent()
+
+
+def test_a_joint_missing_from_joint_states_is_named_and_nothing_is_proposed(start, probe, robot):
+    inference = Inference(start, probe)
+    robot.names = [name for name in robot.names if name != "panda_joint4"]
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "'panda_joint4'")
+    inference.silent()
+
+
+def test_a_signal_while_inference_runs_ends_it_in_time_with_code_0(start, probe, robot):
+    inference = Inference(start, probe)
+    inference.ask()
+    inference.proposes()
+    assert inference.process.stop() == 0, inference.process.log
+
+
+def sha(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def flip_a_byte(folder: Path, manifest: dict) -> None:
+    graph = bytearray((folder / "policy.onnx").read_bytes())
+    graph[len(graph) // 2] ^= 1
+    (folder / "policy.onnx").write_bytes(bytes(graph))
+
+
+def rename_a_tensor(folder: Path, manifest: dict) -> None:
+    manifest["observation"]["state"]["tensor"] = "proprio"
+    manifest["graphs"]["policy"]["inputs"] = ["image_front", "proprio", "text"]
+
+
+def swap_joints(folder: Path, manifest: dict) -> None:
+    for names in (manifest["robot"]["joints"], manifest["action"]["names"]):
+        names[0], names[1] = "panda_joint2", "panda_joint1"
+
+
+def wrong_unit(folder: Path, manifest: dict) -> None:
+    manifest["robot"]["units"][2] = "m"
+    manifest["action"]["units"][2] = "m"
+
+
+def wrong_joint(folder: Path, manifest: dict) -> None:
+    manifest["robot"]["joints"][6] = manifest["action"]["names"][6] = "elbow"
+
+
+def wrong_camera(folder: Path, manifest: dict) -> None:
+    manifest["observation"]["images"][0]["name"] = "side"
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["image_side"] = golden.pop("image_front")
+    (folder / "golden.json").write_text(json.dumps(golden))
+    manifest["golden"]["sha256"] = sha(folder / "golden.json")
+
+
+def no_encoder(folder: Path, manifest: dict) -> None:
+    manifest["observation"]["language"]["encoder"]["sha256"] = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (flip_a_byte, ["policy.onnx", "sha256"]),
+        (rename_a_tensor, ["policy.onnx", "'proprio'"]),
+        (swap_joints, ["order", "panda_joint2"]),
+        (wrong_unit, ["'panda_joint3'", "rad"]),
+        (wrong_joint, ["'elbow'"]),
+        (wrong_camera, ["'side'"]),
+        (no_encoder, ["tiny", "000000"]),
+    ],
+)
+def test_a_package_that_does_not_fit_is_refused_by_name_and_never_proposes(start, probe, robot, tmp_path, spoil, words):
+    folder = tmp_path / "spoilt"
+    shutil.copytree(MODELS / "panda_drift", folder)
+    manifest = yaml.safe_load((folder / "policy.yaml").read_text())
+    spoil(folder, manifest)
+    (folder / "policy.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    inference = Inference(start, probe, folder)
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "refused", *words)
+    inference.silent(0.5)
+    assert inference.chunks == []
+    assert "refused" in inference.process.log
+    assert inference.process.stop() == 0, inference.process.log
+
+
+def test_a_robot_description_that_comes_late_or_is_broken_first_is_enough(start, probe, robot):
+    inference = Inference(start, probe, robot_description_file="''")
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "robot_description")
+    description = probe.node.create_publisher(String, "robot_description", LATCHED)
+    description.publish(String(data="<robot"))
+    inference.health.wait(POLICY, ERROR, "refused")
+    description.publish(String(data=URDF.read_text()))
+    inference.proposes()

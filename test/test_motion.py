@@ -1,0 +1,230 @@
+"""trajectory_publisher: follows chunks within limits, always with an end at rest, and says why the arm stands."""
+
+from __future__ import annotations
+
+import pytest
+from action_msgs.msg import GoalStatus, GoalStatusArray
+from graph_tools import (
+    ARM,
+    ERROR,
+    FINGER,
+    LATCHED,
+    OK,
+    READY,
+    URDF,
+    WARN,
+    Health,
+    Robot,
+    chunk,
+    now,
+    ros,
+    seconds,
+    values,
+)
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory
+
+MOTION = "trajectory_publisher: motion"
+EVERY = QoSProfile(depth=200)
+
+
+class Motion:
+    """trajectory_publisher, running, and what it sends."""
+
+    def __init__(self, start, probe, **parameters):
+        self.probe = probe
+        self.health = Health(probe)
+        self.arm = probe.hear(JointTrajectory, "panda_arm_controller/joint_trajectory", EVERY)
+        self.hand = probe.hear(JointTrajectory, "panda_hand_controller/joint_trajectory", EVERY)
+        self.execution = probe.hear(JointTrajectory, "execution_state", EVERY)
+        self.chunks = probe.node.create_publisher(JointTrajectory, "action_chunk", 1)
+        self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
+        settings = {"robot_description_file": URDF, "armed_at_start": True, **parameters}
+        self.process = start("trajectory_publisher", *ros(**settings))
+        # Matching is seen by either side in its own time: an empty chunk that was refused proves the way.
+        probe.until(self.refused_one, 20.0, "the refusal of an empty chunk")
+
+    def refused_one(self):
+        status = self.health.newest(MOTION)
+        if status and values(status)["chunks refused"] != "0":
+            return True
+        self.chunks.publish(JointTrajectory())
+        self.probe.spin(0.1)
+        return False
+
+    def ready(self):
+        """Wait until joint states are fresh and nothing but a chunk is missing."""
+        self.health.wait("trajectory_publisher: joint_states", OK)
+        self.health.wait(MOTION, OK, "at rest")
+
+    def send(self, start, by=0.2, rows=10, stamp=None, **fields):
+        """A chunk that turns joint 1 evenly from `start` and leaves the rest where it is."""
+        positions = [[start[0] + by * (k + 1) / rows, *start[1:7], start[7]] for k in range(rows)]
+        message = chunk(stamp or now(self.probe), positions, **fields)
+        self.chunks.publish(message)
+        return message
+
+
+@pytest.fixture
+def robot(probe):
+    robot = Robot(probe, camera=False)
+    yield robot
+    robot.stop()
+
+
+def check_windows(motion):
+    """The rule of streaming, as a controller would like it."""
+    by_stamp = {(m.header.stamp.sec, m.header.stamp.nanosec): m for m in motion.hand}
+    shared = 0
+    for window in motion.arm:
+        assert window.joint_names == ARM
+        assert all(v == 0.0 for v in window.points[-1].velocities), "every window ends at rest"
+        times = [seconds(point.time_from_start) for point in window.points]
+        assert times[0] == 0.0
+        assert all(later - earlier == pytest.approx(0.01, abs=1e-6) for earlier, later in zip(times, times[1:]))
+        assert all(len(p.positions) == len(p.velocities) == 7 and not p.accelerations for p in window.points)
+        assert times[-1] >= 0.2
+        shared += (window.header.stamp.sec, window.header.stamp.nanosec) in by_stamp
+    assert shared >= len(motion.arm) - 2, "both controllers get the same stamps"
+
+
+def test_in_the_simulator_a_scripted_chunk_is_followed_and_ends_at_rest(start, probe):
+    start("sim", *ros(camera_rate=0.1))
+    states = probe.hear(JointState, "joint_states")
+    motion = Motion(start, probe, robot_description_file="''")  # from sim's latched topic
+    motion.ready()
+    probe.until(lambda: states, what="joint states")
+    at = dict(zip(states[-1].name, states[-1].position))
+    before = [at[name] for name in [*ARM, FINGER]]
+    sent = motion.send(before, by=0.3)
+    joint1 = lambda: states[-1].position[states[-1].name.index("panda_joint1")]  # noqa: E731
+    probe.until(lambda: abs(joint1() - before[0] - 0.3) < 0.01, what="joint 1 at its goal")
+    motion.health.wait(MOTION, WARN, "at rest", "the last action chunk is over", "vla_inference")
+    status = motion.health.newest(MOTION)
+    assert 0.0 < float(values(status)["observation to command p50 ms"]) < 300.0
+    moved = dict(zip(states[-1].name, states[-1].velocity))
+    assert abs(moved["panda_joint1"]) < 0.01
+    heard = [m for m in motion.execution if m.points]
+    assert heard and heard[0].header.stamp == sent.header.stamp
+    check_windows(motion)
+    sim = motion.health.newest("sim: physics")
+    assert values(sim)["commands refused"] == "0", sim
+
+
+def test_disarmed_nothing_is_published_until_it_is_armed(start, probe, robot):
+    motion = Motion(start, probe, armed_at_start=False)
+    motion.health.wait(MOTION, WARN, "disarmed", "~/arm")
+    motion.send(robot.positions)
+    probe.spin(0.5)
+    assert motion.arm == []
+    assert probe.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=True)).success
+    motion.ready()
+    motion.send(robot.positions)
+    probe.until(lambda: motion.arm, what="a window")
+
+
+def test_a_joint_missing_from_joint_states_is_named_and_nothing_moves(start, probe, robot):
+    robot.names = [name for name in robot.names if name != "panda_joint4"]
+    motion = Motion(start, probe)
+    motion.health.wait(MOTION, ERROR, "'panda_joint4'", "missing")
+    motion.send([*READY, 0.04])
+    probe.spin(0.5)
+    assert motion.arm == []
+
+
+def test_a_joint_that_vanishes_while_the_arm_moves_brings_it_to_rest_and_is_named(start, probe, robot):
+    motion = Motion(start, probe, max_tracking_error=5.0)  # this robot does not follow
+    motion.ready()
+    motion.send(robot.positions, by=0.5, rows=30)
+    probe.until(lambda: len(motion.arm) > 20, what="windows")
+    robot.names = [name for name in robot.names if name != "panda_joint2"]
+    motion.health.wait(MOTION, ERROR, "'panda_joint2'")
+    probe.spin(1.5)
+    before = len(motion.arm)
+    probe.spin(0.5)
+    assert len(motion.arm) == before, "at rest nothing is sent"
+    check_windows(motion)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"ahead": -5.0}, "old"),
+        ({"ahead": 5.0}, "future"),
+        ({"value": float("nan")}, "NaN"),
+        ({"value": 1000.5}, "no joint reaches"),
+        ({"names": [*ARM, "thumb"]}, "thumb"),
+        ({"names": ARM}, "panda_finger_joint1"),
+    ],
+    ids=["old", "future", "not a number", "absurd", "unknown joint", "joint missing"],
+)
+def test_a_bad_chunk_is_refused_with_its_reason_and_nothing_moves(start, probe, robot, fields, words):
+    motion = Motion(start, probe)
+    motion.ready()
+    names = fields.get("names", [*ARM, FINGER])
+    row = [*READY, 0.04][: len(names)]
+    row[3] = fields.get("value", row[3])
+    motion.chunks.publish(chunk(now(probe, fields.get("ahead", 0.0)), [row] * 8, names=names))
+    refused = lambda: words in values(motion.health.newest(MOTION))["last refusal"]  # noqa: E731
+    probe.until(refused, what=f"a refusal with {words!r}")
+    probe.spin(0.3)
+    assert motion.arm == []
+
+
+def test_stop_latches_until_resume(start, probe, robot):
+    motion = Motion(start, probe, max_tracking_error=5.0)
+    motion.ready()
+    motion.send(robot.positions, rows=30)
+    probe.until(lambda: len(motion.arm) > 10, what="windows")
+    assert probe.call(Trigger, "trajectory_publisher/stop", Trigger.Request()).success
+    motion.health.wait(MOTION, ERROR, "stopped on request", "~/resume")
+    probe.spin(1.0)
+    before = len(motion.arm)
+    motion.send(robot.positions)
+    probe.spin(0.5)
+    assert len(motion.arm) == before
+    assert probe.call(Trigger, "trajectory_publisher/resume", Trigger.Request()).success
+    motion.send(robot.positions)
+    probe.until(lambda: len(motion.arm) > before, what="windows again")
+
+
+def test_without_a_goal_the_arm_comes_to_rest_and_takes_no_chunk(start, probe, robot):
+    motion = Motion(start, probe, max_tracking_error=5.0)
+    motion.instruction.publish(String(data="turn"))
+    motion.health.wait(MOTION, WARN, "at rest")
+    motion.send(robot.positions, rows=30)
+    probe.until(lambda: len(motion.arm) > 10, what="windows")
+    motion.instruction.publish(String(data=""))
+    motion.health.wait(MOTION, OK, "no goal")
+    probe.spin(0.5)
+    before = len(motion.arm)
+    motion.send(robot.positions)
+    probe.spin(0.5)
+    assert len(motion.arm) == before
+    check_windows(motion)
+
+
+def test_while_somebody_elses_goal_runs_on_a_controller_nothing_is_streamed(start, probe, robot):
+    topic = "panda_arm_controller/follow_joint_trajectory/_action/status"
+    publisher = probe.node.create_publisher(GoalStatusArray, topic, LATCHED)
+    publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_EXECUTING)]))
+    motion = Motion(start, probe)
+    motion.health.wait(MOTION, WARN, "somebody else", "panda_arm_controller")
+    motion.send(robot.positions)
+    probe.spin(0.5)
+    assert motion.arm == []
+    publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_SUCCEEDED)]))
+    motion.ready()
+    motion.send(robot.positions)
+    probe.until(lambda: motion.arm, what="a window")
+
+
+def test_a_signal_ends_it_in_time_with_code_0_while_it_streams(start, probe, robot):
+    motion = Motion(start, probe, max_tracking_error=5.0)
+    motion.ready()
+    motion.send(robot.positions, rows=30)
+    probe.until(lambda: len(motion.arm) > 10, what="windows")
+    assert motion.process.stop() == 0, motion.process.log
