@@ -165,24 +165,32 @@ def write_cache(
     (cache / "meta.json").write_text(json.dumps(meta, indent=1))
 
 
-def build(episodes: Path, cache: Path, urdf: Path, encoder: Path, workers: int, limit: int | None) -> None:
+def complete(folder: Path | None) -> list[Path]:
+    """Episode folders; one with a dot, or without metadata, is still being written."""
+    if folder is None or not folder.exists():
+        return []
+    return sorted(item for item in folder.iterdir() if item.name[0] != "." and (item / "metadata.yaml").exists())
+
+
+def build(episodes: Path, corrections: Path | None, cache: Path, urdf: Path, encoder: Path, workers: int, limit: int | None) -> None:
     """Read every episode under a folder into a cache; failed attempts and unreadable ones are left out and counted."""
-    # A folder with a dot, or without metadata, is still being written.
-    complete = (folder for folder in episodes.iterdir() if folder.name[0] != "." and (folder / "metadata.yaml").exists())
-    folders = sorted(complete)[:limit]
-    if not folders:
+    demonstrations, corrected = complete(episodes)[:limit], set(complete(corrections))
+    folders = [*demonstrations, *sorted(corrected)]
+    if not demonstrations:
         raise SystemExit(f"{episodes}: no episodes")
     chain = Chain(urdf, BASE, TIP)
     parts: list[tuple[np.ndarray, ...]] = []
     sentences: dict[str, int] = {}
-    names, kinds, skipped = [], [], []
+    names: list[str] = []
+    kinds: list[str] = []
+    skipped: list[str] = []
     start = time.monotonic()
     with ProcessPoolExecutor(workers) as pool:
         for count, (folder, loaded) in enumerate(pool.map(_load, folders, chunksize=4), 1):
             if isinstance(loaded, str):
                 skipped.append(loaded)
                 continue
-            if loaded.status.get("success") is False:
+            if loaded.status.get("success") is False and folder not in corrected:
                 skipped.append(f"{folder}: the expert failed")
                 continue
             states, actions = labels(chain, loaded.joints, loaded.chunks)
@@ -205,6 +213,7 @@ def build(episodes: Path, cache: Path, urdf: Path, encoder: Path, workers: int, 
         "frames": len(images),
         "episodes": names,
         "kinds": kinds,
+        "corrections": sum(folder.name in set(names) for folder in corrected),
         "skipped": len(skipped),
         "sentences": list(sentences),
         "joints": JOINTS,
@@ -222,14 +231,23 @@ def build(episodes: Path, cache: Path, urdf: Path, encoder: Path, workers: int, 
 def main() -> None:
     """Entry point of `python -m training.dataset`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=Path, required=True, help="folder that holds episode folders")
+    parser.add_argument("--episodes", type=Path, required=True, help="folder that holds demonstrations")
+    parser.add_argument("--corrections", type=Path, default=None, help="folder of efm-corrections: a policy acted, so failures count too")
     parser.add_argument("--cache", type=Path, required=True, help="folder to write")
     parser.add_argument("--urdf", type=Path, default=ROOT / "urdf/panda.urdf")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models/encoders/all-minilm-l6-v2")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, default=None, help="read only so many episodes")
     arguments = parser.parse_args()
-    build(arguments.episodes, arguments.cache, arguments.urdf, arguments.encoder, arguments.workers, arguments.limit)
+    build(
+        arguments.episodes,
+        arguments.corrections,
+        arguments.cache,
+        arguments.urdf,
+        arguments.encoder,
+        arguments.workers,
+        arguments.limit,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,196 @@
+//! `efm-corrections`: lets a policy act in the simulator and records what the scripted expert would have done instead.
+//!
+//! The expert keeps no memory, so it has an answer wherever the policy gets itself. Trained on these episodes too, a policy
+//! learns to get out of its own mistakes (dataset aggregation: Ross, Gordon, Bagnell, AISTATS 2011).
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use efm_harness::agent::{Agent, PolicyAgent};
+use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
+use efm_harness::recorder::{EpisodeRecorder, task_status};
+use efm_harness::rig::{Rig, START};
+use efm_sim::tasks::{Failure, TRAIN_SEEDS};
+use efm_sim::{Camera, Scene};
+use efm_vision::{ImageView, ResizeMode, Resizer};
+use nalgebra::Vector3;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Records episodes in which a policy acts and the expert is asked what it would do.
+///
+/// The episodes have the same topics as demonstrations; whether they succeed does not matter. In part of the time the expert acts,
+/// so that the policy is not only seen where it is stuck.
+#[derive(Parser)]
+#[command(name = "efm-corrections", version)]
+struct Args {
+    /// Policy package that acts.
+    #[arg(long)]
+    policy: PathBuf,
+    /// Folder for the episodes (correction_<seed>/).
+    #[arg(long)]
+    out: PathBuf,
+    /// How many episodes.
+    #[arg(long, default_value_t = 400)]
+    episodes: u64,
+    /// Seed of the first episode, within the training seeds.
+    #[arg(long, default_value_t = TRAIN_SEEDS.start + 10_000)]
+    seed: u64,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Longest episode, s: what is stuck teaches little more.
+    #[arg(long, default_value_t = 12.0)]
+    seconds: f64,
+    /// Share of the time in which the expert acts (0 to 1).
+    #[arg(long, default_value_t = 0.25)]
+    expert: f64,
+    /// Simulated milliseconds from an observation until its chunk reaches the streamer.
+    #[arg(long, default_value_t = 60)]
+    delay_ms: u64,
+    /// Width of the recorded images, pixels.
+    #[arg(long, default_value_t = 96)]
+    width: u32,
+    /// Height of the recorded images, pixels.
+    #[arg(long, default_value_t = 72)]
+    height: u32,
+    /// Folder with urdf/, config/ and models/.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+}
+
+fn main() -> Result<()> {
+    env_logger::init();
+    let args = Args::parse();
+    let last = args.seed.checked_add(args.episodes).context("--seed plus --episodes is too large")?;
+    anyhow::ensure!(
+        TRAIN_SEEDS.contains(&args.seed) && last <= TRAIN_SEEDS.end,
+        "seeds {} to {last} are not all training seeds ({} to {})",
+        args.seed,
+        TRAIN_SEEDS.start,
+        TRAIN_SEEDS.end - 1
+    );
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let next = AtomicU64::new(args.seed);
+    let totals = Mutex::new((0_u64, 0_u64, 0_u64));
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(|| work(&args, &next, last, &totals))).collect();
+        workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+    })?;
+    let (episodes, successes, frames) = totals.into_inner().unwrap_or_default();
+    println!("{episodes} episodes, {successes} of them successes, {frames} frames");
+    Ok(())
+}
+
+fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<(u64, u64, u64)>) -> Result<()> {
+    let files = RobotFiles::under(&args.root);
+    let mut worker = Worker {
+        args,
+        planner: ExpertPlanner::new(&files)?,
+        agent: Agent::Policy(Box::new(
+            PolicyAgent::open(&args.policy, &[args.root.join("models")], &files)
+                .with_context(|| format!("policy package '{}'", args.policy.display()))?,
+        )),
+        rig: Rig::new(&files, Scene::sample(args.seed))?,
+        resizer: Resizer::new(args.width, args.height, ResizeMode::Stretch)?,
+    };
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= last {
+            return Ok(());
+        }
+        let dir = args.out.join(format!("correction_{seed:09}"));
+        if dir.join("metadata.yaml").exists() {
+            continue;
+        }
+        let partial = args.out.join(format!(".partial_{seed:09}"));
+        if partial.exists() {
+            std::fs::remove_dir_all(&partial)?;
+        }
+        let (frames, success) = worker.episode(seed, &partial).with_context(|| format!("episode of seed {seed}"))?;
+        std::fs::rename(&partial, &dir)?;
+        let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *totals = (totals.0 + 1, totals.1 + u64::from(success), totals.2 + frames);
+        if totals.0.is_multiple_of(50) {
+            eprintln!("{}/{} episodes, {} of them successes", totals.0, args.episodes, totals.1);
+        }
+    }
+}
+
+struct Worker<'a> {
+    args: &'a Args,
+    planner: ExpertPlanner,
+    agent: Agent,
+    rig: Rig,
+    resizer: Resizer,
+}
+
+impl Worker<'_> {
+    /// Runs and records one episode: how many frames, and whether the task was done.
+    fn episode(&mut self, seed: u64, dir: &Path) -> Result<(u64, bool)> {
+        const STEPS_A_FRAME: u64 = 50;
+        const STEP_MS: u64 = 2;
+        let scene = Scene::sample(seed);
+        self.agent.begin(&scene)?;
+        self.rig.reset(scene.clone())?;
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x517c_c1b7_2722_0a95);
+        let mut bag = EpisodeRecorder::create(dir)?;
+        bag.instruction(&scene.sentence, START)?;
+        let (mut picture, mut small) = (Vec::new(), vec![0; self.resizer.output_len()]);
+        let frames_a_look = (self.agent.period().as_millis() as u64 / (STEPS_A_FRAME * STEP_MS)).max(1);
+        let delay = (self.args.delay_ms / STEP_MS).min(STEPS_A_FRAME - 1);
+        let (mut frames, mut expert_acts, mut turn_ends, mut done_at) = (0, false, 0.0, None);
+        loop {
+            let t = self.rig.cell().elapsed();
+            let verdict = *self.rig.cell().verdict();
+            if verdict.success() && done_at.is_none() {
+                done_at = Some(t);
+            }
+            let spoilt = matches!(verdict.failure, Some(Failure::OtherMoved(_)));
+            if t > self.args.seconds || spoilt || done_at.is_some_and(|done| t > done + 0.5) {
+                break;
+            }
+            if t >= turn_ends {
+                expert_acts = rng.random_bool(self.args.expert.clamp(0.0, 1.0));
+                turn_ends = t + rng.random_range(0.8..2.4);
+            }
+            let now = self.rig.cell().now();
+            let world = self.rig.cell().world();
+            let rollout = self.planner.rollout(world, &scene);
+            let wanted = match self.planner.to_chunk(&rollout, world, now, |_| Vector3::zeros()) {
+                Ok(wanted) => wanted,
+                // Where the expert has no answer, the lesson ends.
+                Err(PlanError::Unreachable { .. }) => break,
+                Err(error) => return Err(error.into()),
+            };
+            bag.joints(world, now)?;
+            bag.chunk(&wanted)?;
+            bag.status(&task_status(world, &scene, &verdict), now)?;
+            self.rig.cell_mut().world_mut().render(Camera::Front, &mut picture)?;
+            let view = ImageView::rgb8(efm_sim::world::WIDTH as u32, efm_sim::world::HEIGHT as u32, &picture)?;
+            self.resizer.resize(&view, &mut small)?;
+            bag.image("front", self.args.width, self.args.height, &small, now)?;
+            let acted = if expert_acts {
+                Some(wanted)
+            } else if frames % frames_a_look == 0 {
+                self.agent.act(&mut self.rig)?
+            } else {
+                None
+            };
+            frames += 1;
+            for step in 0..STEPS_A_FRAME {
+                if step == delay
+                    && let Some(chunk) = &acted
+                    && let Err(refusal) = self.rig.offer(chunk)
+                {
+                    log::debug!("seed {seed}, {t:.2} s: chunk refused: {refusal}");
+                }
+                self.rig.step()?;
+            }
+        }
+        bag.finish()?;
+        Ok((frames, done_at.is_some()))
+    }
+}
