@@ -1,0 +1,298 @@
+//! `efm-demo`: the graph as separate processes, goals in words, a table of what became of them, a recording and pictures.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Parser;
+use efm_demo::clock;
+use efm_demo::film::{film, strip};
+use efm_demo::graph::Graph;
+use efm_demo::plan::{Arguments, Planned, plan};
+use efm_demo::processes::Processes;
+use efm_demo::record::Recorder;
+use efm_demo::show::{Played, Programme};
+use efm_demo::stage::Stage;
+use efm_demo::tell::{GraphReport, table};
+use efm_policy::{MANIFEST_FILE, Manifest};
+use efm_ros::Shutdown;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Episodes whose every picture is in the film.
+const FILMED: usize = 3;
+/// Exit code after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Brings up the graph with the simulator, gives it goals in words, and shows what became of them.
+///
+/// Exit code 0 exactly when at least 70 % of the goals succeeded (with --evaluate: when all episodes were run). Leaves a
+/// recording, pictures and a report in .efm/demo, and the logs of all processes in .efm/log/demo.
+#[derive(Parser)]
+#[command(name = "efm-demo", version)]
+struct Args {
+    /// Number of goals; 10, or 100 with --evaluate.
+    #[arg(long, visible_alias = "goals", value_name = "N")]
+    episodes: Option<usize>,
+    /// Seed of the first scene; the scenes are those of the evaluation seeds (never trained on), counted from here.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Only measure: no recording and no pictures unless asked for, and exit code 0 whatever the share of successes.
+    #[arg(long)]
+    evaluate: bool,
+    /// Writes the report here too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Policy package. A relative folder is looked for from here, in the repository and in its models.
+    #[arg(long, value_name = "DIR")]
+    policy: Option<String>,
+    /// Parameter file whose values replace those of the suite's own.
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// Folder of the recording; it must not exist.
+    #[arg(long, value_name = "DIR")]
+    bag: Option<PathBuf>,
+    /// Where the strip of pictures goes (.png), or the film (.gif).
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Log level of all nodes.
+    #[arg(long, default_value = "info", value_parser = ["debug", "info", "warn", "error", "fatal"])]
+    log_level: String,
+    /// Prints what would be started as JSON, and starts nothing.
+    #[arg(long)]
+    print_plan: bool,
+    /// With --print-plan: as the launch argument of this name.
+    #[arg(long, requires = "print_plan")]
+    sim: Option<bool>,
+    /// With --print-plan: as the launch argument of this name.
+    #[arg(long, requires = "print_plan")]
+    use_sim_time: Option<bool>,
+    /// With --print-plan: as the launch argument of this name.
+    #[arg(long, requires = "print_plan")]
+    namespace: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    match run(&Args::parse(), began) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("efm-demo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, began: Instant) -> Result<ExitCode> {
+    let (root, bin) = places()?;
+    let graph = Graph::read(&root.join("config/graph.yaml"))?;
+    let planned = plan(&graph, &root, &arguments(args, &graph));
+    if args.print_plan {
+        println!("{}", serde_json::to_string_pretty(&planned)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // The demo moves whatever listens, and resets it at will: that must never be a real robot.
+    if std::env::var("ROS_AUTOMATIC_DISCOVERY_RANGE").as_deref() != Ok("LOCALHOST") {
+        bail!(
+            "it would talk to other machines; start it by './efm demo', or set ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
+        );
+    }
+    if let Some(file) = args.params.as_deref().filter(|file| !file.is_file()) {
+        bail!("--params: there is no file {}", file.display());
+    }
+    check_outputs(args)?;
+    let named = args.policy.as_deref().unwrap_or(&graph.defaults.policy);
+    let identity = identity(named, &root)?;
+
+    let home = std::env::var_os("EFM_HOME").map_or_else(|| root.join(".efm"), PathBuf::from);
+    let kind = if args.evaluate { "eval" } else { "demo" };
+    let name = clock::folder_name(clock::now());
+    let (folder, log) = (home.join(kind).join(&name), home.join("log").join(kind).join(&name));
+    for folder in [&folder, &log] {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let lock = home.join("demo.lock");
+    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    if lock.try_lock().is_err() {
+        bail!("another demo or evaluation of this folder is running; they would disturb each other");
+    }
+
+    let episodes = args.episodes.unwrap_or(if args.evaluate { 100 } else { 10 });
+    let filmed = !args.evaluate || args.picture.is_some();
+    let programme = Programme {
+        nodes: planned.iter().map(|process| process.name.clone()).collect(),
+        episodes,
+        seed: args.seed,
+        filmed: filmed.then_some(FILMED),
+        began,
+    };
+    let bag = args.bag.clone().or_else(|| (!args.evaluate).then(|| folder.join("bag")));
+    println!("policy {}, {episodes} goals; logs of the processes: {}", identity.0, log.display());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // The processes must be started from this thread: they end when it does.
+    let ended = runtime.block_on(live(&programme, &planned, &bin, &log, &graph.record, bag.as_deref()))?;
+
+    println!("\n{}", table(&ended.played.done));
+    let mut report = GraphReport::new(identity, args.seed, &ended.played);
+    if let Some(summary) = ended.recorded {
+        let seconds = summary.span.1.seconds_since(summary.span.0);
+        let megabytes = summary.bytes as f64 * 1e-6;
+        println!(
+            "recorded {} messages in {seconds:.0} s ({megabytes:.0} MB): {}",
+            summary.messages,
+            summary.dir.display()
+        );
+        report.bag = Some(summary.dir);
+    }
+    if programme.filmed.is_some() && !ended.played.scenes.is_empty() {
+        report.pictures = pictures(&ended.played, args.picture.as_deref(), &folder)?;
+        report.pictures.iter().for_each(|file| println!("pictures: {}", file.display()));
+    }
+    println!("{}", report.report.summary());
+    for process in &ended.unkind {
+        eprintln!("efm-demo: {process}");
+    }
+    match ended.outcome {
+        Err(Ending::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+        Err(Ending::Broken(error)) => return Err(error),
+        Ok(()) => {}
+    }
+    for file in [Some(folder.join("report.json")), args.json.clone()].into_iter().flatten() {
+        report.write(&file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let good = args.evaluate || report.is_success(episodes);
+    if !good {
+        eprintln!("efm-demo: fewer than 70 % of the goals succeeded");
+    }
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Why a show ended before its end.
+enum Ending {
+    /// Somebody asked for it.
+    Interrupted,
+    /// Something does not work.
+    Broken(anyhow::Error),
+}
+
+struct Ended {
+    outcome: Result<(), Ending>,
+    played: Played,
+    recorded: Option<efm_bag::BagSummary>,
+    unkind: Vec<String>,
+}
+
+/// From the start of the processes to their end.
+async fn live(
+    programme: &Programme,
+    planned: &[Planned],
+    bin: &Path,
+    log: &Path,
+    record: &[String],
+    bag: Option<&Path>,
+) -> Result<Ended> {
+    let shutdown = Shutdown::default();
+    shutdown.on_signals().context("cannot take over signals")?;
+    let (recorder, ear) = match bag.map(Recorder::start).transpose()? {
+        Some((recorder, ear)) => (Some(recorder), Some(ear)),
+        None => (None, None),
+    };
+    let mut processes = Processes::start(planned, bin, log)?;
+    let stage = Stage::enter(record, ear, programme.filmed.is_some())?;
+    let mut played = Played::default();
+    let outcome = tokio::select! {
+        biased;
+        () = shutdown.wait() => Err(Ending::Interrupted),
+        error = death(&mut processes) => Err(Ending::Broken(error)),
+        outcome = programme.play(&stage, &mut played) => outcome.map_err(Ending::Broken),
+    };
+    let unkind = processes.stop();
+    drop(stage);
+    let recorded = recorder.map(Recorder::finish).transpose().context("the recording is not complete")?;
+    Ok(Ended { outcome, played, recorded, unkind })
+}
+
+/// Waits for the death of a process.
+async fn death(processes: &mut Processes) -> anyhow::Error {
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        tick.tick().await;
+        if let Err(error) = processes.check() {
+            return error.into();
+        }
+    }
+}
+
+fn arguments(args: &Args, graph: &Graph) -> Arguments {
+    let mut arguments = Arguments::new(&graph.defaults);
+    if args.print_plan {
+        arguments.sim = args.sim.unwrap_or(arguments.sim);
+        arguments.use_sim_time = args.use_sim_time.unwrap_or(arguments.use_sim_time);
+        arguments.namespace = args.namespace.clone().unwrap_or_default();
+    } else {
+        // Its own simulator, in wall time.
+        (arguments.sim, arguments.use_sim_time) = (true, false);
+    }
+    if let Some(policy) = &args.policy {
+        arguments.policy.clone_from(policy);
+    }
+    arguments.params_file.clone_from(&args.params);
+    arguments.log_level.clone_from(&args.log_level);
+    arguments
+}
+
+/// The repository (or `share/embodied_fm`), and where the executables are.
+fn places() -> Result<(PathBuf, PathBuf)> {
+    let exe = std::env::current_exe().context("cannot tell where this program lies")?;
+    let bin = exe.parent().context("this program lies in no folder")?.to_owned();
+    let given = std::env::var_os("EFM_ROOT").map(PathBuf::from);
+    let upwards = exe.ancestors().skip(1).flat_map(|up| [up.to_owned(), up.join("share/embodied_fm")]);
+    let root = given.into_iter().chain(upwards).find(|root| root.join("config/graph.yaml").is_file());
+    Ok((root.context("config/graph.yaml is not found; set EFM_ROOT to the repository")?, bin))
+}
+
+/// Name and version of a policy, and the hash of its manifest.
+fn identity(named: &str, root: &Path) -> Result<(String, String)> {
+    // Where the nodes look for it, in their order.
+    let places = [root.join("models").join(named), PathBuf::from(named), root.join(named)];
+    let Some(folder) = places.iter().find(|folder| folder.join(MANIFEST_FILE).is_file()) else {
+        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+        bail!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "));
+    };
+    let manifest = Manifest::read(folder)?;
+    let hash = Sha256::digest(std::fs::read(folder.join(MANIFEST_FILE))?);
+    let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((format!("{} {}", manifest.policy.name, manifest.policy.version), hash))
+}
+
+/// What cannot be written is told before the work, not after it.
+fn check_outputs(args: &Args) -> Result<()> {
+    if let Some(file) = args.picture.as_deref().filter(|file| !ends_in(file, "png") && !ends_in(file, "gif")) {
+        bail!("--picture: {} ends neither in .png nor in .gif", file.display());
+    }
+    for (option, file) in [("--json", &args.json), ("--picture", &args.picture)] {
+        if let Some(file) = file
+            && let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        {
+            bail!("{option}: there is no folder {}", folder.display());
+        }
+    }
+    Ok(())
+}
+
+fn ends_in(file: &Path, extension: &str) -> bool {
+    file.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+}
+
+/// Writes strip and film.
+fn pictures(played: &Played, wanted: Option<&Path>, folder: &Path) -> Result<Vec<PathBuf>> {
+    let wanted = |extension: &str| wanted.filter(|file| ends_in(file, extension)).map(Path::to_owned);
+    let png = wanted("png").unwrap_or_else(|| folder.join("strip.png"));
+    let gif = wanted("gif").unwrap_or_else(|| folder.join("film.gif"));
+    strip(&played.scenes).save(&png).with_context(|| format!("cannot write {}", png.display()))?;
+    let scenes = &played.scenes[..played.scenes.len().min(FILMED)];
+    film(scenes, &gif).with_context(|| format!("cannot write {}", gif.display()))?;
+    Ok(vec![png, gif])
+}

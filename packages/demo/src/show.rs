@@ -1,0 +1,274 @@
+//! The sequence of a demo or an evaluation: wait for the graph, then one goal after the other.
+
+use crate::clock;
+use crate::episode::{Done, End, Judge};
+use crate::film;
+use crate::seen::Seen;
+use crate::stage::Stage;
+use anyhow::{Context as _, Result, anyhow, bail};
+use efm_sim::Scene;
+use efm_sim::tasks::{EVAL_SEEDS, TIME_LIMIT};
+use image::RgbImage;
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+/// How long the graph may take to be ready.
+const READY: Duration = Duration::from_secs(60);
+/// How long the arm may take to come to rest after a goal.
+const REST: Duration = Duration::from_secs(5);
+/// How long a reset may take until everybody sees the new scene.
+const NEW_SCENE: Duration = Duration::from_secs(5);
+/// How long `goal_intake` may take to answer.
+const ACCEPTED: Duration = Duration::from_secs(3);
+/// How long an episode may take on the wall, where the machine is too slow for the simulator.
+const EPISODE: Duration = Duration::from_secs(3 * TIME_LIMIT as u64);
+
+/// What is shown.
+#[derive(Debug, Clone)]
+pub struct Programme {
+    /// Nodes that must be well before the first goal.
+    pub nodes: Vec<String>,
+    /// Number of goals.
+    pub episodes: usize,
+    /// The scenes are those of the evaluation seeds, counted from here.
+    pub seed: u64,
+    /// Whether pictures are kept: all of the first so many episodes; of the others as many as a strip shows.
+    pub filmed: Option<usize>,
+    /// When the program began.
+    pub began: Instant,
+}
+
+/// What has come of it so far.
+#[derive(Debug, Clone, Default)]
+pub struct Played {
+    /// The episodes, in order.
+    pub done: Vec<Done>,
+    /// Their pictures.
+    pub scenes: Vec<film::Scene>,
+    /// Seconds from the beginning of the program to the first motion.
+    pub first_motion: Option<f64>,
+}
+
+impl Programme {
+    /// Plays it. What is done goes to `played` as it is done, so that nothing is lost when this is broken off.
+    ///
+    /// # Errors
+    /// When a part of the graph does not work. A failed task is not an error.
+    pub async fn play(&self, stage: &Stage, played: &mut Played) -> Result<()> {
+        self.wait_until_ready(stage).await?;
+        for i in 0..self.episodes {
+            let scene = Scene::sample(EVAL_SEEDS.start + self.seed + i as u64);
+            print!("[{:>3}/{}] {:<44} ", i + 1, self.episodes, scene.sentence);
+            // A line that cannot be shown is no reason to stop.
+            let _ = std::io::stdout().flush();
+            let outcome = self.episode(stage, &scene, played).await;
+            let moved = stage.look(|seen| seen.moved_at);
+            let first = played.first_motion.is_none().then_some(moved).flatten();
+            if let Some(first) = first {
+                played.first_motion = Some(first.duration_since(self.began).as_secs_f64());
+            }
+            match &outcome {
+                Ok(()) => println!("{}", played.done.last().map(in_a_line).unwrap_or_default()),
+                Err(_) => println!(),
+            }
+            if let (Some(_), Some(seconds)) = (first, played.first_motion) {
+                println!("          first motion {seconds:.1} s after the start");
+            }
+            outcome.with_context(|| format!("goal {} ({})", i + 1, scene.sentence))?;
+        }
+        Ok(())
+    }
+
+    async fn wait_until_ready(&self, stage: &Stage) -> Result<()> {
+        let end = Instant::now() + READY;
+        let wait = async |what: &str, wanted: fn(&Seen) -> Option<Result<()>>| {
+            let left = end.saturating_duration_since(Instant::now());
+            stage.until(left, wanted).await.ok_or_else(|| waited_in_vain(stage, what))??;
+            println!("{:>7.1} s  {what}", self.began.elapsed().as_secs_f64());
+            anyhow::Ok(())
+        };
+        wait("the simulator runs", |seen| seen.task.as_ref().map(|_| Ok(()))).await?;
+        wait("the joints are measured", |seen| seen.joints.as_ref().map(|_| Ok(()))).await?;
+        wait("the policy is active", policy).await?;
+        let left = end.saturating_duration_since(Instant::now());
+        stage.services(left).await?;
+        stage
+            .until(end.saturating_duration_since(Instant::now()), |seen| self.all_well(seen).then_some(()))
+            .await
+            .ok_or_else(|| waited_in_vain(stage, "all nodes are well"))?;
+        println!("{:>7.1} s  all nodes are well", self.began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    fn all_well(&self, seen: &Seen) -> bool {
+        // A warning is no obstacle: a slow machine warns.
+        let well = |node: &String| {
+            let mut tasks = seen.health_of(node).peekable();
+            tasks.peek().is_some() && tasks.all(|(_, health)| health.level <= 1)
+        };
+        self.nodes.iter().all(well)
+    }
+
+    async fn episode(&self, stage: &Stage, scene: &Scene, played: &mut Played) -> Result<()> {
+        stage.cancel().await?;
+        // The reset would be a jump for a moving arm; where it never rests (it is pushed), the reset helps.
+        stage.until(REST, |seen| seen.joints.as_ref()?.at_rest.then_some(())).await;
+        stage.reset(scene.seed).await?;
+        let after = clock::now();
+        let status = stage
+            .until(NEW_SCENE, |seen| {
+                let task = seen.task.as_ref().filter(|task| task.seed == scene.seed)?;
+                // Whoever works on older pictures or joints works on the scene before.
+                (seen.observed > after && seen.joints.as_ref()?.stamp > after).then(|| task.clone())
+            })
+            .await
+            .with_context(|| format!("the scene of seed {} was not seen by everybody after the reset", scene.seed))?;
+        if status.instruction != scene.sentence {
+            bail!(
+                "the simulator's scene of seed {} is not the one known here ('{}' instead of '{}'): they were built from \
+                 different sources",
+                scene.seed,
+                status.instruction,
+                scene.sentence
+            );
+        }
+        stage.ready().await?;
+        let given_at = stage.note(|seen| {
+            seen.goal = None;
+            seen.latencies.take();
+            seen.expect_motion();
+            if self.filmed.is_some() {
+                seen.camera.roll(Instant::now());
+            }
+            seen.task.as_ref().map_or(0.0, |task| task.elapsed)
+        });
+        stage.give(&scene.sentence)?;
+        let end = match accepted(stage).await? {
+            Err(refusal) => End::failure(format!("refused: {refusal}"), 0.0),
+            Ok(()) => watch(stage, &Judge::new(scene.seed, given_at)).await,
+        };
+        let (latencies, pictures) = stage.note(|seen| (seen.latencies.take(), seen.camera.cut()));
+        if !end.success {
+            stage.cancel().await?;
+        }
+        let done = Done::new(scene, end, latencies);
+        if let Some(whole) = self.filmed {
+            let whole = played.scenes.len() < whole;
+            played.scenes.push(film::Scene {
+                label: scene.sentence.clone(),
+                outcome: in_a_word(&done),
+                success: done.outcome.success,
+                pictures: if whole { pictures } else { some(&pictures) },
+            });
+        }
+        played.done.push(done);
+        Ok(())
+    }
+}
+
+fn some(pictures: &[RgbImage]) -> Vec<RgbImage> {
+    film::evenly(pictures, film::COLUMNS).into_iter().cloned().collect()
+}
+
+/// Whether the policy is active; an error when it never will be.
+fn policy(seen: &Seen) -> Option<Result<()>> {
+    let health = seen.health.get("vla_inference: policy")?;
+    match health.level {
+        0 => Some(Ok(())),
+        _ if health.message.contains("refused") => Some(Err(anyhow!("{}", health.message))),
+        _ => None,
+    }
+}
+
+fn waited_in_vain(stage: &Stage, what: &str) -> anyhow::Error {
+    let troubles = stage.look(Seen::troubles);
+    let troubles = if troubles.is_empty() { "no node reports trouble".to_owned() } else { troubles.join("\n  ") };
+    anyhow!("still not so after {} s: {what}\n  {troubles}", READY.as_secs())
+}
+
+/// What `goal_intake` says to the goal that was given.
+async fn accepted(stage: &Stage) -> Result<Result<(), String>> {
+    stage
+        .until(ACCEPTED, |seen| {
+            let goal = seen.goal.as_ref()?;
+            match goal.state.as_str() {
+                "refused" => Some(Err(goal.reason.clone())),
+                // The short ones after it may have come already.
+                "active" | "succeeded" | "timed_out" | "cancelled" => Some(Ok(())),
+                _ => None,
+            }
+        })
+        .await
+        .with_context(|| format!("goal_intake has not answered on goal_status within {} s", ACCEPTED.as_secs()))
+}
+
+/// Watches an active goal to its end.
+async fn watch(stage: &Stage, judge: &Judge) -> End {
+    let end = stage
+        .until(EPISODE, |seen| {
+            let status = seen.task.as_ref()?;
+            judge.verdict(status).or_else(|| {
+                let goal = seen.goal.as_ref()?;
+                matches!(goal.state.as_str(), "cancelled" | "replaced" | "timed_out")
+                    .then(|| End::failure(format!("the goal was {}: {}", goal.state, goal.reason), 0.0))
+            })
+        })
+        .await;
+    end.unwrap_or_else(|| {
+        let seconds = EPISODE.as_secs();
+        End::failure(format!("the simulator did not get to the time limit within {seconds} s"), 0.0)
+    })
+}
+
+fn in_a_word(done: &Done) -> String {
+    let (word, seconds) = (if done.outcome.success { "succeeded" } else { "failed" }, done.outcome.seconds);
+    format!("{word}, {seconds:.1} s")
+}
+
+fn in_a_line(done: &Done) -> String {
+    let reason = if done.outcome.reason.is_empty() { String::new() } else { format!(": {}", done.outcome.reason) };
+    format!("{}{reason}", in_a_word(done))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::seen::Health;
+
+    fn seen(tasks: &[(&str, u8, &str)]) -> Seen {
+        let mut seen = Seen::default();
+        for (name, level, message) in tasks {
+            seen.health.insert((*name).to_owned(), Health { level: *level, message: (*message).to_owned() });
+        }
+        seen
+    }
+
+    #[test]
+    fn a_refused_policy_is_an_error_at_once_and_one_that_is_being_opened_is_waited_for() {
+        assert!(policy(&seen(&[])).is_none());
+        assert!(policy(&seen(&[("vla_inference: policy", 2, "the policy is being opened")])).is_none());
+        assert!(policy(&seen(&[("vla_inference: policy", 0, "no instruction")])).unwrap().is_ok());
+        let refused = "the policy is refused: action.joints: order";
+        let error = policy(&seen(&[("vla_inference: policy", 2, refused)])).unwrap().unwrap_err();
+        assert_eq!(error.to_string(), refused);
+    }
+
+    #[test]
+    fn every_node_must_have_spoken_and_none_may_be_in_error() {
+        let programme = Programme {
+            nodes: vec!["sim".into(), "goal_intake".into()],
+            episodes: 1,
+            seed: 0,
+            filmed: None,
+            began: Instant::now(),
+        };
+        assert!(!programme.all_well(&seen(&[("sim: physics", 0, "")])), "one has not spoken");
+        assert!(programme.all_well(&seen(&[("sim: physics", 1, "slow"), ("goal_intake: goal", 0, "")])));
+        assert!(!programme.all_well(&seen(&[
+            ("sim: physics", 0, ""),
+            ("sim: cameras", 3, ""),
+            ("goal_intake: goal", 0, "")
+        ])));
+    }
+}

@@ -1,0 +1,150 @@
+//! What is told at the end: a table for people, JSON for programs.
+
+use crate::episode::Done;
+use crate::show::Played;
+use efm_harness::report::{Quantiles, Report};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Share of the goals that must succeed for a demo to be called a success, in tenths.
+const TENTHS: usize = 7;
+
+/// A report with what only the running graph has.
+#[derive(Debug, Clone, Serialize)]
+pub struct GraphReport {
+    /// The same fields as every evaluation has.
+    #[serde(flatten)]
+    pub report: Report,
+    /// Of each episode, from observation to command; none where nothing was executed.
+    pub episode_latency_ms: Vec<Option<Quantiles>>,
+    /// Seconds from the start of the program to the first motion.
+    pub first_motion_seconds: Option<f64>,
+    /// The recording.
+    pub bag: Option<PathBuf>,
+    /// The pictures.
+    pub pictures: Vec<PathBuf>,
+}
+
+impl GraphReport {
+    /// Sums up. `policy`: name and version, and the hash of the manifest.
+    pub fn new(policy: (String, String), seed: u64, played: &Played) -> Self {
+        let outcomes = played.done.iter().map(|done| done.outcome.clone()).collect();
+        let mut report = Report::new(policy.0, "graph", seed, outcomes);
+        report.policy_sha256 = Some(policy.1);
+        let mut latencies: Vec<f64> = played.done.iter().flat_map(|done| done.latencies_ms.iter().copied()).collect();
+        report.latency_ms = Quantiles::of(&mut latencies);
+        Self {
+            report,
+            episode_latency_ms: played.done.iter().map(Done::latency).collect(),
+            first_motion_seconds: played.first_motion,
+            bag: None,
+            pictures: Vec::new(),
+        }
+    }
+
+    /// Whether so many succeeded that a demo of `goals` goals is a success: at least 70 %.
+    pub fn is_success(&self, goals: usize) -> bool {
+        10 * self.report.successes >= TENTHS * goals
+    }
+
+    /// Writes it as JSON.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, file: &Path) -> std::io::Result<()> {
+        let text = serde_json::to_string_pretty(self)?;
+        std::fs::write(file, text + "\n")
+    }
+}
+
+/// One row a goal.
+pub fn table(done: &[Done]) -> String {
+    let width = done.iter().map(|d| d.outcome.goal.chars().count()).max().unwrap_or(4).clamp(4, 60);
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        text,
+        "{:>3}  {:<width$}  {:<9}  {:>7}  {:>10}  {:>10}  note",
+        "#", "goal", "outcome", "seconds", "p50 ms", "p99 ms"
+    );
+    for (i, done) in done.iter().enumerate() {
+        let o = &done.outcome;
+        let (p50, p99) = done
+            .latency()
+            .map_or(("-".to_owned(), "-".to_owned()), |q| (format!("{:.1}", q.p50), format!("{:.1}", q.p99)));
+        let word = if o.success { "succeeded" } else { "failed" };
+        let line = format!(
+            "{:>3}  {:<width$}  {word:<9}  {:>7.1}  {p50:>10}  {p99:>10}  {}",
+            i + 1,
+            o.goal,
+            o.seconds,
+            o.reason
+        );
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::episode::End;
+    use efm_sim::Scene;
+
+    fn played(successes: usize, failures: usize) -> Played {
+        let end = |success| match success {
+            true => End { success, reason: String::new(), seconds: 7.0 },
+            false => End::failure("time was up: not let go", 25.0),
+        };
+        let ends = std::iter::repeat_n(true, successes).chain(std::iter::repeat_n(false, failures));
+        let done = ends.enumerate().map(|(i, success)| {
+            let latencies = if success { vec![60.0, 80.0] } else { vec![] };
+            Done::new(&Scene::sample(1_000_000_000 + i as u64), end(success), latencies)
+        });
+        Played { done: done.collect(), scenes: vec![], first_motion: Some(4.5) }
+    }
+
+    fn report(played: &Played) -> GraphReport {
+        GraphReport::new(("p 1".into(), "ab".into()), 0, played)
+    }
+
+    #[test]
+    fn seven_of_ten_are_a_success_and_six_are_not() {
+        for (successes, goals, passed) in [(7, 10, true), (6, 10, false), (10, 10, true), (2, 3, false), (3, 4, true)] {
+            assert_eq!(
+                report(&played(successes, goals - successes)).is_success(goals),
+                passed,
+                "{successes} of {goals}"
+            );
+        }
+    }
+
+    #[test]
+    fn goals_that_were_never_reached_count_as_failed() {
+        assert!(!report(&played(6, 0)).is_success(10));
+    }
+
+    #[test]
+    fn the_json_has_what_every_evaluation_has_and_the_latency() {
+        let tmp = tempfile::tempdir().unwrap();
+        let file = tmp.path().join("report.json");
+        report(&played(2, 1)).write(&file).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        assert_eq!((json["episodes"].as_u64(), json["successes"].as_u64()), (Some(3), Some(2)));
+        assert_eq!((json["how"].as_str(), json["policy_sha256"].as_str()), (Some("graph"), Some("ab")));
+        assert_eq!((json["latency_ms"]["p50"].as_f64(), json["latency_ms"]["p99"].as_f64()), (Some(70.0), Some(80.0)));
+        assert!(json["episode_latency_ms"][2].is_null() && json["episode_latency_ms"][0]["p50"] == 70.0);
+        assert!(json["wilson95"]["low"].is_number() && json["outcomes"][2]["reason"].is_string());
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_every_goal() {
+        let text = table(&played(1, 1).done);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert!(lines[1].contains("succeeded") && lines[1].contains("70.0") && lines[1].contains("79.8"), "{text}");
+        assert!(lines[2].contains("failed") && lines[2].contains("25.0") && lines[2].ends_with("not let go"), "{text}");
+    }
+}

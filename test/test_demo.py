@@ -1,0 +1,40 @@
+"""What `./efm demo` does before it starts anything. That it starts what the launch file starts is in test_launch.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+from conftest import BIN, ROOT
+from test_launch import bringup, started  # noqa: F401 (bringup is a fixture)
+
+
+def demo(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    command = [str(BIN / "efm-demo"), *arguments]
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_what_may_be_started_again_is_what_the_launch_file_says(bringup):  # noqa: F811
+    by_demo = {process["executable"]: process["respawn"] for process in json.loads(demo("--print-plan").stdout)}
+    by_launch = {name: node["respawn"] for name, node in started(bringup, use_respawn="true").items()}
+    assert by_demo == by_launch
+
+
+def test_it_refuses_to_talk_to_other_machines():
+    env = {name: value for name, value in os.environ.items() if name != "ROS_AUTOMATIC_DISCOVERY_RANGE"}
+    done = demo(env=env)
+    assert done.returncode == 1
+    assert "other machines" in done.stderr
+
+
+def test_what_is_not_there_is_named_before_anything_starts():
+    for arguments, culprit in [
+        (["--policy", "no/such/policy"], "'no/such/policy'"),
+        (["--params", "no_such.yaml"], "no_such.yaml"),
+        (["--json", "no/such/folder/report.json"], "no/such/folder"),
+        (["--picture", "picture.bmp"], "picture.bmp"),
+    ]:
+        done = demo(*arguments)
+        assert done.returncode == 1, arguments
+        assert culprit in done.stderr
