@@ -76,7 +76,8 @@ fn main() -> Result<()> {
     let next = AtomicU64::new(args.seed);
     let totals = Mutex::new((0_u64, 0_u64, 0_u64));
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(|| work(&args, &next, last, &totals))).collect();
+        let workers: Vec<_> =
+            (0..args.jobs.max(1)).map(|_| scope.spawn(|| work(&args, &next, last, &totals))).collect();
         workers.into_iter().try_for_each(|w| w.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
     })?;
     let (episodes, successes, frames) = totals.into_inner().unwrap_or_default();
