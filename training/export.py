@@ -99,7 +99,8 @@ simulator's truth. At run time nothing but image, joints and sentence is used.
 
 {minutes:.0f} minutes ({steps} steps of {batch} frames, {samples:.1f} passes over the data) on {threads} cores of a shared CPU, bfloat16,
 no GPU; AdamW {learning_rate:g} with a cosine, weights averaged ({ema}). Flow matching with t ~ Beta(1.5, 1); the network predicts the
-clean chunk and the graph returns the velocity (x - a) / t. `./efm train` repeats it.
+clean chunk and the graph returns the velocity (x - a) / t. At run time the flow starts from noise of scale {noise_scale:g} (0: always
+the same chunk for the same observation, which measured better). `./efm train` repeats it.
 
 | on held-out episodes | |
 |---|---|
@@ -333,6 +334,7 @@ def export(arguments: argparse.Namespace) -> None:
         threads=info["threads"],
         learning_rate=info["learning_rate"],
         ema=info["ema"],
+        noise_scale=arguments.noise_scale,
         evaluation=evaluation_text(arguments.eval),
         parity=parity,
         latency=latency,
