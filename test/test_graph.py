@@ -48,7 +48,8 @@ def test_the_simulator_publishes_what_a_cell_does(start, probe):
         assert image.header.frame_id == f"{name}_optical_frame"
         assert len(set(bytes(image.data[: 640 * 3 * 400 : 999]))) > 5, "a picture, not one colour"
         assert infos[-1].header.frame_id == image.header.frame_id
-        assert any(info.header.stamp == image.header.stamp for info in infos)
+        same = lambda infos=infos, image=image: any(i.header.stamp == image.header.stamp for i in infos)  # noqa: E731
+        probe.until(same, what="the camera_info of the same stamp")
         assert infos[-1].k[0] > 100.0
     stamps = [seconds(m.header.stamp) for m in joints]
     assert stamps == sorted(stamps)

@@ -49,7 +49,7 @@ class Motion:
 
     def refused_one(self):
         status = self.health.newest(MOTION)
-        if status and values(status)["chunks refused"] != "0":
+        if status and values(status).get("chunks refused", "0") != "0":
             return True
         self.chunks.publish(JointTrajectory())
         self.probe.spin(0.1)

@@ -16,7 +16,7 @@ use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
 use efm_sim::{Camera, Scene, Task, World, WorldFiles};
 use futures::StreamExt;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -60,12 +60,14 @@ struct Voice {
     task: Publisher<Text>,
 }
 
+/// Sends the pictures of one camera on a thread of its own: a slow reader of a megabyte must not hold up the physics.
 struct CameraVoice {
     camera: Camera,
-    image: Image,
-    info: CameraInfo,
-    images: Publisher<Image>,
-    infos: Publisher<CameraInfo>,
+    drawn: SyncSender<(Stamp, Vec<u8>)>,
+    /// Pixel buffers that come back.
+    empty: Receiver<Vec<u8>>,
+    /// Pictures that were not sent because the last ones had not left yet.
+    dropped: u64,
 }
 
 /// The time that the physics follow.
@@ -113,7 +115,7 @@ struct Physics {
     refused: u64,
     last_refusal: String,
     drawing: Percentiles,
-    told: String,
+    told_success: bool,
 }
 
 impl Physics {
@@ -190,36 +192,30 @@ impl Physics {
             self.voice.joints.publish(&self.joint_state)?;
         }
         if self.rates.cameras.is_due(now) {
-            self.draw(now)?;
+            self.draw(now);
         }
-        if self.rates.task.is_due(now) {
-            let status = self.status();
-            self.tell(status)?;
-        } else if self.cell.verdict().success() != self.told.contains("\"success\":true") {
+        if self.rates.task.is_due(now) || self.cell.verdict().success() != self.told_success {
             let status = self.status();
             self.tell(status)?;
         }
         Ok(())
     }
 
-    fn draw(&mut self, now: Stamp) -> Result<(), NodeError> {
+    fn draw(&mut self, now: Stamp) {
         for voice in &mut self.voice.cameras {
             let began = Instant::now();
-            if let Err(error) = self.cell.world_mut().render(voice.camera, &mut voice.image.data) {
+            let mut picture = voice.empty.try_recv().unwrap_or_default();
+            if let Err(error) = self.cell.world_mut().render(voice.camera, &mut picture) {
                 if self.camera_health.error(error.to_string()) {
                     log::error!("{error}");
                 }
                 continue;
             }
             self.drawing.add(began.elapsed().as_secs_f64());
-            voice.image.header.stamp = convert::time(now);
-            voice.info.header.stamp = convert::time(now);
-            voice.images.publish(&voice.image)?;
-            voice.infos.publish(&voice.info)?;
-            let values = self.drawing.shown_ms("drawing");
-            self.camera_health.report(Level::Ok, "cameras are drawn", values);
+            if voice.drawn.try_send((now, picture)).is_err() {
+                voice.dropped += 1;
+            }
         }
-        Ok(())
     }
 
     /// The task as JSON.
@@ -245,12 +241,17 @@ impl Physics {
     }
 
     fn tell(&mut self, status: String) -> Result<(), RosError> {
-        self.voice.task.publish(&Text { data: status.clone() })?;
-        self.told = status;
-        Ok(())
+        self.told_success = self.cell.verdict().success();
+        self.voice.task.publish(&Text { data: status })
     }
 
     fn report(&mut self) {
+        if self.drawing.count() > 0 {
+            let mut values = self.drawing.shown_ms("drawing").to_vec();
+            let dropped: u64 = self.voice.cameras.iter().map(|voice| voice.dropped).sum();
+            values.push(("pictures dropped".to_owned(), dropped.to_string()));
+            self.camera_health.report(Level::Ok, "cameras are drawn", values);
+        }
         let factor = self.pace.factor(self.pacer.now(), self.simulated);
         let values = [
             ("real-time factor", factor.map_or("?".to_owned(), |f| format!("{f:.3}"))),
@@ -288,9 +289,9 @@ fn camera_info(camera: Camera) -> CameraInfo {
     info
 }
 
-fn camera_voice(node: &mut efm_ros::Node, camera: Camera) -> Result<CameraVoice, RosError> {
-    let (info, name) = (camera_info(camera), camera.name());
-    let image = Image {
+fn camera_voice(node: &mut efm_ros::Node, camera: Camera) -> Result<CameraVoice, NodeError> {
+    let (mut info, name) = (camera_info(camera), camera.name());
+    let mut image = Image {
         header: info.header.clone(),
         encoding: "rgb8".into(),
         width: info.width,
@@ -298,13 +299,25 @@ fn camera_voice(node: &mut efm_ros::Node, camera: Camera) -> Result<CameraVoice,
         step: info.width * 3,
         ..Image::default()
     };
-    Ok(CameraVoice {
-        camera,
-        image,
-        info,
-        images: node.publisher(&format!("{name}/image_raw"), qos::image_output())?,
-        infos: node.publisher(&format!("{name}/camera_info"), qos::image_output())?,
-    })
+    let images = node.publisher(&format!("{name}/image_raw"), qos::image_output())?;
+    let infos = node.publisher(&format!("{name}/camera_info"), qos::image_output())?;
+    let (drawn, pictures) = sync_channel::<(Stamp, Vec<u8>)>(2);
+    let (give_back, empty) = channel();
+    std::thread::Builder::new().name(format!("camera {name}")).spawn(move || {
+        while let Ok((stamp, picture)) = pictures.recv() {
+            image.header.stamp = convert::time(stamp);
+            info.header.stamp = convert::time(stamp);
+            image.data = picture;
+            let sent = images.publish(&image).and_then(|()| infos.publish(&info));
+            if let Err(error) = sent {
+                log::debug!("{error}"); // the node is gone
+                return;
+            }
+            // The physics may have ended.
+            let _ = give_back.send(std::mem::take(&mut image.data));
+        }
+    })?;
+    Ok(CameraVoice { camera, drawn, empty, dropped: 0 })
 }
 
 fn main() -> ExitCode {
@@ -385,7 +398,7 @@ fn main() -> ExitCode {
                     refused: 0,
                     last_refusal: String::new(),
                     drawing: Percentiles::new(300),
-                    told: String::new(),
+                    told_success: false,
                 };
                 physics.run(&inputs, &shutdown)
             };

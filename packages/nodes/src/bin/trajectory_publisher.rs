@@ -120,11 +120,15 @@ struct Voice {
     execution: Publisher<JointTrajectory>,
     state: JointTrajectory,
     told: Option<Stamp>,
+    /// Where the last windows end: one position a joint, in the order of the controllers.
+    ends: Vec<f64>,
 }
 
 impl Voice {
     fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+        self.ends.clear();
         for ((publisher, message), window) in self.windows.iter_mut().zip(windows) {
+            self.ends.extend_from_slice(window.positions(window.len() - 1));
             message.header.stamp = convert::time(window.stamp());
             if message.joint_names.is_empty() {
                 message.joint_names = window.joints().as_slice().to_vec();
@@ -194,6 +198,9 @@ struct Publishing {
     owners: Vec<(String, bool)>,
     phase: Phase,
     around: Around,
+    /// For each joint, whether it belongs to a gripper.
+    grippers: Vec<bool>,
+    max_start_error: f64,
     max_joint_state_age: f64,
     max_future: f64,
     chunk_came: Option<f64>,
@@ -307,6 +314,16 @@ impl Publishing {
         let phase = match &mut self.streamer {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
+                // Somebody has moved the arm since (by hand, or by a simulator's reset): then what the gripper was told last is void
+                // as well, and the next motion begins at what is measured.
+                if !streamer.is_streaming()
+                    && let Some((sample, _)) = measured
+                    && !self.voice.ends.is_empty()
+                    && stands_elsewhere(&sample.positions, &self.voice.ends, &self.grippers, self.max_start_error)
+                {
+                    streamer.forget_rest();
+                    self.voice.ends.clear();
+                }
                 let tick = streamer.tick(now, measured);
                 match (owner, &tick) {
                     (Some(owner), _) => Phase::Owned(owner.clone()),
@@ -419,11 +436,14 @@ fn main() -> ExitCode {
                 execution: node.publisher("execution_state", qos::trajectory())?,
                 state: JointTrajectory::default(),
                 told: None,
+                ends: Vec::new(),
             },
             armed: params.bool("armed_at_start"),
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
             phase: Phase::NoRobot(no_robot.to_owned()),
             around: Around::default(),
+            grippers: joints.iter().map(|joint| config.gripper_joints.iter().any(|g| g == joint)).collect(),
+            max_start_error: config.max_start_error,
             max_joint_state_age: params.double("max_joint_state_age"),
             max_future: params.double("max_future"),
             chunk_came: None,
@@ -480,6 +500,11 @@ fn main() -> ExitCode {
             }
         })
     })
+}
+
+/// Whether any joint but those of grippers, which may hold something, is farther than `error` from where it was sent.
+fn stands_elsewhere(measured: &[f64], sent: &[f64], grippers: &[bool], error: f64) -> bool {
+    measured.iter().zip(sent).zip(grippers).any(|((m, s), gripper)| !gripper && (m - s).abs() > error)
 }
 
 fn answer(outcome: efm_ros::r2r::Result<()>) {
