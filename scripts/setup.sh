@@ -211,7 +211,8 @@ efm_setup_libs() {
 
 efm_setup() {
     efm_step 1/5 "system packages" system "$(efm_key "$EFM_PACKAGES")" efm_system
-    efm_step 2/5 "Rust $EFM_RUST or newer" rust "$(efm_key "$EFM_RUST" "$(command -v cargo || true)")" efm_rust
+    command -v cargo >/dev/null || rm -f "$EFM_HOME/stamp/rust"
+    efm_step 2/5 "Rust $EFM_RUST or newer" rust "$(efm_key "$EFM_RUST")" efm_rust
     . "$EFM_ROOT/scripts/env.sh" # there may be a new cargo
     efm_setup_libs
     . "$EFM_ROOT/scripts/env.sh" # there may be new libraries
