@@ -190,8 +190,15 @@ efm_build_is_fresh() {
     )" ]
 }
 
+# r2r 0.9.7 names the messages it found to the compiler only when it generates their bindings, not when its build script runs again
+# and finds them cached: `use_sim_time` then does not compile. Without its mark it generates them again whenever it runs.
+efm_r2r_forgets() {
+    rm -f "${CARGO_TARGET_DIR:-$EFM_ROOT/target}"/debug/build/r2r-*/out/*/done
+}
+
 efm_build() {
     local started=$EFM_HOME/stamp/build.started
+    efm_r2r_forgets
     touch "$started"
     cd "$EFM_ROOT"
     cargo build --locked --workspace --bins

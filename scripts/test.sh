@@ -11,6 +11,7 @@ efm_test() {
         "$@"
         echo "== done in $((SECONDS - since)) s"
     }
+    efm_r2r_forgets
     efm_part cargo fmt --all --check
     efm_part cargo clippy --locked --workspace --all-targets -- -D warnings
     efm_part cargo test --locked --workspace
