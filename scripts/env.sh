@@ -60,4 +60,6 @@ efm_isolate() {
     export ROS_DOMAIN_ID=${EFM_DOMAIN_ID:-$((20 + ${hash%% *} % 80))}
     export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
     unset ROS_LOCALHOST_ONLY ROS_STATIC_PEERS ROS_DISCOVERY_SERVER
+    # Room for camera images in shared memory, and no network card; see the file.
+    export FASTRTPS_DEFAULT_PROFILES_FILE=$EFM_ROOT/config/fastdds_local.xml
 }

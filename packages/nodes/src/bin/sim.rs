@@ -122,6 +122,9 @@ impl Physics {
     /// Until the end is asked for.
     fn run(mut self, inputs: &Receiver<Input>, shutdown: &Shutdown) -> Result<(), NodeError> {
         let mut report = Instant::now();
+        // The first pictures make the renderer; time begins when everything is there.
+        self.draw(self.cell.now());
+        self.pacer.anchor(&mut self.cell);
         while !shutdown.is_requested() {
             loop {
                 match inputs.try_recv() {
