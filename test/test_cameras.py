@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
 from graph_tools import ERROR, OK, STALE, Health, image, now, policy, ros
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 TASK = "camera_ingest: camera front"
 
@@ -111,3 +114,40 @@ def test_a_policy_that_is_not_there_is_told_and_the_node_stays(start, probe):
     process = start("camera_ingest", *ros(policy="no_such_policy", models_path="['models']"))
     health.wait("camera_ingest: policy", ERROR, "no_such_policy")
     assert process.stop() == 0, process.log
+
+
+def png(width: int, height: int, colour: tuple[int, int, int]) -> bytes:
+    """An image of one colour, as PNG."""
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = (b"\0" + bytes(colour) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+
+
+def test_compressed_images_are_unpacked_and_damaged_ones_named(start, probe):
+    health = Health(probe)
+    seen = probe.hear(Image, "observation/front/image")
+    publisher = probe.node.create_publisher(CompressedImage, "front/image_raw/compressed", 5)
+    start("camera_ingest", *ros(**policy(), transport="compressed"))
+
+    def send(data):
+        message = CompressedImage(format="rgb8; png compressed rgb8", data=data)
+        message.header.stamp = now(probe)
+        publisher.publish(message)
+
+    def out():
+        send(png(64, 48, (250, 20, 30)))
+        return seen
+
+    probe.until(out, what="an image of the policy")
+    assert bytes(seen[0].data) == bytes((250, 20, 30)) * 48
+
+    def told():
+        send(png(64, 48, (1, 2, 3))[:-40])
+        status = health.newest(TASK)
+        return status and status.level == ERROR and "'front'" in status.message
+
+    probe.until(told, what="an error about damaged bytes")
