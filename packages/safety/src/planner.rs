@@ -328,3 +328,76 @@ impl JointPlanner {
         low * sign
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planner(kind: JointKind) -> JointPlanner {
+        let limits = JointLimits { min: -1.0, max: 1.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 };
+        JointPlanner::new(kind, limits, 0.95, 25.0, 0.01, 256)
+    }
+
+    fn moving(t: f64) -> Reference {
+        Reference { position: 0.5 * t * t, velocity: t, acceleration: 1.0 }
+    }
+
+    #[test]
+    fn what_is_cut_off_a_plan_becomes_the_way_out_to_the_last_bit() {
+        for kind in [JointKind::Arm, JointKind::Gripper] {
+            let mut p = planner(kind);
+            p.restart(0.0, 2);
+            for k in 0..60 {
+                p.follow(|t| moving(0.01 * f64::from(k) + t));
+            }
+            let before: Vec<State> = (0..200).map(|k| p.at(k)).collect();
+            assert!(before[60].v > 0.3 && before[199].is_rest());
+            p.keep(20);
+            assert_eq!(p.planned(), 20);
+            assert_eq!((0..200).map(|k| p.at(k)).collect::<Vec<_>>(), before);
+            // Further than the plan reaches: along the way out.
+            p.keep(120);
+            assert_eq!(p.planned(), 120);
+            assert_eq!((0..200).map(|k| p.at(k)).collect::<Vec<_>>(), before);
+        }
+    }
+
+    #[test]
+    fn braking_leaves_the_rest_of_the_old_plan_at_once() {
+        let mut p = planner(JointKind::Arm);
+        p.restart(0.0, 2);
+        for k in 0..60 {
+            p.follow(|t| moving(0.01 * f64::from(k) + t));
+        }
+        let old_end = p.len_to_rest();
+        p.keep(40);
+        p.brake();
+        assert!(p.len_to_rest() < old_end - 15, "{} of {old_end}", p.len_to_rest());
+        assert!(p.at(p.len_to_rest() - 1).is_rest());
+    }
+
+    #[test]
+    fn a_reference_that_is_no_number_is_answered_with_a_stop() {
+        let mut p = planner(JointKind::Arm);
+        p.restart(0.0, 2);
+        for k in 0..60 {
+            p.follow(|t| moving(0.01 * f64::from(k) + t));
+        }
+        for _ in 0..100 {
+            p.follow(|_| Reference { position: f64::NAN, ..Reference::default() });
+        }
+        assert!(p.at(p.planned() - 1).is_rest());
+    }
+
+    #[test]
+    fn a_gripper_arrives_exactly_and_stays() {
+        let mut p = planner(JointKind::Gripper);
+        p.restart(0.0, 1);
+        for _ in 0..200 {
+            p.follow(|_| Reference { position: 0.5, ..Reference::default() });
+        }
+        let end = p.at(p.planned() - 1);
+        assert!((end.p - 0.5).abs() < 1e-8 && end.v == 0.0, "{end:?}");
+        assert!((0..p.planned()).all(|k| p.at(k).p <= 0.5 + 1e-9));
+    }
+}
