@@ -119,7 +119,7 @@ impl Latencies {
     pub fn execution(&mut self, chunk: Stamp, now: Stamp) {
         if chunk != Stamp::ZERO && chunk > self.told {
             self.told = chunk;
-            self.values_ms.push(1000.0 * now.seconds_since(chunk));
+            self.values_ms.push(now.nanos_since(chunk) as f64 / 1e6);
         }
     }
 

@@ -19,6 +19,8 @@ pub const COLUMNS: usize = 6;
 const SMALL: (u32, u32) = (240, 180);
 /// Height of a label, pixels.
 const BAR: u32 = 22;
+/// Height of a film's title, pixels.
+const TITLE: u32 = 38;
 /// Pixels of a letter of the font.
 const LETTER: u32 = 8;
 const BACKGROUND: Rgb<u8> = Rgb([24, 24, 28]);
@@ -86,7 +88,7 @@ pub fn strip(scenes: &[Scene]) -> RgbImage {
     let mut sheet = RgbImage::from_pixel(width, (row * scenes.len() as u32).max(1), BACKGROUND);
     for (i, scene) in scenes.iter().enumerate() {
         let top = row * i as u32;
-        label(&mut sheet, top, scene, 2);
+        label(&mut sheet, top, scene);
         for (column, picture) in evenly(&scene.pictures, COLUMNS).into_iter().enumerate() {
             let small = thumbnail(picture, SMALL.0, SMALL.1);
             replace(&mut sheet, &small, i64::from(SMALL.0 * column as u32), i64::from(top + BAR));
@@ -95,15 +97,15 @@ pub fn strip(scenes: &[Scene]) -> RgbImage {
     sheet
 }
 
-/// The label of a scene over the whole width, with letters `scale` times as large as the font's.
-fn label(sheet: &mut RgbImage, top: u32, scene: &Scene, scale: u32) {
+/// The label of a scene over the whole width.
+fn label(sheet: &mut RgbImage, top: u32, scene: &Scene) {
+    const SCALE: u32 = 2;
     let colour = if scene.success { GOOD } else { BAD };
-    let above = top + BAR.saturating_sub(LETTER * scale) / 2;
-    let room = sheet.width().saturating_sub(8) / (LETTER * scale);
-    let letters = |text: &str| text.chars().count() as u32;
-    let goal = room.saturating_sub(letters(&scene.outcome) + 2);
-    let after = write(sheet, (4, above), &shortened(&scene.label, goal as usize), PLAIN, scale);
-    write(sheet, (after + LETTER * scale, above), &scene.outcome, colour, scale);
+    let above = top + BAR.saturating_sub(LETTER * SCALE) / 2;
+    let room = sheet.width().saturating_sub(8) / (LETTER * SCALE);
+    let goal = room.saturating_sub(scene.outcome.chars().count() as u32 + 2);
+    let after = write(sheet, (4, above), &shortened(&scene.label, goal as usize), PLAIN, SCALE);
+    write(sheet, (after + LETTER * SCALE, above), &scene.outcome, colour, SCALE);
 }
 
 fn shortened(text: &str, letters: usize) -> String {
@@ -139,27 +141,52 @@ fn write(sheet: &mut RgbImage, (left, top): (u32, u32), text: &str, colour: Rgb<
 /// # Errors
 /// When the file cannot be written.
 pub fn film(scenes: &[Scene], file: &Path) -> Result<(), ImageError> {
-    // The palette is searched quickly: speed 30 of 1 to 30.
-    let mut gif = GifEncoder::new_with_speed(BufWriter::new(File::create(file)?), 30);
+    // 1 is best, 30 fastest; with few samples the palette misses what is small, as the objects are.
+    let mut gif = GifEncoder::new_with_speed(BufWriter::new(File::create(file)?), 5);
     gif.set_repeat(Repeat::Infinite)?;
     for scene in scenes {
         for (i, picture) in scene.pictures.iter().enumerate() {
             let last = i + 1 == scene.pictures.len();
-            let mut sheet = RgbImage::from_pixel(SIZE.0, SIZE.1 + BAR, BACKGROUND);
-            let outcome = if last { scene.outcome.clone() } else { String::new() };
-            label(
-                &mut sheet,
-                0,
-                &Scene { label: scene.label.clone(), outcome, success: scene.success, pictures: vec![] },
-                1,
-            );
-            replace(&mut sheet, picture, 0, i64::from(BAR));
+            let mut sheet = RgbImage::from_pixel(SIZE.0, SIZE.1 + TITLE, BACKGROUND);
+            title(&mut sheet, scene, last);
+            replace(&mut sheet, picture, 0, i64::from(TITLE));
             let rgba: RgbaImage = sheet.convert();
             let shown = if last { Duration::from_secs(1) } else { SPACING };
             gif.encode_frame(Frame::from_parts(rgba, 0, 0, Delay::from_saturating_duration(shown)))?;
         }
     }
     Ok(())
+}
+
+/// The goal in one or two lines, and under it the outcome once it is known.
+fn title(sheet: &mut RgbImage, scene: &Scene, over: bool) {
+    let line = LETTER + 3;
+    for (i, text) in (0..).zip(wrapped(&scene.label, (SIZE.0 / LETTER) as usize - 1)) {
+        write(sheet, (4, 4 + line * i), &text, PLAIN, 1);
+    }
+    if over {
+        write(sheet, (4, 4 + 2 * line), &scene.outcome, if scene.success { GOOD } else { BAD }, 1);
+    }
+}
+
+/// A text in at most two lines of so many letters.
+fn wrapped(text: &str, letters: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines
+            .last_mut()
+            .filter(|line| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= letters);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => line.extend([" ", word]),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    if lines.len() > 2 {
+        let rest = lines.split_off(1).join(" ");
+        lines.push(rest);
+    }
+    lines.iter().map(|line| shortened(line, letters)).collect()
 }
 
 #[cfg(test)]
@@ -238,6 +265,15 @@ mod tests {
     }
 
     #[test]
+    fn a_title_is_wrapped_between_words_and_cut_after_two_lines() {
+        assert_eq!(wrapped("push the brick", 20), ["push the brick"]);
+        assert_eq!(wrapped("please push the blue brick", 16), ["please push the", "blue brick"]);
+        assert_eq!(wrapped("one two three four five six", 9), ["one two", "three f.."]);
+        assert_eq!(wrapped("incomprehensibilities", 9), ["incompr.."]);
+        assert_eq!(wrapped("", 9), [""]);
+    }
+
+    #[test]
     fn the_film_has_every_picture_and_rests_on_the_last() {
         let tmp = tempfile::tempdir().unwrap();
         let file = tmp.path().join("film.gif");
@@ -246,6 +282,6 @@ mod tests {
         let frames = decoder.into_frames().collect_frames().unwrap();
         let delays: Vec<_> = frames.iter().map(|f| Duration::from(f.delay()).as_millis()).collect();
         assert_eq!(delays, [200, 200, 1000, 200, 1000]);
-        assert_eq!(frames[0].buffer().dimensions(), (SIZE.0, SIZE.1 + BAR));
+        assert_eq!(frames[0].buffer().dimensions(), (SIZE.0, SIZE.1 + TITLE));
     }
 }

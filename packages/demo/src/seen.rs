@@ -7,12 +7,14 @@ use efm_bag::{CdrError, Decode, cdr::CdrReader};
 use efm_core::Stamp;
 use image::RgbImage;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A motion of any joint by more than this counts as one, rad or m.
 const MOTION: f64 = 0.01;
 /// A joint that is slower than this rests, rad/s or m/s.
 const REST: f64 = 0.02;
+/// Silence after which streaming is over. Windows come every 10 ms.
+const SILENCE: Duration = Duration::from_millis(150);
 
 /// What a topic means to the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,8 @@ pub struct Seen {
     pub observed: Stamp,
     /// By "node: task".
     pub health: BTreeMap<String, Health>,
+    /// When something was last sent to the controllers: `execution_state` comes with every window.
+    pub streamed_at: Option<Instant>,
     /// Of the chunks that were executed.
     pub latencies: Latencies,
     /// Pictures of the episode.
@@ -90,7 +94,10 @@ impl Seen {
             Meaning::Goal => self.goal = Some(serde_json::from_str(&StringMsg::from_cdr(bytes)?.data)?),
             Meaning::Joints => self.joints(JointState::from_cdr(bytes)?, at),
             Meaning::Observation => self.observed = header(bytes)?.stamp,
-            Meaning::Execution => self.latencies.execution(header(bytes)?.stamp, now),
+            Meaning::Execution => {
+                self.latencies.execution(header(bytes)?.stamp, now);
+                self.streamed_at = Some(at);
+            }
             Meaning::Health => {
                 for status in DiagnosticArray::from_cdr(bytes)?.status {
                     self.health.insert(status.name, Health { level: status.level, message: status.message });
@@ -123,6 +130,13 @@ impl Seen {
     pub fn expect_motion(&mut self) {
         self.still = self.joints.as_ref().map(|joints| joints.positions.clone());
         self.moved_at = None;
+    }
+
+    /// Whether the arm is at rest and nothing is sent to its controllers any more: the end of a stop is so slow that a look at
+    /// the joints alone is not enough.
+    pub fn at_rest(&self, now: Instant) -> bool {
+        let silent = self.streamed_at.is_none_or(|at| now.saturating_duration_since(at) > SILENCE);
+        silent && self.joints.as_ref().is_some_and(|joints| joints.at_rest)
     }
 
     /// How the tasks of a node are.
@@ -196,6 +210,20 @@ mod tests {
         assert!(seen.moved_at.is_none() && !seen.joints.as_ref().unwrap().at_rest);
         hear(&mut seen, Meaning::Joints, &joints([0.0, 2.02], 0.1)).unwrap();
         assert!(seen.moved_at.is_some());
+    }
+
+    #[test]
+    fn an_arm_that_is_still_commanded_is_not_at_rest() {
+        let mut seen = Seen::default();
+        let now = Instant::now();
+        assert!(!seen.at_rest(now), "nothing is known of it");
+        hear(&mut seen, Meaning::Joints, &joints([0.0, 1.0], 0.0)).unwrap();
+        assert!(seen.at_rest(now));
+        seen.hear(Meaning::Execution, &Trajectory::default().to_cdr(), Stamp::ZERO, now).unwrap();
+        assert!(!seen.at_rest(now + Duration::from_millis(20)));
+        assert!(seen.at_rest(now + Duration::from_millis(200)));
+        hear(&mut seen, Meaning::Joints, &joints([0.0, 1.0], 0.1)).unwrap();
+        assert!(!seen.at_rest(now + Duration::from_millis(200)));
     }
 
     #[test]

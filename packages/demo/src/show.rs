@@ -47,6 +47,8 @@ pub struct Played {
     pub scenes: Vec<film::Scene>,
     /// Seconds from the beginning of the program to the first motion.
     pub first_motion: Option<f64>,
+    /// What the nodes complained of when the last goal failed.
+    pub troubles: Vec<String>,
 }
 
 impl Programme {
@@ -71,6 +73,7 @@ impl Programme {
                 Ok(()) => println!("{}", played.done.last().map(in_a_line).unwrap_or_default()),
                 Err(_) => println!(),
             }
+            played.troubles.drain(..).for_each(|trouble| println!("          {trouble}"));
             if let (Some(_), Some(seconds)) = (first, played.first_motion) {
                 println!("          first motion {seconds:.1} s after the start");
             }
@@ -111,8 +114,8 @@ impl Programme {
 
     async fn episode(&self, stage: &Stage, scene: &Scene, played: &mut Played) -> Result<()> {
         stage.cancel().await?;
-        // The reset would be a jump for a moving arm; where it never rests (it is pushed), the reset helps.
-        stage.until(REST, |seen| seen.joints.as_ref()?.at_rest.then_some(())).await;
+        // What is still sent after the reset would pull the arm back. Where it never rests (it is pushed), the reset helps.
+        stage.until(REST, |seen| seen.at_rest(Instant::now()).then_some(())).await;
         stage.reset(scene.seed).await?;
         let after = clock::now();
         let status = stage
@@ -148,7 +151,11 @@ impl Programme {
             Ok(()) => watch(stage, &Judge::new(scene.seed, given_at)).await,
         };
         let (latencies, pictures) = stage.note(|seen| (seen.latencies.take(), seen.camera.cut()));
-        if !end.success {
+        if end.success {
+            // goal_intake ends the goal by itself.
+            stage.until(ACCEPTED, |seen| (seen.goal.as_ref()?.state != "active").then_some(())).await;
+        } else {
+            played.troubles = stage.look(Seen::troubles);
             stage.cancel().await?;
         }
         let done = Done::new(scene, end, latencies);
@@ -193,7 +200,7 @@ async fn accepted(stage: &Stage) -> Result<Result<(), String>> {
             let goal = seen.goal.as_ref()?;
             match goal.state.as_str() {
                 "refused" => Some(Err(goal.reason.clone())),
-                // The short ones after it may have come already.
+                // What comes after it may have come already.
                 "active" | "succeeded" | "timed_out" | "cancelled" => Some(Ok(())),
                 _ => None,
             }

@@ -103,7 +103,7 @@ mod tests {
             let latencies = if success { vec![60.0, 80.0] } else { vec![] };
             Done::new(&Scene::sample(1_000_000_000 + i as u64), end(success), latencies)
         });
-        Played { done: done.collect(), scenes: vec![], first_motion: Some(4.5) }
+        Played { done: done.collect(), first_motion: Some(4.5), ..Played::default() }
     }
 
     fn report(played: &Played) -> GraphReport {
