@@ -134,7 +134,11 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     // The processes must be started from this thread: they end when it does.
     let ended = runtime.block_on(live(&programme, &planned, &bin, &log, &graph.record, bag.as_deref()))?;
 
-    println!("\n{}", table(&ended.played.done));
+    let any = !ended.played.done.is_empty();
+    // A hundred rows have been read as they came.
+    if any && !args.evaluate {
+        println!("\n{}", table(&ended.played.done));
+    }
     let mut report = GraphReport::new(identity, args.seed, &ended.played);
     if let Some(summary) = ended.recorded {
         let seconds = summary.span.1.seconds_since(summary.span.0);
@@ -150,7 +154,12 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
         report.pictures = pictures(&ended.played, args.picture.as_deref(), &folder)?;
         report.pictures.iter().for_each(|file| println!("pictures: {}", file.display()));
     }
-    println!("{}", report.report.summary());
+    if any {
+        if args.evaluate {
+            print!("\n{}", report.report.breakdown());
+        }
+        println!("{}", report.report.summary());
+    }
     for process in &ended.unkind {
         eprintln!("efm-demo: {process}");
     }
