@@ -106,18 +106,18 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     let identity = identity(named, &root)?;
 
     let home = std::env::var_os("EFM_HOME").map_or_else(|| root.join(".efm"), PathBuf::from);
+    std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
+    let lock = home.join("demo.lock");
+    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
+    if lock.try_lock().is_err() {
+        bail!("another demo or evaluation of this folder is running; they would disturb each other");
+    }
     let kind = if args.evaluate { "eval" } else { "demo" };
     let name = clock::folder_name(clock::now());
     let (folder, log) = (home.join(kind).join(&name), home.join("log").join(kind).join(&name));
     for folder in [&folder, &log] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let lock = home.join("demo.lock");
-    let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
-    if lock.try_lock().is_err() {
-        bail!("another demo or evaluation of this folder is running; they would disturb each other");
-    }
-
     let episodes = args.episodes.unwrap_or(if args.evaluate { 100 } else { 10 });
     let filmed = !args.evaluate || args.picture.is_some();
     let programme = Programme {
