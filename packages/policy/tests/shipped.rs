@@ -51,7 +51,9 @@ fn every_shipped_sentence_encoder_agrees_with_the_model_it_was_made_from() {
 fn every_shipped_policy_fits_the_panda_and_repeats_its_exporters_run() {
     fixture::onnxruntime();
     let robot = RobotModel::load(repository().join("urdf/panda.urdf")).unwrap();
-    for folder in folders(repository().join("models"), efm_policy::MANIFEST_FILE) {
+    let found = folders(repository().join("models"), efm_policy::MANIFEST_FILE);
+    assert!(!found.is_empty(), "no policy is shipped");
+    for folder in found {
         let package = PolicyPackage::load(&folder, &[]).unwrap();
         let joints = JointNames::new(package.manifest().robot.joints.clone()).unwrap();
         let limits = LimitSet::load(&robot, repository().join("config/joint_limits.yaml"), &joints).unwrap();
