@@ -1,9 +1,14 @@
 //! Ties a simulation's own time to a clock.
 
 use efm_core::Stamp;
+use std::collections::VecDeque;
 
-/// Behind or ahead of the clock by more than this, the simulation is not driven on to catch up: its time axis is moved.
-pub const MAX_LAG: f64 = 0.1;
+/// Behind or ahead of the clock by more than this, s, the simulation is not driven on to catch up: its time axis is moved. A stall of
+/// the machine below this is made up for within milliseconds and without any seam: each command is applied at the time at which it
+/// came ([`Inbox`]). Moving the axis is the last resort, because to controllers it is a leap of their clock.
+pub const MAX_LAG: f64 = 0.5;
+/// Behind by more than this, s, pictures are left out, which are dearest.
+pub const DRAWING_LAG: f64 = 0.03;
 
 /// Counts how well a simulation keeps up with its clock.
 #[derive(Debug, Clone)]
@@ -66,6 +71,33 @@ impl Pace {
     }
 }
 
+/// Things that came from outside, kept until the simulation has reached the time at which they came.
+#[derive(Debug, Clone)]
+pub struct Inbox<T>(VecDeque<(Stamp, T)>);
+
+impl<T> Default for Inbox<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
+
+impl<T> Inbox<T> {
+    /// Something came, at a time of the clock.
+    pub fn put(&mut self, came: Stamp, what: T) {
+        self.0.push_back((came, what));
+    }
+
+    /// The next thing, in the order of coming, if it had come by `now`. What claims to have come far later than that (the clock was
+    /// set back) is not waited for.
+    pub fn due(&mut self, now: Stamp) -> Option<T> {
+        let ahead = self.0.front()?.0.seconds_since(now);
+        if ahead > 0.0 && ahead <= MAX_LAG {
+            return None;
+        }
+        self.0.pop_front().map(|(_, what)| what)
+    }
+}
+
 /// Says when something periodic is due, on the grid of its period; what was missed is left out.
 #[derive(Debug, Clone)]
 pub struct Every {
@@ -106,11 +138,27 @@ mod tests {
     #[test]
     fn a_little_behind_is_caught_up_and_far_behind_is_left_out() {
         let mut pace = Pace::default();
-        assert_eq!(pace.decide(ms(1000), ms(1090)), Move::Step);
+        assert_eq!(pace.decide(ms(1000), ms(1490)), Move::Step);
         assert_eq!(pace.decide(ms(1000), ms(1000)), Move::Wait);
-        assert_eq!(pace.decide(ms(1000), ms(1500)), Move::Anchor);
-        assert_eq!(pace.decide(ms(1500), ms(1000)), Move::Anchor, "the clock was set back");
-        assert_eq!((pace.anchors(), pace.lost()), (2, 0.5));
+        assert_eq!(pace.decide(ms(1000), ms(2000)), Move::Anchor);
+        assert_eq!(pace.decide(ms(2000), ms(1000)), Move::Anchor, "the clock was set back");
+        assert_eq!((pace.anchors(), pace.lost()), (2, 1.0));
+    }
+
+    #[test]
+    fn while_catching_up_every_command_is_applied_at_the_time_at_which_it_came() {
+        let mut inbox = Inbox::default();
+        inbox.put(ms(1010), 'a');
+        inbox.put(ms(1030), 'b');
+        let mut applied = Vec::new();
+        for now in (1000..1050).step_by(2) {
+            while let Some(what) = inbox.due(ms(now)) {
+                applied.push((now, what));
+            }
+        }
+        assert_eq!(applied, [(1010, 'a'), (1030, 'b')]);
+        inbox.put(ms(9000), 'c');
+        assert_eq!(inbox.due(ms(1050)), Some('c'), "the clock was set back in between");
     }
 
     #[test]

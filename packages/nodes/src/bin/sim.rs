@@ -2,9 +2,9 @@
 //!
 //! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
 
-use efm_core::Stamp;
+use efm_core::{Stamp, Trajectory};
 use efm_nodes::files;
-use efm_nodes::pace::{Every, Move, Pace};
+use efm_nodes::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
 use efm_nodes::percentiles::Percentiles;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
@@ -48,7 +48,8 @@ fn specs() -> Vec<Spec> {
 
 /// What reaches the physics from the graph.
 enum Input {
-    Command(&'static str, JointTrajectory),
+    /// For a controller, with the time at which it came.
+    Command(&'static str, Stamp, JointTrajectory),
     Reset(u64, oneshot::Sender<String>),
 }
 
@@ -111,7 +112,10 @@ struct Physics {
     joint_state: JointState,
     health: Health,
     camera_health: Health,
+    inbox: Inbox<(&'static str, Trajectory)>,
     simulated: i64,
+    /// Largest lag since the last report, s.
+    worst_lag: f64,
     refused: u64,
     last_refusal: String,
     drawing: Percentiles,
@@ -149,19 +153,15 @@ impl Physics {
 
     fn take(&mut self, input: Input) -> Result<(), NodeError> {
         match input {
-            Input::Command(controller, message) => {
-                if let Err(refusal) = self.cell.command(controller, &convert::trajectory(message)) {
-                    let refusal = refusal.to_string();
-                    if refusal != self.last_refusal {
-                        log::error!("{refusal}");
-                    }
-                    self.refused += 1;
-                    self.last_refusal = refusal;
-                }
+            Input::Command(controller, came, message) => {
+                // Time of its own does not run on while the physics stall.
+                let came = if let Pacer::Follow(_) = self.pacer { came } else { self.cell.now() };
+                self.inbox.put(came, (controller, convert::trajectory(message)));
             }
             Input::Reset(seed, reply) => {
                 let now = self.cell.now();
                 self.cell.reset(Scene::sample(seed), now);
+                self.inbox = Inbox::default();
                 self.last_refusal.clear();
                 let status = self.status();
                 log::info!("reset: {status}");
@@ -174,6 +174,16 @@ impl Physics {
     }
 
     fn step(&mut self) -> Result<(), NodeError> {
+        while let Some((controller, trajectory)) = self.inbox.due(self.cell.now()) {
+            if let Err(refusal) = self.cell.command(controller, &trajectory) {
+                let refusal = refusal.to_string();
+                if refusal != self.last_refusal {
+                    log::error!("{refusal}");
+                }
+                self.refused += 1;
+                self.last_refusal = refusal;
+            }
+        }
         self.cell.step();
         self.simulated += efm_sim::world::STEP_NANOS;
         let now = self.cell.now();
@@ -194,7 +204,9 @@ impl Physics {
             fill(&mut self.joint_state.effort, &state.efforts);
             self.voice.joints.publish(&self.joint_state)?;
         }
-        if self.rates.cameras.is_due(now) {
+        let behind = self.pacer.now().seconds_since(now);
+        self.worst_lag = self.worst_lag.max(behind);
+        if behind < DRAWING_LAG && self.rates.cameras.is_due(now) {
             self.draw(now);
         }
         if self.rates.task.is_due(now) || self.cell.verdict().success() != self.told_success {
@@ -258,6 +270,7 @@ impl Physics {
         let factor = self.pace.factor(self.pacer.now(), self.simulated);
         let values = [
             ("real-time factor", factor.map_or("?".to_owned(), |f| format!("{f:.3}"))),
+            ("worst lag ms", format!("{:.1}", std::mem::take(&mut self.worst_lag) * 1e3)),
             ("re-anchored", self.pace.anchors().to_string()),
             ("seconds left out", format!("{:.3}", self.pace.lost())),
             ("commands refused", self.refused.to_string()),
@@ -345,7 +358,7 @@ fn main() -> ExitCode {
             let sender: Sender<Input> = sender.clone();
             node.spawn(async move {
                 while let Some(command) = commands.recv().await {
-                    if sender.send(Input::Command(controller, command.msg)).is_err() {
+                    if sender.send(Input::Command(controller, command.ros_at, command.msg)).is_err() {
                         break;
                     }
                 }
@@ -397,7 +410,9 @@ fn main() -> ExitCode {
                     joint_state,
                     health,
                     camera_health,
+                    inbox: Inbox::default(),
                     simulated: 0,
+                    worst_lag: 0.0,
                     refused: 0,
                     last_refusal: String::new(),
                     drawing: Percentiles::new(300),

@@ -65,6 +65,12 @@ fn specs() -> Vec<Spec> {
         )
         .range(0.0, 1.0),
         Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest, rad/s or m/s.").range(0.0, 10.0),
+        Spec::double(
+            "max_clock_jump",
+            0.05,
+            "A tick later than the usual spacing by more than this brings the arm to rest, s.",
+        )
+        .range(1e-3, 10.0),
         Spec::double("window", 0.2, "How far a window reaches before its stop tail begins, s.").range(0.05, 2.0),
         Spec::double(
             "committed",
@@ -89,6 +95,7 @@ fn stream_config(params: &Params) -> StreamConfig {
         max_tracking_error: params.double("max_tracking_error"),
         max_start_error: params.double("max_start_error"),
         max_start_speed: params.double("max_start_speed"),
+        max_clock_jump_s: params.double("max_clock_jump"),
         share: params.double("limit_share"),
         gripper_joints: params.texts("gripper_joints"),
         ..StreamConfig::default()
