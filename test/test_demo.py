@@ -38,3 +38,19 @@ def test_what_is_not_there_is_named_before_anything_starts():
         done = demo(*arguments)
         assert done.returncode == 1, arguments
         assert culprit in done.stderr
+
+
+def test_goals_in_words_are_done_through_the_graph_by_the_shipped_policy(tmp_path):
+    # The main job, whole: separate processes, trained policy, real physics. Two of three allow for one failure of the policy.
+    report, bag, picture = tmp_path / "report.json", tmp_path / "bag", tmp_path / "strip.png"
+    command = [BIN / "efm-demo", "--goals", "3", "--seed", "0", "--json", report, "--bag", bag, "--picture", picture]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    assert report.exists(), done.stdout + done.stderr
+    found = json.loads(report.read_text())
+    assert found["episodes"] == 3
+    assert found["successes"] >= 2, found["outcomes"]
+    assert done.returncode == (0 if found["successes"] == 3 else 1), done.stdout + done.stderr
+    assert found["latency_ms"]["p50"] <= found["latency_ms"]["p99"]
+    assert found["first_motion_seconds"] < 15.0
+    assert (bag / "metadata.yaml").exists() and picture.stat().st_size > 0
+    assert "goal" in done.stdout and "succeeded" in done.stdout
