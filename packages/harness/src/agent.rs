@@ -6,7 +6,7 @@ use efm_core::ActionChunk;
 use efm_policy::{
     Embedding, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions, SentenceError,
 };
-use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_robot::{LimitSet, RobotModel};
 use efm_sim::world::{HEIGHT, WIDTH};
 use efm_sim::{Camera, Expert, ExpertView, Scene, WorldError};
 use efm_vision::{ImageView, Resizer, VisionError};
@@ -65,9 +65,8 @@ impl PolicyAgent {
     pub fn open(folder: &Path, search_path: &[PathBuf], files: &RobotFiles) -> Result<Self, AgentError> {
         let package = PolicyPackage::load(folder, search_path)?;
         let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
-        let file = LimitsFile::load(&files.joint_limits).map_err(PlanError::from)?;
         let joints = package.manifest().joints().map_err(PlanError::from)?;
-        let limits = LimitSet::new(&model, &file, &joints).map_err(PlanError::from)?;
+        let limits = LimitSet::load(&model, &files.joint_limits, &joints).map_err(PlanError::from)?;
         let policy = Policy::open(package, &model, &limits, RuntimeOptions::default())?;
         let mut cameras = Vec::new();
         for image in &policy.manifest().observation.images {

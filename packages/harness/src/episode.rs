@@ -5,7 +5,7 @@ use crate::recorder::{failure_text, task_kind};
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
-use efm_sim::tasks::{Failure, TIME_LIMIT};
+use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Scene, World};
 use sha2::{Digest, Sha256};
@@ -56,8 +56,7 @@ pub fn run(
     let mut under_way: VecDeque<(Stamp, ActionChunk)> = VecDeque::new();
     loop {
         let (t, verdict) = (rig.cell().elapsed(), *rig.cell().verdict());
-        let over =
-            verdict.success() || matches!(verdict.failure, Some(Failure::OtherMoved(_))) || t >= options.time_limit;
+        let over = verdict.success() || verdict.is_final() || t >= options.time_limit;
         if over {
             return Ok(EpisodeOutcome {
                 seed,

@@ -4,6 +4,7 @@
 //! the same seed.
 
 pub mod agent;
+pub mod batch;
 pub mod episode;
 pub mod planner;
 pub mod recorder;

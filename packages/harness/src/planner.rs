@@ -2,8 +2,7 @@
 
 use efm_core::{ActionChunk, ChunkError, JointNames, JointNamesError, Stamp};
 use efm_robot::{
-    Chain, ChainError, IkError, IkSettings, InverseKinematics, LimitError, LimitSet, LimitsFile, ModelError,
-    RobotModel, tool_down,
+    Chain, ChainError, IkError, IkSettings, InverseKinematics, LimitError, LimitSet, ModelError, RobotModel, tool_down,
 };
 use efm_sim::expert::{HORIZON, STEP};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS};
@@ -83,7 +82,7 @@ impl ExpertPlanner {
     pub fn new(files: &RobotFiles) -> Result<Self, PlanError> {
         let model = RobotModel::load(&files.urdf)?;
         let chain = Chain::new(&model, "panda_link0", "panda_hand_tcp")?;
-        let limits = LimitSet::new(&model, &LimitsFile::load(&files.joint_limits)?, chain.joint_names())?;
+        let limits = LimitSet::load(&model, &files.joint_limits, chain.joint_names())?;
         let ik = InverseKinematics::new(chain, &limits, &READY, IkSettings::default())?;
         Ok(Self { expert: Expert::new(), ik, joints: chunk_joints()? })
     }

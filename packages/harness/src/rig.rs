@@ -5,7 +5,7 @@
 
 use crate::planner::{PlanError, RobotFiles, chunk_joints};
 use efm_core::{ActionChunk, JointNames, JointNamesError, JointSample, Stamp, Trajectory};
-use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_robot::{LimitSet, RobotModel};
 use efm_safety::{
     Activity, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig, Tick,
     TrajectoryStreamer,
@@ -46,8 +46,7 @@ pub enum RigError {
 /// When a file cannot be read or a limit is missing.
 pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
     let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
-    let file = LimitsFile::load(&files.joint_limits).map_err(PlanError::from)?;
-    let set = LimitSet::new(&model, &file, &chunk_joints()?).map_err(PlanError::from)?;
+    let set = LimitSet::load(&model, &files.joint_limits, &chunk_joints()?).map_err(PlanError::from)?;
     Ok(Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?)
 }
 

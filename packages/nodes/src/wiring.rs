@@ -8,12 +8,27 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 /// The parameter that names a robot description file.
-pub fn robot_description_spec() -> Spec {
+fn robot_description_spec() -> Spec {
     Spec::text(
         "robot_description_file",
         "",
         "URDF file of the robot. Empty: the topic robot_description is listened to (latched).",
     )
+}
+
+/// Parameters of a node that needs the robot with its limits.
+pub fn robot_specs() -> Vec<Spec> {
+    vec![
+        robot_description_spec(),
+        Spec::text("joint_limits_file", "", "File with velocity, acceleration and jerk limits, in MoveIt's format.")
+            .required(),
+        Spec::double(
+            "default_jerk",
+            0.0,
+            "Jerk limit (rad/s3, m/s3) of joints to which the file gives none; 0: that is an error.",
+        )
+        .range(0.0, 1e6),
+    ]
 }
 
 /// The robot description: from the file of the parameter, else from the topic.

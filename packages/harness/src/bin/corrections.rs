@@ -6,10 +6,11 @@
 use anyhow::{Context, Result};
 use clap::Parser;
 use efm_harness::agent::{Agent, PolicyAgent};
+use efm_harness::batch::{Unfinished, training_seeds_end};
 use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
 use efm_harness::recorder::{EpisodeRecorder, task_status};
 use efm_harness::rig::{Rig, START};
-use efm_sim::tasks::{Failure, TRAIN_SEEDS};
+use efm_sim::tasks::TRAIN_SEEDS;
 use efm_sim::{Camera, Scene};
 use efm_vision::{ImageView, ResizeMode, Resizer};
 use nalgebra::Vector3;
@@ -64,14 +65,7 @@ struct Args {
 fn main() -> Result<()> {
     env_logger::init();
     let args = Args::parse();
-    let last = args.seed.checked_add(args.episodes).context("--seed plus --episodes is too large")?;
-    anyhow::ensure!(
-        TRAIN_SEEDS.contains(&args.seed) && last <= TRAIN_SEEDS.end,
-        "seeds {} to {last} are not all training seeds ({} to {})",
-        args.seed,
-        TRAIN_SEEDS.start,
-        TRAIN_SEEDS.end - 1
-    );
+    let last = training_seeds_end(args.seed, args.episodes)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let next = AtomicU64::new(args.seed);
     let totals = Mutex::new((0_u64, 0_u64, 0_u64));
@@ -102,16 +96,9 @@ fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<(u64, u64, u64)
         if seed >= last {
             return Ok(());
         }
-        let dir = args.out.join(format!("correction_{seed:09}"));
-        if dir.join("metadata.yaml").exists() {
-            continue;
-        }
-        let partial = args.out.join(format!(".partial_{seed:09}"));
-        if partial.exists() {
-            std::fs::remove_dir_all(&partial)?;
-        }
-        let (frames, success) = worker.episode(seed, &partial).with_context(|| format!("episode of seed {seed}"))?;
-        std::fs::rename(&partial, &dir)?;
+        let Some(bag) = Unfinished::begin(&args.out, &format!("correction_{seed:09}"))? else { continue };
+        let (frames, success) = worker.episode(seed, &bag.dir).with_context(|| format!("episode of seed {seed}"))?;
+        bag.keep()?;
         let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *totals = (totals.0 + 1, totals.1 + u64::from(success), totals.2 + frames);
         if totals.0.is_multiple_of(50) {
@@ -149,8 +136,7 @@ impl Worker<'_> {
             if verdict.success() && done_at.is_none() {
                 done_at = Some(t);
             }
-            let spoilt = matches!(verdict.failure, Some(Failure::OtherMoved(_)));
-            if t > self.args.seconds || spoilt || done_at.is_some_and(|done| t > done + 0.5) {
+            if t > self.args.seconds || verdict.is_final() || done_at.is_some_and(|done| t > done + 0.5) {
                 break;
             }
             if t >= turn_ends {

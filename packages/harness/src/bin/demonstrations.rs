@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use efm_harness::batch::{Unfinished, training_seeds_end};
 use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
 use efm_harness::recorder::{EpisodeRecorder, failure_text, task_status};
 use efm_harness::rig::{Rig, START};
@@ -52,14 +53,7 @@ struct Args {
 fn main() -> Result<()> {
     env_logger::init();
     let args = Args::parse();
-    let last = args.seed.checked_add(args.episodes).context("--seed plus --episodes is too large")?;
-    anyhow::ensure!(
-        TRAIN_SEEDS.contains(&args.seed) && last <= TRAIN_SEEDS.end,
-        "seeds {} to {last} are not all training seeds ({} to {})",
-        args.seed,
-        TRAIN_SEEDS.start,
-        TRAIN_SEEDS.end - 1
-    );
+    let last = training_seeds_end(args.seed, args.episodes)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
     let next = AtomicU64::new(args.seed);
     let totals = Mutex::new(Totals::default());
@@ -99,28 +93,19 @@ fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<Totals>, began:
         if seed >= last {
             return Ok(());
         }
-        let name = format!("episode_{seed:07}");
-        let dir = args.out.join(&name);
-        if dir.join("metadata.yaml").exists() {
-            continue;
-        }
-        // A bag's file is named after its folder, so the unfinished one has the name already.
-        let partial = args.out.join(".partial").join(&name);
-        if partial.exists() {
-            std::fs::remove_dir_all(&partial)?;
-        }
-        let made = episode(args, seed, &mut planner, &mut rig, &mut resizer, &partial)
+        let Some(bag) = Unfinished::begin(&args.out, &format!("episode_{seed:07}"))? else { continue };
+        let made = episode(args, seed, &mut planner, &mut rig, &mut resizer, &bag.dir)
             .with_context(|| format!("episode of seed {seed}"))?;
         let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match made {
             Some((frames, bytes)) => {
-                std::fs::rename(&partial, &dir)?;
+                bag.keep()?;
                 totals.kept += 1;
                 totals.frames += frames;
                 totals.bytes += bytes;
             }
             None => {
-                std::fs::remove_dir_all(&partial)?;
+                bag.discard()?;
                 totals.failed += 1;
             }
         }
@@ -178,7 +163,7 @@ fn episode(
     loop {
         let t = rig.cell().elapsed();
         let verdict = *rig.cell().verdict();
-        if t > TIME_LIMIT || verdict_is_final(&verdict) {
+        if t > TIME_LIMIT || verdict.is_final() {
             log::info!("seed {seed}: {} failed: {}", scene.task.name(), failure_text(&verdict));
             return Ok(None);
         }
@@ -234,8 +219,4 @@ fn episode(
         }
     }
     Ok(Some((frames, bag.finish()?.bytes)))
-}
-
-fn verdict_is_final(verdict: &efm_sim::Verdict) -> bool {
-    matches!(verdict.failure, Some(efm_sim::tasks::Failure::OtherMoved(_)))
 }

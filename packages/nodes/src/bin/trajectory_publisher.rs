@@ -8,7 +8,7 @@ use efm_nodes::files;
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
-use efm_nodes::wiring::{ReceiptClock, robot_description, robot_description_spec};
+use efm_nodes::wiring::{ReceiptClock, robot_description, robot_specs};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
@@ -29,16 +29,8 @@ const LATENCIES: usize = 1000;
 const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 
 fn specs() -> Vec<Spec> {
-    vec![
-        robot_description_spec(),
-        Spec::text("joint_limits_file", "", "File with velocity, acceleration and jerk limits, in MoveIt's format.")
-            .required(),
-        Spec::double(
-            "default_jerk",
-            0.0,
-            "Jerk limit (rad/s3, m/s3) of joints to which the file gives none; 0: that is an error.",
-        )
-        .range(0.0, 1e6),
+    let mut specs = robot_specs();
+    specs.extend([
         Spec::lists("controllers", &[], "Joints of each controller; it is commanded on <name>/joint_trajectory.")
             .required(),
         Spec::texts("gripper_joints", &[], "Joints that open and close a gripper: no jerk limit, may hold something."),
@@ -82,7 +74,8 @@ fn specs() -> Vec<Spec> {
         Spec::double("limit_share", 0.95, "Part of the limits that following may use; the rest is for braking.")
             .range(0.05, 0.99),
         Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
-    ]
+    ]);
+    specs
 }
 
 fn stream_config(params: &Params) -> StreamConfig {

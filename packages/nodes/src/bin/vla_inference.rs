@@ -12,9 +12,7 @@ use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::replan::Replan;
-use efm_nodes::wiring::{
-    ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_description_spec,
-};
+use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
 use efm_policy::{ImageSpec, Manifest};
 use efm_robot::LimitsFile;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
@@ -34,16 +32,8 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 
 fn specs() -> Vec<Spec> {
     let mut specs = policy_specs();
+    specs.extend(robot_specs());
     specs.extend([
-        robot_description_spec(),
-        Spec::text("joint_limits_file", "", "File with velocity, acceleration and jerk limits, in MoveIt's format.")
-            .required(),
-        Spec::double(
-            "default_jerk",
-            0.0,
-            "Jerk limit (rad/s3, m/s3) of joints to which the file gives none; 0: that is an error.",
-        )
-        .range(0.0, 1e6),
         Spec::texts(
             "cameras",
             &[],

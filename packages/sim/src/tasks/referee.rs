@@ -41,6 +41,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether nothing can make it a success any more.
+    pub fn is_final(&self) -> bool {
+        matches!(self.failure, Some(Failure::OtherMoved(_)))
+    }
+
     /// Done.
     pub fn success(&self) -> bool {
         self.failure.is_none()
