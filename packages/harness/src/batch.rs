@@ -1,7 +1,7 @@
 //! What the programs that record many training episodes share: which seeds they may use, and folders that are whole or not there.
 
 use anyhow::{Context, Result};
-use efm_sim::tasks::TRAIN_SEEDS;
+use efm_sim::Split;
 use std::path::{Path, PathBuf};
 
 /// One past the last of `episodes` seeds from `first`.
@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 /// When they are not all training seeds.
 pub fn training_seeds_end(first: u64, episodes: u64) -> Result<u64> {
     let last = first.checked_add(episodes).context("--seed plus --episodes is too large")?;
+    let train = Split::Train.seeds();
     anyhow::ensure!(
-        TRAIN_SEEDS.contains(&first) && last <= TRAIN_SEEDS.end,
+        train.contains(&first) && last <= train.end,
         "seeds {first} to {last} are not all training seeds ({} to {})",
-        TRAIN_SEEDS.start,
-        TRAIN_SEEDS.end - 1
+        train.start,
+        train.end - 1
     );
     Ok(last)
 }
@@ -63,12 +64,12 @@ impl Unfinished {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use efm_sim::tasks::EVAL_SEEDS;
 
     #[test]
     fn evaluation_seeds_are_never_recorded_for_training() {
-        assert_eq!(training_seeds_end(TRAIN_SEEDS.start, 10).unwrap(), TRAIN_SEEDS.start + 10);
-        for (first, episodes) in [(EVAL_SEEDS.start, 1), (TRAIN_SEEDS.end - 1, 2), (u64::MAX, 1)] {
+        let train = Split::Train.seeds();
+        assert_eq!(training_seeds_end(train.start, 10).unwrap(), train.start + 10);
+        for (first, episodes) in [(Split::Heldout.seeds().start, 1), (train.end - 1, 2), (u64::MAX, 1)] {
             assert!(training_seeds_end(first, episodes).is_err(), "{first} {episodes}");
         }
     }

@@ -2,8 +2,10 @@
 
 use efm_bag::{BagError, BagOptions, BagSummary, BagWriter, msgs};
 use efm_core::{ActionChunk, Stamp, Trajectory, TrajectoryPoint};
-use efm_sim::tasks::Failure;
-use efm_sim::{ObjectKind, Scene, Task, Verdict, World};
+use efm_sim::tasks::{BENCHMARK, BENCHMARK_VERSION, Failure};
+use efm_sim::world::{HEIGHT, WIDTH};
+use efm_sim::{Camera, Cell, ObjectKind, Scene, Verdict, World, WorldError};
+use efm_vision::{ImageView, ResizeMode, Resizer, VisionError};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -33,14 +35,19 @@ pub fn task_status(world: &World, scene: &Scene, verdict: &Verdict) -> Value {
         json!([p.x, p.y, p.z])
     };
     let objects: serde_json::Map<String, Value> =
-        ObjectKind::ALL.into_iter().map(|kind| (kind.words().to_owned(), place(kind))).collect();
+        scene.present().map(|(kind, _)| (kind.words().to_owned(), place(kind))).collect();
     json!({
+        "benchmark": BENCHMARK,
+        "version": BENCHMARK_VERSION,
         "seed": scene.seed,
+        "split": scene.split.name(),
         "instruction": scene.sentence,
         "task": scene.task.name(),
-        "kind": task_kind(scene.task),
+        "kind": scene.task.kind(),
+        "goal": scene.task.goal(),
         "object": object.words(),
         "target": scene.target(),
+        "plate": scene.plate,
         "object_position": place(object),
         "objects": objects,
         "success": verdict.success(),
@@ -48,14 +55,6 @@ pub fn task_status(world: &World, scene: &Scene, verdict: &Verdict) -> Value {
         "others_moved": verdict.others_moved,
         "detail": failure_text(verdict),
     })
-}
-
-/// The kind of a task, in a word.
-pub fn task_kind(task: Task) -> &'static str {
-    match task {
-        Task::Put { .. } => "put",
-        Task::Push { .. } => "push",
-    }
 }
 
 /// What still keeps an episode from success, in words; empty on success.
@@ -66,9 +65,53 @@ pub fn failure_text(verdict: &Verdict) -> String {
             format!("the {} was moved by {:.0} mm", kind.words(), 1000.0 * verdict.others_moved)
         }
         Some(Failure::NotThere) => format!("{:.0} mm from the target", 1000.0 * verdict.distance),
-        Some(Failure::NotStanding) => "tilted or not on the table".to_owned(),
+        Some(Failure::NotStanding) => "tilted, or not on what it should stand on".to_owned(),
         Some(Failure::NotReleased) => "not let go".to_owned(),
         Some(Failure::NotAtRest) => "not at rest yet".to_owned(),
+    }
+}
+
+/// Time between two frames of a training episode, s: how often a policy looks.
+pub const FRAME_SECONDS: f64 = 0.2;
+
+/// Size of the recorded pictures, pixels: those that the shipped policy takes.
+pub const FRONT_SIZE: (u32, u32) = (96, 72);
+/// See [`FRONT_SIZE`].
+pub const WRIST_SIZE: (u32, u32) = (64, 48);
+
+/// Why a frame could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Drawing.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// Reducing.
+    #[error(transparent)]
+    Vision(#[from] VisionError),
+    /// Writing.
+    #[error(transparent)]
+    Bag(#[from] BagError),
+}
+
+/// Draws the pictures of both cameras at the size at which they are recorded.
+pub struct Pictures {
+    cameras: [(Camera, Resizer, Vec<u8>); 2],
+    picture: Vec<u8>,
+}
+
+impl Pictures {
+    /// With its buffers.
+    ///
+    /// # Errors
+    /// Never for these sizes.
+    pub fn new() -> Result<Self, VisionError> {
+        let camera = |camera, (width, height)| -> Result<_, VisionError> {
+            let resizer = Resizer::new(width, height, ResizeMode::Stretch)?;
+            let small = vec![0; resizer.output_len()];
+            Ok((camera, resizer, small))
+        };
+        let cameras = [camera(Camera::Front, FRONT_SIZE)?, camera(Camera::Wrist, WRIST_SIZE)?];
+        Ok(Self { cameras, picture: Vec::new() })
     }
 }
 
@@ -94,6 +137,24 @@ impl EpisodeRecorder {
     /// When the bag cannot be written.
     pub fn instruction(&mut self, sentence: &str, at: Stamp) -> Result<(), BagError> {
         self.bag.write("instruction", &msgs::StringMsg::new(sentence), at)
+    }
+
+    /// Everything of a frame of training: both pictures, the measured joints, what the expert would do, and the truth.
+    ///
+    /// # Errors
+    /// When a camera cannot be drawn or the bag cannot be written.
+    pub fn frame(&mut self, cell: &mut Cell, pictures: &mut Pictures, wanted: &ActionChunk) -> Result<(), FrameError> {
+        let now = cell.now();
+        self.joints(cell.world(), now)?;
+        self.chunk(wanted)?;
+        self.status(&task_status(cell.world(), cell.scene(), cell.verdict()), now)?;
+        for (camera, resizer, small) in &mut pictures.cameras {
+            cell.world_mut().render(*camera, &mut pictures.picture)?;
+            resizer.resize(&ImageView::rgb8(WIDTH as u32, HEIGHT as u32, &pictures.picture)?, small)?;
+            let (width, height) = if *camera == Camera::Front { FRONT_SIZE } else { WRIST_SIZE };
+            self.image(camera.name(), width, height, small, now)?;
+        }
+        Ok(())
     }
 
     /// A camera's picture at the policy's size, rgb8.

@@ -16,5 +16,5 @@ pub mod world;
 
 pub use cell::{Cell, CellError, CommandRefusal};
 pub use expert::{Expert, ExpertView, Rollout};
-pub use tasks::{ObjectKind, Referee, Scene, Task, Verdict, Zone};
+pub use tasks::{ObjectKind, Referee, Scene, Split, Task, Verdict, Zone};
 pub use world::{Camera, World, WorldError, WorldFiles};

@@ -1,12 +1,14 @@
 //! The simulated cell: one MuJoCo model and its state.
 
 mod camera;
+mod dressing;
 mod model;
 
 pub use camera::{Camera, Intrinsics, Mount};
 pub use model::{ARM_JOINTS, FINGER_JOINTS};
 
-use crate::tasks::{ObjectKind, Scene};
+use crate::tasks::{OBJECTS, ObjectKind, Scene};
+use dressing::Dressing;
 use model::{ARM_KV_SHARE, FINGER_LINKS, TOOL_LINK};
 use mujoco_rs::prelude::*;
 use mujoco_rs::renderer::MjRenderer;
@@ -19,6 +21,9 @@ pub const STEP_NANOS: i64 = 2_000_000;
 pub const WIDTH: usize = 640;
 /// Height of every picture, pixels.
 pub const HEIGHT: usize = 480;
+
+/// Where the first of the objects hangs that are not in a scene, m: below the table. The others follow along y.
+const PARKED: [f64; 3] = [0.1, -0.4, -0.3];
 
 /// Files that a world is made from.
 #[derive(Debug, Clone)]
@@ -85,12 +90,15 @@ pub struct Velocity {
 /// The cell. One a thread: pictures are drawn in the thread that drew the first.
 pub struct World {
     data: MjData<Box<MjModel>>,
+    /// As compiled; every scene dresses a copy.
+    pristine: Box<MjModel>,
+    dressing: Dressing,
     renderer: Option<MjRenderer>,
     joint_qpos: [usize; 9],
     joint_dof: [usize; 9],
-    object_qpos: [usize; 4],
-    object_dof: [usize; 4],
-    object_geom: [usize; 4],
+    object_qpos: [usize; OBJECTS],
+    object_dof: [usize; OBJECTS],
+    object_geom: [usize; OBJECTS],
     finger_bodies: [usize; 2],
     tool_body: usize,
     efforts: [f64; 9],
@@ -120,9 +128,9 @@ impl World {
             joint_qpos[i] = model.jnt_qposadr()[joint] as usize;
             joint_dof[i] = model.jnt_dofadr()[joint] as usize;
         }
-        let mut object_qpos = [0; 4];
-        let mut object_dof = [0; 4];
-        let mut object_geom = [0; 4];
+        let mut object_qpos = [0; OBJECTS];
+        let mut object_dof = [0; OBJECTS];
+        let mut object_geom = [0; OBJECTS];
         for (i, kind) in ObjectKind::ALL.iter().enumerate() {
             let joint = id(MjtObjBase::mjOBJ_JOINT, kind.name())?;
             object_qpos[i] = model.jnt_qposadr()[joint] as usize;
@@ -133,10 +141,14 @@ impl World {
             [id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[0])?, id(MjtObjBase::mjOBJ_BODY, FINGER_LINKS[1])?];
         let tool_body = id(MjtObjBase::mjOBJ_BODY, TOOL_LINK)?;
         let finger_range = model.jnt_range()[id(MjtObjBase::mjOBJ_JOINT, FINGER_JOINTS[0])?];
-        let mut data = MjData::new(Box::new(model));
+        let dressing = Dressing::of(&model)?;
+        let pristine = Box::new(model);
+        let mut data = MjData::new(pristine.clone());
         data.step1();
         Ok(Self {
             data,
+            pristine,
+            dressing,
             renderer: None,
             joint_qpos,
             joint_dof,
@@ -157,16 +169,23 @@ impl World {
     /// Puts everything where `scene` says, at rest, at time zero, with the controllers holding the start. The only place where
     /// positions are written.
     pub fn reset(&mut self, scene: &Scene) {
+        let mut model = self.pristine.clone();
+        self.dressing.dress(&mut model, scene);
+        // Copies of one model always fit.
+        self.data.swap_model(model);
         self.data.reset();
         let qpos = self.data.qpos_mut();
         for i in 0..9 {
             qpos[self.joint_qpos[i]] = if i < 7 { scene.joints[i] } else { scene.finger };
         }
         for kind in ObjectKind::ALL {
-            let at = scene.placement(kind);
             let start = self.object_qpos[kind.index()];
-            let (sin, cos) = (at.yaw / 2.0).sin_cos();
-            qpos[start..start + 7].copy_from_slice(&[at.x, at.y, kind.rest_height(), cos, 0.0, 0.0, sin]);
+            let [x, y, z, yaw] = match scene.placement(kind) {
+                Some(at) => [at.x, at.y, kind.rest_height(), at.yaw],
+                None => [PARKED[0], PARKED[1] + 0.1 * kind.index() as f64, PARKED[2], 0.0],
+            };
+            let (sin, cos) = (yaw / 2.0).sin_cos();
+            qpos[start..start + 7].copy_from_slice(&[x, y, z, cos, 0.0, 0.0, sin]);
         }
         self.arm_target = scene.joints;
         self.arm_velocity = [0.0; 7];

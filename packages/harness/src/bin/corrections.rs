@@ -8,11 +8,10 @@ use clap::Parser;
 use efm_harness::agent::{Agent, PolicyAgent};
 use efm_harness::batch::{Unfinished, training_seeds_end};
 use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
-use efm_harness::recorder::{EpisodeRecorder, task_status};
+use efm_harness::recorder::{EpisodeRecorder, FRAME_SECONDS, Pictures};
 use efm_harness::rig::{Rig, START};
-use efm_sim::tasks::TRAIN_SEEDS;
-use efm_sim::{Camera, Scene};
-use efm_vision::{ImageView, ResizeMode, Resizer};
+use efm_sim::world::STEP_NANOS;
+use efm_sim::{Scene, Split};
 use nalgebra::Vector3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -37,7 +36,7 @@ struct Args {
     #[arg(long, default_value_t = 400)]
     episodes: u64,
     /// Seed of the first episode, within the training seeds.
-    #[arg(long, default_value_t = TRAIN_SEEDS.start + 10_000)]
+    #[arg(long, default_value_t = Split::Train.seeds().start + 100_000)]
     seed: u64,
     /// Threads.
     #[arg(long, default_value_t = 2)]
@@ -51,12 +50,6 @@ struct Args {
     /// Simulated milliseconds from an observation until its chunk reaches the streamer.
     #[arg(long, default_value_t = 60)]
     delay_ms: u64,
-    /// Width of the recorded images, pixels.
-    #[arg(long, default_value_t = 96)]
-    width: u32,
-    /// Height of the recorded images, pixels.
-    #[arg(long, default_value_t = 72)]
-    height: u32,
     /// Folder with urdf/, config/ and models/.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -89,7 +82,7 @@ fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<(u64, u64, u64)
                 .with_context(|| format!("policy package '{}'", args.policy.display()))?,
         )),
         rig: Rig::new(&files, Scene::sample(args.seed))?,
-        resizer: Resizer::new(args.width, args.height, ResizeMode::Stretch)?,
+        pictures: Pictures::new()?,
     };
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
@@ -112,23 +105,22 @@ struct Worker<'a> {
     planner: ExpertPlanner,
     agent: Agent,
     rig: Rig,
-    resizer: Resizer,
+    pictures: Pictures,
 }
 
 impl Worker<'_> {
     /// Runs and records one episode: how many frames, and whether the task was done.
     fn episode(&mut self, seed: u64, dir: &Path) -> Result<(u64, bool)> {
-        const STEPS_A_FRAME: u64 = 50;
-        const STEP_MS: u64 = 2;
+        let step_ms = STEP_NANOS as u64 / 1_000_000;
+        let steps_a_frame = (FRAME_SECONDS * 1e3) as u64 / step_ms;
         let scene = Scene::sample(seed);
         self.agent.begin(&scene)?;
         self.rig.reset(scene.clone())?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x517c_c1b7_2722_0a95);
         let mut bag = EpisodeRecorder::create(dir)?;
         bag.instruction(&scene.sentence, START)?;
-        let (mut picture, mut small) = (Vec::new(), vec![0; self.resizer.output_len()]);
-        let frames_a_look = (self.agent.period().as_millis() as u64 / (STEPS_A_FRAME * STEP_MS)).max(1);
-        let delay = (self.args.delay_ms / STEP_MS).min(STEPS_A_FRAME - 1);
+        let frames_a_look = (self.agent.period().as_millis() as u64 / (steps_a_frame * step_ms)).max(1);
+        let delay = (self.args.delay_ms / step_ms).min(steps_a_frame - 1);
         let (mut frames, mut expert_acts, mut turn_ends, mut done_at) = (0, false, 0.0, None);
         loop {
             let t = self.rig.cell().elapsed();
@@ -152,13 +144,7 @@ impl Worker<'_> {
                 Err(PlanError::Unreachable { .. }) => break,
                 Err(error) => return Err(error.into()),
             };
-            bag.joints(world, now)?;
-            bag.chunk(&wanted)?;
-            bag.status(&task_status(world, &scene, &verdict), now)?;
-            self.rig.cell_mut().world_mut().render(Camera::Front, &mut picture)?;
-            let view = ImageView::rgb8(efm_sim::world::WIDTH as u32, efm_sim::world::HEIGHT as u32, &picture)?;
-            self.resizer.resize(&view, &mut small)?;
-            bag.image("front", self.args.width, self.args.height, &small, now)?;
+            bag.frame(self.rig.cell_mut(), &mut self.pictures, &wanted)?;
             let acted = if expert_acts {
                 Some(wanted)
             } else if frames % frames_a_look == 0 {
@@ -167,7 +153,7 @@ impl Worker<'_> {
                 None
             };
             frames += 1;
-            for step in 0..STEPS_A_FRAME {
+            for step in 0..steps_a_frame {
                 if step == delay
                     && let Some(chunk) = &acted
                     && let Err(refusal) = self.rig.offer(chunk)

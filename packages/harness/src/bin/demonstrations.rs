@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use efm_harness::batch::{Unfinished, training_seeds_end};
 use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles};
-use efm_harness::recorder::{EpisodeRecorder, failure_text, task_status};
+use efm_harness::recorder::{EpisodeRecorder, FRAME_SECONDS, Pictures, failure_text};
 use efm_harness::rig::{Rig, START};
 use efm_sim::expert::STEP;
-use efm_sim::tasks::{TIME_LIMIT, TRAIN_SEEDS};
-use efm_sim::{Camera, Scene};
-use efm_vision::{ImageView, ResizeMode, Resizer};
+use efm_sim::tasks::TIME_LIMIT;
+use efm_sim::world::STEP_NANOS;
+use efm_sim::{Scene, Split};
 use nalgebra::Vector3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -30,18 +30,12 @@ struct Args {
     /// How many episodes to try.
     #[arg(long, default_value_t = 1000)]
     episodes: u64,
-    /// Seed of the first episode; seeds of evaluation are refused.
-    #[arg(long, default_value_t = TRAIN_SEEDS.start)]
+    /// Seed of the first episode; seeds of other splits than train are refused.
+    #[arg(long, default_value_t = Split::Train.seeds().start)]
     seed: u64,
     /// Threads.
     #[arg(long, default_value_t = 2)]
     jobs: usize,
-    /// Width of the recorded images, pixels.
-    #[arg(long, default_value_t = 96)]
-    width: u32,
-    /// Height of the recorded images, pixels.
-    #[arg(long, default_value_t = 72)]
-    height: u32,
     /// Share of episodes with pushes of the tool off the expert's path, to teach recovery (0 to 1).
     #[arg(long, default_value_t = 0.7)]
     disturbed: f64,
@@ -87,14 +81,14 @@ fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<Totals>, began:
     let files = RobotFiles::under(&args.root);
     let mut planner = ExpertPlanner::new(&files)?;
     let mut rig = Rig::new(&files, Scene::sample(args.seed))?;
-    let mut resizer = Resizer::new(args.width, args.height, ResizeMode::Stretch)?;
+    let mut pictures = Pictures::new()?;
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= last {
             return Ok(());
         }
         let Some(bag) = Unfinished::begin(&args.out, &format!("episode_{seed:07}"))? else { continue };
-        let made = episode(args, seed, &mut planner, &mut rig, &mut resizer, &bag.dir)
+        let made = episode(args, seed, &mut planner, &mut rig, &mut pictures, &bag.dir)
             .with_context(|| format!("episode of seed {seed}"))?;
         let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match made {
@@ -146,18 +140,16 @@ fn episode(
     seed: u64,
     planner: &mut ExpertPlanner,
     rig: &mut Rig,
-    resizer: &mut Resizer,
+    pictures: &mut Pictures,
     dir: &std::path::Path,
 ) -> Result<Option<(u64, u64)>> {
-    const STEPS_A_FRAME: i64 = 50;
+    let steps_a_frame = (FRAME_SECONDS * 1e9) as i64 / STEP_NANOS;
     let scene = Scene::sample(seed);
     rig.reset(scene.clone())?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x9e37_79b9_7f4a_7c15);
     let pushes = pushes(&mut rng, args.disturbed);
     let mut bag = EpisodeRecorder::create(dir)?;
     bag.instruction(&scene.sentence, START)?;
-    let mut picture = Vec::new();
-    let mut small = vec![0; resizer.output_len()];
     let mut frames = 0;
     let mut done_at = None;
     loop {
@@ -186,9 +178,6 @@ fn episode(
             }
             Err(error) => return Err(error.into()),
         };
-        bag.joints(world, now)?;
-        bag.chunk(&clean)?;
-        bag.status(&task_status(world, &scene, &verdict), now)?;
         let push = pushes.iter().find(|p| p.from <= t && t < p.until);
         let executed = match push {
             Some(push) => planner
@@ -204,17 +193,12 @@ fn episode(
                     shift
                 })
                 .unwrap_or_else(|_| clean.clone()),
-            None => clean,
+            None => clean.clone(),
         };
-        rig.cell_mut().world_mut().render(Camera::Front, &mut picture)?;
-        resizer.resize(
-            &ImageView::rgb8(efm_sim::world::WIDTH as u32, efm_sim::world::HEIGHT as u32, &picture)?,
-            &mut small,
-        )?;
-        bag.image("front", args.width, args.height, &small, now)?;
+        bag.frame(rig.cell_mut(), pictures, &clean)?;
         frames += 1;
         rig.offer(&executed).with_context(|| format!("at {t:.2} s"))?;
-        for _ in 0..STEPS_A_FRAME {
+        for _ in 0..steps_a_frame {
             rig.step()?;
         }
     }

@@ -1,7 +1,7 @@
 //! The rule: from the state to where the tool should go and what the fingers should do.
 
 use super::{ExpertView, Phase, half_width};
-use crate::tasks::{ObjectKind, Task};
+use crate::tasks::{Form, ObjectKind, Task};
 use nalgebra::{Vector2, Vector3};
 
 /// Cruising and pushing speed along each axis, m/s.
@@ -89,12 +89,12 @@ impl Imagined {
     /// Half the object's length along x as the pads meet it, m.
     fn front(&self, kind: ObjectKind) -> f64 {
         let [hx, hy, _] = kind.half_extents();
-        match kind {
+        match kind.form() {
             // The inner edges of the pads touch the round.
-            ObjectKind::GreenCylinder | ObjectKind::YellowPuck => (hx * hx - push_gap(kind).powi(2)).sqrt(),
-            ObjectKind::RedCube | ObjectKind::BlueBrick => {
+            Form::Cylinder | Form::Puck => (hx * hx - push_gap(kind).powi(2)).sqrt(),
+            Form::Cube | Form::Brick => {
                 // A cube looks the same after each quarter turn; while it is pushed it aligns with the pads.
-                let yaw = if kind == ObjectKind::RedCube { quarter(self.yaw) } else { self.yaw };
+                let yaw = if kind.form() == Form::Cube { quarter(self.yaw) } else { self.yaw };
                 hx * yaw.cos().abs() + hy.min(push_gap(kind)) * yaw.sin().abs()
             }
         }
@@ -134,34 +134,36 @@ fn quarter(yaw: f64) -> f64 {
 
 /// Opening of a finger for pushing, m: the pads (8 mm wide) touch at two places, with room for error on either side.
 fn push_gap(kind: ObjectKind) -> f64 {
-    match kind {
-        ObjectKind::RedCube => 0.009,
-        ObjectKind::BlueBrick => 0.007,
-        ObjectKind::GreenCylinder | ObjectKind::YellowPuck => 0.0125,
+    match kind.form() {
+        Form::Cube => 0.009,
+        Form::Brick => 0.007,
+        Form::Cylinder | Form::Puck => 0.0125,
     }
 }
 
 /// Height of the tool above the table when it grasps, m.
 fn grasp_height(kind: ObjectKind) -> f64 {
-    match kind {
-        ObjectKind::RedCube => 0.020,
-        ObjectKind::GreenCylinder => 0.028,
-        ObjectKind::BlueBrick => 0.018,
-        ObjectKind::YellowPuck => 0.013,
+    match kind.form() {
+        Form::Cube => 0.020,
+        Form::Cylinder => 0.028,
+        Form::Brick => 0.018,
+        Form::Puck => 0.013,
     }
 }
 
 /// The rule.
 pub(super) fn intent(task: Task, target: [f64; 2], state: &Imagined) -> Intent {
     let mut intent = match task {
-        Task::Put { object, .. } => put(object, Vector2::from(target), state),
+        Task::Put { object, .. } | Task::PutOnPlate { object } => {
+            put(object, Vector2::from(target), task.support(), state)
+        }
         Task::Push { object } => {
             let target = Vector2::from(target);
             let astray = (state.object.y - target.y).abs() > ASTRAY || state.object.x > target.x + ASTRAY;
             let lifted = state.object.z > object.rest_height() + 0.01;
             if astray || lifted || state.around(object) {
                 // No push brings it back: pick it up.
-                put(object, target, state)
+                put(object, target, 0.0, state)
             } else {
                 push(object, target, state)
             }
@@ -179,13 +181,14 @@ pub(super) fn intent(task: Task, target: [f64; 2], state: &Imagined) -> Intent {
     intent
 }
 
-fn put(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
+/// `support`: height of what the object shall stand on, m.
+fn put(kind: ObjectKind, target: Vector2<f64>, support: f64, s: &Imagined) -> Intent {
     let grasp = s.grasp(kind);
     let off = s.tool - grasp;
     let aside = off.xy().norm();
     let to_go = target - s.object.xy();
     let width = half_width(kind);
-    let down = s.object.z < kind.rest_height() + 0.005;
+    let down = s.object.z < kind.rest_height() + support + 0.005;
 
     if to_go.norm() < THERE && down {
         let near = aside < 0.03 && off.z < 0.06;
@@ -201,7 +204,7 @@ fn put(kind: ObjectKind, target: Vector2<f64>, s: &Imagined) -> Intent {
 
     if s.holds(kind) {
         // Down to where the object stands, however it was grasped.
-        let lowest = grasp_height(kind) + off.z;
+        let lowest = grasp_height(kind) + support + off.z;
         let height = lowest + ((to_go.norm() - 0.012) * 2.5).clamp(0.0, CARRY - lowest);
         // Up first, then across.
         let xy = upward_first(s, target + off.xy(), height - 0.05);

@@ -1,6 +1,6 @@
 //! Success, judged from the true state.
 
-use super::{OTHERS_MAY_MOVE, ObjectKind, Scene, TARGET_RADIUS};
+use super::{OBJECTS, OTHERS_MAY_MOVE, ObjectKind, Scene, TARGET_RADIUS};
 use crate::World;
 
 /// Slower than this counts as at rest, m/s.
@@ -21,7 +21,7 @@ pub enum Failure {
     OtherMoved(ObjectKind),
     /// The object is not within 4 cm of its target.
     NotThere,
-    /// The object is tilted or not on the table.
+    /// The object is tilted, or not on the table (or the plate, where that is the target).
     NotStanding,
     /// A finger touches the object.
     NotReleased,
@@ -57,8 +57,9 @@ impl Verdict {
 pub struct Referee {
     object: ObjectKind,
     target: [f64; 2],
-    starts: [[f64; 2]; 4],
-    others: [f64; 4],
+    support: f64,
+    starts: [Option<[f64; 2]>; OBJECTS],
+    others: [f64; OBJECTS],
     resting_since: Option<i64>,
 }
 
@@ -68,8 +69,9 @@ impl Referee {
         Self {
             object: scene.task.object(),
             target: scene.target(),
-            starts: scene.objects.map(|p| [p.x, p.y]),
-            others: [0.0; 4],
+            support: scene.task.support(),
+            starts: scene.objects.map(|p| p.map(|p| [p.x, p.y])),
+            others: [0.0; OBJECTS],
             resting_since: None,
         }
     }
@@ -77,8 +79,8 @@ impl Referee {
     /// Looks at the world and judges.
     pub fn update(&mut self, world: &World) -> Verdict {
         for kind in ObjectKind::ALL.into_iter().filter(|k| *k != self.object) {
+            let Some([x, y]) = self.starts[kind.index()] else { continue };
             let at = world.object_pose(kind).position;
-            let [x, y] = self.starts[kind.index()];
             let way = (at.x - x).hypot(at.y - y);
             self.others[kind.index()] = self.others[kind.index()].max(way);
         }
@@ -86,7 +88,7 @@ impl Referee {
         let speed = world.object_velocity(self.object);
         let distance = (pose.position.x - self.target[0]).hypot(pose.position.y - self.target[1]);
         let upright = (pose.rotation * nalgebra::Vector3::z()).z >= UPRIGHT;
-        let on_table = (pose.position.z - self.object.rest_height()).abs() <= ON_TABLE;
+        let on_table = (pose.position.z - self.object.rest_height() - self.support).abs() <= ON_TABLE;
         let touched = world.finger_touches(self.object);
         let still = speed.linear.norm() <= STILL && speed.angular.norm() <= STILL_TURN;
         let now = world.time_nanos();

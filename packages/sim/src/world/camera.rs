@@ -76,12 +76,13 @@ impl Camera {
             }
             Camera::Wrist => {
                 // The hand's z points to the fingers; "up" in the picture is away from the robot when the tool points down.
-                let (eye, target) = (Vector3::new(0.08, 0.0, 0.04), Vector3::new(0.015, 0.0, 0.125));
+                // It sees the finger tips at its lower edge and what they will meet in its middle.
+                let (eye, target) = (Vector3::new(0.08, 0.0, 0.04), Vector3::new(0.0, 0.0, 0.25));
                 Mount {
                     parent: super::model::HAND_LINK,
                     position: eye.into(),
                     rotation: looking(target - eye, Vector3::x()),
-                    fovy: 75f64.to_radians(),
+                    fovy: 80f64.to_radians(),
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! From the URDF to a complete MuJoCo model.
 //!
 //! MuJoCo's own parser reads the URDF. What a URDF cannot say is added here: actuators, gravity compensation, contact
-//! parameters, the table, the objects, marks on the table, lights and cameras. No number of the arm is repeated: efforts, ranges
+//! parameters, the table, the plate, the objects, marks on the table, lights and cameras. No number of the arm is repeated: efforts, ranges
 //! and the fingers' mimic relation are those that the parser read.
 
+use super::dressing::{LAMPS, PANEL, TEXTURE_SIZE, pattern};
 use super::{Camera, WorldError, WorldFiles};
-use crate::tasks::{FAR_LINE_X, ObjectKind, Shape, ZONE_HALF_SIZE, Zone};
+use crate::tasks::{
+    FAR_LINE_X, Look, ObjectKind, PLATE_RADIUS, PLATE_THICKNESS, Shape, Texture, ZONE_HALF_SIZE, Zone,
+};
 use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_editing::{MjsBody, MjtLimited};
 
@@ -65,6 +68,8 @@ pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     set_options(&mut spec);
     let efforts = complete_robot(&mut spec, &path)?;
     add_cell(&mut spec);
+    add_table_tops(&mut spec)?;
+    add_plate(&mut spec);
     add_objects(&mut spec);
     add_cameras(&mut spec)?;
     let model = spec.compile().map_err(|e| WorldError::Model(e.to_string()))?;
@@ -92,7 +97,8 @@ fn set_options(spec: &mut MjSpec) {
     visual.quality.offsamples = 0;
     visual.global.offwidth = super::WIDTH as i32;
     visual.global.offheight = super::HEIGHT as i32;
-    visual.headlight.ambient = [0.35, 0.35, 0.35];
+    // The lamps give the rest, scene by scene.
+    visual.headlight.ambient = [0.0, 0.0, 0.0];
     visual.headlight.diffuse = [0.35, 0.35, 0.35];
     visual.headlight.specular = [0.05, 0.05, 0.05];
     // The visible depth range must not depend on what lies about.
@@ -193,17 +199,53 @@ fn add_cell(spec: &mut MjSpec) {
     }
     mark(world, "far_line", [FAR_LINE_X, 0.0], [0.006, 0.36], [0.76, 0.74, 0.70, 1.0]);
 
-    for (name, pos, dir) in
-        [("lamp_front", [1.0, 0.6, 1.5], [-0.5, -0.4, -1.0]), ("lamp_back", [-0.2, -0.8, 1.5], [0.4, 0.5, -1.0])]
-    {
+    let look = Look::plain();
+    for ((name, lamp), pos) in LAMPS.into_iter().zip(look.lamps).zip([[1.0, 0.6, 1.5], [-0.2, -0.8, 1.5]]) {
         let light = world.add_light().with_name(name);
         light.set_type(MjtLightType::mjLIGHT_DIRECTIONAL);
         light.set_castshadow(false);
         *light.pos_mut() = pos;
-        *light.dir_mut() = dir;
-        *light.diffuse_mut() = [0.35, 0.35, 0.35];
+        *light.dir_mut() = lamp.direction;
+        *light.diffuse_mut() = lamp.colour;
         *light.specular_mut() = [0.05, 0.05, 0.05];
     }
+}
+
+/// A panel for each pattern that the table can have; a scene brings at most one of them up. They are thinner than the marks.
+fn add_table_tops(spec: &mut MjSpec) -> Result<(), WorldError> {
+    for texture in Texture::ALL {
+        let name = texture.name();
+        let image = spec.add_texture().with_name(name);
+        image.set_type(MjtTexture::mjTEXTURE_2D);
+        let side = TEXTURE_SIZE as i32;
+        image.set_width(side);
+        image.set_height(side);
+        image.set_nchannel(3);
+        image.set_data(&pattern(texture));
+        let material = spec.add_material().with_name(name);
+        material.set_texture(MjtTextureRoleBase::mjTEXROLE_RGB, name);
+        *material.texrepeat_mut() = [1.5, 1.5];
+        let panel = spec.world_body_mut().add_geom().with_name(name);
+        panel.set_type(MjtGeomBase::mjGEOM_BOX);
+        *panel.pos_mut() = [0.35, 0.0, PANEL / 2.0];
+        *panel.size_mut() = [0.6, 0.6, PANEL];
+        panel.set_material(name);
+        panel.set_contype(0);
+        panel.set_conaffinity(0);
+        *panel.friction_mut() = [TABLE_FRICTION, TORSION, ROLLING];
+    }
+    Ok(())
+}
+
+/// The plate: fixed to the table where a scene wants it.
+fn add_plate(spec: &mut MjSpec) {
+    let body = spec.world_body_mut().add_body().with_name("plate");
+    *body.pos_mut() = [0.45, 0.0, PLATE_THICKNESS / 2.0];
+    let geom = body.add_geom().with_name("plate");
+    geom.set_type(MjtGeomBase::mjGEOM_CYLINDER);
+    *geom.size_mut() = [PLATE_RADIUS, PLATE_THICKNESS / 2.0, 0.0];
+    *geom.rgba_mut() = [0.93, 0.93, 0.95, 1.0];
+    set_contact(geom, TABLE_FRICTION, WORLD_BIT, WORLD_BIT | ROBOT_BIT);
 }
 
 /// A flat visual patch on the table; nothing touches it.
