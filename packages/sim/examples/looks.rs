@@ -21,7 +21,12 @@ fn main() {
             world.render(camera, &mut picture).unwrap();
             let full = RgbImage::from_raw(640, 480, picture.clone()).unwrap();
             let small = image::imageops::resize(&full, width, width * 3 / 4, image::imageops::FilterType::Triangle);
-            image::imageops::replace(&mut sheet, &small, i64::from(i % columns * 480 + x), i64::from(i / columns * 240));
+            image::imageops::replace(
+                &mut sheet,
+                &small,
+                i64::from(i % columns * 480 + x),
+                i64::from(i / columns * 240),
+            );
         }
     }
     sheet.save(&args[3]).unwrap();

@@ -4,7 +4,7 @@
 use efm_robot::{Chain, IkSettings, InverseKinematics, LimitSet, RobotModel, tool_down};
 use efm_sim::world::{HEIGHT, WIDTH};
 use efm_sim::{
-    Camera, Expert, ExpertView, ObjectKind, Referee, Scene, Task, Verdict, World, WorldFiles, expert, tasks,
+    Camera, Expert, ExpertView, ObjectKind, Referee, Scene, Split, Task, Verdict, World, WorldFiles, expert, tasks,
 };
 use mujoco_rs::prelude::*;
 use nalgebra::{Isometry3, Translation3};
@@ -18,9 +18,10 @@ fn world() -> World {
     World::new(&WorldFiles { urdf: root("urdf/panda.urdf") }).unwrap()
 }
 
-/// The first scene for a task, from seeds that train.
+/// The first scene for a task.
 fn scene_for(task: Task) -> Scene {
-    tasks::TRAIN_SEEDS.map(Scene::sample).find(|s| s.task == task).unwrap()
+    let split = if task.is_novel() { Split::Novel } else { Split::Train };
+    split.seeds().map(Scene::sample).find(|s| s.task == task).unwrap()
 }
 
 /// Lets the expert do a scene; calls `look` after each step. Returns the first success or the last verdict.
@@ -141,7 +142,7 @@ fn an_object_leaves_its_place_only_when_something_touches_it() {
     let mut world = world();
     let scene = scene_for(Task::Put { object: ObjectKind::RedCube, zone: efm_sim::Zone::Left });
     let mut touched = false;
-    let start = scene.placement(ObjectKind::RedCube);
+    let start = scene.placement(ObjectKind::RedCube).unwrap();
     episode(&mut world, &scene, |world| {
         touched |= world.finger_touches(ObjectKind::RedCube);
         let at = world.object_pose(ObjectKind::RedCube).position;
@@ -182,7 +183,7 @@ fn the_same_seed_gives_the_same_bits() {
 #[test]
 fn nothing_is_done_at_the_start_nor_by_waiting() {
     let mut world = world();
-    for seed in tasks::EVAL_SEEDS.take(1000) {
+    for seed in Split::EVALUATION.into_iter().flat_map(|s| s.seeds().take(250)) {
         let scene = Scene::sample(seed);
         world.reset(&scene);
         let mut referee = Referee::new(&scene);
@@ -196,30 +197,98 @@ fn nothing_is_done_at_the_start_nor_by_waiting() {
     }
 }
 
+/// Where a camera whose optical frame stands so sees a point, pixels.
+fn pixel(
+    position: nalgebra::Vector3<f64>,
+    rotation: nalgebra::UnitQuaternion<f64>,
+    at: nalgebra::Vector3<f64>,
+) -> (f64, f64) {
+    let (lens, seen) = (Camera::Front.intrinsics(), rotation.inverse() * (at - position));
+    (lens.cx + lens.fx * seen.x / seen.z, lens.cy + lens.fy * seen.y / seen.z)
+}
+
+fn is_of_colour(kind: ObjectKind, [r, g, b]: [i32; 3]) -> bool {
+    match kind {
+        ObjectKind::RedCube | ObjectKind::RedPuck => r > g + 60 && r > b + 60,
+        ObjectKind::GreenBrick | ObjectKind::GreenCylinder => g > r + 30 && g > b + 30,
+        ObjectKind::BlueBrick | ObjectKind::BlueCylinder => b > r + 60 && b > g + 40,
+        ObjectKind::YellowCube | ObjectKind::YellowPuck => r > b + 80 && g > b + 60,
+    }
+}
+
+fn colour_at(picture: &[u8], (u, v): (f64, f64)) -> [i32; 3] {
+    let at = (v.round() as usize * WIDTH + u.round() as usize) * 3;
+    [0, 1, 2].map(|i| i32::from(picture[at + i]))
+}
+
 #[test]
-fn pictures_agree_with_the_cameras_geometry() {
+fn pictures_agree_with_the_cameras_geometry_and_its_shift() {
     let mut world = world();
     let mut picture = vec![];
-    for seed in 0..10 {
-        world.reset(&Scene::sample(seed));
-        world.render(Camera::Front, &mut picture).unwrap();
-        assert_eq!(picture.len(), WIDTH * HEIGHT * 3);
-        let (mount, lens) = (Camera::Front.mount(), Camera::Front.intrinsics());
-        for kind in ObjectKind::ALL {
-            let at = world.object_pose(kind).position;
-            let seen = mount.rotation.inverse() * (at - nalgebra::Vector3::from(mount.position));
-            let (u, v) = (lens.cx + lens.fx * seen.x / seen.z, lens.cy + lens.fy * seen.y / seen.z);
-            let pixel = (v.round() as usize * WIDTH + u.round() as usize) * 3;
-            let [r, g, b] = [0, 1, 2].map(|i| i32::from(picture[pixel + i]));
-            let right = match kind {
-                ObjectKind::RedCube => r > g + 60 && r > b + 60,
-                ObjectKind::GreenCylinder => g > r + 30 && g > b + 30,
-                ObjectKind::BlueBrick => b > r + 60 && b > g + 40,
-                ObjectKind::YellowPuck => r > b + 80 && g > b + 60,
-            };
-            assert!(right, "seed {seed} {kind:?} at ({u:.0}, {v:.0}): {r} {g} {b}");
+    for split in [Split::Train, Split::Shifted] {
+        for seed in split.seeds().take(10) {
+            let scene = Scene::sample(seed);
+            world.reset(&scene);
+            world.render(Camera::Front, &mut picture).unwrap();
+            assert_eq!(picture.len(), WIDTH * HEIGHT * 3);
+            let (mount, shift) = (Camera::Front.mount(), scene.look.cameras[0]);
+            let position = nalgebra::Vector3::from(mount.position) + nalgebra::Vector3::from(shift.position);
+            let turn = nalgebra::UnitQuaternion::from_scaled_axis(shift.rotation.into());
+            for (kind, _) in scene.present() {
+                let at = world.object_pose(kind).position;
+                let place = pixel(position, mount.rotation * turn, at);
+                let colour = colour_at(&picture, place);
+                assert!(is_of_colour(kind, colour), "seed {seed} {kind:?} at {place:?}: {colour:?}");
+            }
         }
     }
+}
+
+#[test]
+fn what_is_not_in_a_scene_is_neither_seen_nor_felt() {
+    let mut world = world();
+    let mut picture = vec![];
+    let mut expert_runs = 0;
+    for seed in 0..6 {
+        let scene = Scene::sample(seed);
+        world.reset(&scene);
+        let absent: Vec<ObjectKind> = ObjectKind::ALL.into_iter().filter(|k| scene.placement(*k).is_none()).collect();
+        assert!(!absent.is_empty());
+        for camera in Camera::ALL {
+            world.render(camera, &mut picture).unwrap();
+            // A colour that no object of the scene has is nowhere in the picture.
+            for kind in absent.iter().filter(|k| scene.present().all(|(p, _)| p.rgba() != k.rgba())) {
+                let spots =
+                    picture.chunks(3).filter(|p| is_of_colour(*kind, [0, 1, 2].map(|i| i32::from(p[i])))).count();
+                assert_eq!(spots, 0, "seed {seed} {kind:?} {}", camera.name());
+            }
+        }
+        let before: Vec<_> = absent.iter().map(|k| world.object_pose(*k)).collect();
+        if expert_runs < 2 {
+            assert!(episode(&mut world, &scene, |_| {}).success());
+            expert_runs += 1;
+        }
+        assert_eq!(absent.iter().map(|k| world.object_pose(*k)).collect::<Vec<_>>(), before, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_look_of_a_scene_changes_the_pictures_and_nothing_else() {
+    let mut world = world();
+    let scene = Scene::sample(3);
+    let mut seen = vec![];
+    let mut states = vec![];
+    for look in [scene.look.clone(), tasks::Look::plain(), Scene::sample(Split::Shifted.seeds().start).look] {
+        world.reset(&Scene { look, ..scene.clone() });
+        let mut picture = vec![];
+        world.render(Camera::Front, &mut picture).unwrap();
+        seen.push(picture);
+        (0..200).for_each(|_| world.step());
+        let (q, v) = world.raw_state();
+        states.push((q.to_vec(), v.to_vec()));
+    }
+    assert!(seen[0] != seen[1] && seen[1] != seen[2]);
+    assert!(states[0] == states[1] && states[1] == states[2]);
 }
 
 #[test]
@@ -251,4 +320,27 @@ fn a_rollout_starts_where_the_tool_is_and_flows() {
             from = to;
         }
     }
+}
+
+/// FNV-1a, 64 bit.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn the_benchmark_is_what_it_was_when_its_version_was_given() {
+    // Whoever changes what a seed gives has made another benchmark: raise BENCHMARK_VERSION, then write down the new numbers.
+    let found = Split::ALL.map(|split| {
+        let all: Vec<String> = split.seeds().take(200).map(|seed| format!("{:?}", Scene::sample(seed))).collect();
+        (split.name(), fingerprint(&all.join("\n")))
+    });
+    assert_eq!((tasks::BENCHMARK, tasks::BENCHMARK_VERSION), ("panda_tabletop", 1));
+    let expected = [
+        ("train", 142_790_299_229_851_393),
+        ("heldout", 11_159_623_139_182_170_298),
+        ("novel", 6_363_156_345_082_721_379),
+        ("paraphrase", 661_262_188_065_791_026),
+        ("shifted", 3_393_964_488_297_570_831),
+    ];
+    assert_eq!(found, expected);
 }

@@ -22,8 +22,7 @@ pub enum Texture {
 
 impl Texture {
     /// All.
-    pub const ALL: [Texture; 5] =
-        [Texture::Wood, Texture::Speckle, Texture::Checker, Texture::Tiles, Texture::Marble];
+    pub const ALL: [Texture; 5] = [Texture::Wood, Texture::Speckle, Texture::Checker, Texture::Tiles, Texture::Marble];
     /// Those of training.
     pub const TRAIN: [Texture; 2] = [Texture::Wood, Texture::Speckle];
     /// Those that training never has.

@@ -6,9 +6,7 @@
 
 use super::dressing::{LAMPS, PANEL, TEXTURE_SIZE, pattern};
 use super::{Camera, WorldError, WorldFiles};
-use crate::tasks::{
-    FAR_LINE_X, Look, ObjectKind, PLATE_RADIUS, PLATE_THICKNESS, Shape, Texture, ZONE_HALF_SIZE, Zone,
-};
+use crate::tasks::{FAR_LINE_X, Look, ObjectKind, PLATE_RADIUS, PLATE_THICKNESS, Shape, Texture, ZONE_HALF_SIZE, Zone};
 use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_editing::{MjsBody, MjtLimited};
 
