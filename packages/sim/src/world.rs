@@ -14,6 +14,7 @@ use mujoco_rs::prelude::*;
 use mujoco_rs::renderer::MjRenderer;
 use nalgebra::{Matrix3, Rotation3, UnitQuaternion, Vector3};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 /// One physics step, ns.
 pub const STEP_NANOS: i64 = 2_000_000;
@@ -21,6 +22,10 @@ pub const STEP_NANOS: i64 = 2_000_000;
 pub const WIDTH: usize = 640;
 /// Height of every picture, pixels.
 pub const HEIGHT: usize = 480;
+
+/// One world draws at a time: the contexts of one process share a screen in Mesa's software drawing, and two threads that drew for
+/// minutes have crashed inside it. It draws with threads of its own, so little is lost.
+static DRAWING: Mutex<()> = Mutex::new(());
 
 /// Where the first of the objects hangs that are not in a scene, m: below the table. The others follow along y.
 const PARKED: [f64; 3] = [0.1, -0.4, -0.3];
@@ -300,6 +305,7 @@ impl World {
     /// When there is no OpenGL to draw with.
     pub fn render(&mut self, camera: Camera, picture: &mut Vec<u8>) -> Result<(), WorldError> {
         let failed = |reason: String| WorldError::Render { camera: camera.name(), reason };
+        let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
         let renderer = match &mut self.renderer {
             Some(renderer) => renderer,
             empty => {
@@ -325,5 +331,14 @@ impl World {
     /// Every generalised position and velocity, to compare two runs bit by bit.
     pub fn raw_state(&self) -> (&[f64], &[f64]) {
         (self.data.qpos(), self.data.qvel())
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(renderer) = self.renderer.take() {
+            let _alone = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+            drop(renderer);
+        }
     }
 }
