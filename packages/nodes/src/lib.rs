@@ -9,6 +9,7 @@ pub mod joint_feed;
 pub mod joint_ring;
 pub mod motion_report;
 pub mod pace;
+pub mod pairing;
 pub mod percentiles;
 pub mod replan;
 pub mod wiring;

@@ -10,6 +10,7 @@ use efm_nodes::engine::{Answer, Engine, Job, Pictures, Setup};
 use efm_nodes::files;
 use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
+use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::replan::Replan;
 use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
@@ -42,6 +43,13 @@ fn specs() -> Vec<Spec> {
         Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
         Spec::double("max_image_age", 0.5, "Oldest picture that is worked on, s.").range(0.01, 10.0),
         Spec::double("max_image_silence", 0.5, "Longest silence of a camera, s.").range(0.01, 10.0),
+        Spec::double(
+            "max_image_skew",
+            0.02,
+            "How far apart the pictures of several cameras may be stamped, s; after 0.1 s without such a set they are taken as they \
+             come.",
+        )
+        .range(0.0, 1.0),
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
@@ -74,6 +82,7 @@ struct Inference {
     bounds: FreshnessBounds,
     max_joint_state_age: f64,
     cameras: Vec<CameraInput>,
+    pairing: Pairing,
     feed: JointFeed,
     ring: JointRing,
     jobs: Sender<Job>,
@@ -208,13 +217,14 @@ impl Inference {
     /// The newest observation, if it is due and everything in it is fresh. Its time is that of the oldest picture.
     fn observe(&mut self) -> Option<(Stamp, Pictures)> {
         let newest: Vec<_> = self.cameras.iter().map(|camera| camera.images.get()).collect::<Option<_>>()?;
-        let stamp = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp)).min()?;
-        if !self.replan.is_due(stamp)
+        let stamps = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp));
+        if !self.replan.is_due(stamps.clone().min()?)
             || self.fresh_joints().is_err()
             || !self.cameras.iter().all(|c| self.check(c).is_ok())
         {
             return None;
         }
+        let stamp = self.pairing.take(self.clock.now(), stamps)?;
         self.frame.clone_from(&newest.first()?.msg.header.frame_id);
         let pictures = self.cameras.iter().zip(&newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone()));
         Some((stamp, pictures.collect()))
@@ -371,6 +381,7 @@ fn main() -> ExitCode {
             },
             max_joint_state_age: params.double("max_joint_state_age"),
             cameras,
+            pairing: Pairing::new(params.double("max_image_skew")),
             feed: JointFeed::new(joints),
             ring: JointRing::new(RING),
             jobs,
