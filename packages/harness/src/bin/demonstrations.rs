@@ -197,7 +197,11 @@ fn episode(
         };
         bag.frame(rig.cell_mut(), pictures, &clean)?;
         frames += 1;
-        rig.offer(&executed).with_context(|| format!("at {t:.2} s"))?;
+        // Pressed against something by a push, the arm may stop for good.
+        if let Err(refusal) = rig.offer(&executed) {
+            log::info!("seed {seed}: {} given up at {t:.2} s: {refusal}", scene.task.name());
+            return Ok(None);
+        }
         for _ in 0..steps_a_frame {
             rig.step()?;
         }
