@@ -81,6 +81,11 @@ def seconds(stamp: Time | Duration) -> float:
     return stamp.sec + stamp.nanosec * 1e-9
 
 
+def earlier(stamp: Time, by: float) -> Time:
+    nanos = stamp.sec * 10**9 + stamp.nanosec - round(by * 1e9)
+    return Time(sec=nanos // 10**9, nanosec=nanos % 10**9)
+
+
 def duration(value: float) -> Duration:
     nanos = round(value * 1e9)
     return Duration(sec=nanos // 10**9, nanosec=nanos % 10**9)
@@ -114,10 +119,13 @@ def chunk(stamp: Time, rows: list[list[float]], step: float = 0.1, names: list[s
 class Robot:
     """Publishes what a robot and its camera would, on a thread of its own, until it is told otherwise.
 
-    Positions, names and the offset of the stamps may be changed while it runs; `camera` and `joints` switch the streams.
+    Positions, names and the offset of the stamps may be changed while it runs; `camera`, `wrist` and `joints` switch the streams;
+    the wrist camera's stamps are `wrist_behind` seconds behind those of the front camera.
     """
 
     def __init__(self, probe: Probe, *, camera: bool = True, size: tuple[int, int] = (8, 6)) -> None:
+        self.wrist = False
+        self.wrist_behind = 0.0
         self.probe = probe
         self.names = [*ARM, FINGER, "panda_finger_joint2"]
         self.positions = [*READY, 0.04, 0.04]
@@ -128,6 +136,7 @@ class Robot:
         self.size = size
         self._states = probe.node.create_publisher(JointState, "joint_states", 10)
         self._images = probe.node.create_publisher(Image, "observation/front/image", 5) if camera else None
+        self._wrist_images = probe.node.create_publisher(Image, "observation/wrist/image", 5) if camera else None
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -139,7 +148,10 @@ class Robot:
                 self._states.publish(joint_state(now(self.probe), list(self.names), self.positions[: len(self.names)]))
             if self._images and self.camera and beat % 3 == 0:
                 width, height = self.size
-                self._images.publish(image(now(self.probe, self.ahead), width, height, self.encoding))
+                stamp = now(self.probe, self.ahead)
+                self._images.publish(image(stamp, width, height, self.encoding))
+                if self.wrist:
+                    self._wrist_images.publish(image(earlier(stamp, self.wrist_behind), width, height, self.encoding))
             beat += 1
 
     def stop(self) -> None:

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the policy package of the graph tests into test/models. Needs onnx, onnxruntime, numpy, PyYAML.
+"""Writes the policy packages of the graph tests into test/models. Needs onnx, onnxruntime, numpy, PyYAML.
 
 "panda_drift" is not trained and understands nothing: whatever it sees and is told, it turns panda_joint1 to the left at 0.15 rad/s,
 holds the other joints and leaves the fingers where they are. That is enough to see an arm move, and why it stops.
+"panda_drift_two" is the same with a second camera, "wrist".
 """
 
 import hashlib
@@ -31,21 +32,22 @@ def sha(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def main() -> None:
-    folder = ROOT / "models" / "panda_drift"
+def write(name: str, cameras: list[str]) -> None:
+    folder = ROOT / "models" / name
+    images = [f"image_{camera}" for camera in cameras]
     folder.mkdir(parents=True, exist_ok=True)
     drift = np.zeros((1, HORIZON, 8))
     drift[0, :, 0] = SPEED * STEP * np.arange(1, HORIZON + 1)
     nothing = [
         node
-        for tensor in ("image_front", "state", "text")
+        for tensor in (*images, "state", "text")
         for node in (
             helper.make_node("ReduceMean", [tensor], [f"{tensor}_mean"], keepdims=0),
             helper.make_node("Mul", [f"{tensor}_mean", "zero"], [f"{tensor}_nil"]),
         )
     ]
-    total = helper.make_node("Sum", ["drift", "image_front_nil", "state_nil", "text_nil"], ["actions"])
-    inputs = {"image_front": [1, 3, HEIGHT, WIDTH], "state": [1, 8], "text": [1, 4]}
+    total = helper.make_node("Sum", ["drift", *(f"{i}_nil" for i in images), "state_nil", "text_nil"], ["actions"])
+    inputs = {**{i: [1, 3, HEIGHT, WIDTH] for i in images}, "state": [1, 8], "text": [1, 4]}
     graph = helper.make_graph(
         [*nothing, total],
         "drift",
@@ -63,13 +65,13 @@ def main() -> None:
     joints = [0.0, -0.6, 0.0, -2.2, 0.0, 1.6, 0.785, 0.04]
     image = ((pixels.astype(np.float32) / 255 - 0.5) / np.float32(0.5)).transpose(2, 0, 1)[None]
     session = onnxruntime.InferenceSession(str(folder / "policy.onnx"), providers=["CPUExecutionProvider"])
-    feed = {"image_front": image, "state": np.array([joints], np.float32)}
+    feed = {**dict.fromkeys(images, image), "state": np.array([joints], np.float32)}
     feed["text"] = np.array([example["embedding"]], np.float32)
     actions = session.run(None, feed)[0]
     golden = {
         "sentence": example["sentence"],
         "text": example["embedding"],
-        "image_front": pixels.flatten().tolist(),
+        **dict.fromkeys(images, pixels.flatten().tolist()),
         "joints": joints,
         "actions": actions.astype(np.float64).flatten().tolist(),
     }
@@ -78,7 +80,7 @@ def main() -> None:
     manifest = {
         "schema": "policy_package/1.0",
         "policy": {
-            "name": "panda_drift",
+            "name": name,
             "version": "0.0.1",
             "family": "fixture",
             "license": "Apache-2.0",
@@ -88,7 +90,7 @@ def main() -> None:
         "observation": {
             "images": [
                 {
-                    "name": "front",
+                    "name": camera,
                     "width": WIDTH,
                     "height": HEIGHT,
                     "encoding": "rgb8",
@@ -96,8 +98,9 @@ def main() -> None:
                     "layout": "NCHW",
                     "mean": [0.5] * 3,
                     "std": [0.5] * 3,
-                    "tensor": "image_front",
+                    "tensor": f"image_{camera}",
                 }
+                for camera in cameras
             ],
             "state": {"tensor": "state", "end_effector": [], "normalization": {"kind": "identity"}},
             "language": {
@@ -129,6 +132,11 @@ def main() -> None:
         "training": {"note": "not trained"},
     }
     (folder / "policy.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False, width=120))
+
+
+def main() -> None:
+    write("panda_drift", ["front"])
+    write("panda_drift_two", ["front", "wrist"])
 
 
 if __name__ == "__main__":

@@ -103,6 +103,36 @@ def test_a_camera_that_stops_is_named_and_nothing_is_proposed(start, probe, robo
     inference.proposes()
 
 
+def test_every_camera_of_the_policy_must_be_fresh_and_the_silent_one_is_named(start, probe, robot):
+    inference = Inference(start, probe, "panda_drift_two")
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "'wrist'", "nothing received")
+    inference.silent()
+    robot.wrist = True
+    inference.proposes()
+    robot.wrist = False
+    inference.health.wait(POLICY, ERROR, "'wrist'", "silent")
+    inference.silent()
+
+
+def test_an_observation_is_made_of_pictures_of_the_same_moment_and_dated_by_the_oldest(start, probe, robot):
+    inference = Inference(start, probe, "panda_drift_two")
+    robot.wrist, robot.wrist_behind = True, 0.015
+    inference.ask()
+    inference.proposes()
+    probe.until(lambda: len(inference.chunks) >= 6, what="six chunks")
+    # The wrist's picture of a pair is 15 ms behind the front's, and a front's picture comes every 30 ms.
+    stamps = [seconds(chunk.header.stamp) for chunk in inference.chunks]
+    assert all(0.15 < later - earlier < 0.35 for earlier, later in zip(stamps[1:], stamps[2:])), stamps
+
+
+def test_cameras_that_never_show_the_same_moment_are_used_all_the_same(start, probe, robot):
+    inference = Inference(start, probe, "panda_drift_two", max_image_skew=0.001)
+    robot.wrist, robot.wrist_behind = True, 0.012
+    inference.ask()
+    inference.proposes()
+
+
 def test_images_from_the_future_are_named_and_nothing_is_proposed(start, probe, robot):
     inference = Inference(start, probe)
     robot.ahead = 3.0
