@@ -1,10 +1,10 @@
 //! One goal, from being given to its verdict: bookkeeping without ROS.
 
 use efm_core::Stamp;
-use efm_harness::recorder::task_kind;
+use efm_harness::failure::{Category, Glimpse, Observed, category};
 use efm_harness::report::{EpisodeOutcome, Quantiles};
-use efm_sim::Scene;
-use efm_sim::tasks::{OTHERS_MAY_MOVE, TIME_LIMIT};
+use efm_sim::tasks::{Failure, OTHERS_MAY_MOVE, TIME_LIMIT};
+use efm_sim::{ObjectKind, Scene};
 use serde::Deserialize;
 
 /// What the simulator says on `task_status`; other fields are left alone.
@@ -25,6 +25,12 @@ pub struct TaskStatus {
     /// How far any other object was moved, m.
     #[serde(default)]
     pub others_moved: f64,
+    /// Whether a finger touches the task's object.
+    #[serde(default)]
+    pub touched: bool,
+    /// Of the object above where it stands at rest, m.
+    #[serde(default)]
+    pub height: f64,
     /// Simulated seconds since the reset.
     pub elapsed: f64,
 }
@@ -48,6 +54,8 @@ pub struct GoalStatus {
 pub struct End {
     /// Whether the referee saw success.
     pub success: bool,
+    /// What went wrong; none on success.
+    pub failure: Option<Category>,
     /// Why not, in words; empty on success.
     pub reason: String,
     /// Simulated seconds from the goal to the end.
@@ -55,9 +63,9 @@ pub struct End {
 }
 
 impl End {
-    /// A failure.
+    /// A failure that is not the task's.
     pub fn failure(reason: impl Into<String>, seconds: f64) -> Self {
-        Self { success: false, reason: reason.into(), seconds }
+        Self { success: false, failure: Some(Category::Other), reason: reason.into(), seconds }
     }
 }
 
@@ -68,31 +76,46 @@ pub struct Judge {
     /// `elapsed` when the goal was given.
     given_at: f64,
     time_limit: f64,
+    observed: Observed,
 }
 
 impl Judge {
     /// For a goal that was given when the scene of `seed` was `given_at` simulated seconds old.
     pub fn new(seed: u64, given_at: f64) -> Self {
-        Self { seed, given_at, time_limit: TIME_LIMIT }
+        Self { seed, given_at, time_limit: TIME_LIMIT, observed: Observed::default() }
     }
 
-    /// The end, if this is one.
-    pub fn verdict(&self, status: &TaskStatus) -> Option<End> {
+    /// The end, if this is one. Every status must be shown: what was seen on the way says what went wrong.
+    pub fn verdict(&mut self, status: &TaskStatus) -> Option<End> {
         let seconds = (status.elapsed - self.given_at).max(0.0);
         if status.seed != self.seed {
             return Some(End::failure(format!("somebody else has reset the scene to seed {}", status.seed), seconds));
         }
         if status.success {
-            return Some(End { success: true, reason: String::new(), seconds });
+            return Some(End { success: true, failure: None, reason: String::new(), seconds });
         }
-        if status.others_moved > OTHERS_MAY_MOVE {
+        self.observed.see(Glimpse { touched: status.touched, rise: status.height, distance: status.distance });
+        let (failure, reason) = if status.others_moved >= OTHERS_MAY_MOVE {
+            // Which one does not matter to the category.
             let moved = 1000.0 * status.others_moved;
-            return Some(End::failure(format!("another object was moved by {moved:.0} mm"), seconds));
-        }
-        if seconds >= self.time_limit {
-            return Some(End::failure(format!("time was up: {}", what_is_missing(status)), seconds));
-        }
-        None
+            (Failure::OtherMoved(ObjectKind::RedCube), format!("another object was moved by {moved:.0} mm"))
+        } else if seconds >= self.time_limit {
+            (missing(status), format!("time was up: {}", what_is_missing(status)))
+        } else {
+            return None;
+        };
+        let failure = category(Some(failure), status.distance, &self.observed);
+        Some(End { success: false, failure, reason, seconds })
+    }
+}
+
+/// What still keeps an episode from success, as the referee calls it.
+fn missing(status: &TaskStatus) -> Failure {
+    match status.detail.as_str() {
+        "NotStanding" => Failure::NotStanding,
+        "NotReleased" => Failure::NotReleased,
+        "NotAtRest" => Failure::NotAtRest,
+        _ => Failure::NotThere,
     }
 }
 
@@ -139,24 +162,23 @@ pub struct Done {
 }
 
 impl Done {
-    /// Of a scene, its end and what was measured. The physical state is not known outside of the simulator, so it has no hash.
-    pub fn new(scene: &Scene, end: End, latencies_ms: Vec<f64>) -> Self {
+    /// Of a scene, the sentence that was given where it is not the scene's own, its end and what was measured. The physical state
+    /// is not known outside of the simulator, so it has no hash.
+    pub fn new(scene: &Scene, told: Option<&str>, end: End, latencies_ms: Vec<f64>) -> Self {
         let outcome = EpisodeOutcome {
-            seed: scene.seed,
-            goal: scene.sentence.clone(),
-            kind: task_kind(scene.task).to_owned(),
-            object: scene.task.object().words().to_owned(),
             success: end.success,
+            failure: end.failure,
             reason: end.reason,
             seconds: end.seconds,
-            state_hash: String::new(),
+            latency_ms: Quantiles::of(&mut latencies_ms.clone()),
+            ..EpisodeOutcome::of(scene, told)
         };
         Self { outcome, latencies_ms }
     }
 
     /// Quantiles of its latency; none when nothing was executed.
     pub fn latency(&self) -> Option<Quantiles> {
-        Quantiles::of(&mut self.latencies_ms.clone())
+        self.outcome.latency_ms
     }
 }
 
@@ -175,23 +197,39 @@ mod tests {
 
     #[test]
     fn an_episode_ends_by_success_by_moving_others_or_by_time() {
-        let judge = Judge::new(7, 2.0);
+        let mut judge = Judge::new(7, 2.0);
         assert_eq!(judge.verdict(&status(|_| {})), None);
         let success = judge.verdict(&status(|s| s.success = true)).unwrap();
-        assert_eq!(success, End { success: true, reason: String::new(), seconds: 8.0 });
+        assert_eq!(success, End { success: true, failure: None, reason: String::new(), seconds: 8.0 });
         let moved = judge.verdict(&status(|s| s.others_moved = 0.045)).unwrap();
         assert!(!moved.success && moved.reason.contains("45 mm"), "{moved:?}");
+        assert_eq!(moved.failure, Some(Category::WrongObject));
         assert_eq!(judge.verdict(&status(|s| s.elapsed = 2.0 + TIME_LIMIT - 0.1)), None);
         let late = judge.verdict(&status(|s| s.elapsed = 2.0 + TIME_LIMIT)).unwrap();
         assert!(!late.success && late.reason.contains("time was up") && late.reason.contains("312 mm"), "{late:?}");
         let released = judge.verdict(&status(|s| (s.elapsed, s.detail) = (99.0, "NotReleased".into()))).unwrap();
         assert!(released.reason.contains("not let go"), "{released:?}");
+        assert_eq!(released.failure, Some(Category::NotReleased));
+    }
+
+    #[test]
+    fn what_was_seen_on_the_way_says_what_went_wrong() {
+        let late = |s: &mut TaskStatus| s.elapsed = TIME_LIMIT;
+        let of = |before: &[TaskStatus]| {
+            let mut judge = Judge::new(7, 0.0);
+            before.iter().for_each(|status| assert_eq!(judge.verdict(status), None));
+            judge.verdict(&status(late)).unwrap().failure.unwrap()
+        };
+        assert_eq!(of(&[]), Category::NotReached);
+        assert_eq!(of(&[status(|s| s.touched = true)]), Category::NotMovedThere);
+        assert_eq!(of(&[status(|s| (s.touched, s.height) = (true, 0.08))]), Category::LeftElsewhere);
     }
 
     #[test]
     fn a_scene_that_somebody_else_has_reset_is_no_success() {
         let end = Judge::new(7, 0.0).verdict(&status(|s| (s.seed, s.success) = (8, true))).unwrap();
         assert!(!end.success && end.reason.contains("seed 8"), "{end:?}");
+        assert_eq!(end.failure, Some(Category::Other));
     }
 
     #[test]
@@ -215,10 +253,18 @@ mod tests {
     #[test]
     fn what_is_reported_names_the_scene_and_its_object() {
         let scene = Scene::sample(1_000_000_003);
-        let done = Done::new(&scene, End::failure("time was up", 25.0), vec![50.0, 70.0, 60.0]);
+        let done = Done::new(&scene, None, End::failure("time was up", 25.0), vec![50.0, 70.0, 60.0]);
         assert_eq!((done.outcome.seed, done.outcome.goal.as_str()), (scene.seed, scene.sentence.as_str()));
         assert_eq!(done.outcome.object, scene.task.object().words());
         assert_eq!(done.latency().unwrap().p50, 60.0);
-        assert_eq!(Done::new(&scene, End::failure("", 0.0), vec![]).latency(), None);
+        assert_eq!(Done::new(&scene, None, End::failure("", 0.0), vec![]).latency(), None);
+    }
+
+    #[test]
+    fn another_sentence_is_reported_beside_the_scenes_own() {
+        let scene = Scene::sample(1_000_000_003);
+        let done = Done::new(&scene, Some("push the moon"), End::failure("", 25.0), vec![]);
+        assert_eq!(done.outcome.goal, "push the moon");
+        assert_eq!(done.outcome.original_goal.as_deref(), Some(scene.sentence.as_str()));
     }
 }

@@ -6,8 +6,9 @@ use crate::film;
 use crate::seen::Seen;
 use crate::stage::Stage;
 use anyhow::{Context as _, Result, anyhow, bail};
+use efm_harness::control::{Control, shuffled_sentences};
 use efm_sim::Scene;
-use efm_sim::tasks::{EVAL_SEEDS, TIME_LIMIT};
+use efm_sim::tasks::{Split, TIME_LIMIT};
 use image::RgbImage;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -30,8 +31,12 @@ pub struct Programme {
     pub nodes: Vec<String>,
     /// Number of goals.
     pub episodes: usize,
-    /// The scenes are those of the evaluation seeds, counted from here.
+    /// Where the scenes come from.
+    pub split: Split,
+    /// The scenes are those of the split's seeds, counted from here.
     pub seed: u64,
+    /// What is done instead of giving each scene's own goal: nothing, or another scene's goal.
+    pub control: Option<Control>,
     /// Whether pictures are kept: all of the first so many episodes; of the others as many as a strip shows.
     pub filmed: Option<usize>,
     /// When the program began.
@@ -57,13 +62,20 @@ impl Programme {
     /// # Errors
     /// When a part of the graph does not work. A failed task is not an error.
     pub async fn play(&self, stage: &Stage, played: &mut Played) -> Result<()> {
+        let first = self.split.seeds().start + self.seed;
+        let scenes: Vec<Scene> = (first..).take(self.episodes).map(Scene::sample).collect();
+        let told = match self.control {
+            Some(Control::Shuffled) => Some(shuffled_sentences(&scenes)?),
+            Some(Control::Random) => bail!("there is no random control through the graph"),
+            Some(Control::Nothing) | None => None,
+        };
         self.wait_until_ready(stage).await?;
-        for i in 0..self.episodes {
-            let scene = Scene::sample(EVAL_SEEDS.start + self.seed + i as u64);
-            print!("[{:>3}/{}] {:<44} ", i + 1, self.episodes, scene.sentence);
+        for (i, scene) in scenes.iter().enumerate() {
+            let told = told.as_ref().map(|told| told[i].as_str());
+            print!("[{:>3}/{}] {:<44} ", i + 1, self.episodes, told.unwrap_or(&scene.sentence));
             // A line that cannot be shown is no reason to stop.
             let _ = std::io::stdout().flush();
-            let outcome = self.episode(stage, &scene, played).await;
+            let outcome = self.episode(stage, scene, told, played).await;
             let moved = stage.look(|seen| seen.moved_at);
             let first = played.first_motion.is_none().then_some(moved).flatten();
             if let Some(first) = first {
@@ -112,7 +124,7 @@ impl Programme {
         self.nodes.iter().all(well)
     }
 
-    async fn episode(&self, stage: &Stage, scene: &Scene, played: &mut Played) -> Result<()> {
+    async fn episode(&self, stage: &Stage, scene: &Scene, told: Option<&str>, played: &mut Played) -> Result<()> {
         stage.cancel().await?;
         // What is still sent after the reset would pull the arm back. Where it never rests (it is pushed), the reset helps.
         stage.until(REST, |seen| seen.at_rest(Instant::now()).then_some(())).await;
@@ -145,24 +157,32 @@ impl Programme {
             }
             seen.task.as_ref().map_or(0.0, |task| task.elapsed)
         });
-        stage.give(&scene.sentence)?;
-        let end = match accepted(stage).await? {
-            Err(refusal) => End::failure(format!("refused: {refusal}"), 0.0),
-            Ok(()) => watch(stage, &Judge::new(scene.seed, given_at)).await,
+        let judge = Judge::new(scene.seed, given_at);
+        let given = self.control != Some(Control::Nothing);
+        let end = if given {
+            stage.give(told.unwrap_or(&scene.sentence))?;
+            match accepted(stage).await? {
+                Err(refusal) => End::failure(format!("refused: {refusal}"), 0.0),
+                Ok(()) => watch(stage, judge).await,
+            }
+        } else {
+            watch(stage, judge).await
         };
         let (latencies, pictures) = stage.note(|seen| (seen.latencies.take(), seen.camera.cut()));
-        if end.success {
+        if end.success && given && told.is_none() {
             // goal_intake ends the goal by itself.
             stage.until(ACCEPTED, |seen| (seen.goal.as_ref()?.state != "active").then_some(())).await;
         } else {
-            played.troubles = stage.look(Seen::troubles);
+            if !end.success {
+                played.troubles = stage.look(Seen::troubles);
+            }
             stage.cancel().await?;
         }
-        let done = Done::new(scene, end, latencies);
+        let done = Done::new(scene, told, end, latencies);
         if let Some(whole) = self.filmed {
             let whole = played.scenes.len() < whole;
             played.scenes.push(film::Scene {
-                label: scene.sentence.clone(),
+                label: done.outcome.goal.clone(),
                 outcome: in_a_word(&done),
                 success: done.outcome.success,
                 pictures: if whole { pictures } else { some(&pictures) },
@@ -210,7 +230,7 @@ async fn accepted(stage: &Stage) -> Result<Result<(), String>> {
 }
 
 /// Watches an active goal to its end.
-async fn watch(stage: &Stage, judge: &Judge) -> End {
+async fn watch(stage: &Stage, mut judge: Judge) -> End {
     let end = stage
         .until(EPISODE, |seen| {
             let status = seen.task.as_ref()?;
@@ -266,7 +286,9 @@ mod tests {
         let programme = Programme {
             nodes: vec!["sim".into(), "goal_intake".into()],
             episodes: 1,
+            split: Split::Heldout,
             seed: 0,
+            control: None,
             filmed: None,
             began: Instant::now(),
         };

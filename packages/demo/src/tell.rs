@@ -2,7 +2,7 @@
 
 use crate::episode::Done;
 use crate::show::Played;
-use efm_harness::report::{Quantiles, Report};
+use efm_harness::report::{Comparison, Quantiles, Run, Subject, write_json};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 /// Share of the goals that must succeed for a demo to be called a success, in tenths.
 const TENTHS: usize = 7;
 
-/// A report with what only the running graph has.
+/// A report in the form of every evaluation's (`runs`, here one), with what only the running graph has.
 #[derive(Debug, Clone, Serialize)]
 pub struct GraphReport {
-    /// The same fields as every evaluation has.
-    #[serde(flatten)]
-    pub report: Report,
-    /// Of each episode, from observation to command; none where nothing was executed.
-    pub episode_latency_ms: Vec<Option<Quantiles>>,
+    /// The command line.
+    pub command: String,
+    /// The one run.
+    pub runs: [Run; 1],
+    /// None: there is one run.
+    pub comparisons: [Comparison; 0],
     /// Seconds from the start of the program to the first motion.
     pub first_motion_seconds: Option<f64>,
     /// The recording.
@@ -27,25 +28,30 @@ pub struct GraphReport {
 }
 
 impl GraphReport {
-    /// Sums up. `policy`: name and version, and the hash of the manifest.
-    pub fn new(policy: (String, String), seed: u64, played: &Played) -> Self {
+    /// Sums up.
+    pub fn new(subject: Subject, played: &Played) -> Self {
         let outcomes = played.done.iter().map(|done| done.outcome.clone()).collect();
-        let mut report = Report::new(policy.0, "graph", seed, outcomes);
-        report.policy_sha256 = Some(policy.1);
+        let mut run = Run::new(subject, outcomes);
         let mut latencies: Vec<f64> = played.done.iter().flat_map(|done| done.latencies_ms.iter().copied()).collect();
-        report.latency_ms = Quantiles::of(&mut latencies);
+        run.latency_ms = Quantiles::of(&mut latencies);
         Self {
-            report,
-            episode_latency_ms: played.done.iter().map(Done::latency).collect(),
+            command: efm_harness::report::command_line(),
+            runs: [run],
+            comparisons: [],
             first_motion_seconds: played.first_motion,
             bag: None,
             pictures: Vec::new(),
         }
     }
 
+    /// The run.
+    pub fn run(&self) -> &Run {
+        &self.runs[0]
+    }
+
     /// Whether so many succeeded that a demo of `goals` goals is a success: at least 70 %.
     pub fn is_success(&self, goals: usize) -> bool {
-        10 * self.report.successes >= TENTHS * goals
+        10 * self.run().successes >= TENTHS * goals
     }
 
     /// Writes it as JSON.
@@ -53,8 +59,7 @@ impl GraphReport {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, file: &Path) -> std::io::Result<()> {
-        let text = serde_json::to_string_pretty(self)?;
-        std::fs::write(file, text + "\n")
+        write_json(self, file)
     }
 }
 
@@ -91,23 +96,33 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::episode::End;
+    use efm_harness::report::Document;
     use efm_sim::Scene;
+    use efm_sim::tasks::Split;
 
     fn played(successes: usize, failures: usize) -> Played {
         let end = |success| match success {
-            true => End { success, reason: String::new(), seconds: 7.0 },
+            true => End { success, failure: None, reason: String::new(), seconds: 7.0 },
             false => End::failure("time was up: not let go", 25.0),
         };
         let ends = std::iter::repeat_n(true, successes).chain(std::iter::repeat_n(false, failures));
         let done = ends.enumerate().map(|(i, success)| {
             let latencies = if success { vec![60.0, 80.0] } else { vec![] };
-            Done::new(&Scene::sample(1_000_000_000 + i as u64), end(success), latencies)
+            Done::new(&Scene::sample(1_000_000_000 + i as u64), None, end(success), latencies)
         });
         Played { done: done.collect(), first_motion: Some(4.5), ..Played::default() }
     }
 
     fn report(played: &Played) -> GraphReport {
-        GraphReport::new(("p 1".into(), "ab".into()), 0, played)
+        let subject = Subject {
+            policy: "p 1".into(),
+            policy_sha256: Some("ab".into()),
+            split: Split::Heldout,
+            control: None,
+            how: "graph".into(),
+            seed: 0,
+        };
+        GraphReport::new(subject, played)
     }
 
     #[test]
@@ -131,12 +146,18 @@ mod tests {
         let tmp = tempfile::tempdir().unwrap();
         let file = tmp.path().join("report.json");
         report(&played(2, 1)).write(&file).unwrap();
-        let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let whole: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(whole["first_motion_seconds"], 4.5);
+        let json = &whole["runs"][0];
         assert_eq!((json["episodes"].as_u64(), json["successes"].as_u64()), (Some(3), Some(2)));
         assert_eq!((json["how"].as_str(), json["policy_sha256"].as_str()), (Some("graph"), Some("ab")));
         assert_eq!((json["latency_ms"]["p50"].as_f64(), json["latency_ms"]["p99"].as_f64()), (Some(70.0), Some(80.0)));
-        assert!(json["episode_latency_ms"][2].is_null() && json["episode_latency_ms"][0]["p50"] == 70.0);
+        let latency = |i: usize| &json["outcomes"][i]["latency_ms"];
+        assert!(latency(2).is_null() && latency(0)["p50"] == 70.0);
         assert!(json["wilson95"]["low"].is_number() && json["outcomes"][2]["reason"].is_string());
+        // What makes the page reads it too.
+        let read = Document::read(&[file]).unwrap();
+        assert_eq!(read.runs[0].outcomes, report(&played(2, 1)).runs[0].outcomes);
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Who decides in an episode: a policy package, the scripted expert, or nobody.
+//! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
+use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
 use efm_core::ActionChunk;
 use efm_policy::{
-    Embedding, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions, SentenceError,
+    Embedding, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions,
+    SentenceError,
 };
 use efm_robot::{LimitSet, RobotModel};
 use efm_sim::world::{HEIGHT, WIDTH};
@@ -44,6 +46,28 @@ pub enum AgentError {
     /// No episode was begun.
     #[error("no episode was begun")]
     NotBegun,
+    /// No such package.
+    #[error("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "))]
+    NotFound {
+        /// What was asked for.
+        named: String,
+        /// Folders that were looked into.
+        looked: Vec<String>,
+    },
+}
+
+/// The folder of a policy package: one in `root/models` by its name, or a path from here or from `root`.
+///
+/// # Errors
+/// When none of them holds a manifest.
+pub fn policy_folder(named: &str, root: &Path) -> Result<PathBuf, AgentError> {
+    // Where the nodes look for it, in their order.
+    let places = [root.join("models").join(named), PathBuf::from(named), root.join(named)];
+    let found = places.iter().find(|folder| folder.join(MANIFEST_FILE).is_file()).cloned();
+    found.ok_or_else(|| AgentError::NotFound {
+        named: named.to_owned(),
+        looked: places.iter().map(|place| place.display().to_string()).collect(),
+    })
 }
 
 /// A policy with everything that it needs between the simulator's cameras and a chunk.
@@ -149,6 +173,8 @@ impl PolicyAgent {
 pub enum Agent {
     /// Never moves: what success is worth must be zero for it.
     Nothing,
+    /// Moves at random.
+    Random(Box<RandomPlanner>),
     /// The scripted expert, which knows the true state.
     Expert(Box<ExpertPlanner>),
     /// A policy package.
@@ -161,10 +187,22 @@ impl Agent {
     /// # Errors
     /// When the sentence cannot be embedded.
     pub fn begin(&mut self, scene: &Scene) -> Result<(), AgentError> {
-        if let Agent::Policy(agent) = self {
-            agent.goal = Some(agent.policy.embed(&scene.sentence)?);
-            agent.seed = scene.seed;
-            agent.count = 0;
+        self.begin_told(scene, &scene.sentence)
+    }
+
+    /// Begins an episode with a sentence that need not be the scene's own. The expert does not listen.
+    ///
+    /// # Errors
+    /// When the sentence cannot be embedded.
+    pub fn begin_told(&mut self, scene: &Scene, sentence: &str) -> Result<(), AgentError> {
+        match self {
+            Agent::Policy(agent) => {
+                agent.goal = Some(agent.policy.embed(sentence)?);
+                agent.seed = scene.seed;
+                agent.count = 0;
+            }
+            Agent::Random(planner) => planner.begin(scene.seed),
+            Agent::Nothing | Agent::Expert(_) => {}
         }
         Ok(())
     }
@@ -173,6 +211,7 @@ impl Agent {
     pub fn period(&self) -> Duration {
         match self {
             Agent::Nothing | Agent::Expert(_) => Duration::from_millis(100),
+            Agent::Random(_) => Duration::from_secs_f64(PERIOD),
             Agent::Policy(agent) => {
                 let manifest = agent.policy.manifest();
                 Duration::from_secs_f64(manifest.action.step * manifest.execution.replan_steps as f64)
@@ -190,11 +229,11 @@ impl Agent {
             Agent::Expert(planner) => {
                 let (now, world) = (rig.cell().now(), rig.cell().world());
                 let rollout = planner.rollout(world, rig.cell().scene());
-                match planner.to_chunk(&rollout, world, now, |_| Vector3::zeros()) {
-                    Ok(chunk) => Ok(Some(chunk)),
-                    Err(PlanError::Unreachable { .. }) => Ok(None),
-                    Err(error) => Err(error.into()),
-                }
+                reachable(planner.to_chunk(&rollout, world, now, |_| Vector3::zeros()))
+            }
+            Agent::Random(planner) => {
+                let (now, elapsed) = (rig.cell().now(), rig.cell().elapsed());
+                reachable(planner.chunk(&rig.measured().positions, elapsed, now))
             }
             Agent::Policy(agent) => match agent.act(rig) {
                 Ok(chunk) => Ok(Some(chunk)),
@@ -213,5 +252,14 @@ impl Agent {
             Agent::Policy(agent) => std::mem::take(&mut agent.inference),
             _ => Vec::new(),
         }
+    }
+}
+
+/// A plan that is out of reach is no plan.
+fn reachable(chunk: Result<ActionChunk, PlanError>) -> Result<Option<ActionChunk>, AgentError> {
+    match chunk {
+        Ok(chunk) => Ok(Some(chunk)),
+        Err(PlanError::Unreachable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

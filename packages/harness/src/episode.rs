@@ -1,13 +1,14 @@
 //! One episode from reset to verdict.
 
 use crate::agent::{Agent, AgentError};
-use crate::recorder::{failure_text, task_kind};
+use crate::failure::{Observer, category};
+use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
-use efm_sim::{Scene, World};
+use efm_sim::{Scene, World, WorldError};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub enum EpisodeError {
     /// The rig.
     #[error(transparent)]
     Rig(#[from] RigError),
+    /// A picture of whoever watches.
+    #[error(transparent)]
+    World(#[from] WorldError),
 }
 
 /// How an episode is run.
@@ -39,6 +43,9 @@ impl Default for EpisodeOptions {
     }
 }
 
+/// The observer looks every so many steps: every 10 ms.
+const OBSERVE_NANOS: i64 = 5 * STEP_NANOS;
+
 /// Runs the scene to success, to a final failure, or to the time limit.
 ///
 /// # Errors
@@ -49,27 +56,45 @@ pub fn run(
     scene: Scene,
     options: EpisodeOptions,
 ) -> Result<EpisodeOutcome, EpisodeError> {
-    let (seed, goal, task) = (scene.seed, scene.sentence.clone(), scene.task);
-    agent.begin(&scene)?;
+    run_watched(rig, agent, scene, None, options, &mut |_| Ok(()))
+}
+
+/// As [`run`]. The agent is told `told` where that is given, and judged by the scene's own task all the same. `watch` is called
+/// before every physics step and once at the end; it may draw, which changes nothing.
+///
+/// # Errors
+/// When agent, rig or `watch` are broken.
+pub fn run_watched(
+    rig: &mut Rig,
+    agent: &mut Agent,
+    scene: Scene,
+    told: Option<&str>,
+    options: EpisodeOptions,
+    watch: &mut dyn FnMut(&mut Rig) -> Result<(), EpisodeError>,
+) -> Result<EpisodeOutcome, EpisodeError> {
+    let mut outcome = EpisodeOutcome::of(&scene, told);
+    agent.begin_told(&scene, &outcome.goal)?;
     rig.reset(scene)?;
+    let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
     let mut under_way: VecDeque<(Stamp, ActionChunk)> = VecDeque::new();
     loop {
+        watch(rig)?;
         let (t, verdict) = (rig.cell().elapsed(), *rig.cell().verdict());
+        let nanos = rig.cell().world().time_nanos();
         let over = verdict.success() || verdict.is_final() || t >= options.time_limit;
-        if over {
-            return Ok(EpisodeOutcome {
-                seed,
-                goal,
-                kind: task_kind(task).to_owned(),
-                object: task.object().words().to_owned(),
-                success: verdict.success(),
-                reason: failure_text(&verdict),
-                seconds: t,
-                state_hash: state_hash(rig.cell().world()),
-            });
+        if over || nanos % OBSERVE_NANOS == 0 {
+            observer.look(rig.cell().world(), &verdict);
         }
-        if rig.cell().world().time_nanos() % period < STEP_NANOS
+        if over {
+            outcome.success = verdict.success();
+            outcome.failure = category(verdict.failure, verdict.distance, observer.observed());
+            outcome.reason = failure_text(&verdict);
+            outcome.seconds = t;
+            outcome.state_hash = state_hash(rig.cell().world());
+            return Ok(outcome);
+        }
+        if nanos % period < STEP_NANOS
             && let Some(chunk) = agent.act(rig)?
         {
             under_way.push_back((rig.cell().now() + options.delay, chunk));
@@ -78,7 +103,7 @@ pub fn run(
             if let Some((_, chunk)) = under_way.pop_front()
                 && let Err(refusal) = rig.offer(&chunk)
             {
-                log::debug!("seed {seed}, {t:.2} s: chunk refused: {refusal}");
+                log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
             }
         }
         rig.step()?;

@@ -11,8 +11,12 @@ use efm_demo::record::Recorder;
 use efm_demo::show::{Played, Programme};
 use efm_demo::stage::Stage;
 use efm_demo::tell::{GraphReport, table};
+use efm_harness::agent::policy_folder;
+use efm_harness::control::Control;
+use efm_harness::report::Subject;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_ros::Shutdown;
+use efm_sim::tasks::Split;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -34,9 +38,16 @@ struct Args {
     /// Number of goals; 10, or 100 with --evaluate.
     #[arg(long, visible_alias = "goals", value_name = "N")]
     episodes: Option<usize>,
-    /// Seed of the first scene; the scenes are those of the evaluation seeds (never trained on), counted from here.
+    /// Where the scenes come from: heldout, novel, paraphrase, shifted (never trained on), or train.
+    #[arg(long, default_value_t = Split::Heldout)]
+    split: Split,
+    /// Place of the first scene in its split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// With --evaluate, a control instead: shuffled (each scene gets another one's sentence, and is judged by its own), or nothing
+    /// (no goal is given at all).
+    #[arg(long, requires = "evaluate", value_parser = control)]
+    control: Option<Control>,
     /// Only measure: no recording and no pictures unless asked for, and exit code 0 whatever the share of successes.
     #[arg(long)]
     evaluate: bool,
@@ -72,6 +83,14 @@ struct Args {
     namespace: Option<String>,
 }
 
+/// A control that can be run through the graph.
+fn control(name: &str) -> Result<Control, String> {
+    match name.parse()? {
+        Control::Random => Err("random is in-process only: leave --graph away".to_owned()),
+        other => Ok(other),
+    }
+}
+
 fn main() -> ExitCode {
     let began = Instant::now();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
@@ -102,6 +121,8 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
         bail!("--params: there is no file {}", file.display());
     }
     check_outputs(args)?;
+    let episodes = args.episodes.unwrap_or(if args.evaluate { 100 } else { 10 });
+    efm_harness::evaluate::first_seed(args.split, args.seed, episodes)?;
     let named = args.policy.as_deref().unwrap_or(&graph.defaults.policy);
     let identity = identity(named, &root)?;
 
@@ -118,12 +139,13 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     for folder in [&folder, &log] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    let episodes = args.episodes.unwrap_or(if args.evaluate { 100 } else { 10 });
     let filmed = !args.evaluate || args.picture.is_some();
     let programme = Programme {
         nodes: planned.iter().map(|process| process.name.clone()).collect(),
         episodes,
+        split: args.split,
         seed: args.seed,
+        control: args.control,
         filmed: filmed.then_some(FILMED),
         began,
     };
@@ -139,7 +161,16 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     if any && !args.evaluate {
         println!("\n{}", table(&ended.played.done));
     }
-    let mut report = GraphReport::new(identity, args.seed, &ended.played);
+    let subject = Subject {
+        // Who is not given a goal does nothing, whichever policy it is.
+        policy: if args.control == Some(Control::Nothing) { "nothing".to_owned() } else { identity.0 },
+        policy_sha256: (args.control != Some(Control::Nothing)).then_some(identity.1),
+        split: args.split,
+        control: args.control,
+        how: "graph".to_owned(),
+        seed: args.seed,
+    };
+    let mut report = GraphReport::new(subject, &ended.played);
     if let Some(summary) = ended.recorded {
         let seconds = summary.span.1.seconds_since(summary.span.0);
         let megabytes = summary.bytes as f64 * 1e-6;
@@ -156,9 +187,9 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     }
     if any {
         if args.evaluate {
-            print!("\n{}", report.report.breakdown());
+            print!("\n{}", report.run().breakdown());
         }
-        println!("{}", report.report.summary());
+        println!("{}", report.run().summary());
     }
     for process in &ended.unkind {
         eprintln!("efm-demo: {process}");
@@ -264,13 +295,8 @@ fn places() -> Result<(PathBuf, PathBuf)> {
 
 /// Name and version of a policy, and the hash of its manifest.
 fn identity(named: &str, root: &Path) -> Result<(String, String)> {
-    // Where the nodes look for it, in their order.
-    let places = [root.join("models").join(named), PathBuf::from(named), root.join(named)];
-    let Some(folder) = places.iter().find(|folder| folder.join(MANIFEST_FILE).is_file()) else {
-        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-        bail!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "));
-    };
-    let manifest = Manifest::read(folder)?;
+    let folder = policy_folder(named, root)?;
+    let manifest = Manifest::read(&folder)?;
     let hash = Sha256::digest(std::fs::read(folder.join(MANIFEST_FILE))?);
     let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((format!("{} {}", manifest.policy.name, manifest.policy.version), hash))

@@ -1,39 +1,57 @@
-//! `efm-eval`: runs many episodes in one process, without ROS, and says how often the policy succeeds.
+//! `efm-eval`: runs many episodes in one process, without ROS, and says how often policies succeed, and where they fail.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
-use efm_harness::agent::{Agent, PolicyAgent};
-use efm_harness::episode::{self, EpisodeOptions};
-use efm_harness::planner::{ExpertPlanner, RobotFiles};
-use efm_harness::report::{EpisodeOutcome, Quantiles, Report};
-use efm_harness::rig::Rig;
-use efm_sim::Scene;
-use efm_sim::tasks::EVAL_SEEDS;
+use efm_harness::control::Control;
+use efm_harness::episode::EpisodeOptions;
+use efm_harness::evaluate::{Actor, Plan, Progress, Settings, evaluate, first_seed};
+use efm_harness::page;
+use efm_harness::planner::RobotFiles;
+use efm_harness::report::{Document, EpisodeOutcome, Run, Subject, command_line};
+use efm_harness::strip::{self, Strip};
+use efm_sim::tasks::Split;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Runs a policy in the simulator, in this process, faster than real time and the same for the same seed.
+/// Runs policies in the simulator, in this process, faster than real time and the same for the same seed.
+///
+/// Two policies are compared on the same scenes. With --graph (see ./efm eval --graph --help) a policy is measured through the
+/// running graph instead; --from makes a page of what either has written.
 #[derive(Parser)]
 #[command(name = "efm-eval", version)]
 struct Args {
-    /// Policy package, or "nothing" or "expert".
-    #[arg(long, default_value = "models/panda_tabletop_flow")]
-    policy: String,
-    /// How many episodes.
-    #[arg(long, default_value_t = 100)]
+    /// Policy package (a folder, or a name in models/), or "nothing", "random" or "expert". May be given several times.
+    #[arg(long, value_name = "DIR")]
+    policy: Vec<String>,
+    /// Where the scenes come from: heldout, novel, paraphrase or shifted (never trained on), all (these four), or train. May be
+    /// given several times. [default: heldout]
+    #[arg(long, value_name = "NAME")]
+    split: Vec<String>,
+    /// How many episodes of each split.
+    #[arg(long, default_value_t = 100, value_name = "N")]
     episodes: usize,
-    /// Seed of the first; the scenes are those of the evaluation seeds (never trained on), counted from here.
+    /// Place of the first scene in its split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Scenes of the training seeds instead: to look at the policy, not to judge it.
+    /// Adds the controls: shuffled (each episode gets another one's sentence, and is judged by its own), random and nothing.
     #[arg(long)]
-    training_scenes: bool,
-    /// Writes the report here too.
-    #[arg(long)]
+    controls: bool,
+    /// Runs only this control of the policy: nothing, random or shuffled. May be given several times.
+    #[arg(long, conflicts_with = "controls")]
+    control: Vec<Control>,
+    /// Writes what was found here too; the file grows run by run.
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Makes a page in this folder: index.html, and film strips beside it.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Takes what --json wrote instead of running anything; may be given several times. Film strips need --policy too.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "controls", "control", "json"])]
+    from: Vec<PathBuf>,
+    /// Film strips of failures for each policy and split.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    strips: usize,
     /// Threads; every one simulates on its own.
     #[arg(long, default_value_t = std::thread::available_parallelism().map_or(1, usize::from))]
     jobs: usize,
@@ -48,77 +66,211 @@ struct Args {
 fn main() -> Result<()> {
     env_logger::init();
     let args = Args::parse();
-    let began = Instant::now();
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Done> = Mutex::default();
-    let identity = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..args.jobs.max(1)).map(|_| scope.spawn(|| work(&args, &next, &done, began))).collect();
-        let mut identity = None;
-        for worker in workers {
-            identity = worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))??.or(identity);
+    check_outputs(&args)?;
+    let settings = Settings {
+        files: RobotFiles::under(&args.root),
+        models: args.root.join("models"),
+        episodes: args.episodes,
+        jobs: args.jobs.max(1),
+        options: EpisodeOptions { delay: Duration::from_millis(args.delay_ms), ..EpisodeOptions::default() },
+    };
+    let actors = actors(&args, &settings)?;
+    let document = if args.from.is_empty() {
+        run(&args, &settings, &actors)?
+    } else {
+        let document = Document::read(&args.from)?;
+        for run in &document.runs {
+            println!("{}", run.summary());
         }
-        anyhow::Ok(identity)
-    })?;
-    let mut done = done.into_inner().unwrap_or_default();
-    done.outcomes.sort_by_key(|o| o.seed);
-    let simulated: f64 = done.outcomes.iter().map(|o| o.seconds).sum();
-    let name = identity.as_ref().map_or_else(|| args.policy.clone(), |(name, _)| name.clone());
-    let mut report = Report::new(name, "in-process", args.seed, done.outcomes);
-    report.policy_sha256 = identity.map(|(_, hash)| hash);
-    report.latency_ms = Quantiles::of(&mut done.inference);
-    report.times_real_time = Some(simulated / done.busy.max(1e-9));
-    if std::io::stderr().is_terminal() {
-        eprintln!();
+        document
+    };
+    for comparison in &document.comparisons {
+        println!("{}", comparison.in_words());
     }
-    println!("{}{}", report.breakdown(), report.summary());
-    if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+    if let Some(folder) = &args.report {
+        let strips = strips(&args, &settings, &actors, &document, folder)?;
+        let file = folder.join("index.html");
+        std::fs::write(&file, page::html(&document, &strips))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        println!("report: {}", file.display());
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct Done {
-    outcomes: Vec<EpisodeOutcome>,
-    inference: Vec<f64>,
-    /// Seconds that workers spent in episodes, added up.
-    busy: f64,
+/// What cannot be written is told before the work, not after it.
+fn check_outputs(args: &Args) -> Result<()> {
+    if let Some(folder) = args.json.as_deref().and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        bail!("--json: there is no folder {}", folder.display());
+    }
+    if let Some(folder) = &args.report {
+        std::fs::create_dir_all(folder).with_context(|| format!("--report: cannot make {}", folder.display()))?;
+    }
+    if args.episodes == 0 {
+        bail!("--episodes: at least one");
+    }
+    if !args.from.is_empty() && args.report.is_none() {
+        bail!("--from: says nothing new without --report DIR");
+    }
+    Ok(())
 }
 
-fn work(args: &Args, next: &AtomicUsize, done: &Mutex<Done>, began: Instant) -> Result<Option<(String, String)>> {
-    let files = RobotFiles::under(&args.root);
-    let (mut agent, identity) = match args.policy.as_str() {
-        "nothing" => (Agent::Nothing, None),
-        "expert" => (Agent::Expert(Box::new(ExpertPlanner::new(&files)?)), None),
-        folder => {
-            let agent = PolicyAgent::open(folder.as_ref(), &[args.root.join("models")], &files)
-                .with_context(|| format!("policy package '{folder}'"))?;
-            let identity = agent.identity();
-            (Agent::Policy(Box::new(agent)), Some(identity))
+/// Somebody who acts, with the name and the hash that reports have.
+type Known = (Actor, String, Option<String>);
+
+fn actors(args: &Args, settings: &Settings) -> Result<Vec<Known>> {
+    let shipped = ["models/panda_tabletop_flow".to_owned()];
+    // A page of what was found before needs a policy only for pictures.
+    let named = if args.policy.is_empty() && args.from.is_empty() { &shipped[..] } else { &args.policy };
+    let mut actors: Vec<Known> = Vec::new();
+    for name in named {
+        let actor = Actor::named(name, &args.root)?;
+        let (policy, hash) =
+            actor.identity(&settings.files, &settings.models).with_context(|| format!("policy package '{name}'"))?;
+        if actors.iter().any(|(_, p, h)| (p, h) == (&policy, &hash)) {
+            bail!("--policy: '{name}' is given twice ({policy})");
         }
-    };
-    let options = EpisodeOptions { delay: Duration::from_millis(args.delay_ms), ..EpisodeOptions::default() };
-    let first = if args.training_scenes { 0 } else { EVAL_SEEDS.start } + args.seed;
-    let mut rig = Rig::new(&files, Scene::sample(first))?;
-    loop {
-        let index = next.fetch_add(1, Ordering::Relaxed);
-        if index >= args.episodes {
-            return Ok(identity);
-        }
-        let started = Instant::now();
-        let outcome = episode::run(&mut rig, &mut agent, Scene::sample(first + index as u64), options)?;
-        let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        done.busy += started.elapsed().as_secs_f64();
-        done.outcomes.push(outcome);
-        done.inference.append(&mut agent.take_inference_times());
-        let (n, successes) = (done.outcomes.len(), done.outcomes.iter().filter(|o| o.success).count());
-        let left = began.elapsed().as_secs_f64() / n as f64 * (args.episodes - n) as f64;
-        if std::io::stderr().is_terminal() {
-            eprint!("\r{n}/{} episodes, {successes} succeeded, {left:.0} s left   ", args.episodes);
-            let _ = std::io::stderr().flush();
-        } else if n.is_multiple_of(50) {
-            eprintln!("{n}/{} episodes, {successes} succeeded, {left:.0} s left", args.episodes);
+        actors.push((actor, policy, hash));
+    }
+    Ok(actors)
+}
+
+fn splits(args: &Args) -> Result<Vec<Split>> {
+    let mut splits = Vec::new();
+    for name in &args.split {
+        match name.as_str() {
+            "all" => splits.extend(Split::EVALUATION),
+            name => splits.push(name.parse()?),
         }
     }
+    if splits.is_empty() {
+        splits.push(Split::Heldout);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    splits.retain(|split| seen.insert(*split));
+    Ok(splits)
+}
+
+/// What is to be run: each policy on each split, with its controls. Controls that do not depend on the policy are run once.
+fn plans(args: &Args, actors: &[Known]) -> Result<Vec<Plan>> {
+    let mut plans: Vec<Plan> = Vec::new();
+    let controls: &[Control] = if args.controls { &Control::ALL } else { &args.control };
+    for split in splits(args)? {
+        first_seed(split, args.seed, args.episodes)?;
+        let mut add = |actor: &Actor, policy: &str, hash: Option<&str>, control: Option<Control>| {
+            let subject = Subject {
+                policy: policy.to_owned(),
+                policy_sha256: hash.map(str::to_owned),
+                split,
+                control,
+                how: "in-process".to_owned(),
+                seed: args.seed,
+            };
+            let plan = Plan { actor: actor.clone(), subject };
+            if !plans.contains(&plan) {
+                plans.push(plan);
+            }
+        };
+        for (actor, policy, hash) in actors {
+            let hash = hash.as_deref();
+            if args.control.is_empty() || actor.control().is_some() {
+                add(actor, policy, hash, actor.control());
+            }
+            for control in controls {
+                match control {
+                    Control::Nothing => add(&Actor::Nothing, "nothing", None, Some(Control::Nothing)),
+                    Control::Random => add(&Actor::Random, "random", None, Some(Control::Random)),
+                    // Others do not listen anyway.
+                    Control::Shuffled if matches!(actor, Actor::Package(_)) => {
+                        add(actor, policy, hash, Some(Control::Shuffled));
+                    }
+                    Control::Shuffled => {}
+                }
+            }
+        }
+    }
+    if plans.is_empty() {
+        bail!("--control shuffled: only a policy package listens to sentences");
+    }
+    Ok(plans)
+}
+
+fn run(args: &Args, settings: &Settings, actors: &[Known]) -> Result<Document> {
+    let plans = plans(args, actors)?;
+    let terminal = std::io::stderr().is_terminal();
+    let mut last = Instant::now();
+    let mut written = 0;
+    let mut trouble = None;
+    let mut told = |progress: &Progress, over: &[Run]| {
+        if terminal || progress.run_over || last.elapsed() > Duration::from_secs(20) {
+            last = Instant::now();
+            show(progress, terminal);
+        }
+        // What is finished is kept even if the rest never is.
+        if let Some(file) = args.json.as_deref().filter(|_| over.len() > written) {
+            written = over.len();
+            let document = Document::new(command_line(), over.to_vec());
+            trouble = document.write(file).with_context(|| format!("cannot write {}", file.display())).err();
+        }
+    };
+    let runs = evaluate(settings, &plans, &mut told)?;
+    if terminal {
+        eprintln!();
+    }
+    for run in &runs {
+        println!("{}{}", run.breakdown(), run.summary());
+    }
+    let document = Document::new(command_line(), runs);
+    if let Some(file) = &args.json {
+        document.write(file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    trouble.map_or(Ok(document), Err)
+}
+
+fn show(progress: &Progress, terminal: bool) {
+    let Progress { done, total, run, of_run: (n, successes), seconds_left, .. } = progress;
+    let left = match seconds_left {
+        s if *s >= 90.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{s:.0} s"),
+    };
+    let line = format!("{done}/{total} episodes, {left} left; {run}: {successes} of {n} succeeded");
+    if terminal {
+        eprint!("\r{line:<76}");
+        let _ = std::io::stderr().flush();
+    } else {
+        eprintln!("{line}");
+    }
+}
+
+/// Film strips of everything that was run in-process by a policy that is here.
+fn strips(
+    args: &Args,
+    settings: &Settings,
+    actors: &[Known],
+    document: &Document,
+    folder: &Path,
+) -> Result<Vec<Strip>> {
+    let mut wanted: Vec<(Plan, usize, usize, EpisodeOutcome)> = Vec::new();
+    for (place, run) in document.runs.iter().enumerate() {
+        let known = actors.iter().find(|(_, policy, hash)| (policy, hash) == (&run.policy, &run.policy_sha256));
+        let (Some((actor, ..)), None, "in-process") = (known, run.control, run.how.as_str()) else { continue };
+        let subject = Subject {
+            policy: run.policy.clone(),
+            policy_sha256: run.policy_sha256.clone(),
+            split: run.split.parse()?,
+            control: run.control,
+            how: run.how.clone(),
+            seed: run.seed,
+        };
+        for episode in strip::worth_a_look(run, args.strips) {
+            let plan = Plan { actor: actor.clone(), subject: subject.clone() };
+            wanted.push((plan, place, episode, run.outcomes[episode].clone()));
+        }
+    }
+    if !wanted.is_empty() {
+        eprintln!("film strips of {} episodes ...", wanted.len());
+    }
+    Ok(strip::film(settings, &wanted, folder, &|_| {})?)
 }

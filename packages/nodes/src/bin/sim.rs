@@ -13,7 +13,7 @@ use efm_ros::r2r::std_srvs::srv::Trigger;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Spec, Task as Health, convert, qos};
 use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
-use efm_sim::{Camera, Scene, Task, World, WorldFiles};
+use efm_sim::{Camera, Scene, World, WorldFiles};
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
@@ -236,20 +236,20 @@ impl Physics {
     /// The task as JSON.
     fn status(&self) -> String {
         let (scene, verdict) = (self.cell.scene(), self.cell.verdict());
-        let kind = match scene.task {
-            Task::Put { .. } => "put",
-            Task::Push { .. } => "push",
-        };
+        let (world, object) = (self.cell.world(), scene.task.object());
         serde_json::json!({
             "instruction": scene.sentence,
             "seed": scene.seed,
-            "kind": kind,
+            "split": scene.split.name(),
+            "kind": scene.task.kind(),
             "task": scene.task.name(),
-            "object": scene.task.object().name(),
+            "object": object.name(),
             "success": verdict.success(),
             "detail": verdict.failure.map_or("done".to_owned(), |failure| format!("{failure:?}")),
             "distance": verdict.distance,
             "others_moved": verdict.others_moved,
+            "touched": world.finger_touches(object),
+            "height": world.object_pose(object).position.z - object.rest_height(),
             "elapsed": self.cell.elapsed(),
         })
         .to_string()
