@@ -1,6 +1,6 @@
 """Make a policy package (docs/policy_package.md) from a training run.
 
-    python -m training.export --run DIR --out models/panda_tabletop_flow [--eval eval.json]
+    python -m training.export --run DIR --out models/panda_tabletop_flow [--eval heldout.json --eval novel.json ...]
 
 Takes the averaged weights; writes `encode.onnx`, `step.onnx`, `policy.yaml`, `golden.json` and the model card `README.md`.
 Normalisation stays outside the graphs, in `policy.yaml`. The golden example is a real held-out frame; its numbers are those of
@@ -10,12 +10,11 @@ torch in float32, and ONNX Runtime must repeat them to 1e-4 or nothing is writte
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import tempfile
+import time
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +25,15 @@ import yaml
 from torch import Tensor, nn
 
 from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
-from training.dataset import ACTION_NAMES, BASE, JOINTS, ROOT, STEP_NS, TIP
+from training.card import write_card
+from training.dataset import ACTION_NAMES, BASE, CAMERAS, JOINTS, ROOT, STEP_NS, TIP
 from training.export_encoder import sha256
 from training.model import Policy, Settings
 
 STEPS = 10
 OPSET = 17
 PARITY = 1e-4
+OBSERVED = ["image_front", "image_wrist", "state", "text"]
 
 
 class EncodeGraph(nn.Module):
@@ -43,9 +44,9 @@ class EncodeGraph(nn.Module):
         super().__init__()
         self.encoder = policy.encoder
 
-    def forward(self, image_front: Tensor, state: Tensor, text: Tensor) -> Tensor:
+    def forward(self, image_front: Tensor, image_wrist: Tensor, state: Tensor, text: Tensor) -> Tensor:
         """Context [1, 256]."""
-        return self.encoder(image_front, state, text)[0]
+        return self.encoder(image_front, image_wrist, state, text)[0]
 
 
 def export_graph(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], output: str, file: Path) -> None:
@@ -68,89 +69,6 @@ def rounded(values: Tensor | np.ndarray) -> list[float]:
     return [float(np.float32(v)) for v in np.asarray(values, np.float32).reshape(-1)]
 
 
-def log_rows(run: Path) -> list[dict[str, float]]:
-    """Rows of the run's log."""
-    with (run / "log.csv").open() as stream:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
-
-
-CARD = """# {name} {version}
-
-A flow-matching policy for a Panda arm over a table: one camera image, the measured joints and a sentence in, 1.6 s of tool
-positions and finger width out. {parameters:.2f}M parameters; the sentence encoder (`{encoder}`, pretrained, frozen, shared) not
-counted. It is small on purpose: it shows that the mechanism runs, and reproduces no published system's results.
-
-## Tasks
-
-Four objects on a table (red cube, green cylinder, blue brick, yellow puck); put one of them in the left or right zone, or push one
-forward to the far line. {sentence_count} distinct sentences from written-out templates were seen in training.
-
-## Data
-
-{episodes} demonstrations of a scripted expert in the MuJoCo simulator of this project ({kinds}), {frames} frames at 10 Hz, recorded
-as rosbag2 MCAP with the graph's own topics (`efm-demonstrations`). Only attempts that succeeded were kept. In part of them the tool
-was pushed off the expert's path, so that recovery is shown too. {held_frames} frames of {held_percent:.0f} % of the episodes were held
-out for the figures below. No real robot, no real image.
-
-**Auxiliary labels.** While training, a side branch also had to say where the named object and its target are; those labels are the
-simulator's truth. At run time nothing but image, joints and sentence is used.
-
-## Training
-
-{minutes:.0f} minutes ({steps} steps of {batch} frames, {samples:.1f} passes over the data) on {threads} cores of a shared CPU, bfloat16,
-no GPU; AdamW {learning_rate:g} with a cosine, weights averaged ({ema}). Flow matching with t ~ Beta(1.5, 1); the network predicts the
-clean chunk and the graph returns the velocity (x - a) / t. At run time the flow starts from noise of scale {noise_scale:g} (0: always
-the same chunk for the same observation, which measured better). `./efm train` repeats it.
-
-| on held-out episodes | |
-|---|---|
-| named object, error of the auxiliary guess | mean {object_mm:.1f} mm, median {object_median_mm:.1f} mm |
-| target, error of the auxiliary guess | {target_mm:.1f} mm |
-| tool position against the expert's plan, rms after 0.1 / 0.4 / 1.6 s | {action_mm_1:.1f} / {action_mm_4:.1f} / {action_mm_16:.1f} mm |
-| finger position | {gripper_mm:.2f} mm |
-
-![training](curve.png)
-
-## In closed loop
-
-{evaluation}
-
-## What it cannot do
-
-- Anything but these four objects, these places, this camera pose, this arm and this table: it has seen nothing else.
-- Several steps in one sentence, objects by relation ("the one behind the cube"), colours or words that are none of the tasks'. For
-  a sentence that asks for something else it does *something*: it has no way to refuse.
-- Turn the hand: the tool points straight down at a fixed yaw.
-- Know that it failed. It is no safety function; limits are kept by what executes its chunks.
-
-Licence: Apache-2.0. Parity of the graphs with torch on the golden example: {parity:.1e}. One chunk takes {latency:.1f} ms on one core
-(ONNX Runtime {ort}), {size:.1f} MB on disk.
-"""
-
-
-def evaluation_text(file: Path | None) -> str:
-    """Rates from the report of `./efm eval --json`."""
-    if file is None or not file.exists():
-        return "Not evaluated yet: `./efm eval` fills this in."
-    report = json.loads(file.read_text())
-    episodes, successes = int(report["episodes"]), int(report["successes"])
-    low, high = wilson(successes, episodes)
-    return (
-        f"{successes} of {episodes} in-process episodes ({100 * successes / episodes:.1f} %, 95 % Wilson interval "
-        f"{100 * low:.1f} to {100 * high:.1f} %) with seeds never trained on, `./efm eval --episodes {episodes} "
-        f"--seed {report.get('seed', '?')}`. Success: released, at rest for 0.5 s, within 4 cm of the target, other objects moved "
-        "less than 3 cm."
-    )
-
-
-def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson score interval of a rate."""
-    rate, square = successes / episodes, z * z / episodes
-    middle = (rate + square / 2) / (1 + square)
-    half = z / (1 + square) * math.sqrt(rate * (1 - rate) / episodes + square / (4 * episodes))
-    return middle - half, middle + half
-
-
 def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], encoder: dict, training: dict) -> dict:
     """The content of policy.yaml."""
     state, action = info["state_norm"], info["action_norm"]
@@ -161,22 +79,23 @@ def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], 
             "version": arguments.version,
             "family": "flow_matching",
             "license": "Apache-2.0",
-            "description": "Puts or pushes one of four objects on a table, as told in a sentence.",
+            "description": "Puts or pushes one of eight objects on a table, as told in a sentence.",
         },
         "robot": {"joints": JOINTS, "units": ["rad"] * 7 + ["m"], "base_link": BASE, "tip_link": TIP},
         "observation": {
             "images": [
                 {
-                    "name": "front",
-                    "width": info["settings"]["width"],
-                    "height": info["settings"]["height"],
+                    "name": camera,
+                    "width": width,
+                    "height": height,
                     "encoding": "rgb8",
                     "resize": "stretch",
                     "layout": "NCHW",
                     "mean": [IMAGE_MEAN] * 3,
                     "std": [IMAGE_STD] * 3,
-                    "tensor": "image_front",
+                    "tensor": f"image_{camera}",
                 }
+                for camera, (height, width) in CAMERAS.items()
             ],
             "state": {
                 "tensor": "state",
@@ -205,7 +124,7 @@ def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], 
             "encode": {
                 "file": "encode.onnx",
                 "sha256": hashes["encode.onnx"],
-                "inputs": ["image_front", "state", "text"],
+                "inputs": OBSERVED,
                 "outputs": ["context"],
             },
             "step": {"file": "step.onnx", "sha256": hashes["step.onnx"], "inputs": ["x", "t", "context"], "outputs": ["v"]},
@@ -223,26 +142,17 @@ def golden_run(policy: Policy, info: dict, frames: Frames, row: Tensor, noise_sc
     state = state_norm.forward(frames.states[row])
     drawn = noise_scale * np.random.default_rng(7).standard_normal((1, *batch.action.shape[1:]))
     noise = torch.from_numpy(drawn.astype(np.float32))
+    inputs = {"image_front": batch.front.contiguous(), "image_wrist": batch.wrist.contiguous(), "state": state, "text": batch.text}
     with torch.no_grad():
-        context, _ = policy.encoder(batch.image.contiguous(), state, batch.text)
+        context, _ = policy.encoder(*inputs.values())
         chunk = policy.sample(context, noise, STEPS)
-    return {
-        "image": batch.image.contiguous(),
-        "state": state,
-        "text": batch.text,
-        "noise": noise,
-        "context": context,
-        "chunk": chunk,
-        "actions": action_norm.inverse(chunk),
-    }
+    return {"inputs": inputs, "noise": noise, "context": context, "chunk": chunk, "actions": action_norm.inverse(chunk)}
 
 
 def run_graphs(folder: Path, golden: dict) -> tuple[np.ndarray, np.ndarray, float]:
     """The same chunk by ONNX Runtime: (context, normalised chunk, milliseconds)."""
-    import time
-
     encode, step = session(folder / "encode.onnx"), session(folder / "step.onnx")
-    feeds = {"image_front": golden["image"].numpy(), "state": golden["state"].numpy(), "text": golden["text"].numpy()}
+    feeds = {name: value.numpy() for name, value in golden["inputs"].items()}
     times = []
     for _ in range(10):
         start = time.perf_counter()
@@ -253,6 +163,15 @@ def run_graphs(folder: Path, golden: dict) -> tuple[np.ndarray, np.ndarray, floa
             x = x - step.run(["v"], {"x": x, "t": t, "context": context})[0] / STEPS
         times.append(1000.0 * (time.perf_counter() - start))
     return context, x, min(times)
+
+
+def write_graphs(policy: Policy, golden: dict, folder: Path) -> tuple[float, float]:
+    """Write both graphs and repeat the golden run with them: (largest difference from torch, milliseconds a chunk)."""
+    export_graph(EncodeGraph(policy), tuple(golden["inputs"].values()), OBSERVED, "context", folder / "encode.onnx")
+    export_graph(policy.flow, (golden["noise"], torch.ones(1), golden["context"]), ["x", "t", "context"], "v", folder / "step.onnx")
+    context, chunk, latency = run_graphs(folder, golden)
+    parity = max(float(np.abs(context - golden["context"].numpy()).max()), float(np.abs(chunk - golden["chunk"].numpy()).max()))
+    return parity, latency
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -273,16 +192,7 @@ def export(arguments: argparse.Namespace) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        export_graph(
-            EncodeGraph(policy),
-            (golden["image"], golden["state"], golden["text"]),
-            ["image_front", "state", "text"],
-            "context",
-            folder / "encode.onnx",
-        )
-        export_graph(policy.flow, (golden["noise"], torch.ones(1), golden["context"]), ["x", "t", "context"], "v", folder / "step.onnx")
-        context, chunk, latency = run_graphs(folder, golden)
-        parity = max(float(np.abs(context - golden["context"].numpy()).max()), float(np.abs(chunk - golden["chunk"].numpy()).max()))
+        parity, latency = write_graphs(policy, golden, folder)
         if not parity <= PARITY:
             raise SystemExit(f"ONNX Runtime differs from torch by {parity:.2e} on the golden frame; at most {PARITY:.0e} is allowed")
         out: Path = arguments.out
@@ -292,57 +202,21 @@ def export(arguments: argparse.Namespace) -> None:
 
     document = {
         "sentence": frames.meta["sentences"][int(frames.sentence[row])],
-        "text": rounded(golden["text"]),
-        "image_front": frames.images[row].reshape(-1).tolist(),
+        "text": rounded(golden["inputs"]["text"]),
+        "image_front": frames.front[row].reshape(-1).tolist(),
+        "image_wrist": frames.wrist[row].reshape(-1).tolist(),
         "joints": [float(v) for v in frames.states[row][0, : len(JOINTS)]],
         "noise": rounded(golden["noise"]),
         "context": rounded(golden["context"]),
         "actions": rounded(golden["actions"]),
     }
     (out / "golden.json").write_text(json.dumps(document) + "\n")
-    (out / "curve.png").write_bytes((run / "curve.png").read_bytes())
     hashes = {name: sha256(out / name) for name in ("encode.onnx", "step.onnx", "golden.json")}
-
-    last = log_rows(run)[-1]
-    held_episodes = len(set(frames.episode[frames.held_rows].tolist()))
-    training = {
-        "data": f"{info['episodes']} simulated demonstrations of a scripted expert, {len(frames.images)} frames",
-        "auxiliary_labels": "positions of the named object and of the target, from the simulator, in training only",
-        "compute": f"{last['seconds'] / 60:.0f} minutes on {info['threads']} CPU cores",
-        "object_error_mm": round(last["object_mm"], 2),
-        "action_error_mm": {f"{0.1 * k:.1f} s": round(last[f"action_mm_{k}"], 2) for k in (1, 4, 16)},
-    }
+    size = sum((out / name).stat().st_size for name in ("encode.onnx", "step.onnx", "golden.json")) / 1e6
+    graphs = {"parity": parity, "latency": latency, "ort": ort.__version__, "size": size}
+    training = write_card(out, run, info, frames, arguments, encoder["name"], graphs)
     text = yaml.safe_dump(manifest(arguments, info, hashes, encoder, training), sort_keys=False, width=120)
     (out / "policy.yaml").write_text(text)
-    kinds = Counter(frames.meta["kinds"])
-    size = sum((out / name).stat().st_size for name in ("encode.onnx", "step.onnx", "golden.json")) / 1e6
-    card = CARD.format(
-        name=arguments.name,
-        version=arguments.version,
-        parameters=info["parameters"] / 1e6,
-        encoder=encoder["name"],
-        sentence_count=len(frames.meta["sentences"]),
-        episodes=info["episodes"],
-        kinds=", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
-        frames=len(frames.images),
-        held_frames=len(frames.held_rows),
-        held_percent=100.0 * held_episodes / info["episodes"],
-        minutes=last["seconds"] / 60.0,
-        steps=int(last["step"]),
-        batch=info["batch"],
-        samples=last["samples"] / info["train_frames"],
-        threads=info["threads"],
-        learning_rate=info["learning_rate"],
-        ema=info["ema"],
-        noise_scale=arguments.noise_scale,
-        evaluation=evaluation_text(arguments.eval),
-        parity=parity,
-        latency=latency,
-        ort=ort.__version__,
-        size=size,
-        **{key: last[key] for key in last if "_mm" in key},
-    )
-    (out / "README.md").write_text(card)
     print(f"{out}: parity {parity:.1e}, {latency:.2f} ms a chunk, {size:.1f} MB")
 
 
@@ -353,9 +227,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "models/panda_tabletop_flow")
     parser.add_argument("--cache", type=Path, default=None, help="cache of the run, where it has moved")
     parser.add_argument("--encoder", type=Path, default=ROOT / "models/encoders/all-minilm-l6-v2")
-    parser.add_argument("--eval", type=Path, default=None, help="JSON of `./efm eval`, for the model card")
+    parser.add_argument("--eval", type=Path, action="append", default=[], help="JSON of `./efm eval`, for the model card; several")
+    parser.add_argument("--remarks", default="", help="how the run really went, for the model card")
     parser.add_argument("--name", default="panda_tabletop_flow")
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
     parser.add_argument("--replan-steps", type=int, default=2)
     parser.add_argument("--noise-scale", type=float, default=0.0, help="of the sample at t = 1; 0: deterministic, and more accurate")
     export(parser.parse_args())

@@ -1,16 +1,28 @@
-"""The policy network: about a million parameters, made for two CPU cores.
+"""The policy network: about a million and a half parameters, made for two CPU cores.
 
-An image of 96x72 goes through convolutions at half resolution (48x36, never coarser: the accuracy of the keypoints decides
-success), steered by the sentence embedding (FiLM). A spatial softmax turns feature maps into keypoints; from these a small
-head guesses where the named object and the target are (auxiliary loss against the simulator's truth). Keypoints, guesses,
-the measured state and the sentence make the context vector. The flow head turns noise into a chunk of actions given the
-context.
+    sentence -> words -> which object (8), which goal (4)
+    front 96x72, wrist 64x48 -> eyes -> keypoints of every object, and free ones
+    keypoints, tool -> where each object is, where the plate is      (auxiliary labels: the simulator's truth)
+    the named object, the goal -> where it shall go                  (auxiliary label)
+    all of it -> context -> flow head -> 16 actions
+
+It is cut so that a combination never seen, of an object and a goal that were seen apart, is made of parts that were all
+trained. The sentence is reduced to two distributions, over prototypes of the objects (`what`) and of the goals (`how`); a
+vector as wide as an embedding would tell the rest of the network which combination it is, and that would learn 24 skills
+instead of 8 times 4. The eyes do not see the sentence: they find all objects in every frame, of which `what` picks
+one (so that each frame teaches three or four objects, not only the one that is asked for). The place where the object shall
+go is computed from where the object and the plate are and from `how`, and from nothing else.
+
+Each eye works at half resolution (48x36 and 32x24; the accuracy of the keypoints decides success), the front one with a branch at
+a quarter for context. A spatial softmax turns feature maps into coordinates. The front camera says where an object is; the
+wrist camera says where it is relative to the tool, and a learnt gate blends the two.
 
 The flow head predicts the clean chunk `a` and returns the velocity v = (x - a) / t of the straight path
 x = t * noise + (1 - t) * a: the same flow, trained with the usual loss on v, but ten Euler steps of 0.1 end exactly on the
 last prediction of `a`, so that no residue of the noise shakes the arm.
 
-All inputs and outputs are normalised by the caller (policy.yaml holds the figures).
+Inputs and actions are normalised by the caller (policy.yaml holds the figures). Guesses are in decimetres from `ORIGIN`, in
+the frame of the arm's base.
 """
 
 from __future__ import annotations
@@ -23,21 +35,33 @@ from torch.nn import functional
 
 # Smallest time at which the velocity is still divided by t itself; sampling never goes below 1/steps = 0.1.
 SMALLEST_TIME = 0.05
+# Factor on the logits of object and goal.
+SHARPNESS = 4.0
+# Where guesses count from, m, and their unit, m.
+ORIGIN = (0.45, 0.0, 0.0)
+UNIT = 0.1
 
 
 @dataclass(frozen=True)
 class Settings:
     """Sizes of the network."""
 
-    height: int = 72
-    width: int = 96
+    front_height: int = 72
+    front_width: int = 96
+    wrist_height: int = 48
+    wrist_width: int = 64
     state: int = 11
     text: int = 384
+    objects: int = 8
+    goals: int = 4
     horizon: int = 16
     action: int = 4
-    aux: int = 5
     channels: int = 32
-    keypoints: int = 32
+    deep_channels: int = 48
+    object_maps: int = 3
+    wrist_object_maps: int = 2
+    free_maps: int = 16
+    word: int = 64
     context: int = 256
     flow_width: int = 256
     flow_hidden: int = 512
@@ -48,29 +72,65 @@ class Settings:
         return asdict(self)
 
 
-class FilmConv(nn.Module):
-    """Convolution, batch normalisation without its own scale, scale and shift from the sentence, ReLU; residual if it fits."""
+@dataclass
+class Guesses:
+    """What the auxiliary losses look at; decimetres from `ORIGIN`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, dilation: int, text: int) -> None:
-        """`text` is the width of the conditioning vector."""
+    objects: Tensor
+    """Every object [B, 8, 3], both cameras."""
+    front: Tensor
+    """The same by the front camera alone."""
+    named: Tensor
+    """The object that the sentence names [B, 3]."""
+    plate: Tensor
+    """The plate [B, 2]."""
+    target: Tensor
+    """Where the named object shall go [B, 2]."""
+
+
+class Words(nn.Module):
+    """Sentence embedding to logits of objects and goals.
+
+    Linear on purpose: what it cannot express, such as "this object with that goal", it cannot learn by heart. Trained by
+    `training.words`, then frozen.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Build the layers."""
         super().__init__()
-        padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=False)
-        self.norm = nn.BatchNorm2d(outputs, affine=False)
-        self.film = nn.Linear(text, 2 * outputs)
-        nn.init.normal_(self.film.weight, std=0.02)
-        nn.init.zeros_(self.film.bias)
+        self.scale = settings.text**0.5  # embeddings have unit length
+        self.objects = settings.objects
+        self.classes = nn.Linear(settings.text, settings.objects + settings.goals)
+
+    def forward(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """As `raw`, sharpened: half an object and half another is no object."""
+        objects, goals = self.raw(text)
+        return SHARPNESS * objects, SHARPNESS * goals
+
+    def raw(self, text: Tensor) -> tuple[Tensor, Tensor]:
+        """Text [B, 384] to logits (objects [B, 8], goals [B, 4])."""
+        logits = self.classes(text * self.scale)
+        return logits[:, : self.objects], logits[:, self.objects :]
+
+
+class Conv(nn.Module):
+    """Convolution, batch normalisation, ReLU; residual if it fits."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
+        """Padded to keep the size, but for the stride."""
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
         self.residual = inputs == outputs and stride == 1
 
-    def forward(self, features: Tensor, text: Tensor) -> Tensor:
-        """Features [B, C, H, W], text [B, D]."""
-        scale, shift = self.film(text)[:, :, None, None].chunk(2, dim=1)
-        result = functional.relu(self.norm(self.conv(features)) * (1.0 + scale) + shift)
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [B, C, H, W]."""
+        result = functional.relu(self.norm(self.conv(features)))
         return features + result if self.residual else result
 
 
 class SpatialSoftmax(nn.Module):
-    """Expected image coordinates, in -1..1, of each map taken as a distribution."""
+    """Expected image coordinates, in -1..1, of each map taken as a distribution, and how sharp that is."""
 
     def __init__(self, height: int, width: int, maps: int) -> None:
         """`height`, `width`: size of the maps."""
@@ -80,51 +140,131 @@ class SpatialSoftmax(nn.Module):
         self.sharpness = nn.Parameter(torch.ones(1, maps, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Maps [B, K, H, W] to coordinates [B, 2K]."""
+        """Maps [B, K, H, W] to [B, K, 3]: x, y and the sum of squared weights (1 for a point, 0 for a haze)."""
         weight = (maps.float().flatten(2) * self.sharpness).softmax(dim=2)
-        return (weight @ self.grid).flatten(1)
+        return torch.cat([weight @ self.grid, weight.square().sum(dim=2, keepdim=True)], dim=2)
+
+
+class FrontEye(nn.Module):
+    """Front image [B, 3, 72, 96] to keypoints [B, K, 3]."""
+
+    def __init__(self, settings: Settings, maps: int) -> None:
+        """Build the layers."""
+        super().__init__()
+        width, deep = settings.channels, settings.deep_channels
+        self.enter = Conv(3, width, 5, stride=2)
+        self.fine = Conv(width, width, 3)
+        self.deep = nn.Sequential(Conv(width, deep, 3, stride=2), Conv(deep, deep, 3), Conv(deep, deep, 3, dilation=2))
+        self.rise = nn.Conv2d(deep, width, 1)
+        self.leave = Conv(width, width, 3)
+        self.maps = nn.Conv2d(width, maps, 1)
+        self.softmax = SpatialSoftmax(settings.front_height // 2, settings.front_width // 2, maps)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        fine = self.fine(self.enter(image))
+        deep = functional.interpolate(self.rise(self.deep(fine)), scale_factor=2.0, mode="nearest")
+        return self.softmax(self.maps(self.leave(fine + deep)))
+
+
+class WristEye(nn.Module):
+    """Wrist image [B, 3, 48, 64] to keypoints [B, K, 3]."""
+
+    def __init__(self, settings: Settings, maps: int) -> None:
+        """Build the layers."""
+        super().__init__()
+        width = settings.channels
+        self.convs = nn.Sequential(
+            Conv(3, 16, 5, stride=2), Conv(16, width, 3), Conv(width, width, 3, dilation=2), Conv(width, width, 3, dilation=3)
+        )
+        self.maps = nn.Conv2d(width, maps, 1)
+        self.softmax = SpatialSoftmax(settings.wrist_height // 2, settings.wrist_width // 2, maps)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        return self.softmax(self.maps(self.convs(image)))
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers with SiLU between them."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(inputs, outputs), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
 
 
 class Encoder(nn.Module):
-    """Image, state and sentence embedding to the context vector and the auxiliary guesses."""
+    """Images, state and sentence embedding to the context vector and the auxiliary guesses."""
 
     def __init__(self, settings: Settings) -> None:
         """Build the layers."""
         super().__init__()
-        width, text = settings.channels, 128
-        self.text_scale = settings.text**0.5  # embeddings have unit length
-        self.text = nn.Sequential(nn.Linear(settings.text, text), nn.SiLU())
-        self.convs = nn.ModuleList(
-            [
-                FilmConv(3, 32, 5, 2, 1, text),
-                FilmConv(32, width, 3, 1, 1, text),
-                FilmConv(width, width, 3, 1, 2, text),
-                FilmConv(width, width, 3, 1, 4, text),
-                FilmConv(width, width, 3, 1, 1, text),
-            ]
-        )
-        self.maps = nn.Conv2d(width, settings.keypoints, 1)
-        self.softmax = SpatialSoftmax(settings.height // 2, settings.width // 2, settings.keypoints)
-        points = 2 * settings.keypoints
-        self.aux = nn.Sequential(nn.Linear(points + text, 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, settings.aux))
+        self.settings = s = settings
+        self.words = Words(s)
+        self.whats = nn.Parameter(torch.randn(s.objects, s.word))
+        self.hows = nn.Parameter(torch.randn(s.goals, s.word))
+        self.front = FrontEye(s, s.objects * s.object_maps + s.free_maps)
+        self.wrist = WristEye(s, s.objects * s.wrist_object_maps + s.free_maps)
+        own, free = 3 * (s.object_maps + s.wrist_object_maps), 6 * s.free_maps
+        # The same network for all objects, told which one by its prototype.
+        self.place_common = nn.Linear(free + s.state, 256)
+        self.place_own = nn.Linear(own + s.word, 256)
+        self.place = mlp(256, 128, 7)
+        self.plate = mlp(free + s.state, 128, 64, 2)
+        self.target = mlp(5 + s.word, 128, 64, 2)
         self.context = nn.Sequential(
-            nn.Linear(points + settings.aux + settings.state + text, 384),
+            mlp(own + free + s.state + 3 + 2 + 2 * 5 + 2 * s.word, 384, s.context),
             nn.SiLU(),
-            nn.Linear(384, settings.context),
-            nn.SiLU(),
-            nn.Linear(settings.context, settings.context),
-            nn.LayerNorm(settings.context),
+            nn.Linear(s.context, s.context),
+            nn.LayerNorm(s.context),
         )
+        # Normalised tool position of the state to decimetres; set from the data by `see_tool`.
+        self.register_buffer("tool_scale", torch.ones(3))
+        self.register_buffer("tool_shift", torch.zeros(3))
 
-    def forward(self, image: Tensor, state: Tensor, text: Tensor) -> tuple[Tensor, Tensor]:
-        """Image [B, 3, 72, 96], state [B, 11], text [B, 384] to (context [B, 256], guesses [B, 5])."""
-        words = self.text(text * self.text_scale)
-        features = image
-        for conv in self.convs:
-            features = conv(features, words)
-        points = self.softmax(self.maps(features))
-        guess = self.aux(torch.cat([points, words], dim=1)).float()
-        return self.context(torch.cat([points, guess, state, words], dim=1)).float(), guess
+    def see_tool(self, mean: Tensor, std: Tensor) -> None:
+        """Tell how the state is normalised: mean and deviation of the tool's x, y, z, metres."""
+        self.tool_scale.copy_(std / UNIT)
+        self.tool_shift.copy_((mean - torch.tensor(ORIGIN)) / UNIT)
+
+    def forward(self, front: Tensor, wrist: Tensor, state: Tensor, text: Tensor, keep_what: Tensor | None = None) -> tuple[Tensor, Guesses]:
+        """Front [B, 3, 72, 96], wrist [B, 3, 48, 64], state [B, 11], text [B, 384] to (context [B, 256], guesses).
+
+        `keep_what` [B, 1] (training only) multiplies the prototype of the object on its way into the context: there it is mostly
+        noise, as the guesses already say what matters.
+        """
+        s = self.settings
+        objects, goals = self.words(text)
+        chosen, goal = objects.softmax(dim=1), goals.softmax(dim=1)
+        what, how = chosen @ self.whats, goal @ self.hows
+
+        size = len(state)
+        points, near = self.front(front), self.wrist(wrist)
+        own_front, free_front = points.split([s.objects * s.object_maps, s.free_maps], dim=1)
+        own_wrist, free_wrist = near.split([s.objects * s.wrist_object_maps, s.free_maps], dim=1)
+        own = torch.cat([own_front.reshape(size, s.objects, -1), own_wrist.reshape(size, s.objects, -1)], dim=2)
+        free = torch.cat([free_front.flatten(1), free_wrist.flatten(1)], dim=1)
+        scene = torch.cat([free, state], dim=1)
+
+        tool = state[:, -3:] * self.tool_scale + self.tool_shift
+        prototypes = self.whats.expand(size, -1, -1)
+        hidden = self.place_common(scene)[:, None] + self.place_own(torch.cat([own, prototypes], dim=2))
+        far, close, gate = self.place(functional.silu(hidden)).float().split([3, 3, 1], dim=2)
+        share = gate.sigmoid()
+        places = (1.0 - share) * far + share * (tool[:, None] + close)
+        plate = self.plate(scene).float()
+
+        pick = chosen[:, None]
+        named = (pick @ places)[:, 0]
+        target = self.target(torch.cat([named, plate, how], dim=1)).float()
+        to_object, to_target = named - tool, target - tool[:, :2]
+        aims = torch.cat([to_object, to_target], dim=1)
+        seen = (pick @ own)[:, 0]
+        spoken = what if keep_what is None else what * keep_what
+        # The second, saturating copy spreads the last centimetre out.
+        known = [seen, scene, named, target, aims, torch.tanh(8.0 * aims), how, spoken]
+        context = self.context(torch.cat(known, dim=1)).float()
+        return context, Guesses(places, far, named, plate, target)
 
 
 class FlowBlock(nn.Module):
