@@ -102,7 +102,9 @@ pub enum Leak {
     #[error("the benchmark has no task '{0}'")]
     Task(String),
     /// The demonstration is not what its seed gives.
-    #[error("seed {seed} gives task '{expected}', not '{found}': recorded with another version of the benchmark, or edited")]
+    #[error(
+        "seed {seed} gives task '{expected}', not '{found}': recorded with another version of the benchmark, or edited"
+    )]
     Altered {
         /// Seed.
         seed: u64,

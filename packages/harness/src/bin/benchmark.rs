@@ -54,7 +54,9 @@ fn main() -> Result<()> {
         What::Sentences { split, out } => {
             let text = serde_json::to_string_pretty(&SentenceFile::of(split))? + "\n";
             match out {
-                Some(file) => std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?,
+                Some(file) => {
+                    std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?
+                }
                 None => print!("{text}"),
             }
         }
