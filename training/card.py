@@ -102,13 +102,10 @@ def wilson(successes: int, episodes: int, z: float = 1.959964) -> tuple[float, f
 
 
 def reports(files: list[Path]) -> list[dict]:
-    """The evaluations in the files; a file may hold one, a list of them, or an object with a list `reports`."""
+    """The runs in the files, which `./efm eval --json` wrote."""
     found = []
     for file in files:
-        document = json.loads(file.read_text())
-        if isinstance(document, dict):
-            document = document.get("reports", [document])
-        found += document
+        found += json.loads(file.read_text())["runs"]
     return found
 
 

@@ -24,8 +24,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
 from training.card import write_card
+from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
 from training.dataset import ACTION_NAMES, BASE, CAMERAS, JOINTS, ROOT, STEP_NS, TIP
 from training.export_encoder import sha256
 from training.model import Policy, Settings

@@ -13,8 +13,8 @@ instead of 8 times 4. The eyes do not see the sentence: they find all objects in
 one (so that each frame teaches three or four objects, not only the one that is asked for). The place where the object shall
 go is computed from where the object and the plate are and from `how`, and from nothing else.
 
-Each eye works at half resolution (48x36 and 32x24; the accuracy of the keypoints decides success), the front one with a branch at
-a quarter for context. A spatial softmax turns feature maps into coordinates. The front camera says where an object is; the
+Each eye works at half resolution (48x36 and 32x24; the accuracy of the keypoints decides success), with a branch at a quarter for
+context. A spatial softmax turns feature maps into coordinates. The front camera says where an object is; the
 wrist camera says where it is relative to the tool, and a learnt gate blends the two.
 
 The flow head predicts the clean chunk `a` and returns the velocity v = (x - a) / t of the straight path
@@ -28,6 +28,7 @@ the frame of the arm's base.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -145,20 +146,19 @@ class SpatialSoftmax(nn.Module):
         return torch.cat([weight @ self.grid, weight.square().sum(dim=2, keepdim=True)], dim=2)
 
 
-class FrontEye(nn.Module):
-    """Front image [B, 3, 72, 96] to keypoints [B, K, 3]."""
+class Eye(nn.Module):
+    """Image [B, 3, H, W] to keypoints [B, K, 3]; H and W are multiples of 4."""
 
-    def __init__(self, settings: Settings, maps: int) -> None:
-        """Build the layers."""
+    def __init__(self, height: int, width: int, channels: int, deep: int, maps: int) -> None:
+        """Half resolution with `channels`, and a branch at a quarter with `deep` for context."""
         super().__init__()
-        width, deep = settings.channels, settings.deep_channels
-        self.enter = Conv(3, width, 5, stride=2)
-        self.fine = Conv(width, width, 3)
-        self.deep = nn.Sequential(Conv(width, deep, 3, stride=2), Conv(deep, deep, 3), Conv(deep, deep, 3, dilation=2))
-        self.rise = nn.Conv2d(deep, width, 1)
-        self.leave = Conv(width, width, 3)
-        self.maps = nn.Conv2d(width, maps, 1)
-        self.softmax = SpatialSoftmax(settings.front_height // 2, settings.front_width // 2, maps)
+        self.enter = Conv(3, channels, 5, stride=2)
+        self.fine = Conv(channels, channels, 3)
+        self.deep = nn.Sequential(Conv(channels, deep, 3, stride=2), Conv(deep, deep, 3), Conv(deep, deep, 3, dilation=2))
+        self.rise = nn.Conv2d(deep, channels, 1)
+        self.leave = Conv(channels, channels, 3)
+        self.maps = nn.Conv2d(channels, maps, 1)
+        self.softmax = SpatialSoftmax(height // 2, width // 2, maps)
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -167,28 +167,10 @@ class FrontEye(nn.Module):
         return self.softmax(self.maps(self.leave(fine + deep)))
 
 
-class WristEye(nn.Module):
-    """Wrist image [B, 3, 48, 64] to keypoints [B, K, 3]."""
-
-    def __init__(self, settings: Settings, maps: int) -> None:
-        """Build the layers."""
-        super().__init__()
-        width = settings.channels
-        self.convs = nn.Sequential(
-            Conv(3, 16, 5, stride=2), Conv(16, width, 3), Conv(width, width, 3, dilation=2), Conv(width, width, 3, dilation=3)
-        )
-        self.maps = nn.Conv2d(width, maps, 1)
-        self.softmax = SpatialSoftmax(settings.wrist_height // 2, settings.wrist_width // 2, maps)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """See the class."""
-        return self.softmax(self.maps(self.convs(image)))
-
-
 def mlp(*sizes: int) -> nn.Sequential:
     """Linear layers with SiLU between them."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.SiLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -203,8 +185,8 @@ class Encoder(nn.Module):
         self.words = Words(s)
         self.whats = nn.Parameter(torch.randn(s.objects, s.word))
         self.hows = nn.Parameter(torch.randn(s.goals, s.word))
-        self.front = FrontEye(s, s.objects * s.object_maps + s.free_maps)
-        self.wrist = WristEye(s, s.objects * s.wrist_object_maps + s.free_maps)
+        self.front = Eye(s.front_height, s.front_width, s.channels, s.deep_channels, s.objects * s.object_maps + s.free_maps)
+        self.wrist = Eye(s.wrist_height, s.wrist_width, s.channels, s.deep_channels, s.objects * s.wrist_object_maps + s.free_maps)
         own, free = 3 * (s.object_maps + s.wrist_object_maps), 6 * s.free_maps
         # The same network for all objects, told which one by its prototype.
         self.place_common = nn.Linear(free + s.state, 256)

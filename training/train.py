@@ -22,6 +22,9 @@ import os
 import time
 from pathlib import Path
 
+# Threads that wait sleep: on a machine that does other things too, spinning costs more than it gains. Before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -36,6 +39,8 @@ LOG_FIELDS = [
     "action_mm_1", "action_mm_2", "action_mm_4", "action_mm_8", "action_mm_16", "worst_combination_mm_4", "gripper_mm",
     "object_accuracy", "goal_accuracy",
 ]  # fmt: skip
+# What the weights depend on, beside the cache.
+TERMS = ("seed", "steps", "batch", "draws", "learning_rate", "ema", "aux_weight", "held_out", "bf16")
 FLOW_WEIGHT_TIME = 0.1  # the weight 1/t^2 of the velocity loss is held from here down
 
 
@@ -217,7 +222,7 @@ def train(arguments: argparse.Namespace) -> bool:
     # What the weights depend on; a run is only gone on with when it is the same.
     terms = {
         "cache": [frames.meta["frames"], len(frames.meta["episodes"]), len(frames.text), round(float(frames.states.double().sum()), 3)],
-        **{name: getattr(arguments, name) for name in ("seed", "steps", "batch", "draws", "learning_rate", "ema", "aux_weight", "held_out", "bf16")},
+        **{name: getattr(arguments, name) for name in TERMS},
     }  # fmt: skip
     resumed = arguments.resume and checkpoint.exists()
     if resumed:
@@ -247,7 +252,7 @@ def train(arguments: argparse.Namespace) -> bool:
     info = {
         "settings": settings.as_dict(),
         "parameters": parameters,
-        **{name: getattr(arguments, name) for name in ("seed", "steps", "threads", "batch", "draws", "learning_rate", "ema", "aux_weight", "held_out")},
+        **{name: getattr(arguments, name) for name in (*TERMS, "threads")},
         "cache": str(arguments.cache.resolve()),
         "train_frames": len(frames.train_rows),
         "held_frames": len(frames.held_rows),
