@@ -1,18 +1,21 @@
-# What `./efm train` does: demonstrations, data set, training, export, evaluation. Sourced by `efm`.
+# What `./efm train` does: demonstrations, leak check, data set, training, export, evaluation. Sourced by `efm`.
 
 efm_train_usage() {
     cat <<'TEXT'
-usage: ./efm train [--episodes N] [--minutes M] [--eval-episodes N] [--seed S] [--work DIR] [--out DIR]
+usage: ./efm train [--episodes N] [--steps N] [--minutes M] [--eval-episodes N] [--seed S] [--work DIR] [--out DIR]
+       ./efm train --self-test
 
-  --episodes N       demonstrations of the scripted expert in the simulator (default 1300)
-  --minutes M        time for the training itself (default 75)
-  --eval-episodes N  episodes of the evaluation at the end (default 500)
+  --episodes N       demonstrations of the scripted expert in the simulator (default 3650)
+  --steps N          steps of the training: with the seed and the demonstrations they decide the weights (default 12000)
+  --minutes M        stop the training after so long; the same command goes on (default 240)
+  --eval-episodes N  episodes of each split and control in the evaluation at the end (default 500)
   --seed S           of the training (default 0)
   --work DIR         demonstrations (rosbag2 MCAP), data set and checkpoints (default .efm/training)
   --out DIR          the policy package (default models/panda_tabletop_flow)
+  --self-test        test the training scripts themselves, in a few minutes; nothing else is done
 
 Needs an environment with torch, which is made in .efm/train (some GB); nothing else here needs it. An interrupted run goes on:
-demonstrations that are there are kept, and training goes on from its checkpoint. Remove DIR to begin anew.
+demonstrations that are there are kept, and training goes on from its checkpoint, to the same weights. Remove DIR to begin anew.
 TEXT
 }
 
@@ -24,16 +27,19 @@ efm_train_environment() {
 }
 
 efm_train() {
-    local episodes=1300 minutes=75 evaluated=500 seed=0 work=$EFM_HOME/training out=$EFM_ROOT/models/panda_tabletop_flow
+    local episodes=3650 steps=12000 minutes=240 evaluated=500 seed=0 work=$EFM_HOME/training out=$EFM_ROOT/models/panda_tabletop_flow
+    local self_test=no
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) efm_train_usage; return 0 ;;
-            --episodes | --minutes | --eval-episodes | --seed | --work | --out)
+            --self-test) self_test=yes; shift; continue ;;
+            --episodes | --steps | --minutes | --eval-episodes | --seed | --work | --out)
                 [ $# -gt 1 ] || { echo "efm train: $1 wants a value" >&2; return 2; } ;;
             *) echo "efm train: unknown option '$1'" >&2; efm_train_usage >&2; return 2 ;;
         esac
         case $1 in
             --episodes) episodes=$2 ;;
+            --steps) steps=$2 ;;
             --minutes) minutes=$2 ;;
             --eval-episodes) evaluated=$2 ;;
             --seed) seed=$2 ;;
@@ -46,18 +52,32 @@ efm_train() {
     efm_step 1/1 "training environment" train "$(efm_key "$(cat "$EFM_ROOT/training/requirements.txt")")" efm_train_environment
     efm_unlock
     local bin=$EFM_ROOT/target/debug python=$EFM_HOME/train/bin/python
-    mkdir -p "$work"
     cd "$EFM_ROOT"
+    if [ $self_test = yes ]; then
+        "$python" -m pytest -p no:cacheprovider -ra training/tests
+        return
+    fi
+    mkdir -p "$work"
     echo "== demonstrations: $episodes episodes"
-    "$bin/efm-demonstrations" --root "$EFM_ROOT" --out "$work/episodes" --episodes "$episodes"
+    "$bin/efm-demonstrations" --root "$EFM_ROOT" --out "$work/episodes" --episodes "$episodes" --jobs 2
+    echo "== leak check: nothing that judges the policy may be in what it learns from"
+    "$bin/efm-benchmark" sentences --split train --out "$work/sentences.json"
+    "$bin/efm-benchmark" leaks --episodes "$work/episodes" --sentences "$work/sentences.json" --write-list "$work/demonstrations.jsonl"
     echo "== data set"
-    "$python" -m training.dataset --episodes "$work/episodes" --cache "$work/cache"
-    echo "== training: $minutes minutes"
-    "$python" -m training.train --cache "$work/cache" --run "$work/run" --minutes "$minutes" --seed "$seed" --resume
+    "$python" -m training.dataset --episodes "$work/episodes" --sentences "$work/sentences.json" --cache "$work/cache"
+    echo "== training: $steps steps"
+    local status=0
+    "$python" -m training.train --cache "$work/cache" --run "$work/run" --steps "$steps" --minutes "$minutes" --seed "$seed" --resume || status=$?
+    if [ $status = 3 ]; then
+        echo "efm train: the time is spent; the same command goes on with the training" >&2
+        return 3
+    fi
+    [ $status = 0 ] || return $status
     echo "== export"
     "$python" -m training.export --run "$work/run" --out "$out"
-    echo "== evaluation: $evaluated episodes on scenes that were never trained on"
-    "$bin/efm-eval" --root "$EFM_ROOT" --policy "$out" --episodes "$evaluated" --json "$work/eval.json"
-    # The model card says how well it did.
+    cp "$work/demonstrations.jsonl" "$out/demonstrations.jsonl"
+    echo "== evaluation: $evaluated episodes of each split and control, on scenes that were never trained on"
+    "$bin/efm-eval" --root "$EFM_ROOT" --policy "$out" --split all --controls --episodes "$evaluated" --json "$work/eval.json"
+    # The model card says how well it did. The graphs come out the same.
     "$python" -m training.export --run "$work/run" --out "$out" --eval "$work/eval.json"
 }

@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import math
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -20,19 +21,20 @@ published system's results.
 
 ## Tasks
 
-Benchmark `{benchmark}` {benchmark_version}: three or four of eight objects ({objects}) and a white plate stand on a table; put the named one
-in the left or in the right zone, put it on the plate wherever that stands, or push it forward to the far line. That is
-{all_combinations} combinations of object and goal, of which {combinations} were in the demonstrations. Places, yaw, lights, table and camera poses
-vary. {sentence_count} sentences from written-out templates were seen in training. The splits: `heldout` (new seeds), `novel`
-(combinations of object and goal that were never shown together), `paraphrase` (sentences that share no template with training),
-`shifted` (table, lights and camera poses outside of what training has).
+Benchmark `{benchmark}` {benchmark_version}: three or four of eight objects ({objects}) and a white plate stand on a table; put the
+named one in the left or in the right zone, put it on the plate wherever that stands, or push it forward to the far line. That is
+{all_combinations} combinations of object and goal, of which {combinations} were in the demonstrations. Places, yaw, lights, table
+and camera poses vary. {sentence_count} sentences from written-out templates were seen in training. The splits: `heldout` (new
+seeds), `novel` (combinations of object and goal that were never shown together), `paraphrase` (sentences that share no template
+with training), `shifted` (table, lights and camera poses outside of what training has).
 
 ## Data
 
-{episodes} demonstrations of a scripted expert in the MuJoCo simulator of this project ({kinds}), {frames} frames at 5 Hz, recorded as rosbag2
-MCAP with the graph's own topics (`efm-demonstrations`). Only attempts that succeeded were kept. In part of them the tool was pushed
-off the expert's path, so that recovery is shown too. {held_frames} frames of {held_percent:.0f} % of the episodes were held out for the figures
-below. All seeds are of the split `train`; a leak check runs before training (`efm-benchmark leaks`). No real robot, no real image.
+{episodes} demonstrations of a scripted expert in the MuJoCo simulator of this project ({kinds}), {frames} frames at 5 Hz, recorded
+as rosbag2 MCAP with the graph's own topics (`efm-demonstrations`). Only attempts that succeeded were kept. In part of them the tool
+was pushed off the expert's path, so that recovery is shown too. {held_frames} frames of {held_percent:.0f} % of the episodes were
+held out for the figures below. All seeds are of the split `train`; a leak check runs before training (`efm-benchmark leaks`). No
+real robot, no real image.
 
 **Auxiliary labels.** In training only, side branches also had to say where every object, the plate and the target are, and which
 object and which goal a sentence speaks of; those labels are the simulator's truth. At run time nothing but the two images, joints
@@ -49,12 +51,13 @@ these objects and goals cannot be said to it.
 
 ## Training
 
-{minutes:.0f} minutes, compilation included ({steps} steps of {batch} frames, {passes:.1f} passes over the data) on {threads} cores of a shared CPU, bfloat16,
-no GPU; seed {seed}; AdamW {learning_rate:g} with a cosine over the steps, weights averaged ({ema}). Light, colour, shading and noise of the images
-were varied. Flow matching with t ~ Beta(1.5, 1); the network predicts the clean chunk and the graph returns the velocity (x - a) / t. At
-run time the flow starts from noise of scale {noise_scale:g} (0: always the same chunk for the same observation). `./efm train` repeats it.
-{remarks}
-| on held-out episodes of the training split | |
+{minutes:.0f} minutes, compilation included ({steps} steps of {batch} frames, {passes:.1f} passes over the data) on {threads} cores
+of a shared CPU, bfloat16, no GPU; seed {seed}; AdamW {learning_rate:g} with a cosine over the steps, weights averaged ({ema}).
+Light, colour, shading and noise of the images were varied. Flow matching with t ~ Beta(1.5, 1); the network predicts the clean
+chunk and the graph returns the velocity (x - a) / t. At run time the flow starts from noise of scale {noise_scale:g} (0: always the
+same chunk for the same observation). `./efm train` repeats it.
+
+{remarks}| on held-out episodes of the training split | |
 |---|---|
 | named object, error of the guess | mean {object_mm:.1f} mm, median {object_median_mm:.1f} mm, 95 % within {object_p95_mm:.1f} mm |
 | any object, front camera alone | {front_mm:.1f} mm |
@@ -165,6 +168,18 @@ def log_table(rows: list[dict[str, float]], most: int = 12) -> str:
     )
 
 
+def wrapped(text: str, width: int = 132) -> str:
+    """Prose filled to a width once the figures are in; headings, lists and tables stay as they are."""
+    paragraphs = text.split("\n\n")
+    prose = [not paragraph.lstrip("\n").startswith(("#", "|", "- ", "!")) for paragraph in paragraphs]
+    return "\n\n".join(
+        textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False) + "\n" * paragraph.endswith("\n")
+        if is_prose
+        else paragraph
+        for paragraph, is_prose in zip(paragraphs, prose, strict=True)
+    )
+
+
 def write_card(out: Path, run: Path, info: dict, frames: Frames, arguments: argparse.Namespace, encoder: str, graphs: dict) -> dict:
     """Write `README.md`, `curve.png` and `log.csv`; returns the manifest's section `training`."""
     rows = log_rows(run)
@@ -194,7 +209,7 @@ def write_card(out: Path, run: Path, info: dict, frames: Frames, arguments: argp
         steps=int(last["step"]),
         passes=last["samples"] / info["train_frames"],
         noise_scale=arguments.noise_scale,
-        remarks=f"\n{arguments.remarks}\n" if arguments.remarks else "",
+        remarks=f"{arguments.remarks}\n\n" if arguments.remarks else "",
         left_object=info["words_left_out"]["object"],
         left_goal=info["words_left_out"]["goal"],
         log=log_table(rows),
@@ -203,11 +218,12 @@ def write_card(out: Path, run: Path, info: dict, frames: Frames, arguments: argp
         **{key: last[key] for key in last if "_mm" in key or "accuracy" in key},
         **graphs,
     )
-    (out / "README.md").write_text(card)
+    (out / "README.md").write_text(wrapped(card))
     return {
         "benchmark": f"{meta['benchmark']} {meta['version']}",
         "data": f"{info['episodes']} simulated demonstrations of a scripted expert, {len(frames.front)} frames",
-        "auxiliary_labels": "positions of all objects, the plate and the target, and which object and goal a sentence means, from the simulator, in training only",
+        "auxiliary_labels": "positions of all objects, the plate and the target, and which object and goal a sentence means, from the "
+        "simulator, in training only",
         "compute": f"{last['seconds'] / 60:.0f} minutes on {info['threads']} CPU cores",
         "object_error_mm": round(last["object_mm"], 2),
         "action_error_mm": {f"{0.1 * k:.1f} s": round(last[f"action_mm_{k}"], 2) for k in (1, 4, 16)},

@@ -296,7 +296,7 @@ def train(arguments: argparse.Namespace) -> bool:
     while True:
         spent = time.monotonic() - begun
         finished = step >= arguments.steps
-        done = finished or spent > arguments.minutes * 60.0
+        done = finished or spent > arguments.minutes * 60.0 or step == arguments.pause_at
         if since and (done or step % arguments.every == 0):
             means = (sums / since).tolist()
             rate = since * arguments.batch / (time.monotonic() - logged_at)
@@ -346,13 +346,14 @@ def train(arguments: argparse.Namespace) -> bool:
         since += 1
 
 
-def main() -> None:
-    """Entry point of `python -m training.train`."""
+def parser() -> argparse.ArgumentParser:
+    """Options of `python -m training.train`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint, log and curve")
     parser.add_argument("--steps", type=int, default=9000, help="of the whole training: the learning rate follows them")
     parser.add_argument("--minutes", type=float, default=240.0, help="stop after so long, even if steps are left (exit status 3)")
+    parser.add_argument("--pause-at", type=int, default=None, help="stop at this step as if the time was spent")
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
     parser.add_argument("--init", type=Path, default=None, help="start from the averaged weights of another checkpoint")
     parser.add_argument("--seed", type=int, default=0)
@@ -367,7 +368,12 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=250, help="steps between log lines")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Entry point of `python -m training.train`."""
+    arguments = parser().parse_args()
     if not train(arguments):
         print(f"the time is spent, steps are left: --resume goes on from {arguments.run}", flush=True)
         raise SystemExit(3)
