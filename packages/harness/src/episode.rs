@@ -6,6 +6,7 @@ use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
+use efm_safety::OfferRefusal;
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Scene, World, WorldError};
@@ -77,6 +78,7 @@ pub fn run_watched(
     rig.reset(scene)?;
     let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
+    let mut stopped: Option<String> = None;
     let mut under_way: VecDeque<(Stamp, ActionChunk)> = VecDeque::new();
     loop {
         watch(rig)?;
@@ -90,20 +92,32 @@ pub fn run_watched(
             outcome.success = verdict.success();
             outcome.failure = category(verdict.failure, verdict.distance, observer.observed());
             outcome.reason = failure_text(&verdict);
+            if let Some(stop) = stopped.filter(|_| !outcome.success) {
+                outcome.reason += &format!("; {stop}");
+            }
             outcome.seconds = t;
             outcome.state_hash = state_hash(rig.cell().world());
             return Ok(outcome);
         }
-        if nanos % period < STEP_NANOS
-            && let Some(chunk) = agent.act(rig)?
-        {
-            under_way.push_back((rig.cell().now() + options.delay, chunk));
+        if nanos % period < STEP_NANOS {
+            outcome.looks += 1;
+            match agent.act(rig)? {
+                Some(chunk) => under_way.push_back((rig.cell().now() + options.delay, chunk)),
+                None => outcome.refused += 1,
+            }
         }
         while under_way.front().is_some_and(|(due, _)| *due <= rig.cell().now()) {
             if let Some((_, chunk)) = under_way.pop_front()
                 && let Err(refusal) = rig.offer(&chunk)
             {
                 log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
+                outcome.refused += 1;
+                if let OfferRefusal::Stopped(reason) = &refusal
+                    && reason.is_latched()
+                {
+                    observer.stopped();
+                    stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
+                }
             }
         }
         rig.step()?;

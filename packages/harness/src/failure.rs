@@ -32,6 +32,8 @@ pub enum Category {
     FellOver,
     /// It is in the target and was not let go.
     NotReleased,
+    /// The arm was stopped for good: it was pressed against something and not where it was commanded to be.
+    Stopped,
     /// Time was up while it was held or still moved.
     TimeUp,
     /// Something else than the task: the goal was refused, the scene was reset by somebody.
@@ -40,7 +42,7 @@ pub enum Category {
 
 impl Category {
     /// All, in order.
-    pub const ALL: [Category; 10] = [
+    pub const ALL: [Category; 11] = [
         Category::WrongObject,
         Category::NotReached,
         Category::NotMovedThere,
@@ -49,6 +51,7 @@ impl Category {
         Category::CloseButNotIn,
         Category::FellOver,
         Category::NotReleased,
+        Category::Stopped,
         Category::TimeUp,
         Category::Other,
     ];
@@ -64,6 +67,7 @@ impl Category {
             Category::CloseButNotIn => "close, but not in",
             Category::FellOver => "tilted or not standing where it should",
             Category::NotReleased => "did not let go",
+            Category::Stopped => "pressed against something and was stopped",
             Category::TimeUp => "time was up on the way",
             Category::Other => "something else",
         }
@@ -92,11 +96,13 @@ pub struct Observed {
     pub highest: f64,
     /// Nearest to its target, m.
     pub closest: f64,
+    /// Whether the streamer stopped the arm for good.
+    pub stopped: bool,
 }
 
 impl Default for Observed {
     fn default() -> Self {
-        Self { touched: false, touches: false, highest: 0.0, closest: f64::INFINITY }
+        Self { touched: false, touches: false, highest: 0.0, closest: f64::INFINITY, stopped: false }
     }
 }
 
@@ -134,6 +140,11 @@ impl Observer {
         });
     }
 
+    /// The streamer stopped the arm for good.
+    pub fn stopped(&mut self) {
+        self.observed.stopped = true;
+    }
+
     /// What was seen.
     pub fn observed(&self) -> &Observed {
         &self.observed
@@ -146,6 +157,7 @@ pub fn category(failure: Option<Failure>, distance: f64, observed: &Observed) ->
     Some(match failure? {
         Failure::OtherMoved(_) if observed.touched => Category::BumpedAnother,
         Failure::OtherMoved(_) => Category::WrongObject,
+        _ if observed.stopped => Category::Stopped,
         Failure::NotThere if !observed.touched => Category::NotReached,
         // Whoever still holds or pushes it might have got there.
         Failure::NotThere if observed.touches && lifted => Category::TimeUp,
@@ -219,6 +231,15 @@ mod tests {
     fn in_the_target_it_may_lie_or_be_held() {
         assert_eq!(of(Failure::NotStanding, &[(true, 0.1, 0.02), (false, 0.0, 0.02)]), Category::FellOver);
         assert_eq!(of(Failure::NotReleased, &[(true, 0.1, 0.02)]), Category::NotReleased);
+    }
+
+    #[test]
+    fn an_arm_that_was_stopped_for_good_could_do_no_more() {
+        let stopped = Observed { stopped: true, ..seen(&[(true, 0.0, 0.3)]) };
+        assert_eq!(category(Some(Failure::NotThere), 0.3, &stopped), Some(Category::Stopped));
+        let other = Failure::OtherMoved(ObjectKind::RedCube);
+        assert_eq!(category(Some(other), 0.3, &stopped), Some(Category::BumpedAnother));
+        assert_eq!(category(None, 0.0, &stopped), None);
     }
 
     #[test]

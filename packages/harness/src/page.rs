@@ -254,7 +254,7 @@ impl<'a> Report<'a> {
                 @for (place, run) in self.own_of(split) {
                     section {
                         h2 { "Where it fails: " (run.split) @if self.actors.len() > 1 || run.how != "in-process" { " — " (self.who(run)) } }
-                        p { (run.successes) " of " (run.episodes) " succeeded. " (words::about(split)) "." }
+                        p { (run.episodes - run.successes) " of " (run.episodes) " failed: " (words::about(split)) "." }
                         (failures(run))
                         @for strip in self.strips.iter().filter(|strip| strip.run == place) { (figure(run, strip)) }
                         details {
@@ -277,7 +277,7 @@ impl<'a> Report<'a> {
                 tr { th { "run" } th.n { "inference, ms" } th.n { "to success, s" } th.n { "times real time" } }
                 @for run in &self.document.runs {
                     tr {
-                        td { (run.policy) ", " (run.title()) }
+                        td { @if self.actors.len() > 1 && run.control.is_none_or(|c| c == Control::Shuffled) { (self.who(run)) ", " } (run.title()) }
                         td.n { (ms(run.latency_ms).unwrap_or_default()) }
                         td.n { (ms(run.seconds_to_success).unwrap_or_default()) }
                         td.n { @if let Some(x) = run.times_real_time { (format!("{x:.1}")) } }
@@ -395,6 +395,9 @@ fn figure(run: &Run, strip: &Strip) -> Markup {
                         b.bad { (category.words()) }
                         @if !outcome.reason.is_empty() && category != Category::NotReached { ": " (outcome.reason) }
                         ", after " (format!("{:.1}", outcome.seconds)) " s"
+                        @if 10 * outcome.refused >= outcome.looks.max(1) {
+                            "; " (outcome.refused) " of " (outcome.looks) " chunks were out of reach or refused"
+                        }
                     },
                 }
                 span.small {

@@ -40,6 +40,12 @@ pub struct EpisodeOutcome {
     pub reason: String,
     /// Seconds of simulated time until success or the end.
     pub seconds: f64,
+    /// In-process: how often the actor looked.
+    #[serde(default)]
+    pub looks: usize,
+    /// In-process: how many looks led to no motion, because what was wanted was out of reach or refused by the streamer.
+    #[serde(default)]
+    pub refused: usize,
     /// Hash of the physics state at the end: equal for equal runs. Empty where the state is not known.
     pub state_hash: String,
     /// From observation to command in this episode, through the graph.
@@ -63,6 +69,8 @@ impl EpisodeOutcome {
             failure: None,
             reason: String::new(),
             seconds: 0.0,
+            looks: 0,
+            refused: 0,
             state_hash: String::new(),
             latency_ms: None,
         }
@@ -278,7 +286,10 @@ impl Run {
 
     /// The closing line for people.
     pub fn summary(&self) -> String {
-        let mut text = format!("{}, {}: {}", self.policy, self.title(), self.rate().in_words());
+        // Controls that are actors of their own are named once.
+        let named = self.control.is_some_and(|control| control.name() == self.policy);
+        let who = if named { String::new() } else { format!("{}, ", self.policy) };
+        let mut text = format!("{who}{}: {}", self.title(), self.rate().in_words());
         if let Some(q) = self.latency_ms {
             let _ = write!(text, "; latency p50 {:.1} ms, p99 {:.1} ms", q.p50, q.p99);
         }
@@ -576,7 +587,8 @@ pub(crate) mod tests {
         Document::new("two".into(), vec![document.runs[0].clone()]).write(&b).unwrap();
         let again = Document::read(&[&a]).unwrap();
         // Figures may differ in their last bit.
-        let sums = |d: &Document| d.runs.iter().map(|r| (r.outcomes.clone(), r.control, r.rate().n)).collect::<Vec<_>>();
+        let sums =
+            |d: &Document| d.runs.iter().map(|r| (r.outcomes.clone(), r.control, r.rate().n)).collect::<Vec<_>>();
         assert_eq!((sums(&again), &again.command), (sums(&document), &document.command));
         assert_eq!((again.comparisons.len(), again.comparisons[0].only_a), (1, 3));
         let both = Document::read(&[&a, &b]).unwrap();

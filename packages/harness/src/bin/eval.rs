@@ -220,7 +220,10 @@ fn run(args: &Args, settings: &Settings, actors: &[Known]) -> Result<Document> {
         eprintln!();
     }
     for run in &runs {
-        println!("{}{}", run.breakdown(), run.summary());
+        if run.control.is_none() {
+            print!("{}", run.breakdown());
+        }
+        println!("{}", run.summary());
     }
     let document = Document::new(command_line(), runs);
     if let Some(file) = &args.json {

@@ -56,15 +56,8 @@ pub(super) fn verdict(run: &Run) -> String {
 /// Whether it listens: its own sentences against other episodes'.
 pub(super) fn listens(own: &Run, shuffled: &Run) -> String {
     let percent = 100.0 * shuffled.success_rate;
-    if shuffled.wilson95.high < own.wilson95.low {
-        format!(
-            "Given another episode's sentence, it does this one's task in {percent:.0} %: what it does depends on the sentence."
-        )
-    } else {
-        format!(
-            "Given another episode's sentence, it does this one's task in {percent:.0} %: that it listens is not shown."
-        )
-    }
+    let so = if shuffled.wilson95.high < own.wilson95.low { "it listens" } else { "that it listens is not shown" };
+    format!("Told another episode's sentence, it still does this one's task in {percent:.0} %: {so}.")
 }
 
 #[cfg(test)]
@@ -79,7 +72,7 @@ mod tests {
         let failed: Vec<u64> = (0..45).collect();
         let deaf = run(Split::Heldout, Some(Control::Shuffled), 50, &[1, 2, 3]);
         let listening = run(Split::Heldout, Some(Control::Shuffled), 50, &failed);
-        assert!(listens(&own, &listening).contains("depends on the sentence"));
+        assert!(listens(&own, &listening).ends_with("%: it listens."));
         assert!(listens(&own, &deaf).contains("not shown"));
     }
 

@@ -134,7 +134,7 @@ pub(super) fn pattern(texture: Texture) -> Vec<u8> {
                 0.86 + 0.14 * (60.0 * u + 2.0 * noise(4.0 * u, 3.0 * v, 7)).sin() * noise(24.0 * u, 3.0 * v, 3)
             }
             Texture::Speckle => 1.0 - 0.28 * f64::from(hash(x as i64 / 2, y as i64 / 2, 5) > 0.86),
-            Texture::Checker => 1.0 - 0.30 * f64::from((x / 32 + y / 32) % 2 == 0),
+            Texture::Checker => 1.0 - 0.30 * f64::from((x / 32 + y / 32).is_multiple_of(2)),
             Texture::Tiles => {
                 1.0 - 0.45 * f64::from(x % 64 < 4 || y % 64 < 4) - 0.10 * hash(x as i64 / 64, y as i64 / 64, 2)
             }
