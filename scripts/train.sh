@@ -5,8 +5,8 @@ efm_train_usage() {
 usage: ./efm train [--episodes N] [--steps N] [--minutes M] [--eval-episodes N] [--seed S] [--work DIR] [--out DIR]
        ./efm train --self-test
 
-  --episodes N       demonstrations of the scripted expert in the simulator (default 3650)
-  --steps N          steps of the training: with the seed and the demonstrations they decide the weights (default 12000)
+  --episodes N       demonstrations of the scripted expert in the simulator (default 3643)
+  --steps N          steps of the training: with the seed and the demonstrations they decide the weights (default 7000)
   --minutes M        stop the training after so long; the same command goes on (default 240)
   --eval-episodes N  episodes of each split and control in the evaluation at the end (default 500)
   --seed S           of the training (default 0)
@@ -27,7 +27,7 @@ efm_train_environment() {
 }
 
 efm_train() {
-    local episodes=3650 steps=12000 minutes=240 evaluated=500 seed=0 work=$EFM_HOME/training out=$EFM_ROOT/models/panda_tabletop_flow
+    local episodes=3643 steps=7000 minutes=240 evaluated=500 seed=0 work=$EFM_HOME/training out=$EFM_ROOT/models/panda_tabletop_flow
     local self_test=no
     while [ $# -gt 0 ]; do
         case $1 in

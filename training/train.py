@@ -1,6 +1,6 @@
 """Train the policy on a cache of `training.dataset`.
 
-    python -m training.train --cache DIR --run DIR --steps 9000 [--minutes 60] [--resume]
+    python -m training.train --cache DIR --run DIR --steps 7000 [--minutes 60] [--resume]
 
 Writes into the run folder: `checkpoint.pt` (every two minutes and at the end; `--resume` goes on from it), `log.csv`,
 `curve.png`, `run.json`. The learning rate follows a cosine over a fixed number of steps, and everything random comes from the
@@ -351,7 +351,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True, help="folder for checkpoint, log and curve")
-    parser.add_argument("--steps", type=int, default=9000, help="of the whole training: the learning rate follows them")
+    parser.add_argument("--steps", type=int, default=7000, help="of the whole training: the learning rate follows them")
     parser.add_argument("--minutes", type=float, default=240.0, help="stop after so long, even if steps are left (exit status 3)")
     parser.add_argument("--pause-at", type=int, default=None, help="stop at this step as if the time was spent")
     parser.add_argument("--resume", action="store_true", help="go on from the run's checkpoint")
