@@ -2,7 +2,7 @@
 
 use crate::episode::Done;
 use crate::show::Played;
-use efm_harness::report::{Comparison, Quantiles, Run, Subject, write_json};
+use efm_harness::report::{Comparison, Document, Quantiles, Run, Subject, write_json};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,11 @@ impl GraphReport {
             bag: None,
             pictures: Vec::new(),
         }
+    }
+
+    /// Without what only the graph has.
+    pub fn document(&self) -> Document {
+        Document::new(self.command.clone(), self.runs.to_vec())
     }
 
     /// The run.
@@ -96,7 +101,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::episode::End;
-    use efm_harness::report::Document;
     use efm_sim::Scene;
     use efm_sim::tasks::Split;
 

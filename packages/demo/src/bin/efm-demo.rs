@@ -13,6 +13,7 @@ use efm_demo::stage::Stage;
 use efm_demo::tell::{GraphReport, table};
 use efm_harness::agent::policy_folder;
 use efm_harness::control::Control;
+use efm_harness::page;
 use efm_harness::report::Subject;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_ros::Shutdown;
@@ -54,6 +55,9 @@ struct Args {
     /// Writes the report here too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Makes a page in this folder: index.html. (Film strips come from in-process runs: ./efm eval without --graph.)
+    #[arg(long, value_name = "DIR", requires = "evaluate")]
+    report: Option<PathBuf>,
     /// Policy package. A relative folder is looked for from here, in the repository and in its models.
     #[arg(long, value_name = "DIR")]
     policy: Option<String>,
@@ -201,6 +205,13 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     }
     for file in [Some(folder.join("report.json")), args.json.clone()].into_iter().flatten() {
         report.write(&file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(folder) = &args.report {
+        let file = folder.join("index.html");
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&file, page::html(&report.document(), &[])))
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        println!("report: {}", file.display());
     }
     let good = args.evaluate || report.is_success(episodes);
     if !good {
