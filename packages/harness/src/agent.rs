@@ -210,7 +210,8 @@ impl Agent {
     /// Time between two looks.
     pub fn period(&self) -> Duration {
         match self {
-            Agent::Nothing | Agent::Expert(_) => Duration::from_millis(100),
+            // The rate at which it demonstrates. Asked more often, it does worse: each plan begins where the arm is, which lags.
+            Agent::Nothing | Agent::Expert(_) => Duration::from_millis(200),
             Agent::Random(_) => Duration::from_secs_f64(PERIOD),
             Agent::Policy(agent) => {
                 let manifest = agent.policy.manifest();

@@ -129,7 +129,7 @@ impl<'a> Report<'a> {
                 @for split in &self.splits {
                     @for (_, run) in self.own_of(split) {
                         li {
-                            span.percent { (format!("{:.0} %", 100.0 * run.success_rate)) }
+                            span.percent { (run.rate().percent()) }
                             div {
                                 strong { (run.split) @if self.actors.len() > 1 || run.how != "in-process" { " — " (self.who(run)) } }
                                 ": " (words::about(split)) ". "
@@ -367,12 +367,12 @@ fn failures(run: &Run) -> Markup {
 fn groups(what: &str, groups: &BTreeMap<String, Rate>) -> Markup {
     html! {
         table {
-            tr { th { (what) } th.n { "successes" } th.n { "%" } th.n { "95 % interval" } }
+            tr { th { (what) } th.n { "successes" } th.n { "share" } th.n { "95 % interval" } }
             @for (name, rate) in groups {
                 tr {
                     td { (name) }
                     td.n { (rate.successes) " of " (rate.n) }
-                    td.n { (format!("{:.0}", 100.0 * rate.success_rate)) }
+                    td.n { (rate.percent()) }
                     td.n { (interval(rate)) }
                 }
             }

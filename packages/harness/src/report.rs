@@ -138,6 +138,13 @@ impl Rate {
         groups.into_iter().map(|(key, (successes, n))| (key.to_owned(), Self::new(successes, n))).collect()
     }
 
+    /// The share for people: `91 %`. What is not all is never rounded to all, nor what is something to nothing.
+    pub fn percent(&self) -> String {
+        let percent = 100.0 * self.success_rate;
+        let decimals = usize::from((percent > 0.0 && percent < 0.95) || (percent > 99.05 && percent < 100.0));
+        format!("{percent:.decimals$} %")
+    }
+
     /// `91 of 100 (91.0 %, 95 % interval 83.8 to 95.2 %)`.
     pub fn in_words(&self) -> String {
         let Interval { low, high } = self.wilson95;
@@ -602,6 +609,15 @@ pub(crate) mod tests {
         let empty = run(Split::Heldout, None, 0, &[]);
         assert_eq!((empty.success_rate, empty.wilson95.high), (0.0, 1.0));
         assert!(empty.seconds_to_success.is_none());
+    }
+
+    #[test]
+    fn nearly_all_is_not_rounded_to_all_nor_hardly_any_to_none() {
+        for (successes, percent) in
+            [(0, "0 %"), (1, "0.2 %"), (250, "50 %"), (498, "99.6 %"), (499, "99.8 %"), (500, "100 %")]
+        {
+            assert_eq!(Rate::new(successes, 500).percent(), percent);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 const WIDTH: f64 = 420.0;
 /// Where bars begin and end.
 const LEFT: f64 = 118.0;
-const RIGHT: f64 = 352.0;
+const RIGHT: f64 = 330.0;
 /// Height of a bar's row, and of a group's head.
 const ROW: f64 = 19.0;
 const HEAD: f64 = 24.0;
@@ -73,7 +73,7 @@ fn one(y: f64, bar: &Bar) -> Markup {
             )) {}
         }
         text.value x=(f(RIGHT + 8.0)) y=(f(y + 10.0)) {
-            (format!("{:.0} %", 100.0 * bar.rate.success_rate))
+            (bar.rate.percent())
             tspan.tick { " " (bar.rate.successes) "/" (bar.rate.n) }
         }
     }

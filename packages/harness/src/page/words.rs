@@ -55,9 +55,8 @@ pub(super) fn verdict(run: &Run) -> String {
 
 /// Whether it listens: its own sentences against other episodes'.
 pub(super) fn listens(own: &Run, shuffled: &Run) -> String {
-    let percent = 100.0 * shuffled.success_rate;
     let so = if shuffled.wilson95.high < own.wilson95.low { "it listens" } else { "that it listens is not shown" };
-    format!("Told another episode's sentence, it still does this one's task in {percent:.0} %: {so}.")
+    format!("Told another episode's sentence, it still does this one's task in {}: {so}.", shuffled.rate().percent())
 }
 
 #[cfg(test)]
