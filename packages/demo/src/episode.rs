@@ -1,7 +1,7 @@
 //! One goal, from being given to its verdict: bookkeeping without ROS.
 
 use efm_core::Stamp;
-use efm_harness::failure::{Category, Glimpse, Observed, category};
+use efm_harness::failure::{Category, Glimpse, Observed, category, misplaced};
 use efm_harness::report::{EpisodeOutcome, Quantiles};
 use efm_sim::tasks::{Failure, OTHERS_MAY_MOVE, TIME_LIMIT};
 use efm_sim::{ObjectKind, Scene};
@@ -31,6 +31,9 @@ pub struct TaskStatus {
     /// Of the object above where it stands at rest, m.
     #[serde(default)]
     pub height: f64,
+    /// Of the object in the plane, m.
+    #[serde(default)]
+    pub position: Option<[f64; 2]>,
     /// Simulated seconds since the reset.
     pub elapsed: f64,
 }
@@ -72,7 +75,7 @@ impl End {
 /// Judges by what the simulator says, with the rules of the in-process evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judge {
-    seed: u64,
+    scene: Scene,
     /// `elapsed` when the goal was given.
     given_at: f64,
     time_limit: f64,
@@ -80,21 +83,26 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// For a goal that was given when the scene of `seed` was `given_at` simulated seconds old.
-    pub fn new(seed: u64, given_at: f64) -> Self {
-        Self { seed, given_at, time_limit: TIME_LIMIT, observed: Observed::default() }
+    /// For a goal that was given when the scene was `given_at` simulated seconds old.
+    pub fn new(scene: Scene, given_at: f64) -> Self {
+        Self { scene, given_at, time_limit: TIME_LIMIT, observed: Observed::default() }
     }
 
     /// The end, if this is one. Every status must be shown: what was seen on the way says what went wrong.
     pub fn verdict(&mut self, status: &TaskStatus) -> Option<End> {
         let seconds = (status.elapsed - self.given_at).max(0.0);
-        if status.seed != self.seed {
+        if status.seed != self.scene.seed {
             return Some(End::failure(format!("somebody else has reset the scene to seed {}", status.seed), seconds));
         }
         if status.success {
             return Some(End { success: true, failure: None, reason: String::new(), seconds });
         }
-        self.observed.see(Glimpse { touched: status.touched, rise: status.height, distance: status.distance });
+        self.observed.see(Glimpse {
+            touched: status.touched,
+            rise: status.height,
+            distance: status.distance,
+            misplaced: status.position.is_some_and(|at| misplaced(&self.scene, at)),
+        });
         let (failure, reason) = if status.others_moved >= OTHERS_MAY_MOVE {
             // Which one does not matter to the category.
             let moved = 1000.0 * status.others_moved;
@@ -197,7 +205,7 @@ mod tests {
 
     #[test]
     fn an_episode_ends_by_success_by_moving_others_or_by_time() {
-        let mut judge = Judge::new(7, 2.0);
+        let mut judge = Judge::new(Scene::sample(7), 2.0);
         assert_eq!(judge.verdict(&status(|_| {})), None);
         let success = judge.verdict(&status(|s| s.success = true)).unwrap();
         assert_eq!(success, End { success: true, failure: None, reason: String::new(), seconds: 8.0 });
@@ -216,25 +224,33 @@ mod tests {
     fn what_was_seen_on_the_way_says_what_went_wrong() {
         let late = |s: &mut TaskStatus| s.elapsed = TIME_LIMIT;
         let of = |before: &[TaskStatus]| {
-            let mut judge = Judge::new(7, 0.0);
+            let mut judge = Judge::new(Scene::sample(7), 0.0);
             before.iter().for_each(|status| assert_eq!(judge.verdict(status), None));
             judge.verdict(&status(late)).unwrap().failure.unwrap()
         };
         assert_eq!(of(&[]), Category::NotReached);
         assert_eq!(of(&[status(|s| s.touched = true)]), Category::NotMovedThere);
         assert_eq!(of(&[status(|s| (s.touched, s.height) = (true, 0.08))]), Category::LeftElsewhere);
+        let scene = Scene::sample(7);
+        let other = efm_sim::Zone::ALL.map(|zone| zone.centre()).into_iter().find(|at| *at != scene.target()).unwrap();
+        let mut judge = Judge::new(scene, 0.0);
+        assert_eq!(judge.verdict(&status(|s| s.touched = true)), None);
+        let end = judge.verdict(&status(|s| (s.position, s.elapsed) = (Some(other), TIME_LIMIT))).unwrap();
+        assert_eq!(end.failure, Some(Category::WrongPlace));
     }
 
     #[test]
     fn a_scene_that_somebody_else_has_reset_is_no_success() {
-        let end = Judge::new(7, 0.0).verdict(&status(|s| (s.seed, s.success) = (8, true))).unwrap();
+        let end = Judge::new(Scene::sample(7), 0.0).verdict(&status(|s| (s.seed, s.success) = (8, true))).unwrap();
         assert!(!end.success && end.reason.contains("seed 8"), "{end:?}");
         assert_eq!(end.failure, Some(Category::Other));
     }
 
     #[test]
     fn a_success_in_the_last_moment_counts() {
-        let end = Judge::new(7, 0.0).verdict(&status(|s| (s.elapsed, s.success) = (TIME_LIMIT, true))).unwrap();
+        let end = Judge::new(Scene::sample(7), 0.0)
+            .verdict(&status(|s| (s.elapsed, s.success) = (TIME_LIMIT, true)))
+            .unwrap();
         assert!(end.success);
     }
 

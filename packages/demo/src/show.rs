@@ -157,7 +157,7 @@ impl Programme {
             }
             seen.task.as_ref().map_or(0.0, |task| task.elapsed)
         });
-        let judge = Judge::new(scene.seed, given_at);
+        let judge = Judge::new(scene.clone(), given_at);
         let given = self.control != Some(Control::Nothing);
         let end = if given {
             stage.give(told.unwrap_or(&scene.sentence))?;

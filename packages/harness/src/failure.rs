@@ -4,7 +4,7 @@
 //! whether the right object was ever touched, whether it was lifted, how near its target it came.
 
 use efm_sim::World;
-use efm_sim::tasks::{Failure, ObjectKind, Scene, Verdict};
+use efm_sim::tasks::{Failure, ObjectKind, Scene, TARGET_RADIUS, Task, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// An object that rose by this was lifted, m.
@@ -24,6 +24,8 @@ pub enum Category {
     NotMovedThere,
     /// The right object had been touched; then another one was moved by 3 cm or more.
     BumpedAnother,
+    /// It is where another goal wants it: well done, but not what was asked.
+    WrongPlace,
     /// It was lifted and lies elsewhere.
     LeftElsewhere,
     /// It ended less than 8 cm from its target, not in it.
@@ -42,11 +44,12 @@ pub enum Category {
 
 impl Category {
     /// All, in order.
-    pub const ALL: [Category; 11] = [
+    pub const ALL: [Category; 12] = [
         Category::WrongObject,
         Category::NotReached,
         Category::NotMovedThere,
         Category::BumpedAnother,
+        Category::WrongPlace,
         Category::LeftElsewhere,
         Category::CloseButNotIn,
         Category::FellOver,
@@ -63,6 +66,7 @@ impl Category {
             Category::NotReached => "did not reach the object",
             Category::NotMovedThere => "touched the object, did not move it there",
             Category::BumpedAnother => "knocked another object aside",
+            Category::WrongPlace => "brought it to the place of another goal",
             Category::LeftElsewhere => "lifted it, left it elsewhere",
             Category::CloseButNotIn => "close, but not in",
             Category::FellOver => "tilted or not standing where it should",
@@ -83,6 +87,17 @@ pub struct Glimpse {
     pub rise: f64,
     /// From its target in the plane, m.
     pub distance: f64,
+    /// Whether it is where another goal wants it ([`misplaced`]).
+    pub misplaced: bool,
+}
+
+/// Whether the task's object, now at `at` (m, in the plane), is at the target of another goal for it, and did not start there.
+pub fn misplaced(scene: &Scene, at: [f64; 2]) -> bool {
+    let near = |a: [f64; 2], b: [f64; 2]| (a[0] - b[0]).hypot(a[1] - b[1]) <= TARGET_RADIUS;
+    let Some(start) = scene.placement(scene.task.object()).map(|p| [p.x, p.y]) else { return false };
+    let others = Task::all().filter(|task| task.object() == scene.task.object() && *task != scene.task);
+    let mut targets = others.map(|task| task.target(start, scene.plate));
+    !near(at, scene.target()) && targets.any(|target| near(at, target) && !near(start, target))
 }
 
 /// What was seen of an episode so far.
@@ -96,13 +111,15 @@ pub struct Observed {
     pub highest: f64,
     /// Nearest to its target, m.
     pub closest: f64,
+    /// Whether it is now where another goal wants it.
+    pub misplaced: bool,
     /// Whether the streamer stopped the arm for good.
     pub stopped: bool,
 }
 
 impl Default for Observed {
     fn default() -> Self {
-        Self { touched: false, touches: false, highest: 0.0, closest: f64::INFINITY, stopped: false }
+        Self { touched: false, touches: false, highest: 0.0, closest: f64::INFINITY, misplaced: false, stopped: false }
     }
 }
 
@@ -113,12 +130,14 @@ impl Observed {
         self.touches = now.touched;
         self.highest = self.highest.max(now.rise);
         self.closest = self.closest.min(now.distance);
+        self.misplaced = now.misplaced;
     }
 }
 
 /// Watches the task's object in the simulated world.
 #[derive(Debug, Clone)]
 pub struct Observer {
+    scene: Scene,
     object: ObjectKind,
     start: f64,
     observed: Observed,
@@ -128,15 +147,18 @@ impl Observer {
     /// For an episode that starts as `world` is now.
     pub fn new(world: &World, scene: &Scene) -> Self {
         let object = scene.task.object();
-        Self { object, start: world.object_pose(object).position.z, observed: Observed::default() }
+        let start = world.object_pose(object).position.z;
+        Self { scene: scene.clone(), object, start, observed: Observed::default() }
     }
 
     /// Looks. Every 10 or 20 ms is enough.
     pub fn look(&mut self, world: &World, verdict: &Verdict) {
+        let at = world.object_pose(self.object).position;
         self.observed.see(Glimpse {
             touched: world.finger_touches(self.object),
-            rise: world.object_pose(self.object).position.z - self.start,
+            rise: at.z - self.start,
             distance: verdict.distance,
+            misplaced: misplaced(&self.scene, [at.x, at.y]),
         });
     }
 
@@ -159,6 +181,7 @@ pub fn category(failure: Option<Failure>, distance: f64, observed: &Observed) ->
         Failure::OtherMoved(_) => Category::WrongObject,
         _ if observed.stopped => Category::Stopped,
         Failure::NotThere if !observed.touched => Category::NotReached,
+        Failure::NotThere if observed.misplaced => Category::WrongPlace,
         // Whoever still holds or pushes it might have got there.
         Failure::NotThere if observed.touches && lifted => Category::TimeUp,
         Failure::NotThere if distance < NEAR => Category::CloseButNotIn,
@@ -178,7 +201,7 @@ mod tests {
     fn seen(glimpses: &[(bool, f64, f64)]) -> Observed {
         let mut observed = Observed::default();
         for (touched, rise, distance) in glimpses {
-            observed.see(Glimpse { touched: *touched, rise: *rise, distance: *distance });
+            observed.see(Glimpse { touched: *touched, rise: *rise, distance: *distance, misplaced: false });
         }
         observed
     }
@@ -212,6 +235,26 @@ mod tests {
     fn what_was_lifted_and_let_go_far_away_was_left_elsewhere() {
         assert_eq!(of(Failure::NotThere, &[(true, 0.10, 0.2), (false, 0.0, 0.2)]), Category::LeftElsewhere);
         assert_eq!(of(Failure::NotThere, &[(true, 0.01, 0.3), (false, 0.0, 0.3)]), Category::NotMovedThere);
+    }
+
+    #[test]
+    fn what_was_brought_where_another_goal_wants_it_was_misunderstood_not_mishandled() {
+        let misplaced = Observed { misplaced: true, ..seen(&[(true, 0.10, 0.2), (false, 0.0, 0.56)]) };
+        assert_eq!(category(Some(Failure::NotThere), 0.56, &misplaced), Some(Category::WrongPlace));
+    }
+
+    #[test]
+    fn a_place_is_wrong_only_when_it_is_another_goals_and_not_where_the_object_stood() {
+        for scene in (1_000_000_000..1_000_000_200).map(Scene::sample) {
+            let start = scene.placement(scene.task.object()).map(|p| [p.x, p.y]).unwrap_or_default();
+            assert!(!misplaced(&scene, start) && !misplaced(&scene, scene.target()), "{scene:?}");
+            for task in Task::all().filter(|t| t.object() == scene.task.object() && *t != scene.task) {
+                let target = task.target(start, scene.plate);
+                let apart = (target[0] - scene.target()[0]).hypot(target[1] - scene.target()[1]) > TARGET_RADIUS;
+                let moved = (target[0] - start[0]).hypot(target[1] - start[1]) > TARGET_RADIUS;
+                assert_eq!(misplaced(&scene, target), apart && moved, "{scene:?}");
+            }
+        }
     }
 
     #[test]

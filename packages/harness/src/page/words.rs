@@ -1,6 +1,7 @@
 //! Figures as sentences.
 
 use crate::report::{Run, by_count};
+use crate::stats::Interval;
 use efm_sim::tasks::Split;
 
 /// What a split tests.
@@ -29,19 +30,27 @@ pub(super) fn goal(goal: &str) -> &str {
 /// How a share of successes is called.
 fn how_often(rate: f64) -> &'static str {
     match rate {
-        r if r >= 0.95 => "It nearly always does it",
-        r if r >= 0.80 => "It mostly does it",
-        r if r >= 0.60 => "It does it more often than not",
-        r if r >= 0.40 => "It does it about every other time",
-        r if r >= 0.15 => "It does it sometimes",
-        r if r > 0.02 => "It rarely does it",
-        _ => "It does not do it",
+        r if r >= 0.95 => "Nearly always",
+        r if r >= 0.80 => "Mostly",
+        r if r >= 0.60 => "More often than not",
+        r if r >= 0.40 => "About every other time",
+        r if r >= 0.15 => "Sometimes",
+        r if r > 0.02 => "Rarely",
+        _ => "Never, or nearly so",
     }
 }
 
 /// How it did on a split, and what mostly goes wrong.
 pub(super) fn verdict(run: &Run) -> String {
-    let mut text = format!("{}: {}.", how_often(run.success_rate), run.rate().in_words());
+    let Interval { low, high } = run.wilson95;
+    let mut text = format!(
+        "{}: {} of {}, 95 % interval {:.1} to {:.1} %.",
+        how_often(run.success_rate),
+        run.successes,
+        run.episodes,
+        100.0 * low,
+        100.0 * high
+    );
     let failed = run.episodes - run.successes;
     match by_count(&run.failures)[..] {
         [] => {}
@@ -78,9 +87,9 @@ mod tests {
     #[test]
     fn the_sentence_of_a_split_names_share_interval_and_the_commonest_failure() {
         let text = verdict(&run(Split::Heldout, None, 100, &[1, 2, 3, 4, 5, 6, 7]));
-        assert!(text.starts_with("It mostly does it: 93 of 100 (93.0 %"), "{text}");
+        assert!(text.starts_with("Mostly: 93 of 100, 95 % interval 86.3 to 96.6 %."), "{text}");
         assert!(text.ends_with("Failure: close, but not in (7)."), "{text}");
-        assert!(verdict(&run(Split::Heldout, None, 3, &[])).starts_with("It nearly always"), "no failure to name");
+        assert!(verdict(&run(Split::Heldout, None, 3, &[])).starts_with("Nearly always"), "no failure to name");
     }
 
     #[test]

@@ -237,6 +237,7 @@ impl Physics {
     fn status(&self) -> String {
         let (scene, verdict) = (self.cell.scene(), self.cell.verdict());
         let (world, object) = (self.cell.world(), scene.task.object());
+        let at = world.object_pose(object).position;
         serde_json::json!({
             "instruction": scene.sentence,
             "seed": scene.seed,
@@ -249,7 +250,8 @@ impl Physics {
             "distance": verdict.distance,
             "others_moved": verdict.others_moved,
             "touched": world.finger_touches(object),
-            "height": world.object_pose(object).position.z - object.rest_height(),
+            "height": at.z - object.rest_height(),
+            "position": [at.x, at.y],
             "elapsed": self.cell.elapsed(),
         })
         .to_string()
