@@ -67,11 +67,64 @@ pub fn chunk_joints() -> Result<JointNames, JointNamesError> {
     JointNames::new(ARM_JOINTS.into_iter().chain([FINGER_JOINTS[0]]))
 }
 
+/// Turns tool positions, the tool pointing down, into a chunk of joint positions.
+pub(crate) struct ToolRows {
+    ik: InverseKinematics,
+    joints: JointNames,
+}
+
+impl ToolRows {
+    /// Reads the robot's files.
+    ///
+    /// # Errors
+    /// When a file cannot be read or lacks something.
+    pub(crate) fn new(files: &RobotFiles) -> Result<Self, PlanError> {
+        let model = RobotModel::load(&files.urdf)?;
+        let chain = Chain::new(&model, "panda_link0", "panda_hand_tcp")?;
+        let limits = LimitSet::load(&model, &files.joint_limits, chain.joint_names())?;
+        let ik = InverseKinematics::new(chain, &limits, &READY, IkSettings::default())?;
+        Ok(Self { ik, joints: chunk_joints()? })
+    }
+
+    /// Where the tool is at these positions of the arm, m in the base frame.
+    pub(crate) fn tool_at(&self, arm: &[f64; 7]) -> Vector3<f64> {
+        self.ik.chain().fk(arm).translation.vector
+    }
+
+    /// A chunk of rows `step` seconds apart, each a tool position (m in the base frame) and a finger position (m); `arm` is where
+    /// the arm is measured, from which the solver starts.
+    ///
+    /// # Errors
+    /// When a row is out of reach.
+    pub(crate) fn chunk(
+        &mut self,
+        mut arm: [f64; 7],
+        stamp: Stamp,
+        step: f64,
+        rows: impl ExactSizeIterator<Item = (Vector3<f64>, f64)>,
+    ) -> Result<ActionChunk, PlanError> {
+        let mut values = Vec::with_capacity(rows.len() * 8);
+        let down = tool_down(0.0);
+        for (row, (tool, finger)) in rows.enumerate() {
+            let target = Isometry3::from_parts(Translation3::from(tool), down);
+            let mut q = [0.0; 7];
+            self.ik.solve(&target, &arm, &mut q).map_err(|source| PlanError::Unreachable {
+                row,
+                tool: tool.into(),
+                source,
+            })?;
+            values.extend_from_slice(&q);
+            values.push(finger);
+            arm = q;
+        }
+        Ok(ActionChunk::new(stamp, step, self.joints.clone(), values)?)
+    }
+}
+
 /// Plans chunks with the scripted expert.
 pub struct ExpertPlanner {
     expert: Expert,
-    ik: InverseKinematics,
-    joints: JointNames,
+    rows: ToolRows,
 }
 
 impl ExpertPlanner {
@@ -80,11 +133,7 @@ impl ExpertPlanner {
     /// # Errors
     /// When a file cannot be read or lacks something.
     pub fn new(files: &RobotFiles) -> Result<Self, PlanError> {
-        let model = RobotModel::load(&files.urdf)?;
-        let chain = Chain::new(&model, "panda_link0", "panda_hand_tcp")?;
-        let limits = LimitSet::load(&model, &files.joint_limits, chain.joint_names())?;
-        let ik = InverseKinematics::new(chain, &limits, &READY, IkSettings::default())?;
-        Ok(Self { expert: Expert::new(), ik, joints: chunk_joints()? })
+        Ok(Self { expert: Expert::new(), rows: ToolRows::new(files)? })
     }
 
     /// What the expert would do from the world's true state.
@@ -103,23 +152,9 @@ impl ExpertPlanner {
         stamp: Stamp,
         shift: impl Fn(usize) -> Vector3<f64>,
     ) -> Result<ActionChunk, PlanError> {
-        let mut seed = [0.0; 7];
-        seed.copy_from_slice(&world.joint_state().positions[..7]);
-        let mut values = Vec::with_capacity(HORIZON * 8);
-        let down = tool_down(0.0);
-        for row in 0..HORIZON {
-            let tool = Vector3::from(rollout.tool[row]) + shift(row);
-            let target = Isometry3::from_parts(Translation3::from(tool), down);
-            let mut q = [0.0; 7];
-            self.ik.solve(&target, &seed, &mut q).map_err(|source| PlanError::Unreachable {
-                row,
-                tool: tool.into(),
-                source,
-            })?;
-            values.extend_from_slice(&q);
-            values.push(rollout.finger[row]);
-            seed = q;
-        }
-        Ok(ActionChunk::new(stamp, STEP, self.joints.clone(), values)?)
+        let mut arm = [0.0; 7];
+        arm.copy_from_slice(&world.joint_state().positions[..7]);
+        let rows = (0..HORIZON).map(|row| (Vector3::from(rollout.tool[row]) + shift(row), rollout.finger[row]));
+        self.rows.chunk(arm, stamp, STEP, rows)
     }
 }

@@ -5,11 +5,9 @@
 //! chunks on this robot (absolute joint positions of arm and finger, by inverse kinematics with the tool pointing down), so they take the
 //! same way through the streamer. The motion is a function of the scene's seed alone.
 
-use crate::planner::{PlanError, RobotFiles, chunk_joints};
-use efm_core::{ActionChunk, JointNames, Stamp};
-use efm_robot::{Chain, IkSettings, InverseKinematics, LimitSet, RobotModel, tool_down};
-use efm_sim::tasks::READY;
-use nalgebra::{Isometry3, Translation3, Vector3};
+use crate::planner::{PlanError, RobotFiles, ToolRows};
+use efm_core::{ActionChunk, Stamp};
+use nalgebra::Vector3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -90,8 +88,7 @@ impl Wandering {
 
 /// Proposes random chunks.
 pub struct RandomPlanner {
-    ik: InverseKinematics,
-    joints: JointNames,
+    rows: ToolRows,
     wandering: Option<Wandering>,
     seed: u64,
 }
@@ -102,11 +99,7 @@ impl RandomPlanner {
     /// # Errors
     /// When a file cannot be read or lacks something.
     pub fn new(files: &RobotFiles) -> Result<Self, PlanError> {
-        let model = RobotModel::load(&files.urdf)?;
-        let chain = Chain::new(&model, "panda_link0", "panda_hand_tcp")?;
-        let limits = LimitSet::load(&model, &files.joint_limits, chain.joint_names())?;
-        let ik = InverseKinematics::new(chain, &limits, &READY, IkSettings::default())?;
-        Ok(Self { ik, joints: chunk_joints()?, wandering: None, seed: 0 })
+        Ok(Self { rows: ToolRows::new(files)?, wandering: None, seed: 0 })
     }
 
     /// Begins an episode.
@@ -120,28 +113,12 @@ impl RandomPlanner {
     /// # Errors
     /// When a row is out of reach.
     pub fn chunk(&mut self, measured: &[f64], elapsed: f64, stamp: Stamp) -> Result<ActionChunk, PlanError> {
-        let mut seed = [0.0; 7];
-        seed.copy_from_slice(&measured[..7]);
-        if self.wandering.is_none() {
-            let tool = self.ik.chain().fk(&seed).translation.vector;
-            self.wandering = Some(Wandering::new(self.seed, tool, measured[7]));
-        }
-        let mut values = Vec::with_capacity(HORIZON * 8);
-        for row in 0..HORIZON {
-            let due = elapsed + (row + 1) as f64 * STEP;
-            let Some((tool, finger)) = self.wandering.as_mut().map(|w| w.at(due)) else { continue };
-            let target = Isometry3::from_parts(Translation3::from(tool), tool_down(0.0));
-            let mut q = [0.0; 7];
-            self.ik.solve(&target, &seed, &mut q).map_err(|source| PlanError::Unreachable {
-                row,
-                tool: tool.into(),
-                source,
-            })?;
-            values.extend_from_slice(&q);
-            values.push(finger);
-            seed = q;
-        }
-        Ok(ActionChunk::new(stamp, STEP, self.joints.clone(), values)?)
+        let mut arm = [0.0; 7];
+        arm.copy_from_slice(&measured[..7]);
+        let wandering =
+            self.wandering.get_or_insert_with(|| Wandering::new(self.seed, self.rows.tool_at(&arm), measured[7]));
+        let rows = (0..HORIZON).map(|row| wandering.at(elapsed + (row + 1) as f64 * STEP));
+        self.rows.chunk(arm, stamp, STEP, rows)
     }
 }
 
