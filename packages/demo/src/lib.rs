@@ -5,6 +5,7 @@
 //! | [`graph`], [`plan`] | `config/graph.yaml`, and what is to be started | no |
 //! | [`processes`] | the running processes | no |
 //! | [`seen`], [`episode`] | what was heard from the graph, and the verdict on a goal | no |
+//! | [`wander`] | random motion in the place of a policy's | no |
 //! | [`film`], [`tell`], [`clock`] | pictures, tables and JSON, names of folders | no |
 //! | [`stage`] | subscriptions, services, the recording | yes |
 //! | [`show`] | the sequence of a demo or evaluation | yes |
@@ -20,3 +21,4 @@ pub mod seen;
 pub mod show;
 pub mod stage;
 pub mod tell;
+pub mod wander;

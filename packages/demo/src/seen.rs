@@ -51,6 +51,8 @@ pub struct Health {
 pub struct Joints {
     /// When they were measured.
     pub stamp: Stamp,
+    /// Their names.
+    pub names: Vec<String>,
     /// Position of each.
     pub positions: Vec<f64>,
     /// Whether all of them are slower than what counts as rest.
@@ -123,7 +125,7 @@ impl Seen {
             self.moved_at = Some(at);
             self.still = None;
         }
-        self.joints = Some(Joints { stamp: msg.header.stamp, positions: msg.position, at_rest });
+        self.joints = Some(Joints { stamp: msg.header.stamp, names: msg.name, positions: msg.position, at_rest });
     }
 
     /// From now on a motion of the joints away from where they are is noted in [`Self::moved_at`].

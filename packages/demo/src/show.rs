@@ -5,11 +5,14 @@ use crate::episode::{Done, End, Judge};
 use crate::film;
 use crate::seen::Seen;
 use crate::stage::Stage;
+use crate::wander::Wanderer;
 use anyhow::{Context as _, Result, anyhow, bail};
 use efm_harness::control::{Control, shuffled_sentences};
+use efm_harness::planner::RobotFiles;
 use efm_sim::Scene;
 use efm_sim::tasks::{Split, TIME_LIMIT};
 use image::RgbImage;
+use std::convert::Infallible;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -24,6 +27,9 @@ const ACCEPTED: Duration = Duration::from_secs(3);
 /// How long an episode may take on the wall, where the machine is too slow for the simulator.
 const EPISODE: Duration = Duration::from_secs(3 * TIME_LIMIT as u64);
 
+/// The node that proposes. Where random motion is proposed from here, it is not started.
+pub const PROPOSER: &str = "vla_inference";
+
 /// What is shown.
 #[derive(Debug, Clone)]
 pub struct Programme {
@@ -35,8 +41,11 @@ pub struct Programme {
     pub split: Split,
     /// The scenes are those of the split's seeds, counted from here.
     pub seed: u64,
-    /// What is done instead of giving each scene's own goal: nothing, or another scene's goal.
+    /// What is done instead of giving each scene's own goal to a policy: nothing; another scene's goal is given; or the goal is given,
+    /// and random motion is proposed from here.
     pub control: Option<Control>,
+    /// The robot's files, for random motion.
+    pub robot: RobotFiles,
     /// Whether pictures are kept: all of the first so many episodes; of the others as many as a strip shows.
     pub filmed: Option<usize>,
     /// When the program began.
@@ -64,18 +73,19 @@ impl Programme {
     pub async fn play(&self, stage: &Stage, played: &mut Played) -> Result<()> {
         let first = self.split.seeds().start + self.seed;
         let scenes: Vec<Scene> = (first..).take(self.episodes).map(Scene::sample).collect();
-        let told = match self.control {
-            Some(Control::Shuffled) => Some(shuffled_sentences(&scenes)?),
-            Some(Control::Random) => bail!("there is no random control through the graph"),
-            Some(Control::Nothing) | None => None,
-        };
+        let (mut told, mut wanderer) = (None, None);
+        match self.control {
+            Some(Control::Shuffled) => told = Some(shuffled_sentences(&scenes)?),
+            Some(Control::Random) => wanderer = Some(Wanderer::new(&self.robot)?),
+            Some(Control::Nothing) | None => {}
+        }
         self.wait_until_ready(stage).await?;
         for (i, scene) in scenes.iter().enumerate() {
             let told = told.as_ref().map(|told| told[i].as_str());
             print!("[{:>3}/{}] {:<44} ", i + 1, self.episodes, told.unwrap_or(&scene.sentence));
             // A line that cannot be shown is no reason to stop.
             let _ = std::io::stdout().flush();
-            let outcome = self.episode(stage, scene, told, played).await;
+            let outcome = self.episode(stage, scene, told, wanderer.as_mut(), played).await;
             let moved = stage.look(|seen| seen.moved_at);
             let first = played.first_motion.is_none().then_some(moved).flatten();
             if let Some(first) = first {
@@ -104,7 +114,9 @@ impl Programme {
         };
         wait("the simulator runs", |seen| seen.task.as_ref().map(|_| Ok(()))).await?;
         wait("the joints are measured", |seen| seen.joints.as_ref().map(|_| Ok(()))).await?;
-        wait("the policy is active", policy).await?;
+        if self.control != Some(Control::Random) {
+            wait("the policy is active", policy).await?;
+        }
         let left = end.saturating_duration_since(Instant::now());
         stage.services(left).await?;
         stage
@@ -124,7 +136,14 @@ impl Programme {
         self.nodes.iter().all(well)
     }
 
-    async fn episode(&self, stage: &Stage, scene: &Scene, told: Option<&str>, played: &mut Played) -> Result<()> {
+    async fn episode(
+        &self,
+        stage: &Stage,
+        scene: &Scene,
+        told: Option<&str>,
+        wanderer: Option<&mut Wanderer>,
+        played: &mut Played,
+    ) -> Result<()> {
         stage.cancel().await?;
         // What is still sent after the reset would pull the arm back. Where it never rests (it is pushed), the reset helps.
         stage.until(REST, |seen| seen.at_rest(Instant::now()).then_some(())).await;
@@ -163,7 +182,16 @@ impl Programme {
             stage.give(told.unwrap_or(&scene.sentence))?;
             match accepted(stage).await? {
                 Err(refusal) => End::failure(format!("refused: {refusal}"), 0.0),
-                Ok(()) => watch(stage, judge).await,
+                Ok(()) => match wanderer {
+                    Some(wanderer) => {
+                        wanderer.begin(scene.seed);
+                        tokio::select! {
+                            end = watch(stage, judge) => end,
+                            broken = wander(stage, wanderer) => match broken? {},
+                        }
+                    }
+                    None => watch(stage, judge).await,
+                },
             }
         } else {
             watch(stage, judge).await
@@ -247,6 +275,19 @@ async fn watch(stage: &Stage, mut judge: Judge) -> End {
     })
 }
 
+/// Proposes random motion for as long as it is polled.
+async fn wander(stage: &Stage, wanderer: &mut Wanderer) -> Result<Infallible> {
+    loop {
+        // Only the look is done here: whoever hears messages waits for it.
+        let due = |seen: &Seen| seen.joints.as_ref().filter(|joints| wanderer.is_due(joints.stamp)).cloned();
+        if let Some(joints) = stage.until(EPISODE, due).await
+            && let Some(chunk) = wanderer.propose(&joints)?
+        {
+            stage.propose(&chunk)?;
+        }
+    }
+}
+
 fn in_a_word(done: &Done) -> String {
     let (word, seconds) = (if done.outcome.success { "succeeded" } else { "failed" }, done.outcome.seconds);
     format!("{word}, {seconds:.1} s")
@@ -289,6 +330,7 @@ mod tests {
             split: Split::Heldout,
             seed: 0,
             control: None,
+            robot: RobotFiles::under(std::path::Path::new("")),
             filmed: None,
             began: Instant::now(),
         };

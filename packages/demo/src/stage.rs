@@ -5,12 +5,14 @@ use crate::graph::message_type;
 use crate::record::{Ear, Heard};
 use crate::seen::{Meaning, Seen};
 use anyhow::{Context as _, Result, anyhow, bail};
-use efm_ros::qos;
+use efm_core::ActionChunk;
 use efm_ros::r2r::rcl_interfaces::msg::{Parameter, ParameterValue};
 use efm_ros::r2r::rcl_interfaces::srv::SetParameters;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::r2r::{self, Client, Publisher, QosProfile, WrappedServiceTypeSupport};
+use efm_ros::{convert, qos};
 use futures::{Stream, StreamExt};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,12 +36,15 @@ const LOOKED_AT: [(&str, Meaning); 6] = [
 ];
 /// The pictures of the film. Not recorded: 27 MB a second.
 const PICTURES: &str = "front/image_raw";
+/// What is proposed.
+const CHUNKS: &str = "action_chunk";
 
 /// The demo's node on the graph. Dropping it takes it off.
 pub struct Stage {
     seen: watch::Receiver<Seen>,
     change: watch::Sender<Seen>,
     goal: Publisher<Text>,
+    chunks: Option<Publisher<JointTrajectory>>,
     cancel: Client<Trigger::Service>,
     reset: Client<Trigger::Service>,
     set: Client<SetParameters::Service>,
@@ -51,11 +56,11 @@ pub struct Stage {
 
 impl Stage {
     /// Enters the graph. Must be called within a tokio runtime. With an `ear`, the topics `record` are recorded; with
-    /// `pictures`, the film's camera is listened to.
+    /// `pictures`, the film's camera is listened to; with `proposes`, action chunks can be proposed.
     ///
     /// # Errors
     /// When ROS refuses.
-    pub fn enter(record: &[String], ear: Option<Ear>, pictures: bool) -> Result<Self> {
+    pub fn enter(record: &[String], ear: Option<Ear>, pictures: bool, proposes: bool) -> Result<Self> {
         let context = r2r::Context::create().context("ROS cannot be initialised")?;
         let mut node = r2r::Node::create(context, "efm_demo", "").context("cannot create a node")?;
         let (change, seen) = watch::channel(Seen::default());
@@ -67,7 +72,13 @@ impl Stage {
             let ear = ear.clone().filter(|_| recorded);
             tokio::spawn(listen(stream, topic.as_str().into(), type_name, meaning, change.clone(), ear));
         }
+        // Nobody who looks at the graph of a policy shall find a second one there who proposes.
+        let chunks = match proposes {
+            true => Some(node.create_publisher(CHUNKS, qos::trajectory()).context("cannot advertise 'action_chunk'")?),
+            false => None,
+        };
         let mut stage = Self {
+            chunks,
             seen,
             change,
             goal: node.create_publisher("goal", qos::event()).context("cannot advertise 'goal'")?,
@@ -124,7 +135,14 @@ impl Stage {
         there("service cancel_goal", end, r2r::Node::is_available(&self.cancel)).await?;
         there("service trajectory_publisher/arm", end, r2r::Node::is_available(&self.arm)).await?;
         there("service trajectory_publisher/resume", end, r2r::Node::is_available(&self.resume)).await?;
-        there("a subscriber of 'goal' (goal_intake)", end, self.goal.wait_for_inter_process_subscribers()).await
+        there("a subscriber of 'goal' (goal_intake)", end, self.goal.wait_for_inter_process_subscribers()).await?;
+        match &self.chunks {
+            Some(chunks) => {
+                let listens = chunks.wait_for_inter_process_subscribers();
+                there("a subscriber of 'action_chunk' (trajectory_publisher)", end, listens).await
+            }
+            None => Ok(()),
+        }
     }
 
     /// Gives a goal.
@@ -133,6 +151,16 @@ impl Stage {
     /// When ROS refuses.
     pub fn give(&self, sentence: &str) -> Result<()> {
         self.goal.publish(&Text { data: sentence.to_owned() }).context("cannot publish on 'goal'")
+    }
+
+    /// Proposes a chunk.
+    ///
+    /// # Errors
+    /// When ROS refuses, or this stage was not entered to propose.
+    pub fn propose(&self, chunk: &ActionChunk) -> Result<()> {
+        let chunks = self.chunks.as_ref().context("this stage does not propose")?;
+        // Nothing but joints was looked at, so there is no camera to name.
+        chunks.publish(&convert::chunk_msg(chunk, "")).context("cannot publish on 'action_chunk'")
     }
 
     /// Ends the active goal, if there is one.

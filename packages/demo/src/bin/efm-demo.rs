@@ -8,12 +8,13 @@ use efm_demo::graph::Graph;
 use efm_demo::plan::{Arguments, Planned, plan};
 use efm_demo::processes::Processes;
 use efm_demo::record::Recorder;
-use efm_demo::show::{Played, Programme};
+use efm_demo::show::{PROPOSER, Played, Programme};
 use efm_demo::stage::Stage;
 use efm_demo::tell::{GraphReport, table};
 use efm_harness::agent::policy_folder;
 use efm_harness::control::Control;
 use efm_harness::page;
+use efm_harness::planner::RobotFiles;
 use efm_harness::report::Subject;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_ros::Shutdown;
@@ -45,9 +46,9 @@ struct Args {
     /// Place of the first scene in its split.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// With --evaluate, a control instead: shuffled (each scene gets another one's sentence, and is judged by its own), or nothing
-    /// (no goal is given at all).
-    #[arg(long, requires = "evaluate", value_parser = control)]
+    /// With --evaluate, a control instead: shuffled (each scene gets another one's sentence, and is judged by its own), random
+    /// (in the place of vla_inference somebody proposes random motion), or nothing (no goal is given at all).
+    #[arg(long, requires = "evaluate")]
     control: Option<Control>,
     /// Only measure: no recording and no pictures unless asked for, and exit code 0 whatever the share of successes.
     #[arg(long)]
@@ -87,14 +88,6 @@ struct Args {
     namespace: Option<String>,
 }
 
-/// A control that can be run through the graph.
-fn control(name: &str) -> Result<Control, String> {
-    match name.parse()? {
-        Control::Random => Err("random is in-process only: leave --graph away".to_owned()),
-        other => Ok(other),
-    }
-}
-
 fn main() -> ExitCode {
     let began = Instant::now();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
@@ -110,7 +103,10 @@ fn main() -> ExitCode {
 fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     let (root, bin) = places()?;
     let graph = Graph::read(&root.join("config/graph.yaml"))?;
-    let planned = plan(&graph, &root, &arguments(args, &graph));
+    let mut planned = plan(&graph, &root, &arguments(args, &graph));
+    if args.control == Some(Control::Random) {
+        planned.retain(|process| process.name != PROPOSER);
+    }
     if args.print_plan {
         println!("{}", serde_json::to_string_pretty(&planned)?);
         return Ok(ExitCode::SUCCESS);
@@ -128,7 +124,11 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     let episodes = args.episodes.unwrap_or(if args.evaluate { 100 } else { 10 });
     efm_harness::evaluate::first_seed(args.split, args.seed, episodes)?;
     let named = args.policy.as_deref().unwrap_or(&graph.defaults.policy);
-    let identity = identity(named, &root)?;
+    // Who is not given a goal does nothing, whichever policy it is; and chance is no policy.
+    let (who, hash) = match (identity(named, &root)?, args.control) {
+        (_, Some(control @ (Control::Nothing | Control::Random))) => (control.name().to_owned(), None),
+        ((name, hash), Some(Control::Shuffled) | None) => (name, Some(hash)),
+    };
 
     let home = std::env::var_os("EFM_HOME").map_or_else(|| root.join(".efm"), PathBuf::from);
     std::fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
@@ -150,11 +150,12 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
         split: args.split,
         seed: args.seed,
         control: args.control,
+        robot: RobotFiles::under(&root),
         filmed: filmed.then_some(FILMED),
         began,
     };
     let bag = args.bag.clone().or_else(|| (!args.evaluate).then(|| folder.join("bag")));
-    println!("policy {}, {episodes} goals; logs of the processes: {}", identity.0, log.display());
+    println!("policy {who}, {episodes} goals; logs of the processes: {}", log.display());
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     // The processes must be started from this thread: they end when it does.
@@ -166,9 +167,8 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
         println!("\n{}", table(&ended.played.done));
     }
     let subject = Subject {
-        // Who is not given a goal does nothing, whichever policy it is.
-        policy: if args.control == Some(Control::Nothing) { "nothing".to_owned() } else { identity.0 },
-        policy_sha256: (args.control != Some(Control::Nothing)).then_some(identity.1),
+        policy: who,
+        policy_sha256: hash,
         split: args.split,
         control: args.control,
         how: "graph".to_owned(),
@@ -251,7 +251,7 @@ async fn live(
         None => (None, None),
     };
     let mut processes = Processes::start(planned, bin, log)?;
-    let stage = Stage::enter(record, ear, programme.filmed.is_some())?;
+    let stage = Stage::enter(record, ear, programme.filmed.is_some(), programme.control == Some(Control::Random))?;
     let mut played = Played::default();
     let outcome = tokio::select! {
         biased;
