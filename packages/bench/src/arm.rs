@@ -1,0 +1,203 @@
+//! Robots to test with: their limits, controllers and the settings of the stream.
+
+use crate::rng::Rng;
+use anyhow::{Context, Result};
+use efm_core::JointNames;
+use efm_robot::{LimitSet, RobotModel};
+use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
+use std::path::Path;
+
+/// Limits as loaded, in one order of joints. What the checker knows of the robot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// Joint names.
+    pub names: Vec<String>,
+    /// Lowest positions, radians or metres; may be minus infinity.
+    pub min: Vec<f64>,
+    /// Highest positions; may be infinite.
+    pub max: Vec<f64>,
+    /// Highest speeds, a second.
+    pub velocity: Vec<f64>,
+    /// Highest accelerations, a second squared.
+    pub acceleration: Vec<f64>,
+    /// Highest jerks, a second cubed.
+    pub jerk: Vec<f64>,
+    /// Grippers: limited in velocity and acceleration only.
+    pub gripper: Vec<bool>,
+}
+
+impl Bounds {
+    /// Number of joints.
+    #[allow(clippy::len_without_is_empty)] // never empty
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// A bound, in seconds, on the time that the slowest joint needs to stop from its top speed at full acceleration.
+    pub fn longest_stop(&self) -> f64 {
+        let of = |j: usize| self.velocity[j] / self.acceleration[j] + 2.0 * self.acceleration[j] / self.jerk[j];
+        (0..self.len()).map(of).fold(0.0, f64::max)
+    }
+
+    /// A position within the limits: `part` from 0 (lowest) to 1; joints without position limits within 3 of zero.
+    pub fn position(&self, joint: usize, part: f64) -> f64 {
+        let (low, high) = self.range(joint);
+        (low + part * (high - low)).clamp(low, high)
+    }
+
+    /// The position limits, or 3 around zero where there are none.
+    pub fn range(&self, joint: usize) -> (f64, f64) {
+        if self.min[joint].is_finite() && self.max[joint].is_finite() {
+            (self.min[joint], self.max[joint])
+        } else {
+            (-3.0, 3.0)
+        }
+    }
+}
+
+/// A robot with its controllers, settings and starting pose.
+#[derive(Debug, Clone)]
+pub struct Arm {
+    /// Limits.
+    pub bounds: Bounds,
+    /// Name and joints (places in the bounds, in the order of the controller's messages).
+    pub controllers: Vec<(String, Vec<usize>)>,
+    /// Settings of the filter.
+    pub config: StreamConfig,
+    /// Where the robot stands at first.
+    pub start: Vec<f64>,
+}
+
+/// How unusual random limits are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Odd {
+    /// As of robots.
+    No,
+    /// Very different from joint to joint; accelerations and jerks that are reached within a step.
+    Mixed,
+    /// Ranges of millimetres, starts on a limit.
+    Tiny,
+}
+
+/// The Panda's limits from its files below `root`.
+///
+/// # Errors
+/// When a file cannot be read or a limit is missing.
+pub fn panda_bounds(root: &Path) -> Result<Bounds> {
+    let model = RobotModel::load(root.join("urdf/panda.urdf")).context("urdf/panda.urdf")?;
+    let names = (1..=7).map(|i| format!("panda_joint{i}")).chain(["panda_finger_joint1".to_owned()]);
+    let set = LimitSet::load(&model, root.join("config/joint_limits.yaml"), &JointNames::new(names)?)?;
+    let gripper = set.names.iter().map(|n| n.contains("finger")).collect();
+    Ok(Bounds {
+        names: set.names.as_slice().to_vec(),
+        min: set.lower,
+        max: set.upper,
+        velocity: set.velocity,
+        acceleration: set.acceleration,
+        jerk: set.jerk,
+        gripper,
+    })
+}
+
+/// The Panda, at rest somewhere.
+pub fn panda(bounds: &Bounds, rng: &mut Rng, odd: Odd) -> Arm {
+    let config = StreamConfig { gripper_joints: vec!["panda_finger_joint1".into()], ..StreamConfig::default() };
+    // As in config/panda.yaml.
+    let config = if rng.chance(0.5) { StreamConfig { max_clock_jump_s: 0.1, ..config } } else { config };
+    let start = (0..8).map(|j| start(bounds, j, rng, odd)).collect();
+    let controllers =
+        vec![("panda_arm_controller".to_owned(), (0..7).collect()), ("panda_hand_controller".to_owned(), vec![7])];
+    Arm { bounds: bounds.clone(), controllers, config, start }
+}
+
+fn start(bounds: &Bounds, joint: usize, rng: &mut Rng, odd: Odd) -> f64 {
+    let edge = if odd == Odd::No { 0.02 } else { 0.4 };
+    let part = if rng.chance(edge) { rng.pick(&[0.0, 1.0]) } else { rng.between(0.05, 0.95) };
+    bounds.position(joint, part)
+}
+
+/// A robot with random limits, 1 to 14 joints and one or two controllers.
+pub fn random(rng: &mut Rng, odd: Odd) -> Arm {
+    let joints = 1 + rng.below(14);
+    let mut b = Bounds {
+        names: (0..joints).map(|j| format!("joint_{j}")).collect(),
+        min: vec![],
+        max: vec![],
+        velocity: vec![],
+        acceleration: vec![],
+        jerk: vec![],
+        gripper: vec![false; joints],
+    };
+    if joints > 1 && rng.chance(0.5) {
+        b.gripper[joints - 1] = true;
+    }
+    for joint in 0..joints {
+        // Prismatic axes and grippers live in metres.
+        let size = if b.gripper[joint] || rng.chance(0.15) { 0.05 } else { 1.0 };
+        let (v, to_v, to_a) = match odd {
+            Odd::Mixed => (rng.scale(0.01, 15.0), rng.scale(0.005, 1.2), rng.scale(0.001, 0.4)),
+            _ => (rng.scale(0.3, 4.0), rng.scale(0.08, 0.8), rng.scale(0.01, 0.15)),
+        };
+        let (velocity, acceleration, jerk) = (v * size, v * size / to_v, v * size / to_v / to_a);
+        let width = match odd {
+            Odd::Tiny => rng.scale(0.002, 0.1),
+            _ => rng.scale(0.3, 7.0),
+        } * size.max(0.5);
+        let middle = rng.between(-1.5, 1.5) * size;
+        let unlimited = odd != Odd::Tiny && !b.gripper[joint] && rng.chance(0.1);
+        b.min.push(if unlimited { f64::NEG_INFINITY } else { middle - 0.5 * width });
+        b.max.push(if unlimited { f64::INFINITY } else { middle + 0.5 * width });
+        b.velocity.push(velocity);
+        b.acceleration.push(acceleration);
+        b.jerk.push(jerk);
+    }
+    let order = rng.order(joints);
+    let cut = if joints > 1 && rng.chance(0.5) { 1 + rng.below(joints - 1) } else { joints };
+    let (first, second) = order.split_at(cut);
+    let controllers = [("first", first), ("second", second)]
+        .into_iter()
+        .filter(|(_, joints)| !joints.is_empty())
+        .map(|(name, joints)| (name.to_owned(), joints.to_vec()))
+        .collect();
+
+    let mut config = StreamConfig::default();
+    config.gripper_joints = (0..joints).filter(|j| b.gripper[*j]).map(|j| b.names[j].clone()).collect();
+    if rng.chance(0.4) {
+        config.period_s = rng.pick(&[0.005, 0.01, 0.01, 0.02]);
+        config.window_s *= rng.pick(&[1.0, 1.0, 1.5, 2.5]);
+        config.committed_s = rng.pick(&[0.0, 0.02, 0.05, 0.08]);
+        config.clock_skew_s = rng.pick(&[0.0, 0.0, 0.002, 0.013]);
+        config.share = rng.pick(&[0.5, 0.9, 0.95, 0.99]);
+        config.bandwidth = rng.between(2.0, 45.0);
+        config.max_clock_jump_s = rng.pick(&[0.02, 0.05, 0.2]);
+    }
+    let start = (0..joints).map(|j| start(&b, j, rng, odd)).collect();
+    Arm { bounds: b, controllers, config, start }
+}
+
+impl Arm {
+    /// The filter for it.
+    ///
+    /// # Errors
+    /// When the filter refuses the limits or settings.
+    pub fn streamer(&self) -> Result<TrajectoryStreamer> {
+        let b = &self.bounds;
+        let limits = Limits::new(
+            JointNames::new(b.names.clone())?,
+            b.min.clone(),
+            b.max.clone(),
+            b.velocity.clone(),
+            b.acceleration.clone(),
+            b.jerk.clone(),
+        )?;
+        let controllers = self
+            .controllers
+            .iter()
+            .map(|(name, places)| {
+                let joints = JointNames::new(places.iter().map(|p| b.names[*p].clone()))?;
+                Ok(ControllerSpec { name: name.clone(), joints })
+            })
+            .collect::<Result<_>>()?;
+        Ok(TrajectoryStreamer::new(limits, controllers, self.config.clone())?)
+    }
+}

@@ -1,0 +1,22 @@
+//! What the safety filter is measured with.
+//!
+//! - [`run::run`]: adversarial streams of chunks, joint states, clocks and commands, against the filter and against the rules of others,
+//!   judged by [`checker::Checker`], which knows only what is published and what the limits are. `./efm bench safety`.
+//!
+//! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
+
+pub mod arm;
+pub mod checker;
+pub mod chunks;
+pub mod counting;
+pub mod episode;
+pub mod follower;
+pub mod histogram;
+pub mod meter;
+pub mod report;
+pub mod rivals;
+pub mod rng;
+pub mod run;
+pub mod stimulus;
+pub mod tally;
+pub mod track;
