@@ -1,0 +1,418 @@
+//! Clearance at a configuration and along a motion.
+
+use crate::distance::Gap;
+use crate::model::CollisionModel;
+use crate::sweep::{Frame, Motion, Piece};
+use nalgebra::{Isometry3, Vector3};
+
+/// The smallest distance among all pairs, or a lower bound of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clearance {
+    /// Metres; negative inside; infinite where there is no pair.
+    pub distance: f64,
+    /// Which pair: see [`CollisionModel::pair_names`].
+    pub pair: usize,
+}
+
+/// A pair that may come closer than it must.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TooClose {
+    /// Which pair: see [`CollisionModel::pair_names`].
+    pub pair: usize,
+    /// The lower bound of its distance that was found, metres; negative infinity for input that is not finite.
+    pub clearance: f64,
+    /// Where in the step, from 0 to 1.
+    pub at: f64,
+}
+
+const NOWHERE: TooClose = TooClose { pair: 0, clearance: f64::NEG_INFINITY, at: 0.0 };
+/// A piece is never shorter than 2^-12 of its step.
+const DEEPEST: usize = 12;
+
+/// What is known of a pair's distance at one configuration.
+#[derive(Debug, Clone, Copy)]
+struct Near {
+    /// The distance, or a lower bound.
+    gap: Gap,
+    exact: bool,
+}
+
+/// A pair whose distance is not certain within a piece of the step.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    pair: usize,
+    start: Gap,
+    end: Gap,
+    middle: Gap,
+}
+
+/// Scratch space of one thread, and what is remembered from one configuration of a sweep to the next. Calls do not allocate, except the first after
+/// a change of the model ([`Checker::fit`] does that beforehand).
+///
+/// Every result is a function of the calls before it on this checker, to the bit; [`Checker::clearance`] is one of its arguments alone.
+#[derive(Debug, Clone)]
+pub struct Checker {
+    revision: u64,
+    /// The last configuration, the next, then one for each depth of halving.
+    frames: Vec<Frame>,
+    near: Vec<Near>,
+    next: Vec<Near>,
+    motion: Motion,
+    /// What each pair must keep in this sweep.
+    limits: Vec<f64>,
+    /// What pairs that began too close have to keep; NaN for all others. Outlives the sweep.
+    floors: Vec<f64>,
+    /// Pairs in this sweep that may be closer than d_min.
+    leaving: usize,
+    /// The pair that was closest last; looked at first, it spares work on others.
+    closest: usize,
+    open: Vec<Vec<Open>>,
+    splits: usize,
+    begun: bool,
+}
+
+impl Checker {
+    /// Room for one thread's checks of the model.
+    pub fn new(model: &CollisionModel) -> Self {
+        let mut this = Self {
+            revision: 0,
+            frames: Vec::new(),
+            near: Vec::new(),
+            next: Vec::new(),
+            motion: Motion::default(),
+            limits: Vec::new(),
+            floors: Vec::new(),
+            leaving: 0,
+            closest: 0,
+            open: Vec::new(),
+            splits: 0,
+            begun: false,
+        };
+        this.fit(model);
+        this
+    }
+
+    /// Makes room for a model that has changed (does nothing otherwise). What was remembered is forgotten: a sweep has to begin anew.
+    pub fn fit(&mut self, model: &CollisionModel) {
+        if self.revision == model.revision {
+            return;
+        }
+        let pairs = model.pairs();
+        let unknown = Near { gap: Gap { distance: f64::NEG_INFINITY, normal: Vector3::z() }, exact: false };
+        *self = Self {
+            revision: model.revision,
+            frames: vec![Frame::new(model); DEEPEST + 2],
+            near: vec![unknown; pairs],
+            next: vec![unknown; pairs],
+            motion: Motion::new(model),
+            limits: vec![model.options.clearance; pairs],
+            floors: vec![f64::NAN; pairs],
+            leaving: 0,
+            closest: 0,
+            open: (0..=DEEPEST).map(|_| Vec::with_capacity(pairs)).collect(),
+            splits: 0,
+            begun: false,
+        };
+    }
+
+    /// Forgets which pairs began too close: see [`Checker::begin`].
+    pub fn forget(&mut self) {
+        self.floors.fill(f64::NAN);
+    }
+
+    /// The smallest distance of all pairs at a configuration. A number in `q` that is not finite gives negative infinity. Ends a sweep.
+    ///
+    /// # Panics
+    /// When `q` has another length than the model's joints.
+    pub fn clearance(&mut self, model: &CollisionModel, q: &[f64]) -> Clearance {
+        self.fit(model);
+        self.begun = false;
+        if !q.iter().all(|v| v.is_finite()) {
+            return Clearance { distance: f64::NEG_INFINITY, pair: 0 };
+        }
+        self.survey(model, q, f64::NEG_INFINITY)
+    }
+
+    /// Pose of a link, by its place in [`efm_robot::RobotModel::links`], in the root link's frame, at the last configuration: that of
+    /// [`Checker::clearance`], [`Checker::begin`], or the end of the last [`Checker::advance`] that did not fail.
+    ///
+    /// # Panics
+    /// When there is no such link.
+    pub fn link_pose(&self, link_index: usize) -> &Isometry3<f64> {
+        &self.frames[0].poses[link_index]
+    }
+
+    /// Places everything and finds the smallest distance; pairs closer than `certain` are known exactly afterwards.
+    fn survey(&mut self, model: &CollisionModel, q: &[f64], certain: f64) -> Clearance {
+        let frame = &mut self.frames[0];
+        frame.q.copy_from_slice(q);
+        frame.place(model);
+        let mut best = Clearance { distance: f64::INFINITY, pair: 0 };
+        for i in closest_first(self.closest, model.pairs.len()) {
+            let pair = &model.pairs[i];
+            let distance = model.at_least(pair, &frame.placed);
+            if distance > best.distance && distance >= certain {
+                let gap = Gap { distance, normal: Vector3::z() };
+                self.near[i] = Near { gap, exact: false };
+                continue;
+            }
+            let gap = model.gap(pair, &frame.placed);
+            self.near[i] = Near { gap, exact: true };
+            // Equal ones by their number, so that it does not matter which came first.
+            if gap.distance < best.distance || gap.distance == best.distance && i < best.pair {
+                best = Clearance { distance: gap.distance, pair: i };
+            }
+        }
+        self.closest = best.pair;
+        best
+    }
+
+    /// Begins a sweep at a configuration and gives the smallest distance there.
+    ///
+    /// A pair that is closer than d_min here may leave: during the sweep it must stay as far apart as here (less the slack of the options)
+    /// until it is beyond d_min, which it must keep from then on. The checker remembers this across sweeps: a pair that is still inside at the
+    /// next `begin` keeps what it had gained, so that it cannot creep closer by beginning again and again. (Unless it really is closer, moved
+    /// by something else: then it is taken from there.) So use one checker for the plans of one robot, and call [`Checker::forget`] when it has
+    /// been moved by others.
+    ///
+    /// # Errors
+    /// A pair that touches or penetrates, or a number that is not finite.
+    ///
+    /// # Panics
+    /// When `q` has another length than the model's joints.
+    pub fn begin(&mut self, model: &CollisionModel, q: &[f64]) -> Result<Clearance, TooClose> {
+        self.fit(model);
+        self.begun = false;
+        if !q.iter().all(|v| v.is_finite()) {
+            return Err(NOWHERE);
+        }
+        let (wanted, slack) = (model.options.clearance, model.options.slack);
+        let best = self.survey(model, q, wanted);
+        if !(best.distance > 0.0) {
+            return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
+        }
+        self.leaving = 0;
+        for ((near, floor), limit) in self.near.iter().zip(&mut self.floors).zip(&mut self.limits) {
+            let distance = near.gap.distance;
+            if distance >= wanted {
+                (*floor, *limit) = (f64::NAN, wanted);
+                continue;
+            }
+            let here = (distance - slack).max(0.0);
+            // Not a number is neither: nothing was remembered.
+            *floor = if *floor <= distance { floor.max(here) } else { here };
+            *limit = *floor;
+            self.leaving += 1;
+        }
+        self.begun = true;
+        Ok(best)
+    }
+
+    /// The motion from the last configuration to `q_next`: does every pair keep d_min all along (or what [`Checker::begin`] asks of it)? Gives
+    /// the smallest lower bound of a distance during the motion.
+    ///
+    /// `travel[j]` is an upper bound of joint j's speed during the step times the step's duration, so at least |dq_j| (smaller values are raised
+    /// to it). Nothing else is asked of the path: while no joint is faster than that, joint j is within (travel_j^2 - dq_j^2) / (2 travel_j) of
+    /// the straight line at every moment, which is at most travel_j - |dq_j| and is taken off. Where more is known, use
+    /// [`Checker::advance_within`].
+    ///
+    /// A step that is refused ends the sweep, as does a change of the model.
+    ///
+    /// # Errors
+    /// The pair that may come too close, a number that is not finite, or no sweep that has begun.
+    ///
+    /// # Panics
+    /// When a slice has another length than the model's joints.
+    pub fn advance(&mut self, model: &CollisionModel, q_next: &[f64], travel: &[f64]) -> Result<Clearance, TooClose> {
+        self.step(model, q_next, travel, None)
+    }
+
+    /// As [`Checker::advance`], where it is known that joint j is never farther than `deviation[j]` from the straight line: at time fraction s from
+    /// q + s dq. With accelerations below a and steps of h seconds that is a h^2 / 8.
+    ///
+    /// # Errors
+    /// As [`Checker::advance`].
+    ///
+    /// # Panics
+    /// As [`Checker::advance`].
+    pub fn advance_within(
+        &mut self,
+        model: &CollisionModel,
+        q_next: &[f64],
+        travel: &[f64],
+        deviation: &[f64],
+    ) -> Result<Clearance, TooClose> {
+        self.step(model, q_next, travel, Some(deviation))
+    }
+
+    fn step(
+        &mut self,
+        model: &CollisionModel,
+        q_next: &[f64],
+        travel: &[f64],
+        deviation: Option<&[f64]>,
+    ) -> Result<Clearance, TooClose> {
+        self.fit(model);
+        if !std::mem::take(&mut self.begun) {
+            return Err(NOWHERE);
+        }
+        let [last, next, ..] = self.frames.as_mut_slice() else { return Err(NOWHERE) };
+        next.q.copy_from_slice(q_next);
+        if !self.motion.set(model, &last.q, q_next, travel, deviation) {
+            return Err(NOWHERE);
+        }
+        next.place(model);
+        let (last, next) = (&self.frames[0], &self.frames[1]);
+        let motion = &self.motion;
+        let piece = Piece { model, motion, start: last, end: next, start_exact: true, end_exact: true, share: 1.0 };
+        let mut best = Clearance { distance: f64::INFINITY, pair: 0 };
+        let mut nearest = best;
+        self.open[0].clear();
+        for i in closest_first(self.closest, model.pairs.len()) {
+            let pair = &model.pairs[i];
+            let (limit, path) = (self.limits[i], motion.path(model, pair));
+            let wanted = limit.max(best.distance);
+            let before = &mut self.near[i];
+            // From cheap to dear, until it is certain that the pair is neither too close nor the closest.
+            let distance = model.at_least(pair, &next.placed);
+            self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
+            if (before.gap.distance + distance - path) / 2.0 > wanted {
+                continue;
+            }
+            let after = model.gap(pair, &next.placed);
+            self.next[i] = Near { gap: after, exact: true };
+            if after.distance < nearest.distance {
+                nearest = Clearance { distance: after.distance, pair: i };
+            }
+            if !(after.distance >= limit) {
+                return Err(TooClose { pair: i, clearance: after.distance, at: 1.0 });
+            }
+            if (before.gap.distance + after.distance - path) / 2.0 > wanted {
+                continue;
+            }
+            if !before.exact {
+                *before = Near { gap: model.gap(pair, &last.placed), exact: true };
+            }
+            let mut bound = (before.gap.distance + after.distance - path) / 2.0;
+            if bound <= wanted {
+                bound = bound.max(piece.at_least(pair, &before.gap, &after));
+            }
+            if !(bound >= limit) {
+                self.open[0].push(Open { pair: i, start: before.gap, end: after, middle: after });
+            } else if bound < best.distance {
+                best = Clearance { distance: bound, pair: i };
+            }
+        }
+        self.closest = nearest.pair;
+        if !self.open[0].is_empty() {
+            self.splits = 0;
+            self.halve(model, 0, (0, 0.0), (1, 1.0), &mut best)?;
+        }
+        self.frames.swap(0, 1);
+        std::mem::swap(&mut self.near, &mut self.next);
+        if self.leaving > 0 {
+            self.let_go(model.options.clearance);
+        }
+        self.begun = true;
+        Ok(best)
+    }
+
+    /// Pairs that have left keep d_min from now on.
+    fn let_go(&mut self, wanted: f64) {
+        for (near, limit) in self.near.iter().zip(&mut self.limits) {
+            if *limit < wanted && near.gap.distance >= wanted {
+                *limit = wanted;
+                self.leaving -= 1;
+            }
+        }
+    }
+
+    /// Looks at the middle of a piece of the step for the pairs in `open[depth]`, and on in its halves where needed. `start` and `end` are a frame
+    /// and the place of it in the step.
+    fn halve(
+        &mut self,
+        model: &CollisionModel,
+        depth: usize,
+        start: (usize, f64),
+        end: (usize, f64),
+        best: &mut Clearance,
+    ) -> Result<(), TooClose> {
+        let options = &model.options;
+        let middle = (depth + 2, (start.1 + end.1) / 2.0);
+        self.splits += 1;
+        if depth >= DEEPEST || self.splits > options.max_splits {
+            let open = &self.open[depth][0];
+            let clearance = self.piece(model, start, end).at_least(&model.pairs[open.pair], &open.start, &open.end);
+            return Err(TooClose { pair: open.pair, clearance, at: start.1 });
+        }
+        for j in 0..self.frames[0].q.len() {
+            let (from, to) = (self.frames[0].q[j], self.frames[1].q[j]);
+            self.frames[middle.0].q[j] = from + (to - from) * middle.1;
+        }
+        self.frames[middle.0].place(model);
+        for half in [false, true] {
+            let (from, to) = if half { (middle, end) } else { (start, middle) };
+            let (above, below) = self.open.split_at_mut(depth + 1);
+            below[0].clear();
+            let frames = &self.frames;
+            let piece = Piece {
+                model,
+                motion: &self.motion,
+                start: &frames[from.0],
+                end: &frames[to.0],
+                start_exact: from.0 < 2,
+                end_exact: to.0 < 2,
+                share: to.1 - from.1,
+            };
+            for open in &mut above[depth] {
+                let (pair, limit) = (&model.pairs[open.pair], self.limits[open.pair]);
+                if !half {
+                    open.middle = model.gap(pair, &frames[middle.0].placed);
+                    let certain = open.middle.distance - piece.deviation_at_end(pair);
+                    if !(certain >= limit) {
+                        return Err(TooClose { pair: open.pair, clearance: certain, at: middle.1 });
+                    }
+                }
+                let (a, b) = if half { (open.middle, open.end) } else { (open.start, open.middle) };
+                let bound = piece.at_least(pair, &a, &b);
+                if bound >= limit {
+                    if bound < best.distance {
+                        *best = Clearance { distance: bound, pair: open.pair };
+                    }
+                    continue;
+                }
+                // A pair that leaves has little room, so it is looked at more closely.
+                let fine = if limit < options.clearance { options.slack / 4.0 } else { options.resolution };
+                if !(a.distance.min(b.distance) - bound > fine) {
+                    return Err(TooClose { pair: open.pair, clearance: bound, at: from.1 });
+                }
+                below[0].push(Open { pair: open.pair, start: a, end: b, middle: b });
+            }
+            if !below[0].is_empty() {
+                self.halve(model, depth + 1, from, to, best)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn piece<'a>(&'a self, model: &'a CollisionModel, start: (usize, f64), end: (usize, f64)) -> Piece<'a> {
+        Piece {
+            model,
+            motion: &self.motion,
+            start: &self.frames[start.0],
+            end: &self.frames[end.0],
+            start_exact: start.0 < 2,
+            end_exact: end.0 < 2,
+            share: end.1 - start.1,
+        }
+    }
+}
+
+/// All numbers below `count`, `first` before the others.
+fn closest_first(first: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |i| match i {
+        0 => first,
+        i if i <= first => i - 1,
+        i => i,
+    })
+}

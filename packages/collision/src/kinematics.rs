@@ -1,0 +1,133 @@
+//! Which joints move which links, and how far a body reaches from each of their axes.
+
+use crate::body::{Body, Kind, Placed, Seen};
+use efm_core::JointNames;
+use efm_robot::{JointKind, RobotModel};
+use nalgebra::{Isometry3, Vector3};
+
+/// A joint that moves with the given positions, by itself or as a follower.
+#[derive(Debug, Clone)]
+pub(crate) struct Axis {
+    /// The link that it carries; its frame has its origin on the axis.
+    pub child: usize,
+    /// Turns (lever times angle) or slides.
+    pub turns: bool,
+    /// Unit vector in the child's frame.
+    pub direction: Vector3<f64>,
+    /// Place of the position that drives it, and how: `multiplier * q[place] + offset`.
+    pub place: usize,
+    pub multiplier: f64,
+    pub offset: f64,
+    /// The next axis towards the root.
+    pub above: Option<usize>,
+    /// Farthest that a sliding joint may be from 0 by its limits; infinite where it has none.
+    pub extent: f64,
+}
+
+/// The moving axes and, for every link, the last of them that moves it.
+#[derive(Debug, Clone)]
+pub(crate) struct Axes {
+    pub axes: Vec<Axis>,
+    /// By link. Links with the same entry do not move relative to each other; `None`: they stand with the root.
+    pub of_link: Vec<Option<usize>>,
+    /// By link: the first link of those that are joined to it by fixed joints only.
+    welded: Vec<usize>,
+    /// By link: its parent.
+    parents: Vec<Option<usize>>,
+}
+
+impl Axes {
+    pub fn new(model: &RobotModel, names: &JointNames) -> Self {
+        let links = model.links().len();
+        let mut this = Self {
+            axes: Vec::new(),
+            of_link: vec![None; links],
+            welded: (0..links).collect(),
+            parents: vec![None; links],
+        };
+        for joint in model.joints_root_first() {
+            this.parents[joint.child] = Some(joint.parent);
+            let above = this.of_link[joint.parent];
+            this.of_link[joint.child] = above;
+            if joint.kind == JointKind::Fixed {
+                this.welded[joint.child] = this.welded[joint.parent];
+                continue;
+            }
+            let (leader, multiplier, offset) = match &joint.mimic {
+                Some(mimic) => (mimic.joint.as_str(), mimic.multiplier, mimic.offset),
+                None => (joint.name.as_str(), 1.0, 0.0),
+            };
+            let Some(place) = names.index_of(leader) else { continue };
+            let turns = joint.kind != JointKind::Prismatic;
+            let extent = match (joint.limit.lower, joint.limit.upper) {
+                (Some(lower), Some(upper)) => lower.abs().max(upper.abs()),
+                _ => f64::INFINITY,
+            };
+            let direction = joint.axis.into_inner();
+            this.of_link[joint.child] = Some(this.axes.len());
+            this.axes.push(Axis { child: joint.child, turns, direction, place, multiplier, offset, above, extent });
+        }
+        this
+    }
+
+    /// Whether two links are joined by one joint, links that are welded together counted as one.
+    pub fn adjacent(&self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.welded[a], self.welded[b]);
+        let carried_by = |link: usize| self.parents[link].map(|parent| self.welded[parent]);
+        a == b || carried_by(a) == Some(b) || carried_by(b) == Some(a)
+    }
+
+    /// The axes that move a link, nearest first.
+    pub fn chain(&self, link: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.of_link[link], |&axis| self.axes[axis].above)
+    }
+
+    /// For two links: how many axes move the one and not the other, and the converse, and the link in whose frame this is all that moves.
+    pub fn apart(&self, a: usize, b: usize, root: usize) -> (usize, usize, usize) {
+        for (i, one) in self.chain(a).enumerate() {
+            if let Some(j) = self.chain(b).position(|other| other == one) {
+                return (i, j, self.axes[one].child);
+            }
+        }
+        (self.chain(a).count(), self.chain(b).count(), root)
+    }
+
+    /// For each axis of the chain of a body's link, nearest first: an upper bound of the distance from the axis to any point of the body in
+    /// every configuration whose sliding joints are within their limits. 1 for a sliding axis. `poses` are those of all links at 0.
+    pub fn levers(&self, body: &Body, points: &[Vector3<f64>], poses: &[Isometry3<f64>]) -> Vec<f64> {
+        let pose = &poses[body.link];
+        let mut placed = Placed { centre: Vector3::zeros(), half: Vector3::zeros(), rotation: body.rotation };
+        body.place(pose.rotation.to_rotation_matrix().matrix(), &pose.translation.vector, &mut placed);
+        let seen = Seen { body, placed: &placed, points };
+        let mut levers = Vec::new();
+        // Reach: of the body from the origin of the axis below.
+        let mut below: Option<(usize, f64)> = None;
+        for axis in self.chain(body.link) {
+            let Axis { child, turns, direction, offset, extent, .. } = self.axes[axis];
+            let origin = poses[child].translation.vector;
+            let direction = poses[child].rotation * direction;
+            let (lever, mut reach) = match below {
+                None => (seen.lever(&origin, &direction), farthest(&seen, &origin)),
+                Some((lower, reach)) => {
+                    let step = poses[lower].translation.vector - origin;
+                    (direction.cross(&step).norm() + reach, step.norm() + reach)
+                }
+            };
+            levers.push(if turns { lever } else { 1.0 });
+            if !turns {
+                // Seen from above, its own origin moves; at 0 it stood at its offset.
+                reach += extent + offset.abs();
+            }
+            below = Some((child, reach));
+        }
+        levers
+    }
+}
+
+fn farthest(seen: &Seen<'_>, point: &Vector3<f64>) -> f64 {
+    let off = seen.placed.centre - point;
+    match seen.body.kind {
+        Kind::Segment => (off + seen.placed.half).norm().max((off - seen.placed.half).norm()) + seen.body.radius,
+        _ => off.norm() + seen.body.bound,
+    }
+}

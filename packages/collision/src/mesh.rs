@@ -1,0 +1,178 @@
+//! Meshes as convex hulls of few points.
+
+use crate::body::{Body, Seen};
+use crate::gjk::core_distance;
+use nalgebra::{Isometry3, Vector3};
+use std::collections::{BTreeMap, BinaryHeap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+type Resolve = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
+
+/// Says in which file a mesh is, given its name as the robot description or the file of obstacles writes it.
+#[derive(Clone)]
+pub struct MeshFiles(Arc<Resolve>);
+
+impl MeshFiles {
+    /// Names are looked up by `resolve`; its error is shown together with the name.
+    pub fn new(resolve: impl Fn(&str) -> Result<PathBuf, String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(resolve))
+    }
+}
+
+impl Default for MeshFiles {
+    /// Paths and `file://`; of packages nothing is known.
+    fn default() -> Self {
+        Self::new(|name| match name.split_once("://") {
+            None => Ok(PathBuf::from(name)),
+            Some(("file", path)) => Ok(PathBuf::from(path)),
+            Some((scheme, _)) => Err(format!("'{scheme}://' cannot be looked up here; use file:// or a path")),
+        })
+    }
+}
+
+impl std::fmt::Debug for MeshFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MeshFiles")
+    }
+}
+
+/// A convex body that contains a mesh: all points within `inflation` of the hull of `points`.
+#[derive(Debug, Clone)]
+pub(crate) struct Hull {
+    /// Where the points' origin lies in the mesh's frame.
+    pub centre: Vector3<f64>,
+    pub points: Vec<Vector3<f64>>,
+    pub inflation: f64,
+}
+
+/// Meshes that have been read, by name and scale.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MeshStore(BTreeMap<(String, [u64; 3]), Arc<Hull>>);
+
+impl MeshStore {
+    pub fn hull(
+        &mut self,
+        name: &str,
+        scale: &Vector3<f64>,
+        files: &MeshFiles,
+        tolerance: f64,
+    ) -> Result<Arc<Hull>, String> {
+        let key = (name.to_owned(), [scale.x, scale.y, scale.z].map(f64::to_bits));
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let path = (files.0)(name)?;
+        let points = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        let hull =
+            Arc::new(Hull::around(&points.iter().map(|p| p.component_mul(scale)).collect::<Vec<_>>(), tolerance));
+        self.0.insert(key, hull.clone());
+        Ok(hull)
+    }
+}
+
+/// The vertices of a file, at least one, all finite.
+fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
+    let kind = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_lowercase();
+    let points: Vec<Vector3<f64>> = match kind.as_str() {
+        "stl" => {
+            let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+            let mesh = stl_io::read_stl(&mut file).map_err(|error| error.to_string())?;
+            mesh.vertices.iter().map(|v| Vector3::new(v[0].into(), v[1].into(), v[2].into())).collect()
+        }
+        "obj" => {
+            let load = tobj::LoadOptions::default();
+            // Materials do not matter, so one that is missing does not either.
+            let none = |_: &Path| Ok((Vec::new(), Default::default()));
+            let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+            let read = tobj::load_obj_buf(&mut std::io::BufReader::new(file), &load, none);
+            let (models, _) = read.map_err(|error| error.to_string())?;
+            models
+                .iter()
+                .flat_map(|m| m.mesh.positions.chunks_exact(3))
+                .map(|v| Vector3::new(v[0], v[1], v[2]))
+                .collect()
+        }
+        _ => {
+            return Err("only STL and OBJ meshes are read; convert it, or use primitives for the collision shape".into());
+        }
+    };
+    match points.iter().find(|p| !p.iter().all(|v| v.is_finite())) {
+        Some(point) => Err(format!("a vertex is not finite: {point:?}")),
+        None if points.is_empty() => Err("it has no vertices".to_owned()),
+        None => Ok(points),
+    }
+}
+
+/// A point that is not among the chosen, by its distance from their hull as it was when last computed.
+struct Left {
+    distance: f64,
+    point: usize,
+}
+
+impl PartialEq for Left {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+impl Eq for Left {}
+impl PartialOrd for Left {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Left {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.distance.total_cmp(&other.distance).then(other.point.cmp(&self.point))
+    }
+}
+
+impl Hull {
+    /// Chooses few of the points so that all are within `tolerance` of the hull of the chosen: starting with the extreme ones along some
+    /// directions, always the farthest next.
+    pub fn around(points: &[Vector3<f64>], tolerance: f64) -> Self {
+        let low = points.iter().copied().reduce(|a, b| a.inf(&b)).unwrap_or_default();
+        let high = points.iter().copied().reduce(|a, b| a.sup(&b)).unwrap_or_default();
+        let centre = (low + high) / 2.0;
+        let points: Vec<Vector3<f64>> = points.iter().map(|p| p - centre).collect();
+        let mut chosen: Vec<usize> = Vec::new();
+        for code in 0..27 {
+            let direction = Vector3::new(f64::from(code % 3 - 1), f64::from(code / 3 % 3 - 1), f64::from(code / 9 - 1));
+            let along = |i: &usize| points[*i].dot(&direction);
+            let extreme = (0..points.len()).max_by(|i, j| along(i).total_cmp(&along(j)));
+            if let Some(extreme) = extreme
+                && !chosen.contains(&extreme)
+                && direction != Vector3::zeros()
+            {
+                chosen.push(extreme);
+            }
+        }
+        let mut hull: Vec<Vector3<f64>> = chosen.iter().map(|&i| points[i]).collect();
+        let outside = |hull: &[Vector3<f64>], point: &Vector3<f64>| {
+            let body = Body::hull(0, &Isometry3::identity(), hull, 0..hull.len(), 0.0);
+            let dot = Body::segment(0, &Isometry3::translation(point.x, point.y, point.z), 0.0, 0.0);
+            let (at, there) = (body.placed_at_root(), dot.placed_at_root());
+            let body = Seen { body: &body, placed: &at, points: hull };
+            core_distance(body, Seen { body: &dot, placed: &there, points: hull }).upper
+        };
+        let mut left: BinaryHeap<Left> = (0..points.len())
+            .filter(|i| !chosen.contains(i))
+            .map(|point| Left { distance: outside(&hull, &points[point]), point })
+            .collect();
+        // Distances only shrink: the first whose distance is up to date and still the largest is the farthest.
+        let mut inflation = 0.0;
+        while let Some(Left { point, .. }) = left.pop() {
+            let distance = outside(&hull, &points[point]);
+            if left.peek().is_some_and(|next| next.distance > distance) {
+                left.push(Left { distance, point });
+            } else if distance > tolerance {
+                hull.push(points[point]);
+            } else {
+                inflation = distance;
+                break;
+            }
+        }
+        // Rounding of the distances.
+        Self { centre, points: hull, inflation: inflation + 1e-9 }
+    }
+}

@@ -1,0 +1,526 @@
+//! The geometry that is checked: all bodies of robot and cell, and which of them may not come close.
+
+use crate::body::{Body, Kind, Placed, Seen};
+use crate::distance::{Gap, gap};
+use crate::error::CollisionError;
+use crate::kinematics::Axes;
+use crate::mesh::{Hull, MeshFiles, MeshStore};
+use crate::obstacles::{AttachedObject, CollisionObject, Obstacles, PointMesh};
+use efm_core::JointNames;
+use efm_robot::{Primitive, RobotModel, Shape, Srdf, TreeKinematics};
+use nalgebra::{Isometry3, Translation3, Vector3};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How close things may come, and what may touch.
+#[derive(Debug, Clone)]
+pub struct CollisionOptions {
+    /// The least distance that is kept (d_min), metres, 0 or more.
+    pub clearance: f64,
+    /// Added to every body of the robot and to what it holds, metres, 0 or more.
+    pub padding: f64,
+    /// Declared contacts: two names of links, obstacles or held objects, in either order, which are not checked against each other. A name that
+    /// does not exist (yet) is kept for when it does: see [`CollisionModel::unknown_names`].
+    pub allowed: Vec<(String, String)>,
+    /// How much closer a pair that begins inside `clearance` may come while it leaves, metres. See [`crate::Checker::begin`].
+    pub slack: f64,
+    /// A step is not halved further when its motion is known to be smaller than this, metres: what is refused is closer than this to being
+    /// too close.
+    pub resolution: f64,
+    /// Most halvings in one step; beyond, the step is refused.
+    pub max_splits: usize,
+    /// A mesh is checked as the hull of some of its points, inflated so that it contains all; by at most this much, metres.
+    pub mesh_tolerance: f64,
+    /// Where meshes are found.
+    pub mesh_files: MeshFiles,
+}
+
+impl Default for CollisionOptions {
+    fn default() -> Self {
+        Self {
+            clearance: 0.01,
+            padding: 0.0,
+            allowed: Vec::new(),
+            slack: 1e-4,
+            resolution: 5e-4,
+            max_splits: 64,
+            mesh_tolerance: 1e-3,
+            mesh_files: MeshFiles::default(),
+        }
+    }
+}
+
+impl CollisionOptions {
+    fn check(&self) -> Result<(), CollisionError> {
+        for (name, value, above_zero) in [
+            ("clearance", self.clearance, false),
+            ("padding", self.padding, false),
+            ("slack", self.slack, false),
+            ("resolution", self.resolution, true),
+            ("mesh_tolerance", self.mesh_tolerance, true),
+        ] {
+            if !value.is_finite() || value < 0.0 || above_zero && value == 0.0 {
+                let wanted = if above_zero { "above 0, in metres" } else { "0 or more, in metres" };
+                return Err(CollisionError::Option { name, value, wanted });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Something with a name that has bodies.
+#[derive(Debug, Clone)]
+enum Owner {
+    Link(usize),
+    Attached { link: usize, touch: Vec<String> },
+    Obstacle,
+}
+
+/// Two bodies that are kept apart.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    pub a: usize,
+    pub b: usize,
+    /// How many axes of the chains of `a` and `b`, nearest first, move them relative to each other.
+    pub axes_a: usize,
+    pub axes_b: usize,
+    /// The link in whose frame only these axes move them.
+    pub base: usize,
+}
+
+/// One axis of the chain of a body, nearest first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChainLink {
+    pub axis: usize,
+    /// In every configuration within the limits of sliding joints; 1 for a sliding axis.
+    pub lever: f64,
+}
+
+/// The bodies of a robot and of its cell, and the pairs of them that are kept apart. Built once; changes (a held object, the cell) allocate
+/// and take about as long as building it.
+///
+/// Checked are all pairs of bodies of links that move relative to each other, what is held and what stands in the cell included, except
+/// * links that one joint joins (links welded by fixed joints count as one),
+/// * pairs that the SRDF disables,
+/// * declared contacts ([`CollisionOptions::allowed`], `allowed_collisions` of a file of obstacles, the allowed collision matrix of a scene), and
+///   a held object with its `touch_links`.
+#[derive(Debug, Clone)]
+pub struct CollisionModel {
+    pub(crate) options: CollisionOptions,
+    pub(crate) tree: TreeKinematics,
+    pub(crate) axes: Axes,
+    pub(crate) root: usize,
+    joints: JointNames,
+    link_names: Vec<String>,
+    /// Collision shapes by link.
+    shapes: Vec<Vec<Primitive>>,
+    disabled: BTreeSet<(String, String)>,
+    /// Explicit word on two names (sorted), and on all pairs of one name.
+    allowed: BTreeMap<(String, String), bool>,
+    allowed_by_default: BTreeMap<String, bool>,
+    objects: Vec<CollisionObject>,
+    attached: Vec<AttachedObject>,
+    meshes: MeshStore,
+    // What follows from the above.
+    names: Vec<String>,
+    owners: Vec<usize>,
+    pub(crate) bodies: Vec<Body>,
+    /// The first so many bodies move; the others stand where `standing` says.
+    pub(crate) moving: usize,
+    pub(crate) standing: Vec<Placed>,
+    pub(crate) points: Vec<Vector3<f64>>,
+    /// Chains of the moving bodies, one after the other: body i has those from `chain_starts[i]` to `chain_starts[i + 1]`.
+    pub(crate) chains: Vec<ChainLink>,
+    pub(crate) chain_starts: Vec<usize>,
+    pub(crate) pairs: Vec<Pair>,
+    /// No two states of any model share one.
+    pub(crate) revision: u64,
+}
+
+fn next_revision() -> u64 {
+    static REVISION: AtomicU64 = AtomicU64::new(1);
+    REVISION.fetch_add(1, Ordering::Relaxed)
+}
+
+pub(crate) fn sorted(a: &str, b: &str) -> (String, String) {
+    if a <= b { (a.to_owned(), b.to_owned()) } else { (b.to_owned(), a.to_owned()) }
+}
+
+impl CollisionModel {
+    /// Collects the bodies and pairs. `joints` is the order of all positions that are given later; a joint of the robot that it lacks stays at
+    /// 0 (moved into its limits).
+    ///
+    /// # Errors
+    /// An option out of its range, a joint or link that does not exist, an obstacle in a moving frame, or a mesh that cannot be read: what is
+    /// wrong is named.
+    pub fn new(
+        model: &RobotModel,
+        srdf: Option<&Srdf>,
+        joints: &JointNames,
+        obstacles: &Obstacles,
+        options: &CollisionOptions,
+    ) -> Result<Self, CollisionError> {
+        options.check()?;
+        let mut disabled = BTreeSet::new();
+        for pair in srdf.map(Srdf::disabled_pairs).unwrap_or_default() {
+            disabled.insert(sorted(&pair.link1, &pair.link2));
+        }
+        let declared = options.allowed.iter().chain(&obstacles.allowed);
+        let mut this = Self {
+            options: options.clone(),
+            tree: TreeKinematics::new(model, joints).map_err(CollisionError::Joint)?,
+            axes: Axes::new(model, joints),
+            root: model.link_index(&model.root().name).unwrap_or_default(),
+            joints: joints.clone(),
+            link_names: model.links().iter().map(|link| link.name.clone()).collect(),
+            shapes: model.links().iter().map(|link| link.collisions.clone()).collect(),
+            disabled,
+            allowed: declared.map(|(a, b)| (sorted(a, b), true)).collect(),
+            allowed_by_default: BTreeMap::new(),
+            objects: Vec::new(),
+            attached: Vec::new(),
+            meshes: MeshStore::default(),
+            names: Vec::new(),
+            owners: Vec::new(),
+            bodies: Vec::new(),
+            moving: 0,
+            standing: Vec::new(),
+            points: Vec::new(),
+            chains: Vec::new(),
+            chain_starts: Vec::new(),
+            pairs: Vec::new(),
+            revision: 0,
+        };
+        this.objects.clone_from(&obstacles.objects);
+        this.attached.clone_from(&obstacles.attached);
+        this.rebuild()?;
+        Ok(this)
+    }
+
+    /// The order of all positions.
+    pub fn joints(&self) -> &JointNames {
+        &self.joints
+    }
+
+    /// How many pairs of bodies are checked.
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// How many bodies there are, those of the cell included.
+    pub fn bodies(&self) -> usize {
+        self.bodies.len()
+    }
+
+    /// Links, held objects or obstacles that the bodies of a pair belong to. A number that is no pair's gives two empty names.
+    pub fn pair_names(&self, pair: usize) -> (&str, &str) {
+        let name = |body: usize| self.names[self.owners[body]].as_str();
+        self.pairs.get(pair).map_or(("", ""), |pair| (name(pair.a), name(pair.b)))
+    }
+
+    /// What the model was built with.
+    pub fn options(&self) -> &CollisionOptions {
+        &self.options
+    }
+
+    /// The obstacles, in their order.
+    pub fn obstacles(&self) -> &[CollisionObject] {
+        &self.objects
+    }
+
+    /// What the robot holds, in the order in which it was attached.
+    pub fn attached(&self) -> &[AttachedObject] {
+        &self.attached
+    }
+
+    /// Names in declared contacts that are neither a link nor an object at present: a misspelt one allows nothing.
+    pub fn unknown_names(&self) -> Vec<&str> {
+        let known = |name: &str| self.link(name).is_some() || self.names.iter().any(|n| n == name);
+        let named = self.allowed.keys().flat_map(|(a, b)| [a.as_str(), b.as_str()]);
+        let named: BTreeSet<&str> = named.filter(|name| !known(name)).collect();
+        named.into_iter().collect()
+    }
+
+    /// Joins an object to the robot's geometry, fixed to a link: it may touch `touch_links`, and is checked against everything else that moves
+    /// relative to it. Shapes are in the link's frame. An obstacle of the same id is removed, a held object of that id replaced.
+    ///
+    /// # Errors
+    /// A link that does not exist, no shapes, or a shape that cannot be used. The model is then unchanged.
+    pub fn attach(
+        &mut self,
+        link: &str,
+        id: &str,
+        shapes: &[Primitive],
+        touch_links: &[String],
+    ) -> Result<(), CollisionError> {
+        let object = AttachedObject {
+            link: link.to_owned(),
+            id: id.to_owned(),
+            shapes: shapes.to_vec(),
+            meshes: Vec::new(),
+            touch_links: touch_links.to_vec(),
+        };
+        self.change(|this| {
+            this.objects.retain(|obstacle| obstacle.id != object.id);
+            this.attached.retain(|held| held.id != object.id);
+            this.attached.push(object);
+        })
+    }
+
+    /// Removes a held object from the robot's geometry; it does not become an obstacle. Whether there was one.
+    pub fn detach(&mut self, id: &str) -> bool {
+        let held = self.attached.iter().any(|object| object.id == id);
+        // Removing cannot fail: what is left was accepted before.
+        held && self.change(|this| this.attached.retain(|object| object.id != id)).is_ok()
+    }
+
+    /// Adds an obstacle, or replaces the one of the same id.
+    ///
+    /// # Errors
+    /// Its frame does not exist or moves, it has no shapes, or one that cannot be used. The model is then unchanged.
+    pub fn set_obstacle(&mut self, object: CollisionObject) -> Result<(), CollisionError> {
+        self.change(|this| match this.objects.iter_mut().find(|known| known.id == object.id) {
+            Some(known) => *known = object,
+            None => this.objects.push(object),
+        })
+    }
+
+    /// Removes an obstacle. Whether there was one.
+    pub fn remove_obstacle(&mut self, id: &str) -> bool {
+        let there = self.objects.iter().any(|object| object.id == id);
+        there && self.change(|this| this.objects.retain(|object| object.id != id)).is_ok()
+    }
+
+    /// Exchanges all obstacles at once. Held objects stay; declared contacts of `obstacles` come on top.
+    ///
+    /// # Errors
+    /// As [`CollisionModel::set_obstacle`]. The model is then unchanged.
+    pub fn replace_obstacles(&mut self, obstacles: &Obstacles) -> Result<(), CollisionError> {
+        self.change(|this| {
+            this.objects.clone_from(&obstacles.objects);
+            this.allowed.extend(obstacles.allowed.iter().map(|(a, b)| (sorted(a, b), true)));
+        })
+    }
+
+    /// Changes what the rest follows from; all or nothing.
+    fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), CollisionError> {
+        let mut changed = self.clone();
+        change(&mut changed);
+        changed.rebuild()?;
+        *self = changed;
+        Ok(())
+    }
+
+    pub(crate) fn link(&self, name: &str) -> Option<usize> {
+        self.link_names.iter().position(|link| link == name)
+    }
+
+    /// The link that a frame means: a link's name, or the root by "" or "world".
+    pub(crate) fn frame(&self, name: &str) -> Option<usize> {
+        self.link(name).or((name.is_empty() || name == "world").then_some(self.root))
+    }
+
+    /// Poses of all links. Allocates.
+    pub(crate) fn poses(&self, q: &[f64]) -> Vec<Isometry3<f64>> {
+        let mut poses = vec![Isometry3::identity(); self.tree.links()];
+        self.tree.link_poses(q, &mut poses);
+        poses
+    }
+
+    pub(crate) fn rebuild(&mut self) -> Result<(), CollisionError> {
+        let poses = self.poses(&vec![0.0; self.joints.len()]);
+        let mut parts = Vec::new();
+        let mut kinds = Vec::new();
+        self.names.clear();
+        self.points.clear();
+        let (padding, mut names) = (self.options.padding, Vec::new());
+        for link in 0..self.shapes.len() {
+            let owner = format!("link '{}'", self.link_names[link]);
+            for shape in self.shapes[link].clone() {
+                parts.push((names.len(), self.body(&owner, link, &shape, padding)?));
+            }
+            names.push(self.link_names[link].clone());
+            kinds.push(Owner::Link(link));
+        }
+        for object in self.attached.clone() {
+            let what = format!("held object '{}'", object.id);
+            let missing = |link: &str| CollisionError::Link { what: what.clone(), link: link.to_owned() };
+            let link = self.link(&object.link).ok_or_else(|| missing(&object.link))?;
+            if object.shapes.is_empty() && object.meshes.is_empty() {
+                let problem = "it has no shape; give at least one".to_owned();
+                return Err(CollisionError::Shape { owner: what, problem });
+            }
+            if let Some(unknown) = object.touch_links.iter().find(|touched| self.link(touched).is_none()) {
+                return Err(missing(unknown));
+            }
+            for shape in &object.shapes {
+                parts.push((names.len(), self.body(&what, link, shape, padding)?));
+            }
+            for mesh in &object.meshes {
+                parts.push((names.len(), self.point_mesh(link, mesh, padding)));
+            }
+            names.push(object.id);
+            kinds.push(Owner::Attached { link, touch: object.touch_links });
+        }
+        for object in self.objects.clone() {
+            let what = format!("object '{}'", object.id);
+            let Some(frame) = self.frame(&object.frame_id) else {
+                return Err(CollisionError::Link { what, link: object.frame_id });
+            };
+            if self.axes.of_link[frame].is_some() {
+                return Err(CollisionError::MovingFrame { object: object.id, frame: object.frame_id });
+            }
+            if object.shapes.is_empty() && object.planes.is_empty() && object.meshes.is_empty() {
+                let problem = "it has neither a shape nor a plane; give at least one".to_owned();
+                return Err(CollisionError::Shape { owner: what, problem });
+            }
+            for shape in &object.shapes {
+                parts.push((names.len(), self.body(&what, frame, shape, 0.0)?));
+            }
+            for mesh in &object.meshes {
+                parts.push((names.len(), self.point_mesh(frame, mesh, 0.0)));
+            }
+            for plane in &object.planes {
+                let normal = plane.normal.into_inner();
+                parts.push((names.len(), Body::half_space(frame, normal * -plane.offset, normal)));
+            }
+            names.push(object.id);
+            kinds.push(Owner::Obstacle);
+        }
+        for (i, name) in names.iter().enumerate() {
+            if names[..i].contains(name) {
+                let problem = "the name is used twice (links, held objects and obstacles share one space)".to_owned();
+                return Err(CollisionError::Shape { owner: format!("object '{name}'"), problem });
+            }
+        }
+        self.names = names;
+        self.settle(parts, &kinds, &poses);
+        Ok(())
+    }
+
+    /// Orders the bodies, prepares their chains and chooses the pairs.
+    fn settle(&mut self, mut parts: Vec<(usize, Body)>, kinds: &[Owner], poses: &[Isometry3<f64>]) {
+        // What moves first; otherwise in the order of the owners.
+        parts.sort_by_key(|(_, body)| self.axes.of_link[body.link].is_none());
+        self.moving = parts.iter().filter(|(_, body)| self.axes.of_link[body.link].is_some()).count();
+        (self.owners, self.bodies) = parts.into_iter().unzip();
+        self.chains.clear();
+        self.chain_starts.clear();
+        for body in &self.bodies {
+            self.chain_starts.push(self.chains.len());
+            let levers = self.axes.levers(body, &self.points, poses);
+            self.chains.extend(self.axes.chain(body.link).zip(levers).map(|(axis, lever)| ChainLink { axis, lever }));
+        }
+        self.chain_starts.push(self.chains.len());
+        self.standing.clear();
+        for body in &self.bodies[self.moving..] {
+            let mut placed = body.placed_at_root();
+            let pose = &poses[body.link];
+            body.place(pose.rotation.to_rotation_matrix().matrix(), &pose.translation.vector, &mut placed);
+            self.standing.push(placed);
+        }
+        self.pairs.clear();
+        for a in 0..self.moving {
+            for b in a + 1..self.bodies.len() {
+                let (one, other) = (&self.bodies[a], &self.bodies[b]);
+                let together = self.axes.of_link[one.link] == self.axes.of_link[other.link];
+                if together || self.may_touch(self.owners[a], self.owners[b], kinds) {
+                    continue;
+                }
+                let (axes_a, axes_b, base) = self.axes.apart(one.link, other.link, self.root);
+                self.pairs.push(Pair { a, b, axes_a, axes_b, base });
+            }
+        }
+        self.revision = next_revision();
+    }
+
+    fn may_touch(&self, a: usize, b: usize, kinds: &[Owner]) -> bool {
+        let (one, other) = (self.names[a].as_str(), self.names[b].as_str());
+        if let (Owner::Link(a), Owner::Link(b)) = (&kinds[a], &kinds[b])
+            && self.axes.adjacent(*a, *b)
+        {
+            return true;
+        }
+        let names = sorted(one, other);
+        if let Some(word) = self.allowed.get(&names) {
+            return *word;
+        }
+        if [one, other].iter().any(|name| self.allowed_by_default.get(*name) == Some(&true)) {
+            return true;
+        }
+        let touches = |kind: &Owner, other: &Owner| match (kind, other) {
+            (Owner::Attached { touch, .. }, Owner::Link(link) | Owner::Attached { link, .. }) => {
+                touch.contains(&self.link_names[*link]) && matches!(other, Owner::Link(_))
+            }
+            _ => false,
+        };
+        touches(&kinds[a], &kinds[b]) || touches(&kinds[b], &kinds[a]) || self.disabled.contains(&names)
+    }
+
+    fn body(&mut self, owner: &str, link: usize, shape: &Primitive, padding: f64) -> Result<Body, CollisionError> {
+        let wrong = |problem: String| CollisionError::Shape { owner: owner.to_owned(), problem };
+        let pose = &shape.origin;
+        if !pose.translation.vector.iter().chain(pose.rotation.coords.iter()).all(|v| v.is_finite()) {
+            return Err(wrong(format!("the pose of {:?} is not finite", shape.shape)));
+        }
+        let sizes: &[f64] = match &shape.shape {
+            Shape::Capsule { radius, length } | Shape::Cylinder { radius, length } => &[*radius, *length],
+            Shape::Sphere { radius } => &[*radius],
+            Shape::Box { size } => size.as_slice(),
+            Shape::Mesh { scale, .. } => scale.as_slice(),
+        };
+        let positive = matches!(shape.shape, Shape::Mesh { .. }) || sizes.iter().all(|size| *size > 0.0);
+        if !positive || !sizes.iter().all(|size| size.is_finite()) {
+            return Err(wrong(format!("the sizes of {:?} must be finite and positive", shape.shape)));
+        }
+        Ok(match &shape.shape {
+            Shape::Capsule { radius, length } => Body::segment(link, pose, length / 2.0, radius + padding),
+            Shape::Sphere { radius } => Body::segment(link, pose, 0.0, radius + padding),
+            Shape::Box { size } => Body::cuboid(link, pose, size / 2.0, padding),
+            Shape::Cylinder { radius, length } => Body::cylinder(link, pose, *radius, length / 2.0, padding),
+            Shape::Mesh { filename, scale } => {
+                let (files, tolerance) = (&self.options.mesh_files, self.options.mesh_tolerance);
+                let hull = self.meshes.hull(filename, scale, files, tolerance);
+                let hull = hull.map_err(|problem| wrong(format!("mesh '{filename}': {problem}")))?;
+                self.hull(link, pose, &hull, padding)
+            }
+        })
+    }
+
+    fn point_mesh(&mut self, link: usize, mesh: &PointMesh, padding: f64) -> Body {
+        let hull = Hull::around(&mesh.points, self.options.mesh_tolerance);
+        self.hull(link, &mesh.origin, &hull, padding)
+    }
+
+    fn hull(&mut self, link: usize, pose: &Isometry3<f64>, hull: &Hull, padding: f64) -> Body {
+        let pose = pose * Translation3::from(hull.centre);
+        let range = self.points.len()..self.points.len() + hull.points.len();
+        self.points.extend_from_slice(&hull.points);
+        Body::hull(link, &pose, &hull.points, range, hull.inflation + padding)
+    }
+
+    pub(crate) fn seen<'a>(&'a self, body: usize, placed: &'a [Placed]) -> Seen<'a> {
+        Seen { body: &self.bodies[body], placed: &placed[body], points: &self.points }
+    }
+
+    /// The distance of a pair whose bodies stand as `placed`.
+    pub(crate) fn gap(&self, pair: &Pair, placed: &[Placed]) -> Gap {
+        gap(self.seen(pair.a, placed), self.seen(pair.b, placed))
+    }
+
+    /// A cheap lower bound of that distance.
+    pub(crate) fn at_least(&self, pair: &Pair, placed: &[Placed]) -> f64 {
+        let (a, b) = (&self.bodies[pair.a], &self.bodies[pair.b]);
+        let apart = placed[pair.b].centre - placed[pair.a].centre;
+        let from_box = |block: &Body, axes: &Placed, other: &Body| {
+            let outside = axes.rotation.tr_mul(&apart).zip_map(&block.size, |x, half| x.abs() - half);
+            outside.map(|x| x.max(0.0)).norm() - block.radius - other.bound
+        };
+        match (a.kind, b.kind) {
+            (_, Kind::HalfSpace) => -apart.dot(&placed[pair.b].half) - a.bound,
+            (_, Kind::Box) => from_box(b, &placed[pair.b], a),
+            (Kind::Box, _) => from_box(a, &placed[pair.a], b),
+            _ => apart.norm() - a.bound - b.bound,
+        }
+    }
+}
