@@ -77,13 +77,27 @@ impl Rows {
     }
 
     /// Desired state of a joint at a time. Before row 0 the first piece is continued with constant acceleration for at most one
-    /// step; after the last row the joint rests there.
+    /// step. After the last row a straight joint rests there; any other runs out: within one step its acceleration goes linearly to
+    /// zero, after that its velocity stays. So a stop that begins near the end of a chunk has a smooth path to brake on.
     pub fn at(&self, joint: usize, straight: bool, at: Stamp) -> Reference {
         let (n, h) = (self.len(), self.step);
         let seconds = at.seconds_since(self.first);
         let resting = |row: usize| Reference { position: self.position(row, joint), ..Reference::default() };
-        if n == 1 || at > self.last {
+        if n == 1 || (straight && at > self.last) {
             return resting(n - 1);
+        }
+        if at > self.last {
+            let end = self.piece(n - 2, joint, h);
+            let late = at.seconds_since(self.last);
+            let t = late.min(h);
+            let velocity = end.velocity + end.acceleration * t * (1.0 - 0.5 * t / h);
+            return Reference {
+                position: end.position
+                    + t * (end.velocity + end.acceleration * t * (0.5 - t / (6.0 * h)))
+                    + velocity * (late - t),
+                velocity,
+                acceleration: end.acceleration * (1.0 - t / h),
+            };
         }
         if straight {
             if seconds < 0.0 {

@@ -221,6 +221,10 @@ pub struct Scheduler {
     fades: Vec<Fade>,
     blend_start: Stamp,
     blend_duration: f64,
+    /// How far the plan was behind the clock when the chunk in use was observed, nanoseconds.
+    lag: i64,
+    /// The chunk in use only says where the path to brake on leads.
+    retired: bool,
 }
 
 impl Scheduler {
@@ -273,6 +277,8 @@ impl Scheduler {
             fades,
             blend_start: Stamp::ZERO,
             blend_duration,
+            lag: 0,
+            retired: false,
         })
     }
 
@@ -300,7 +306,8 @@ impl Scheduler {
         if age_s > self.config.max_chunk_age_s {
             return Err(ChunkRefusal::TooOld { age_s, max_s: self.config.max_chunk_age_s });
         }
-        if let Some(last) = self.pending.as_ref().or(self.current.as_ref()) {
+        let in_use = self.current.as_ref().filter(|_| !self.retired);
+        if let Some(last) = self.pending.as_ref().or(in_use) {
             let behind_s = last.observed_at.seconds_since(chunk.observed_at());
             if behind_s >= 0.0 {
                 return Err(ChunkRefusal::NotNewer { behind_s });
@@ -356,7 +363,22 @@ impl Scheduler {
     /// Returns false, and leaves everything as it is but drops the waiting chunk, when all its rows are over at `at` or its
     /// observation is too old by then; false also when none waits.
     pub fn take_over(&mut self, at: Stamp, followed: impl Fn(usize) -> Reference) -> bool {
+        self.take_over_late(at, |_| 0, followed)
+    }
+
+    /// As [`Self::take_over`], where the robot was slowed down: every time here is then *plan time*, which runs no faster than the
+    /// clock. `lag` says by how many nanoseconds plan time was behind the clock at an observation; a chunk means its rows to follow
+    /// the state that was observed, so its row times are counted in plan time from there.
+    pub fn take_over_late(
+        &mut self,
+        at: Stamp,
+        lag: impl FnOnce(Stamp) -> i64,
+        followed: impl Fn(usize) -> Reference,
+    ) -> bool {
         let Some(rows) = self.pending.take() else { return false };
+        let lag = lag(rows.observed_at);
+        let start = at;
+        let at = at.offset_nanos(lag);
         let age_s = at.seconds_since(rows.observed_at);
         if at >= rows.last || age_s > self.config.max_chunk_age_s + self.config.blend_s {
             return false;
@@ -380,8 +402,10 @@ impl Scheduler {
                 }
             }
         }
-        self.blend_start = at;
+        self.blend_start = start;
         self.blend_duration = duration;
+        self.lag = lag;
+        self.retired = false;
         self.current = Some(rows);
         true
     }
@@ -389,6 +413,13 @@ impl Scheduler {
     /// Forgets all chunks: nothing made from an observation before `now` is taken any more.
     pub fn clear(&mut self, now: Stamp) {
         self.current = None;
+        self.pending = None;
+        self.cleared_at = Some(now);
+    }
+
+    /// As [`Self::clear`], but [`Self::of_joint`] still tells where the chunk in use led, so that a stop can brake along it.
+    pub fn retire(&mut self, now: Stamp) {
+        self.retired = true;
         self.pending = None;
         self.cleared_at = Some(now);
     }
@@ -402,12 +433,18 @@ impl Scheduler {
 
     /// The chunk in use (or used last): its observation time and number of rows.
     pub fn in_use(&self) -> Option<(Stamp, usize)> {
-        self.current.as_ref().map(|rows| (rows.observed_at, rows.len()))
+        self.current.as_ref().filter(|_| !self.retired).map(|rows| (rows.observed_at, rows.len()))
+    }
+
+    /// When the last row of the chunk in use is due (plan time).
+    pub fn ends_at(&self) -> Option<Stamp> {
+        self.current.as_ref().filter(|_| !self.retired).map(|rows| rows.last.offset_nanos(-self.lag))
     }
 
     /// Whether there is a reference at a time.
     pub fn status(&self, at: Stamp) -> ReferenceStatus {
-        match &self.current {
+        let at = at.offset_nanos(self.lag);
+        match self.current.as_ref().filter(|_| !self.retired) {
             None => ReferenceStatus::Idle,
             Some(rows) if at > rows.last => ReferenceStatus::Exhausted,
             Some(rows) => ReferenceStatus::Active { chunk: rows.observed_at, row: rows.row_at(at) },
@@ -430,13 +467,15 @@ impl Scheduler {
         status
     }
 
-    /// Desired state of one joint; after the last row it rests there. None without a chunk.
+    /// Desired state of one joint; after the last row a gripper rests there, any other joint runs out with the velocity that it
+    /// has. None without a chunk.
     pub fn of_joint(&self, joint: usize, at: Stamp) -> Option<Reference> {
         let rows = self.current.as_ref()?;
+        let row_time = at.offset_nanos(self.lag);
         if self.straight[joint] {
-            return Some(rows.at(joint, true, at));
+            return Some(rows.at(joint, true, row_time));
         }
-        let to = rows.at(joint, false, at);
+        let to = rows.at(joint, false, row_time);
         let fade = self.fades[joint].at(at.seconds_since(self.blend_start), self.blend_duration);
         Some(Reference {
             position: to.position + fade.position,
