@@ -2,6 +2,7 @@
 //!
 //! - [`run::run`]: adversarial streams of chunks, joint states, clocks and commands, against the filter and against the rules of others,
 //!   judged by [`checker::Checker`], which knows only what is published and what the limits are. `./efm bench safety`.
+//! - [`kill`]: the publisher dies at a random moment; how the arm comes to rest. `./efm bench kill`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
@@ -12,6 +13,7 @@ pub mod counting;
 pub mod episode;
 pub mod follower;
 pub mod histogram;
+pub mod kill;
 pub mod meter;
 pub mod report;
 pub mod rivals;

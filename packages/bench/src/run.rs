@@ -100,6 +100,33 @@ pub fn episodes_for(ticks: u64) -> u64 {
     ticks.div_ceil(EPISODE)
 }
 
+/// Calls a function for 0 to count - 1 on some threads; the results in that order.
+///
+/// # Errors
+/// When a call ended without a result.
+pub fn parallel<T: Send>(count: u64, threads: usize, call: impl Fn(u64) -> T + Sync) -> Result<Vec<T>> {
+    let next = AtomicU64::new(0);
+    let done: Mutex<Vec<Option<T>>> = Mutex::new((0..count).map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    if i >= count {
+                        return;
+                    }
+                    let result = call(i);
+                    if let Ok(mut done) = done.lock() {
+                        done[i as usize] = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap_or_default();
+    done.into_iter().collect::<Option<Vec<T>>>().context("a call ended without a result")
+}
+
 /// Plays episodes until `episodes` are done. `progress` is told the totals after every batch; `file` gets them too.
 ///
 /// # Errors
@@ -116,29 +143,8 @@ pub fn run(
     while totals.episodes < episodes {
         let first = totals.episodes;
         let batch = BATCH.min(episodes - first);
-        let next = AtomicU64::new(0);
-        let done: Mutex<Vec<Option<Result<Outcome>>>> = Mutex::new((0..batch).map(|_| None).collect());
-        std::thread::scope(|scope| {
-            for _ in 0..threads.max(1) {
-                scope.spawn(|| {
-                    loop {
-                        let i = next.fetch_add(1, Ordering::Relaxed);
-                        if i >= batch {
-                            return;
-                        }
-                        let outcome = play(episode_seed(totals.seed, first + i), panda, false);
-                        if let Ok(mut done) = done.lock() {
-                            done[i as usize] = Some(outcome);
-                        }
-                    }
-                });
-            }
-        });
-        for outcome in done.into_inner().unwrap_or_default() {
-            match outcome {
-                Some(outcome) => totals.add(&outcome?),
-                None => bail!("an episode of the benchmark ended without a result"),
-            }
+        for outcome in parallel(batch, threads, |i| play(episode_seed(totals.seed, first + i), panda, false))? {
+            totals.add(&outcome?);
         }
         if let Some(file) = file {
             totals.save(file)?;

@@ -153,6 +153,26 @@ impl Track {
         true
     }
 
+    /// Place, velocity and acceleration of each joint at a time within the window (from the right, where it jumps).
+    pub fn moving_at(&self, at: i64) -> Vec<(usize, f64, f64)> {
+        let n = self.places.len();
+        let k = self.times.partition_point(|t| *t <= at);
+        if k == 0 || k == self.len() {
+            return self.places.iter().map(|place| (*place, 0.0, 0.0)).collect();
+        }
+        let h = (self.times[k] - self.times[k - 1]) as f64 * 1.0e-9;
+        let t = (at - self.times[k - 1]) as f64 * 1.0e-9;
+        let of = |c: usize| {
+            let (i, e) = ((k - 1) * n + c, k * n + c);
+            let mean = (self.p[e] - self.p[i]) / h;
+            let (v0, v1) = (self.v[i], self.v[e]);
+            let a0 = (6.0 * mean - 4.0 * v0 - 2.0 * v1) / h;
+            let jerk = 6.0 * (v0 + v1 - 2.0 * mean) / (h * h);
+            (self.places[c], v0 + t * (a0 + 0.5 * t * jerk), a0 + t * jerk)
+        };
+        (0..n).map(of).collect()
+    }
+
     /// Moves the window in time, after the clock went back under it.
     pub fn shift(&mut self, by: i64) {
         self.times.iter_mut().for_each(|t| *t = t.saturating_add(by));

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use efm_bench::{arm, counting, episode, report, run};
+use efm_bench::rng::episode_seed;
+use efm_bench::{arm, counting, episode, kill, report, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -47,6 +48,30 @@ enum What {
         #[arg(long)]
         episode: Option<u64>,
     },
+    /// The publisher dies at random moments of sane streams. Fails unless the arm is at rest on the published tail in time, always.
+    Kill {
+        /// How many deaths in motion.
+        #[arg(long, default_value_t = 10_000)]
+        runs: u64,
+        /// How many threads; all cores by default.
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Seed of the run.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Writes the results here.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// `window_s` of the filter, instead of the robots' own.
+        #[arg(long)]
+        window: Option<f64>,
+        /// `committed_s` of the filter, instead of the robots' own.
+        #[arg(long)]
+        committed: Option<f64>,
+        /// The death of this seed only.
+        #[arg(long)]
+        death: Option<u64>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -62,15 +87,16 @@ fn main() -> ExitCode {
 
 fn bench(args: Args) -> Result<bool> {
     let panda = arm::panda_bounds(&args.root)?;
+    let threads =
+        |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
-        What::Safety { ticks, long, threads, seed, resume, json, episode } => {
+        What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));
             if let Some(seed) = episode {
                 return one(seed, &panda);
             }
             let ticks = if long { 100_000_000 } else { ticks };
-            let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             let build = run::build();
             let mut totals = match &resume {
                 Some(file) => run::Totals::load(file, seed, build)?,
@@ -79,7 +105,7 @@ fn bench(args: Args) -> Result<bool> {
             let episodes = run::episodes_for(ticks);
             let (start, before) = (Instant::now(), totals.filter.tally.ticks);
             let mut told = Instant::now();
-            run::run(&mut totals, episodes, threads, &panda, resume.as_deref(), |t| {
+            run::run(&mut totals, episodes, threads(wanted), &panda, resume.as_deref(), |t| {
                 if told.elapsed().as_secs() >= 5 || t.episodes >= episodes {
                     told = Instant::now();
                     let rate = (t.filter.tally.ticks - before) as f64 / start.elapsed().as_secs_f64();
@@ -97,6 +123,32 @@ fn bench(args: Args) -> Result<bool> {
                     .with_context(|| format!("cannot write {}", file.display()))?;
             }
             Ok(totals.filter.tally.total() == 0)
+        }
+        What::Kill { runs, threads: wanted, seed, json, window, committed, death } => {
+            let settings = kill::Settings { window_s: window, committed_s: committed };
+            let mut deaths = Vec::new();
+            if let Some(seed) = death {
+                deaths.extend(kill::die(seed, &panda, settings)?);
+            }
+            let mut next = 0;
+            while death.is_none() && (deaths.len() as u64) < runs {
+                let batch = (runs - deaths.len() as u64).min(500);
+                for result in run::parallel(batch, threads(wanted), |i| {
+                    let seed = episode_seed(seed, next + i);
+                    kill::die(seed, &panda, settings).with_context(|| format!("--death {seed}"))
+                })? {
+                    deaths.extend(result?);
+                }
+                next += batch;
+                eprintln!("{} of {runs} deaths", deaths.len());
+            }
+            let summary = kill::summary(&deaths);
+            print!("{}", kill::table(&summary));
+            if let Some(file) = json {
+                std::fs::write(&file, serde_json::to_string_pretty(&summary)? + "\n")
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+            }
+            Ok(deaths.iter().all(kill::Death::is_good))
         }
     }
 }
