@@ -2,7 +2,7 @@
 
 use efm_core::JointNames;
 use efm_ros::Level;
-use efm_safety::{Activity, IdleReason, StopReason, Tick};
+use efm_safety::{Activity, IdleReason, Intrusion, StopReason, Tick};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub enum Phase {
     Idle(IdleReason),
     /// A chunk is followed.
     Following,
+    /// The chunk leads where the robot may not be.
+    Blocked(Intrusion),
     /// On the way to rest.
     Stopping(StopReason),
 }
@@ -26,6 +28,7 @@ impl Phase {
             Tick::Idle(reason) => Phase::Idle(reason.clone()),
             Tick::Send(outgoing) => match &outgoing.activity {
                 Activity::Following => Phase::Following,
+                Activity::Blocked(intrusion) => Phase::Blocked(*intrusion),
                 Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
             },
         }
@@ -56,6 +59,8 @@ pub struct Around {
     pub chunk_silence: Option<f64>,
     /// Why the last chunk was refused, if it was.
     pub refused: Option<String>,
+    /// What is in the way, by name, while something is.
+    pub obstacle: Option<String>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
 }
@@ -84,6 +89,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory"),
         ),
         Phase::Following => (Level::Ok, "following action chunks".to_owned()),
+        Phase::Blocked(intrusion) => (
+            Level::Warn,
+            format!(
+                "stopped before an obstacle: {}; it goes on as soon as an action chunk leads elsewhere",
+                around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
+            ),
+        ),
         Phase::Stopping(StopReason::Cancelled) => {
             (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
         }

@@ -15,11 +15,20 @@
 
 mod limits;
 mod motion;
+mod plan;
 mod planner;
+mod progress;
+mod space;
 mod streamer;
 mod window;
 
 pub use limits::{Limits, LimitsError};
+pub use plan::PlanReport;
+pub use progress::PathLimit;
+pub use space::{Intrusion, Space, Step, Tool, Workspace};
 pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
-pub use streamer::{Activity, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Tick, TrajectoryStreamer};
+pub use streamer::{
+    Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, Tick,
+    TrajectoryStreamer,
+};
 pub use window::{VerifiedWindow, Violation};

@@ -2,6 +2,7 @@
 
 use crate::limits::JointLimits;
 use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
+use crate::progress::longest_brake;
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
@@ -31,6 +32,12 @@ pub(crate) struct JointPlanner {
     /// Whether the way out is a stop, and not the rest of an earlier plan.
     braking: bool,
     scratch: Vec<State>,
+    /// The end of a stop along the path, which `scratch` holds.
+    ending: Vec<State>,
+    /// The plan to go back to: its way out and its number of states.
+    saved: Vec<State>,
+    saved_braking: bool,
+    saved_len: usize,
     ruckig: Ruckig<1, IgnoreErrorHandler>,
     input: InputParameter<1>,
     approach: Trajectory<1>,
@@ -46,7 +53,7 @@ impl JointPlanner {
             jerk: limits.jerk * share,
             ..limits
         };
-        let stop = room + longest_stop(dt, &limits);
+        let stop = room + longest_stop(dt, &limits) + longest_brake(dt);
         let mut input = InputParameter::new(None);
         input.synchronization = Synchronization::None;
         input.max_velocity[0] = inner.velocity;
@@ -70,6 +77,10 @@ impl JointPlanner {
             way_out_at: 0,
             braking: true,
             scratch: Vec::with_capacity(stop),
+            ending: Vec::with_capacity(stop),
+            saved: Vec::with_capacity(stop),
+            saved_braking: true,
+            saved_len: 0,
             ruckig: Ruckig::new(None, dt),
             input,
             approach: Trajectory::new(None),
@@ -78,6 +89,11 @@ impl JointPlanner {
 
     pub fn limits(&self) -> &JointLimits {
         &self.limits
+    }
+
+    /// What following may use of the limits.
+    pub fn inner_limits(&self) -> &JointLimits {
+        &self.inner
     }
 
     pub fn kind(&self) -> JointKind {
@@ -155,7 +171,61 @@ impl JointPlanner {
         self.states.push(next);
     }
 
+    /// Remembers the plan as it is.
+    pub fn checkpoint(&mut self) {
+        self.saved.clear();
+        self.saved.extend_from_slice(&self.way_out[self.way_out_at..]);
+        self.saved_braking = self.braking;
+        self.saved_len = self.states.len();
+    }
+
+    /// Goes back to the remembered plan.
+    pub fn rollback(&mut self) {
+        self.states.truncate(self.saved_len);
+        std::mem::swap(&mut self.saved, &mut self.way_out);
+        self.way_out_at = 0;
+        self.braking = self.saved_braking;
+    }
+
+    /// Builds, aside, a stop that follows `reference(0..=steps)` from the last state on and ends at rest, and says whether it keeps
+    /// the limits. [`Self::adopt_stop`] makes it the way out.
+    pub fn build_stop_along(&mut self, steps: usize, reference: impl Fn(usize) -> Reference) -> bool {
+        self.scratch.clear();
+        let mut last = self.at(self.states.len() - 1);
+        let mut now = self.clip(reference(0));
+        for k in 0..steps {
+            let next = self.clip(reference(k + 1));
+            let a = last.a + self.feedback_jerk(&last, &now, &next) * self.dt;
+            let state = last.ramp_to(a, self.dt);
+            if self.scratch.len() == self.scratch.capacity() || !ramp_within(&last, &state, self.dt, &self.limits) {
+                return false;
+            }
+            self.scratch.push(state);
+            (last, now) = (state, next);
+        }
+        let room = self.scratch.capacity() - self.scratch.len();
+        if !ramp_stop(&last, self.dt, &self.limits, &mut self.ending) || self.ending.len() > room {
+            return false;
+        }
+        self.scratch.extend_from_slice(&self.ending);
+        true
+    }
+
+    /// Makes the stop that was built aside the way out.
+    pub fn adopt_stop(&mut self) {
+        std::mem::swap(&mut self.scratch, &mut self.way_out);
+        self.way_out_at = 0;
+        self.braking = true;
+    }
+
+    /// Makes the quickest stop of this joint alone the way out, if one keeps the limits; else it stays what it is.
+    pub fn adopt_quickest_stop(&mut self) {
+        self.braking = false;
+        self.prefer_stop();
+    }
+
     /// Goes one step towards a stop.
+    #[cfg(test)]
     pub fn brake(&mut self) {
         self.prefer_stop();
         self.follow_way_out();
@@ -178,7 +248,8 @@ impl JointPlanner {
     pub fn follow(&mut self, reference: impl Fn(f64) -> Reference) {
         let last = self.at(self.states.len() - 1);
         let Some(wanted) = self.candidate(&last, &reference) else {
-            return self.brake();
+            self.prefer_stop();
+            return self.follow_way_out();
         };
         if let Some(next) = self.try_step(&last, wanted) {
             self.states.push(next);
@@ -261,10 +332,7 @@ impl JointPlanner {
             JointKind::Gripper => Some(self.glide_candidate(last, next.position)),
             JointKind::Arm => {
                 // On or near the reference: follow it, with feedback on what is left of the error.
-                let jerk = (next.acceleration - now.acceleration) / self.dt
-                    - self.gains[0] * (last.p - now.position)
-                    - self.gains[1] * (last.v - now.velocity)
-                    - self.gains[2] * (last.a - now.acceleration);
+                let jerk = self.feedback_jerk(last, &now, &next);
                 let a = last.a + jerk * self.dt;
                 if jerk.abs() <= self.inner.jerk && a.abs() <= self.inner.acceleration {
                     return Some(a);
@@ -272,6 +340,14 @@ impl JointPlanner {
                 self.approach(last, reference)
             }
         }
+    }
+
+    /// The jerk that follows the reference and takes back what is left of the error.
+    fn feedback_jerk(&self, last: &State, now: &Reference, next: &Reference) -> f64 {
+        (next.acceleration - now.acceleration) / self.dt
+            - self.gains[0] * (last.p - now.position)
+            - self.gains[1] * (last.v - now.velocity)
+            - self.gains[2] * (last.a - now.acceleration)
     }
 
     /// Far from the reference: the first step of the time-optimal way to the point where it is met.

@@ -2,9 +2,11 @@
 
 pub mod config;
 
-use crate::limits::Limits;
-use crate::motion::State;
+use crate::limits::{JointLimits, Limits};
+use crate::plan::{Plan, PlanReport, ToolOnPath};
 use crate::planner::{JointKind, JointPlanner};
+use crate::progress::{PathLimit, Progress};
+use crate::space::{Intrusion, Space, Tool};
 use crate::window::{Draft, VerifiedWindow, Violation, seal};
 use config::{ControllerSpec, SetupError, StreamConfig};
 use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
@@ -43,14 +45,51 @@ pub enum StopReason {
         /// Seconds between the two ticks.
         step_s: f64,
     },
+    /// Chunks in a row held values that are no numbers; latched.
+    BadChunks {
+        /// How many.
+        count: u32,
+    },
+    /// A controller is missing, refuses or does not follow; latched.
+    Controller {
+        /// Which, in the order of the controllers.
+        controller: usize,
+        /// What is wrong with it.
+        fault: ControllerFault,
+    },
+    /// The emergency stop: nothing is sent any more; ends only by arming again.
+    Emergency,
     /// A window failed its check: a mistake in this package; latched, and nothing was sent.
     Internal(Violation),
 }
 
+/// What can be wrong with a controller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ControllerFault {
+    /// Nobody listens to its topic.
+    Missing,
+    /// It does not take what it is sent: its own state does not follow.
+    NotFollowing,
+}
+
+impl std::fmt::Display for ControllerFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "is not there: nobody listens to its trajectories",
+            Self::NotFollowing => "does not follow what it is sent: it refuses it, or stands still",
+        })
+    }
+}
+
 impl StopReason {
-    /// Whether it lasts until [`TrajectoryStreamer::resume`].
+    /// Whether it lasts until [`TrajectoryStreamer::resume`] (an emergency: until armed again).
     pub fn is_latched(&self) -> bool {
-        matches!(self, Self::Requested | Self::Tracking { .. } | Self::Internal(_))
+        !matches!(self, Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::ClockJump { .. })
+    }
+
+    /// Whether the robot may stand elsewhere than it was commanded: then the next motion begins where it is measured.
+    fn loses_the_robot(&self) -> bool {
+        !matches!(self, Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::Requested | Self::BadChunks { .. })
     }
 
     /// Whether a new chunk may be followed before rest is reached.
@@ -66,12 +105,17 @@ impl std::fmt::Display for StopReason {
             Self::Cancelled => f.write_str("cancelled"),
             Self::Requested => f.write_str("stopped on request; call resume"),
             Self::Disarmed => f.write_str("disarmed"),
-            Self::JointStateMissing => f.write_str("there is no joint state"),
-            Self::JointStateStale { age_s } => write!(f, "the joint state is {age_s:.3} s old"),
+            Self::JointStateMissing => f.write_str("there is no joint state; call resume"),
+            Self::JointStateStale { age_s } => write!(f, "the joint state is {age_s:.3} s old; call resume"),
             Self::Tracking { joint, error } => {
                 write!(f, "joint {joint} is {error:.4} from where it was commanded to be; call resume")
             }
             Self::ClockJump { step_s } => write!(f, "the clock moved by {step_s:.3} s between two ticks"),
+            Self::BadChunks { count } => {
+                write!(f, "{count} action chunks in a row held values that are no numbers; call resume")
+            }
+            Self::Controller { controller, fault } => write!(f, "controller {controller} {fault}; call resume"),
+            Self::Emergency => f.write_str("emergency stop; arm again when it is safe"),
             Self::Internal(violation) => write!(f, "internal error, nothing was sent: {violation}; call resume"),
         }
     }
@@ -102,6 +146,8 @@ pub enum IdleReason {
         /// Measured, rad/s or m/s.
         speed: f64,
     },
+    /// A chunk waits, but the robot may not move from where it stands.
+    Space(Intrusion),
     /// A chunk waits, but the robot stands outside its position limits.
     OutsideLimits {
         /// Place of the joint in the limits' order.
@@ -130,6 +176,8 @@ pub enum OfferRefusal {
 pub enum Activity {
     /// Following a chunk.
     Following,
+    /// What the chunk wants next leads where the robot may not be: the last verified motion is followed, to rest.
+    Blocked(Intrusion),
     /// Coming to rest.
     Stopping(StopReason),
 }
@@ -154,6 +202,8 @@ pub struct Outgoing<'a> {
     pub activity: Activity,
     /// What is committed.
     pub execution: Execution,
+    /// How the path is followed.
+    pub report: PlanReport,
 }
 
 /// The decision of one tick.
@@ -165,13 +215,9 @@ pub enum Tick<'a> {
     Send(Outgoing<'a>),
 }
 
-/// A motion from rest to rest, on one time axis.
+/// A motion from rest to rest.
 #[derive(Debug)]
 struct Motion {
-    /// Time of grid index 0.
-    axis: Stamp,
-    /// Grid index of the planners' first state.
-    base: i64,
     /// Grid index of the first point sent last.
     first: i64,
     stop: Option<StopReason>,
@@ -181,19 +227,29 @@ struct Motion {
     fresh: bool,
 }
 
+/// What the streamer knows of the robot's surroundings.
+#[derive(Default)]
+pub struct Surroundings {
+    /// Judges where motions lead; without one, only limits of joints are kept.
+    pub space: Option<Box<dyn Space>>,
+    /// The tool whose speed is limited by [`StreamConfig::max_tool_speed`].
+    pub tool: Option<Tool>,
+}
+
 /// Streams trajectory windows for the controllers of one robot. See the crate's documentation for what it promises.
 pub struct TrajectoryStreamer {
     limits: Limits,
     config: StreamConfig,
     scheduler: Scheduler,
-    planners: Vec<JointPlanner>,
+    plan: Plan,
     drafts: Vec<Draft>,
     sent: Vec<VerifiedWindow>,
-    period: i64,
     /// Points from the first of a window that are final.
     committed: i64,
     /// Points from the first of a window that come before the stop tail.
     window: i64,
+    /// Points that a window has at least.
+    least_points: usize,
     armed: bool,
     latched: Option<StopReason>,
     last_stop: Option<StopReason>,
@@ -202,6 +258,10 @@ pub struct TrajectoryStreamer {
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
     rest_known: bool,
+    /// Room for where a new path begins.
+    followed: Vec<Reference>,
+    speed_scale: f64,
+    bad_chunks: u32,
 }
 
 impl TrajectoryStreamer {
@@ -210,7 +270,23 @@ impl TrajectoryStreamer {
     /// # Errors
     /// When a setting is out of range, or the controllers do not move each joint exactly once.
     pub fn new(limits: Limits, controllers: Vec<ControllerSpec>, config: StreamConfig) -> Result<Self, SetupError> {
+        Self::within(Surroundings::default(), limits, controllers, config)
+    }
+
+    /// As [`Self::new`], for a robot in known surroundings.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the tool's speed is limited but there is no tool.
+    pub fn within(
+        surroundings: Surroundings,
+        limits: Limits,
+        controllers: Vec<ControllerSpec>,
+        config: StreamConfig,
+    ) -> Result<Self, SetupError> {
         config.check()?;
+        if config.max_tool_speed.is_finite() && surroundings.tool.is_none() {
+            return Err(SetupError::NoTool(config.max_tool_speed));
+        }
         let joints = limits.joints().clone();
         check_controllers(&joints, &controllers)?;
         let mut kinds = vec![JointKind::Arm; joints.len()];
@@ -237,17 +313,29 @@ impl TrajectoryStreamer {
         let lead = dt + config.clock_skew_s;
         let (committed, window) = (steps(lead + config.committed_s), steps(lead + config.window_s));
         let window = window.max(committed + 1);
-        let room = HISTORY + window as usize + 128;
+        let history = HISTORY + steps(config.schedule.max_chunk_age_s + config.max_joint_state_age_s) as usize;
+        let room = history + window as usize + 256;
         let planners: Vec<JointPlanner> = (0..joints.len())
             .map(|j| JointPlanner::new(kinds[j], limits.of(j), config.share, config.bandwidth, dt, room))
             .collect();
+        let on_path: Vec<(usize, JointLimits)> = planners
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.kind() == JointKind::Arm)
+            .map(|(joint, p)| (joint, *p.inner_limits()))
+            .collect();
+        let progress = Progress::new(on_path, config.max_tool_speed, dt, room);
+        let tool = surroundings.tool.filter(|_| config.max_tool_speed.is_finite()).map(ToolOnPath::new);
+        let plan = Plan::new(planners, progress, surroundings.space, tool, dt);
         let period = (dt * 1.0e9).round() as i64;
+        let least_points = steps(lead + config.least_window_s) as usize + 1;
+        let brake = crate::progress::longest_brake(dt) + least_points;
         let longest = (0..joints.len()).map(|j| crate::motion::longest_stop(dt, &limits.of(j))).max().unwrap_or(0);
         let drafts: Vec<Draft> = controllers
             .into_iter()
             .map(|c| {
                 let places: Vec<usize> = c.joints.iter().filter_map(|n| joints.index_of(n)).collect();
-                let room = (window as usize + longest + 64) * places.len();
+                let room = (window as usize + longest + brake + 64) * places.len();
                 Draft {
                     controller: c.name,
                     jerk_limited: places.iter().map(|p| kinds[*p] == JointKind::Arm).collect(),
@@ -271,16 +359,17 @@ impl TrajectoryStreamer {
             })
             .collect();
         let rest = vec![0.0; joints.len()];
+        let followed = vec![Reference::default(); joints.len()];
         Ok(Self {
             limits,
             config,
             scheduler,
-            planners,
+            plan,
             drafts,
             sent,
-            period,
             committed,
             window,
+            least_points,
             armed: false,
             latched: None,
             last_stop: None,
@@ -288,6 +377,9 @@ impl TrajectoryStreamer {
             motion: None,
             rest,
             rest_known: false,
+            followed,
+            speed_scale: 1.0,
+            bad_chunks: 0,
         })
     }
 
@@ -321,12 +413,83 @@ impl TrajectoryStreamer {
         self.latched.as_ref()
     }
 
-    /// Allows or forbids motion. Disarming while moving brings the robot to rest along the stop tail, then nothing is sent.
+    /// How the path was followed last.
+    pub fn report(&self) -> &PlanReport {
+        self.plan.report()
+    }
+
+    /// What an intrusion is, in words.
+    pub fn describe(&self, intrusion: &Intrusion) -> String {
+        self.plan.space().map_or_else(|| intrusion.to_string(), |space| space.describe(intrusion))
+    }
+
+    /// The space that motions are judged by, to tell it of changes. What is planned already was verified before the change; the next
+    /// tick judges anew.
+    pub fn space_mut(&mut self) -> Option<&mut Box<dyn Space>> {
+        self.plan.space_mut()
+    }
+
+    /// Part of the path's own speed that is allowed.
+    pub fn speed_scale(&self) -> f64 {
+        self.speed_scale
+    }
+
+    /// Sets the speed scale, 0 to 1. For the operator; what watches the robot calls [`Self::lower_speed_scale`].
+    ///
+    /// # Errors
+    /// When it is not a number from 0 to 1.
+    pub fn set_speed_scale(&mut self, scale: f64) -> Result<(), SetupError> {
+        if !(0.0..=1.0).contains(&scale) {
+            return Err(SetupError::Value { field: "speed_scale", value: scale, least: 0.0, most: 1.0 });
+        }
+        self.speed_scale = scale;
+        Ok(())
+    }
+
+    /// Lowers the speed scale; a higher one than it is changes nothing.
+    ///
+    /// # Errors
+    /// When it is not a number from 0 to 1.
+    pub fn lower_speed_scale(&mut self, scale: f64) -> Result<(), SetupError> {
+        let before = self.speed_scale;
+        self.set_speed_scale(scale)?;
+        self.speed_scale = scale.min(before);
+        Ok(())
+    }
+
+    /// Allows or forbids motion. Disarming while moving brings the robot to rest along the stop tail, then nothing is sent. Arming ends
+    /// an emergency stop: motion then begins at the measured pose.
     pub fn arm(&mut self, armed: bool, now: Stamp) {
         if self.armed && !armed {
             self.begin_stop(StopReason::Disarmed, now);
         }
+        if armed && self.latched == Some(StopReason::Emergency) {
+            self.latched = None;
+        }
         self.armed = armed;
+    }
+
+    /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms.
+    pub fn emergency_stop(&mut self) {
+        self.scheduler.reset();
+        self.motion = None;
+        self.rest_known = false;
+        self.armed = false;
+        self.latched = Some(StopReason::Emergency);
+        self.last_stop = Some(StopReason::Emergency);
+    }
+
+    /// A controller (in the order of the controllers) has failed: all come to rest, whatever the others do.
+    pub fn controller_failed(&mut self, controller: usize, fault: ControllerFault, now: Stamp) {
+        self.begin_stop(StopReason::Controller { controller, fault }, now);
+    }
+
+    /// A chunk came that is no chunk because a value of it is no number. Some in a row stop the robot: the policy is broken.
+    pub fn reject_chunk(&mut self, now: Stamp) {
+        self.bad_chunks = self.bad_chunks.saturating_add(1);
+        if self.bad_chunks >= self.config.max_bad_chunks {
+            self.begin_stop(StopReason::BadChunks { count: self.bad_chunks }, now);
+        }
     }
 
     /// Brings the robot to rest and takes no chunk until [`Self::resume`].
@@ -334,9 +497,13 @@ impl TrajectoryStreamer {
         self.begin_stop(StopReason::Requested, now);
     }
 
-    /// Ends a latched stop. Motion begins again from rest, with the next chunk.
+    /// Ends a latched stop, but an emergency stop. Motion begins again from rest, with the next chunk; where the robot may have gone
+    /// elsewhere, from the measured pose.
     pub fn resume(&mut self) {
-        self.latched = None;
+        if self.latched != Some(StopReason::Emergency) {
+            self.latched = None;
+            self.bad_chunks = 0;
+        }
     }
 
     /// Brings the robot to rest and forgets all chunks; a chunk from a newer observation is followed at once.
@@ -364,11 +531,14 @@ impl TrajectoryStreamer {
         if let Some(reason) = self.motion.as_ref().and_then(|m| m.stop.as_ref()).filter(|r| !r.may_continue()) {
             return Err(OfferRefusal::Stopped(reason.clone()));
         }
-        Ok(self.scheduler.offer(chunk, now)?)
+        let accepted = self.scheduler.offer(chunk, now)?;
+        self.bad_chunks = 0;
+        Ok(accepted)
     }
 
     fn begin_stop(&mut self, reason: StopReason, now: Stamp) {
-        self.scheduler.clear(now);
+        // The path stays, to brake on.
+        self.scheduler.retire(now);
         if let Some(motion) = &mut self.motion {
             // A stop under way is not made weaker.
             if motion.stop.as_ref().is_none_or(|before| before.may_continue()) {
@@ -418,7 +588,7 @@ impl TrajectoryStreamer {
                 self.last_stop = Some(StopReason::ClockJump { step_s });
             }
         } else if step_s > self.config.period_s + self.config.max_clock_jump_s {
-            self.scheduler.clear(now);
+            self.scheduler.retire(now);
             if let Some(motion) = &mut self.motion {
                 // The controllers were alone with the last window, and so is the plan: both go on together, to a stop.
                 motion.stop = Some(StopReason::ClockJump { step_s });
@@ -428,7 +598,7 @@ impl TrajectoryStreamer {
 
     fn usable<'a>(&self, measured: Option<(&'a JointSample, f64)>) -> Result<(&'a JointSample, f64), IdleReason> {
         let (sample, age_s) = measured.ok_or(IdleReason::JointStateMissing)?;
-        let n = self.planners.len();
+        let n = self.limits.joints().len();
         let finite = |values: &[f64]| values.len() == n && values.iter().all(|v| v.is_finite());
         if !(finite(&sample.positions) && finite(&sample.velocities)) {
             return Err(IdleReason::JointStateInvalid);
@@ -453,21 +623,18 @@ impl TrajectoryStreamer {
 
     /// The joint that is farthest from where it was commanded to be when it was measured, and how far.
     fn tracking_error(&self, now: Stamp, sample: &JointSample, age_s: f64) -> Option<(usize, f64)> {
-        let motion = self.motion.as_ref()?;
+        self.motion.as_ref()?;
         // The stamp says best when it was measured, unless it makes no sense.
         let by_age = now.offset_seconds(-age_s.max(0.0));
         let lag = now.seconds_since(sample.stamp);
         let at = if (0.0..=0.5).contains(&lag) { sample.stamp } else { by_age };
-        let place = (at.seconds_since(motion.axis) / self.config.period_s - motion.base as f64).max(0.0);
-        let (k, part) = (place.floor() as usize, place.fract());
         let mut worst = None;
-        for (joint, planner) in self.planners.iter().enumerate() {
+        for (joint, planner) in self.plan.planners().iter().enumerate() {
             if planner.kind() == JointKind::Gripper {
                 // A hand that holds something is meant not to get where it is commanded.
                 continue;
             }
-            let (a, b) = (planner.at(k).p, planner.at(k + 1).p);
-            let error = (a + (b - a) * part - sample.positions[joint]).abs();
+            let error = (self.plan.position_at(joint, at) - sample.positions[joint]).abs();
             if worst.is_none_or(|(_, e)| error > e) {
                 worst = Some((joint, error));
             }
@@ -481,7 +648,7 @@ impl TrajectoryStreamer {
             return Err(self.idle_reason());
         }
         let (sample, _) = state?;
-        for (joint, planner) in self.planners.iter().enumerate() {
+        for (joint, planner) in self.plan.planners().iter().enumerate() {
             let speed = sample.velocities[joint].abs();
             if planner.kind() == JointKind::Arm && speed > self.config.max_start_speed {
                 return Err(IdleReason::NotAtRest { joint, speed });
@@ -489,7 +656,7 @@ impl TrajectoryStreamer {
         }
         // Begin where the controllers hold the robot: that is where the last motion ended, unless the robot stands elsewhere. A
         // hand that holds something never stands where it is commanded, and must not let go.
-        for (joint, planner) in self.planners.iter().enumerate() {
+        for (joint, planner) in self.plan.planners().iter().enumerate() {
             let measured = sample.positions[joint];
             let gripper = planner.kind() == JointKind::Gripper;
             let near = (measured - self.rest[joint]).abs() <= self.config.max_start_error;
@@ -506,107 +673,115 @@ impl TrajectoryStreamer {
         let lead = self.config.period_s + self.config.clock_skew_s;
         let axis = now.offset_seconds(-lead);
         let resting = 2 + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
-        for (planner, position) in self.planners.iter_mut().zip(&self.rest) {
-            planner.restart(*position, resting);
-        }
-        let motion = Motion { axis, base: 0, first: 0, stop: None, stop_planned: false, fresh: true };
-        let from = axis.offset_nanos(self.period * (resting as i64 - 1));
+        let (rate, _) = self.wanted_rate(now);
+        self.plan.restart(axis, &self.rest, resting, rate).map_err(IdleReason::Space)?;
         let rest = &self.rest;
-        if !self.scheduler.take_over(from, |joint| Reference { position: rest[joint], ..Reference::default() }) {
+        if !self.scheduler.take_over(self.plan.time_of(resting as i64 - 1), |joint| Reference {
+            position: rest[joint],
+            ..Reference::default()
+        }) {
             return Err(self.idle_reason());
         }
+        self.plan.path_changed(&self.scheduler, rate);
         self.last_stop = None;
-        self.motion = Some(motion);
+        self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true });
         Ok(())
+    }
+
+    /// How fast the path may be run through, 0 to 1, and what keeps it below 1.
+    fn wanted_rate(&self, now: Stamp) -> (f64, Option<PathLimit>) {
+        let scale = (self.speed_scale, Some(PathLimit::Scale));
+        // An old observation: slower and slower, to stand still where the chunk would have ended.
+        let stale = self.scheduler.in_use().zip(self.scheduler.ends_at()).map_or(1.0, |((observed, _), ends)| {
+            let late = now.seconds_since(observed) - self.config.max_observation_age_s;
+            let left = ends.seconds_since(observed) - self.config.max_observation_age_s;
+            if late <= 0.0 { 1.0 } else { (1.0 - late / left.max(1.0e-3)).max(0.0) }
+        });
+        if stale < scale.0 { (stale, Some(PathLimit::StaleObservation)) } else { scale }
     }
 
     /// Brings the plan up to now. False when the motion is over.
     fn plan(&mut self, now: Stamp) -> bool {
+        let (rate, why) = self.wanted_rate(now);
         let Some(motion) = &mut self.motion else { return false };
-        let period = self.period;
         let lead = self.config.period_s + self.config.clock_skew_s;
+        let period = (self.config.period_s * 1.0e9).round() as i64;
         // Nearest grid time, so that a tick a little early or late still moves on by one.
-        let elapsed = now.offset_seconds(-lead).nanos_since(motion.axis);
+        let elapsed = now.offset_seconds(-lead).nanos_since(self.plan.axis());
         let first = ((elapsed + period / 2).div_euclid(period)).max(motion.first);
-        let time_of = |index: i64| motion.axis.offset_nanos(index.saturating_mul(period));
 
         // Over: nothing more is wanted, and rest is reached by now.
-        let end = motion.base + self.planners.iter().map(JointPlanner::rests_from).max().unwrap_or(0) as i64;
         let wants_more = motion.stop.as_ref().is_none_or(|r| r.may_continue()) && self.scheduler.has_pending();
-        let planned_to = motion.base + self.planners[0].planned() as i64 - 1;
-        let followed = motion.stop.is_none()
-            && matches!(self.scheduler.status(time_of(planned_to + 1)), ReferenceStatus::Active { .. });
-        if end <= first + 1 && !wants_more && !followed && !motion.fresh {
-            for (joint, planner) in self.planners.iter().enumerate() {
+        let active = |scheduler: &Scheduler, plan: &Plan| {
+            matches!(scheduler.status(plan.plan_time()), ReferenceStatus::Active { .. })
+        };
+        // A chunk that is slowed down to nothing because its observation is old will never be over by itself.
+        let given_up = rate == 0.0 && why == Some(PathLimit::StaleObservation);
+        let followed = motion.stop.is_none() && active(&self.scheduler, &self.plan) && !given_up;
+        if self.plan.rests_from() <= first + 1 && !wants_more && !followed && !motion.fresh {
+            for (joint, planner) in self.plan.planners().iter().enumerate() {
                 self.rest[joint] = planner.at(usize::MAX).p;
             }
-            self.last_stop = Some(motion.stop.take().unwrap_or(StopReason::Exhausted));
-            self.rest_known = true;
+            let reason = motion.stop.take().unwrap_or(StopReason::Exhausted);
+            self.rest_known = !reason.loses_the_robot();
+            self.last_stop = Some(reason);
             self.motion = None;
             return false;
         }
 
         motion.first = first;
-        let old = (first - HISTORY as i64 - motion.base).clamp(0, planned_to - motion.base);
-        for planner in &mut self.planners {
-            planner.forget(old as usize);
-        }
-        motion.base += old;
+        // Until when a chunk's observation, or a measurement, may still be looked up.
+        let history = self.config.schedule.max_chunk_age_s + self.config.max_joint_state_age_s;
+        self.plan.forget_before(first - HISTORY as i64 - (history / self.config.period_s) as i64);
 
         // What is final by now.
         let committed = first + self.committed;
-        let keep = (committed + 1 - motion.base) as usize;
-        while self.planners[0].planned() < keep {
-            self.planners.iter_mut().for_each(JointPlanner::follow_way_out);
+        if !motion.fresh {
+            self.plan.follow_way_out(committed);
         }
         if wants_more {
-            let planners = &self.planners;
-            let state = |joint: usize| {
-                let State { p, v, a } = planners[joint].at(keep - 1);
-                Reference { position: p, velocity: v, acceleration: a }
-            };
-            if self.scheduler.take_over(time_of(committed), state) {
+            // The end of what is final is where a new path begins.
+            self.plan.keep(committed);
+            for (joint, followed) in self.followed.iter_mut().enumerate() {
+                *followed = self.plan.followed(joint, &self.scheduler);
+            }
+            let (plan, followed) = (&self.plan, &self.followed);
+            if self.scheduler.take_over_late(
+                plan.plan_time(),
+                |observed| plan.lag_at(observed),
+                |joint| followed[joint],
+            ) {
                 motion.stop = None;
                 motion.stop_planned = false;
-                self.planners.iter_mut().for_each(|p| p.keep(keep));
+                self.plan.path_changed(&self.scheduler, rate);
             }
         }
         if motion.stop.is_some() && !motion.stop_planned {
             motion.stop_planned = true;
-            self.planners.iter_mut().for_each(|p| p.keep(keep));
+            self.plan.keep(committed);
+            self.plan.stop(&self.scheduler);
         }
 
-        let needed = (first + self.window + 1 - motion.base) as usize;
-        for index in self.planners[0].planned()..needed {
-            let last = motion.base + index as i64 - 1;
-            let active = motion.stop.is_none()
-                && matches!(self.scheduler.status(time_of(last + 1)), ReferenceStatus::Active { .. });
-            let scheduler = &self.scheduler;
-            for (joint, planner) in self.planners.iter_mut().enumerate() {
-                if active {
-                    let from = time_of(last);
-                    planner.follow(|t| scheduler.of_joint(joint, from.offset_seconds(t)).unwrap_or_default());
-                } else {
-                    planner.brake();
-                }
-            }
+        let needed = first + self.window;
+        if motion.stop.is_none() && active(&self.scheduler, &self.plan) {
+            self.plan.follow(needed, &self.scheduler, rate, why);
         }
+        self.plan.follow_way_out(needed);
         true
     }
 
     /// Writes the windows, checks them and hands them out.
     fn send(&mut self, now: Stamp) -> Tick<'_> {
         let Some(motion) = &mut self.motion else { return Tick::Idle(self.idle_reason()) };
-        let stamp = motion.axis.offset_nanos(motion.first * self.period);
-        let from = (motion.first - motion.base) as usize;
-        let to_rest = self.planners.iter().map(JointPlanner::len_to_rest).max().unwrap_or(0);
-        let points = to_rest.saturating_sub(from).max(self.window as usize + 1);
+        let stamp = self.plan.time_of(motion.first);
+        let (from, least) = (motion.first, self.least_points as i64);
+        let points = (self.plan.ends_at() - from + 1).max(least);
         for draft in &mut self.drafts {
             draft.clear();
             draft.stamp = stamp;
             for k in from..from + points {
                 for place in &draft.places {
-                    let state = self.planners[*place].at(k);
+                    let state = self.plan.state(*place, k);
                     draft.positions.push(state.p);
                     // No negative zero: the last velocity is 0, in every notation.
                     draft.velocities.push(state.v + 0.0);
@@ -621,12 +796,15 @@ impl TrajectoryStreamer {
             return Tick::Idle(self.idle_reason());
         }
         motion.fresh = false;
-        let committed_until = motion.axis.offset_nanos((motion.first + self.committed) * self.period);
-        let status = self.scheduler.status(now);
-        let activity = match (&motion.stop, status) {
-            (Some(reason), _) => Activity::Stopping(reason.clone()),
-            (None, ReferenceStatus::Active { .. }) => Activity::Following,
-            (None, _) => Activity::Stopping(StopReason::Exhausted),
+        let committed_until = self.plan.time_of(motion.first + self.committed);
+        let lag = self.plan.lag_at(now);
+        let status = self.scheduler.status(now.offset_nanos(-lag));
+        let report = *self.plan.report();
+        let activity = match (&motion.stop, status, report.refused) {
+            (Some(reason), ..) => Activity::Stopping(reason.clone()),
+            (None, ReferenceStatus::Active { .. }, Some(intrusion)) => Activity::Blocked(intrusion),
+            (None, ReferenceStatus::Active { .. }, None) => Activity::Following,
+            (None, ..) => Activity::Stopping(StopReason::Exhausted),
         };
         let (chunk, row) = match (status, self.scheduler.in_use()) {
             (ReferenceStatus::Active { chunk, row }, _) => (Some(chunk), row),
@@ -634,7 +812,7 @@ impl TrajectoryStreamer {
             _ => (None, 0),
         };
         let execution = Execution { chunk, row, committed_until };
-        Tick::Send(Outgoing { windows: &self.sent, activity, execution })
+        Tick::Send(Outgoing { windows: &self.sent, activity, execution, report })
     }
 }
 

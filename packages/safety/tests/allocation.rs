@@ -47,7 +47,8 @@ fn a_tick_does_not_allocate_whatever_it_does() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let far = (seed >> 40) as f64 / (1u64 << 24) as f64 * 2.0 - 1.0;
             let goal: [f64; 8] = std::array::from_fn(|j| HOME[j] + far * if j == FINGER { 0.03 } else { 1.5 });
-            // Refused while it stops for want of a joint state.
+            // Latched by a joint state that was missing.
+            streamer.resume();
             let _ = streamer.offer_chunk(&chunk_of(t, 16, 0.1, |_| goal), at(t));
         }
         if tick % 1000 == 777 {

@@ -17,8 +17,11 @@ pub struct ControllerSpec {
 pub struct StreamConfig {
     /// Time between points, and between ticks.
     pub period_s: f64,
-    /// Shortest time that a window reaches past its publication before the stop tail begins.
+    /// How far past its publication a window goes on before its stop tail begins; not less than what is committed. What is longer
+    /// tolerates longer silence without braking, and lets a dead publisher's arm move on for longer.
     pub window_s: f64,
+    /// Shortest time that a window covers past its publication, stop tail and rest included.
+    pub least_window_s: f64,
     /// How far past its publication a window is final: longer than the transport takes, plus two control periods.
     pub committed_s: f64,
     /// How far the controller's clock may be behind ours.
@@ -41,6 +44,14 @@ pub struct StreamConfig {
     pub bandwidth: f64,
     /// Joints that are velocity- and acceleration-limited only.
     pub gripper_joints: Vec<String>,
+    /// Age, in seconds, of the observation behind the chunk in use from which on progress is slowed down, to stand still at the
+    /// chunk's end: two frames and the time that the policy may take.
+    pub max_observation_age_s: f64,
+    /// Chunks in a row with a value that is no number, after which motion stops for good.
+    pub max_bad_chunks: u32,
+    /// Largest speed of the tool, m/s; infinite for none. Needs a [`crate::Tool`], see
+    /// [`crate::Surroundings`].
+    pub max_tool_speed: f64,
     /// How chunks are taken. Its straight joints are the gripper joints, whatever it says.
     pub schedule: SchedulerConfig,
 }
@@ -49,7 +60,8 @@ impl Default for StreamConfig {
     fn default() -> Self {
         Self {
             period_s: 0.01,
-            window_s: 0.2,
+            window_s: 0.08,
+            least_window_s: 0.2,
             committed_s: 0.05,
             clock_skew_s: 0.0,
             max_joint_state_age_s: 0.1,
@@ -60,6 +72,9 @@ impl Default for StreamConfig {
             share: 0.95,
             bandwidth: 25.0,
             gripper_joints: Vec::new(),
+            max_observation_age_s: 1.0,
+            max_bad_chunks: 3,
+            max_tool_speed: f64::INFINITY,
             schedule: SchedulerConfig::default(),
         }
     }
@@ -103,6 +118,9 @@ pub enum SetupError {
     /// A gripper joint is not among the joints.
     #[error("gripper joint '{0}' is not among the joints")]
     UnknownGripper(String),
+    /// A tool speed is limited, but it is not known what the tool is.
+    #[error("the tool's speed is limited to {0} m/s, but no tool link is configured")]
+    NoTool(f64),
     /// The scheduler cannot be made.
     #[error(transparent)]
     Schedule(#[from] SchedulerError),
@@ -112,8 +130,12 @@ impl StreamConfig {
     pub(crate) fn check(&self) -> Result<(), SetupError> {
         let ranges = [
             ("period_s", self.period_s, 0.001, 0.02),
-            ("window_s", self.window_s, 0.05, 2.0),
-            ("committed_s", self.committed_s, 0.0, self.window_s),
+            ("window_s", self.window_s, 0.02, 2.0),
+            ("least_window_s", self.least_window_s, 0.05, 4.0),
+            ("max_observation_age_s", self.max_observation_age_s, 0.01, 60.0),
+            ("max_bad_chunks", f64::from(self.max_bad_chunks), 1.0, 1000.0),
+            ("max_tool_speed", self.max_tool_speed, 1.0e-3, f64::INFINITY),
+            ("committed_s", self.committed_s, 0.0, 0.5),
             ("clock_skew_s", self.clock_skew_s, 0.0, 0.1),
             ("max_joint_state_age_s", self.max_joint_state_age_s, 0.001, 10.0),
             ("max_tracking_error", self.max_tracking_error, 1.0e-3, 10.0),

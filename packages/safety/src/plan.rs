@@ -1,0 +1,451 @@
+//! The plan of all joints: along one path, and always with a verified stop behind it.
+
+use crate::motion::State;
+use crate::planner::{JointKind, JointPlanner};
+use crate::progress::{Path, PathLimit, Progress, asked};
+use crate::space::{Intrusion, Space, Step, Tool};
+use efm_core::Stamp;
+use efm_schedule::{Reference, Scheduler};
+use nalgebra::Point3;
+
+/// Farther than this from the path, in radians (or metres), progress waits for the joints; nearer than the first it does not.
+const WAITS: (f64, f64) = (0.01, 0.06);
+/// Longest time between two configurations that are shown to the space, seconds.
+const SHOWN: f64 = 0.02;
+/// Seconds in which the trust that a refused motion cost comes back.
+const TRUST: f64 = 0.5;
+/// Rate at which a motion that was refused at rest is tried again.
+const CREEP: f64 = 0.1;
+
+/// Measures the tool's way on the path.
+#[derive(Debug)]
+pub(crate) struct ToolOnPath {
+    tool: Tool,
+    last: Option<(f64, Point3<f64>)>,
+}
+
+impl ToolOnPath {
+    pub fn new(tool: Tool) -> Self {
+        Self { tool, last: None }
+    }
+}
+
+struct OnPath<'a> {
+    scheduler: &'a Scheduler,
+    axis: Stamp,
+    tool: Option<&'a mut ToolOnPath>,
+}
+
+impl Path for OnPath<'_> {
+    fn joint(&self, joint: usize, tau: f64) -> Reference {
+        self.scheduler.of_joint(joint, self.axis.offset_seconds(tau)).unwrap_or_default()
+    }
+
+    fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64> {
+        let (scheduler, axis) = (self.scheduler, self.axis);
+        let tool = self.tool.as_deref_mut()?;
+        let at = |tau: f64| {
+            move |joint: usize| scheduler.of_joint(joint, axis.offset_seconds(tau)).unwrap_or_default().position
+        };
+        let begin = match tool.last {
+            Some((tau, point)) if tau == from => point,
+            _ => tool.tool.at(at(from)),
+        };
+        let end = tool.tool.at(at(to));
+        tool.last = Some((to, end));
+        Some((end - begin).norm())
+    }
+}
+
+/// What the last steps of the plan met.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PlanReport {
+    /// Rate of progress along the path at the end of the plan, 0 to 1.
+    pub rate: f64,
+    /// What keeps it below 1.
+    pub limited: Option<PathLimit>,
+    /// Seconds that plan time is behind the clock.
+    pub lag_s: f64,
+    /// Largest distance of a joint from the path, radians or metres.
+    pub deviation: f64,
+    /// Smallest clearance along the last motion that was looked at, metres; none where nothing is known of obstacles.
+    pub clearance: Option<f64>,
+    /// Why the newest proposal was refused, if it was; then the last verified tail is followed.
+    pub refused: Option<Intrusion>,
+    /// Whether the stop behind the plan lies on the path.
+    pub stops_on_path: bool,
+}
+
+/// States of all joints and of progress on one grid, and a verified way to rest after them.
+pub(crate) struct Plan {
+    dt: f64,
+    period: i64,
+    /// Time of grid index 0.
+    axis: Stamp,
+    /// Grid index of the first state that is kept.
+    base: i64,
+    planners: Vec<JointPlanner>,
+    progress: Progress,
+    space: Option<Box<dyn Space>>,
+    tool: Option<ToolOnPath>,
+    /// Configurations between two that are shown to the space.
+    stride: usize,
+    q: Vec<f64>,
+    travel: Vec<f64>,
+    off: Vec<f64>,
+    /// Rate that refused motions leave.
+    trust: f64,
+    report: PlanReport,
+}
+
+impl Plan {
+    pub fn new(
+        planners: Vec<JointPlanner>,
+        progress: Progress,
+        space: Option<Box<dyn Space>>,
+        tool: Option<ToolOnPath>,
+        dt: f64,
+    ) -> Self {
+        let n = planners.len();
+        Self {
+            dt,
+            period: (dt * 1.0e9).round() as i64,
+            axis: Stamp::ZERO,
+            base: 0,
+            planners,
+            progress,
+            space,
+            tool,
+            stride: ((SHOWN / dt).round() as usize).max(1),
+            q: vec![0.0; n],
+            travel: vec![0.0; n],
+            off: vec![0.0; n],
+            trust: 1.0,
+            report: PlanReport::default(),
+        }
+    }
+
+    pub fn planners(&self) -> &[JointPlanner] {
+        &self.planners
+    }
+
+    pub fn report(&self) -> &PlanReport {
+        &self.report
+    }
+
+    pub fn space(&self) -> Option<&dyn Space> {
+        self.space.as_deref()
+    }
+
+    pub fn space_mut(&mut self) -> Option<&mut Box<dyn Space>> {
+        self.space.as_mut()
+    }
+
+    /// Starts anew: `count` states at rest at `positions`, the first at `axis`, plan time being the clock's.
+    ///
+    /// # Errors
+    /// When the space does not allow to move from there.
+    pub fn restart(&mut self, axis: Stamp, positions: &[f64], count: usize, rate: f64) -> Result<(), Intrusion> {
+        if let Some(space) = &mut self.space {
+            space.begin(positions)?;
+        }
+        self.axis = axis;
+        self.base = 0;
+        self.trust = 1.0;
+        for (planner, position) in self.planners.iter_mut().zip(positions) {
+            planner.restart(*position, count);
+        }
+        self.progress.restart(rate, count);
+        self.report = PlanReport { rate, ..PlanReport::default() };
+        Ok(())
+    }
+
+    pub fn axis(&self) -> Stamp {
+        self.axis
+    }
+
+    /// Time of a grid index.
+    pub fn time_of(&self, index: i64) -> Stamp {
+        self.axis.offset_nanos(index.saturating_mul(self.period))
+    }
+
+    /// Grid index of the last planned state.
+    pub fn planned_to(&self) -> i64 {
+        self.base + self.planners[0].planned() as i64 - 1
+    }
+
+    /// Plan time of the last planned state.
+    pub fn plan_time(&self) -> Stamp {
+        self.axis.offset_seconds(self.progress.at(self.progress.planned() - 1).p)
+    }
+
+    /// State of a joint at a grid index.
+    pub fn state(&self, joint: usize, index: i64) -> State {
+        self.planners[joint].at((index - self.base).max(0) as usize)
+    }
+
+    /// Planned position of a joint at a time, on the straight line between grid states.
+    pub fn position_at(&self, joint: usize, at: Stamp) -> f64 {
+        let place = (at.seconds_since(self.axis) / self.dt - self.base as f64).max(0.0);
+        let (k, part) = (place.floor() as usize, place.fract());
+        let (a, b) = (self.planners[joint].at(k).p, self.planners[joint].at(k + 1).p);
+        a + (b - a) * part
+    }
+
+    /// Grid index from which on nothing moves.
+    pub fn rests_from(&self) -> i64 {
+        self.base + self.planners.iter().map(JointPlanner::rests_from).max().unwrap_or(0) as i64
+    }
+
+    /// Grid index of the last state, at rest, behind the plan.
+    pub fn ends_at(&self) -> i64 {
+        self.base + self.planners.iter().map(JointPlanner::len_to_rest).max().unwrap_or(0) as i64 - 1
+    }
+
+    /// Forgets states before a grid index; a few at a time, so that it costs little.
+    pub fn forget_before(&mut self, index: i64) {
+        const AT_ONCE: i64 = 32;
+        let old = (index - self.base).min(self.planners[0].planned() as i64 - 1);
+        if old >= AT_ONCE {
+            self.planners.iter_mut().for_each(|p| p.forget(old as usize));
+            self.progress.forget(old as usize);
+            self.base += old;
+        }
+    }
+
+    /// Makes what is planned up to a grid index final; the rest of the plan is the way out from there. Where the plan is shorter,
+    /// its way out is followed.
+    pub fn keep(&mut self, index: i64) {
+        let count = (index - self.base + 1).max(1) as usize;
+        self.planners.iter_mut().for_each(|p| p.keep(count));
+        self.progress.keep(count);
+    }
+
+    /// Goes on along the way out up to a grid index.
+    pub fn follow_way_out(&mut self, index: i64) {
+        while self.planned_to() < index {
+            self.planners.iter_mut().for_each(JointPlanner::follow_way_out);
+            self.progress.follow_way_out();
+        }
+    }
+
+    /// By how many nanoseconds plan time was behind the clock at a time.
+    pub fn lag_at(&self, at: Stamp) -> i64 {
+        let place = at.seconds_since(self.axis) / self.dt - self.base as f64;
+        if place + self.base as f64 <= 0.0 {
+            return 0;
+        }
+        let (k, part) = (place.max(0.0).floor() as usize, place.max(0.0).fract());
+        let (a, b) = (self.progress.at(k).p, self.progress.at(k + 1).p);
+        let on_grid = (self.base as f64 + k as f64 + part) * self.dt;
+        (((on_grid - (a + (b - a) * part)) * 1.0e9).round() as i64).max(0)
+    }
+
+    /// Whether all joints that follow the path rest at the end of the plan.
+    fn rests(&self) -> bool {
+        self.planners.iter().all(|p| p.kind() == JointKind::Gripper || p.at(p.planned() - 1).is_rest())
+    }
+
+    /// The state at the end of the plan as the new path has to begin: in plan time, so that path and progress together give it.
+    /// At rest the path begins with rest, at whatever rate.
+    pub fn followed(&self, joint: usize, scheduler: &Scheduler) -> Reference {
+        /// Below this rate what a joint does beside the path is not blown up any further.
+        const SLOWEST: f64 = 0.3;
+        let planner = &self.planners[joint];
+        let state = planner.at(planner.planned() - 1);
+        let s = self.progress.at(self.progress.planned() - 1);
+        let old = scheduler.of_joint(joint, self.plan_time()).filter(|_| !self.rests());
+        let Some(old) = old else {
+            return Reference { position: state.p, velocity: state.v, acceleration: state.a };
+        };
+        let now = asked(old, &s);
+        let rate = s.v.max(SLOWEST);
+        Reference {
+            position: state.p,
+            velocity: old.velocity + (state.v - now.velocity) / rate,
+            acceleration: old.acceleration + (state.a - now.acceleration) / (rate * rate),
+        }
+    }
+
+    /// To be called when the path has changed: the plan ends where it begins. `rate` is what to go on with from rest.
+    pub fn path_changed(&mut self, scheduler: &Scheduler, rate: f64) {
+        if self.rests() {
+            self.progress.set_rate(rate.min(self.trust));
+        }
+        if let Some(tool) = &mut self.tool {
+            tool.last = None;
+        }
+        let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
+        self.progress.brake_on(&mut path);
+    }
+
+    /// Plans up to a grid index along the path, at most at `rate`; `why` says what keeps that below 1. What the space does not allow
+    /// is not planned: then the verified way out is followed.
+    pub fn follow(&mut self, index: i64, scheduler: &Scheduler, rate: f64, why: Option<PathLimit>) {
+        if self.planned_to() >= index {
+            return;
+        }
+        self.checkpoint();
+        let verified = self.planners[0].planned() - 1;
+        let waits = ((WAITS.1 - self.deviation(scheduler)) / (WAITS.1 - WAITS.0)).clamp(0.0, 1.0);
+        let trust = self.trust.max(CREEP);
+        let (wanted, why) = [(waits, Some(PathLimit::Rejoining)), (trust, Some(PathLimit::Space))]
+            .into_iter()
+            .fold((rate, why), |least, other| if other.0 < least.0 { other } else { least });
+        while self.planned_to() < index {
+            let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
+            let from = self.progress.at(self.progress.planned() - 1);
+            self.progress.step(&mut path, wanted, why);
+            let to = self.progress.at(self.progress.planned() - 1);
+            let dt = self.dt;
+            for (joint, planner) in self.planners.iter_mut().enumerate() {
+                let path = &path;
+                planner.follow(|t| {
+                    if t <= 0.0 {
+                        asked(path.joint(joint, from.p), &from)
+                    } else if t <= dt {
+                        asked(path.joint(joint, to.p), &to)
+                    } else {
+                        let on = State { p: to.p + (t - dt) * to.v, v: to.v, a: 0.0 };
+                        asked(path.joint(joint, on.p), &on)
+                    }
+                });
+            }
+        }
+        self.report.stops_on_path = self.stop_along(scheduler);
+        match self.verify(verified) {
+            Ok(clearance) => {
+                self.report.clearance = clearance;
+                self.report.refused = None;
+                self.trust = (self.trust + self.dt / TRUST).min(1.0);
+            }
+            Err(intrusion) => {
+                self.report.refused = Some(intrusion);
+                self.rollback();
+                self.trust = (0.5 * self.progress.at(self.progress.planned() - 1).v).min(self.trust);
+                if self.rests() {
+                    // Nothing moves: the path must not run away from the joints.
+                    self.progress.set_rate(0.0);
+                }
+                self.follow_way_out(index);
+            }
+        }
+        let end = self.progress.at(self.progress.planned() - 1);
+        self.report.rate = end.v;
+        self.report.limited =
+            if self.report.refused.is_some() { Some(PathLimit::Space) } else { self.progress.limited() };
+        self.report.lag_s = (self.planned_to() as f64 * self.dt - end.p).max(0.0);
+        self.report.deviation = self.deviation(scheduler);
+    }
+
+    /// Plans a stop from the end of the plan: along the path; where that cannot be, each joint for itself; where the space does not
+    /// allow that either, the way out stays what it was.
+    pub fn stop(&mut self, scheduler: &Scheduler) {
+        self.checkpoint();
+        let verified = self.planners[0].planned() - 1;
+        let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
+        let on_path = self.progress.brake_on(&mut path) && self.stop_along(scheduler);
+        if on_path && self.verify(verified).is_ok() {
+            self.report.stops_on_path = true;
+            return;
+        }
+        self.rollback();
+        self.checkpoint();
+        self.planners.iter_mut().for_each(JointPlanner::adopt_quickest_stop);
+        self.report.stops_on_path = false;
+        if self.verify(verified).is_err() {
+            self.rollback();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        self.planners.iter_mut().for_each(JointPlanner::checkpoint);
+        self.progress.checkpoint();
+    }
+
+    fn rollback(&mut self) {
+        self.planners.iter_mut().for_each(JointPlanner::rollback);
+        self.progress.rollback();
+    }
+
+    /// Largest distance of a joint from the path at the end of the plan.
+    fn deviation(&self, scheduler: &Scheduler) -> f64 {
+        let s = self.progress.at(self.progress.planned() - 1);
+        let at = self.axis.offset_seconds(s.p);
+        let mut worst = 0.0_f64;
+        for (joint, planner) in self.planners.iter().enumerate() {
+            if planner.kind() == JointKind::Arm
+                && let Some(wanted) = scheduler.of_joint(joint, at)
+            {
+                let limits = planner.limits();
+                let wanted = wanted.position.clamp(limits.min, limits.max);
+                worst = worst.max((planner.at(planner.planned() - 1).p - wanted).abs());
+            }
+        }
+        worst
+    }
+
+    /// Replaces the ways out of the arm's joints by a stop along the path, if that keeps the limits of all of them.
+    fn stop_along(&mut self, scheduler: &Scheduler) -> bool {
+        let last = self.progress.planned() - 1;
+        let steps = self.progress.braking_steps();
+        let (progress, axis) = (&self.progress, self.axis);
+        let arm = |p: &JointPlanner| p.kind() == JointKind::Arm;
+        for (joint, planner) in self.planners.iter_mut().enumerate().filter(|(_, p)| arm(p)) {
+            let found = planner.build_stop_along(steps, |k| {
+                let s = progress.at(last + k);
+                asked(scheduler.of_joint(joint, axis.offset_seconds(s.p)).unwrap_or_default(), &s)
+            });
+            if !found {
+                return false;
+            }
+        }
+        self.planners.iter_mut().filter(|p| arm(p)).for_each(JointPlanner::adopt_stop);
+        true
+    }
+
+    /// Shows the space everything that comes after a state (counted from the first that is kept) up to rest.
+    fn verify(&mut self, from: usize) -> Result<Option<f64>, Intrusion> {
+        let Some(space) = &mut self.space else { return Ok(None) };
+        let end = self.planners.iter().map(JointPlanner::len_to_rest).max().unwrap_or(0);
+        for (q, planner) in self.q.iter_mut().zip(&self.planners) {
+            *q = planner.at(from).p;
+        }
+        space.resume(&self.q);
+        let mut least = f64::INFINITY;
+        let mut at = from;
+        while at + 1 < end {
+            let to = (at + self.stride).min(end - 1);
+            let seconds = (to - at) as f64 * self.dt;
+            for (joint, planner) in self.planners.iter().enumerate() {
+                let (mut speed, mut acceleration) = (0.0_f64, 0.0_f64);
+                for k in at..to {
+                    let (s, e) = (planner.at(k), planner.at(k + 1));
+                    speed = speed.max(top_speed(&s, &e, self.dt));
+                    acceleration = acceleration.max(match planner.kind() {
+                        JointKind::Arm => s.a.abs().max(e.a.abs()),
+                        JointKind::Gripper => (e.v - s.v).abs() / self.dt,
+                    });
+                }
+                self.q[joint] = planner.at(to).p;
+                self.travel[joint] = speed * seconds;
+                // The farthest that a curve with this second derivative gets from its chord.
+                self.off[joint] = acceleration * seconds * seconds / 8.0;
+            }
+            let step = Step { seconds, travel: &self.travel, deviation: &self.off };
+            least = least.min(space.advance(&self.q, &step)?);
+            at = to;
+        }
+        Ok(Some(least))
+    }
+}
+
+/// Highest speed of a joint within a step of constant jerk.
+fn top_speed(s: &State, e: &State, dt: f64) -> f64 {
+    let ends = s.v.abs().max(e.v.abs());
+    if s.a * e.a >= 0.0 {
+        return ends;
+    }
+    // The velocity turns where the acceleration crosses zero.
+    ends.max((s.v + 0.5 * s.a * (s.a / (s.a - e.a)) * dt).abs())
+}

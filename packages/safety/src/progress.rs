@@ -1,0 +1,408 @@
+//! How fast the reference path is run through: slowing down along the path instead of clipping each joint.
+//!
+//! The scheduler's reference is a path q(tau) over plan time tau. Progress is the state (tau, s, s') with s = d tau / dt in \[0, 1\]:
+//! 1 is as the policy meant it, less is slower along the very same path. By the chain rule the joints then ask for
+//!
+//! ```text
+//! v = q' s        a = q'' s^2 + q' s'
+//! ```
+//!
+//! (Bobrow, Dubowsky, Gibson 1985, the usual path parametrisation). Progress is taken as fast as these keep the limits, and a step
+//! is taken only if, from its end, braking to s = 0 along the path keeps them as well. So there is always a way to stop on the path
+//! that asks nothing impossible: the same argument as for the joints' stops, one level up.
+
+use crate::limits::JointLimits;
+use crate::motion::{State, ramp_stop};
+use efm_schedule::Reference;
+
+/// Part of what following may use that the path itself may ask for; the rest is for taking back what is left of an error.
+const PATH_SHARE: f64 = 0.97;
+/// Rungs of the ladder of brakes, each slower than the one before.
+const RUNGS: usize = 18;
+/// Seconds in which the quickest brake takes s from 1 to 0.
+const QUICKEST: f64 = 0.06;
+/// How much longer each rung takes.
+const RATIO: f64 = 1.22;
+/// Seconds in which s goes from 0 to 1 where no joint minds.
+const GATHER: f64 = 0.2;
+/// Coarsest spacing at which a brake is looked at, seconds.
+const LOOK: f64 = 0.01;
+
+/// What keeps progress below what was wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathLimit {
+    /// A joint's velocity.
+    Velocity {
+        /// Place of the joint in the limits' order.
+        joint: usize,
+    },
+    /// A joint's acceleration.
+    Acceleration {
+        /// Place of the joint in the limits' order.
+        joint: usize,
+    },
+    /// A joint's jerk.
+    Jerk {
+        /// Place of the joint in the limits' order.
+        joint: usize,
+    },
+    /// The speed of the tool.
+    ToolSpeed,
+    /// The speed scale that was set.
+    Scale,
+    /// The newest observation is old.
+    StaleObservation,
+    /// Too near to an obstacle, to the robot itself or to the edge of the workspace.
+    Space,
+    /// The joints are off the path and find back first.
+    Rejoining,
+}
+
+/// The path, and how fast the tool moves on it.
+pub(crate) trait Path {
+    /// Reference of a joint at plan time `tau`, seconds after the motion's axis; derivatives by plan time.
+    fn joint(&self, joint: usize, tau: f64) -> Reference;
+    /// Distance that the tool goes from the one plan time to the other, metres, where that is limited.
+    fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64>;
+}
+
+/// What the joints ask for in a state of progress.
+pub(crate) fn asked(at: Reference, s: &State) -> Reference {
+    Reference {
+        position: at.position,
+        velocity: at.velocity * s.v,
+        acceleration: at.acceleration * s.v * s.v + at.velocity * s.a,
+    }
+}
+
+/// Plans progress on the grid, as [`crate::planner::JointPlanner`] plans a joint: states, and a way out after them.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    dt: f64,
+    stride: usize,
+    states: Vec<State>,
+    way_out: Vec<State>,
+    way_out_at: usize,
+    scratch: Vec<State>,
+    saved: Vec<State>,
+    saved_at: usize,
+    saved_len: usize,
+    rung: usize,
+    /// Joints that follow the path, and what the path may ask of them.
+    limits: Vec<(usize, JointLimits)>,
+    tool_speed: f64,
+    /// Accelerations of the joints in `limits` at the last state, at the next one, and along a brake.
+    now: Vec<f64>,
+    next: Vec<f64>,
+    along: Vec<f64>,
+    limited: Option<PathLimit>,
+}
+
+impl Progress {
+    /// `limits`: of the joints that are held to the path, what following may use. `tool_speed` in m/s, infinite for none.
+    pub fn new(limits: Vec<(usize, JointLimits)>, tool_speed: f64, dt: f64, room: usize) -> Self {
+        let limits: Vec<(usize, JointLimits)> = limits
+            .into_iter()
+            .map(|(joint, l)| {
+                let (velocity, acceleration) = (PATH_SHARE * l.velocity, PATH_SHARE * l.acceleration);
+                (joint, JointLimits { velocity, acceleration, jerk: PATH_SHARE * l.jerk, ..l })
+            })
+            .collect();
+        let stop = longest_brake(dt);
+        let count = limits.len();
+        Self {
+            dt,
+            stride: ((LOOK / dt).round() as usize).max(1),
+            states: Vec::with_capacity(room),
+            way_out: Vec::with_capacity(room + stop),
+            way_out_at: 0,
+            scratch: Vec::with_capacity(room + stop),
+            saved: Vec::with_capacity(room + stop),
+            saved_at: 0,
+            saved_len: 0,
+            rung: 0,
+            limits,
+            tool_speed: PATH_SHARE * tool_speed,
+            now: vec![0.0; count],
+            next: vec![0.0; count],
+            along: vec![0.0; count],
+            limited: None,
+        }
+    }
+
+    /// Starts a new plan: `count` states on the motion's time axis, plan time being the clock's so far, then going on at rate `s`.
+    pub fn restart(&mut self, s: f64, count: usize) {
+        self.states.clear();
+        self.states.extend((0..count).map(|k| State { p: k as f64 * self.dt, v: s, a: 0.0 }));
+        self.way_out.clear();
+        self.way_out_at = 0;
+        self.limited = None;
+    }
+
+    /// What kept the last step below what was wanted.
+    pub fn limited(&self) -> Option<PathLimit> {
+        self.limited
+    }
+
+    pub fn planned(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The planned state, beyond the plan the way out, beyond that rest.
+    pub fn at(&self, index: usize) -> State {
+        let n = self.states.len();
+        if index < n {
+            return self.states[index];
+        }
+        let left = &self.way_out[self.way_out_at..];
+        match left.get(index - n).or(left.last()) {
+            Some(state) => *state,
+            // Nowhere to go: the path stands still.
+            None => State::rest(self.states.last().map_or(0.0, |s| s.p)),
+        }
+    }
+
+    /// States of the way out.
+    pub fn braking_steps(&self) -> usize {
+        self.way_out.len() - self.way_out_at
+    }
+
+    pub fn forget(&mut self, count: usize) {
+        self.states.drain(..count.min(self.states.len().saturating_sub(1)));
+    }
+
+    /// Keeps the first `count` states (at least one); the rest of the plan becomes the way out.
+    pub fn keep(&mut self, count: usize) {
+        let count = count.max(1);
+        while self.states.len() < count {
+            self.follow_way_out();
+        }
+        if self.states.len() > count {
+            self.scratch.clear();
+            self.scratch.extend_from_slice(&self.states[count..]);
+            self.scratch.extend_from_slice(&self.way_out[self.way_out_at..]);
+            std::mem::swap(&mut self.scratch, &mut self.way_out);
+            self.way_out_at = 0;
+            self.states.truncate(count);
+        }
+    }
+
+    pub fn follow_way_out(&mut self) {
+        let next = self.at(self.states.len());
+        self.way_out_at = (self.way_out_at + 1).min(self.way_out.len());
+        self.states.push(next);
+    }
+
+    /// Remembers the plan as it is.
+    pub fn checkpoint(&mut self) {
+        self.saved.clear();
+        self.saved.extend_from_slice(&self.way_out[self.way_out_at..]);
+        self.saved_at = 0;
+        self.saved_len = self.states.len();
+    }
+
+    /// Goes back to the remembered plan.
+    pub fn rollback(&mut self) {
+        self.states.truncate(self.saved_len);
+        std::mem::swap(&mut self.saved, &mut self.way_out);
+        self.way_out_at = 0;
+    }
+
+    /// Sets the rate of the last state, which is allowed only where the joints rest.
+    pub fn set_rate(&mut self, s: f64) {
+        if let Some(last) = self.states.last_mut() {
+            (last.v, last.a) = (s, 0.0);
+        }
+        self.way_out.clear();
+        self.way_out_at = 0;
+    }
+
+    /// Builds the brake anew from the last state, after the path has changed. False when no brake keeps the limits on this path;
+    /// then the slowest is kept, and the joints will leave the path.
+    pub fn brake_on(&mut self, path: &mut impl Path) -> bool {
+        let last = self.at(self.states.len() - 1);
+        accelerations(&self.limits, path, &last, &mut self.next);
+        let found = self.brake(path, &last).is_ok();
+        if !found && !brake_of(RUNGS - 1, &last, self.dt, &mut self.scratch) {
+            self.scratch.clear();
+        }
+        std::mem::swap(&mut self.scratch, &mut self.way_out);
+        self.way_out_at = 0;
+        found
+    }
+
+    /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1.
+    pub fn step(&mut self, path: &mut impl Path, wanted: f64, why: Option<PathLimit>) {
+        let last = self.at(self.states.len() - 1);
+        let out = self.at(self.states.len());
+        accelerations(&self.limits, path, &last, &mut self.now);
+        self.limited = why.filter(|_| wanted < 1.0);
+        let wish = self.towards(&last, wanted);
+        let mut best = match self.try_step(path, &last, wish) {
+            Ok(next) => Some(next),
+            Err(limit) => {
+                self.limited = Some(limit);
+                None
+            }
+        };
+        if best.is_none() {
+            let (mut safe, mut wish) = (out.a, wish.a);
+            for _ in 0..4 {
+                let middle = 0.5 * (safe + wish);
+                match self.try_step(path, &last, last.ramp_to(middle, self.dt)) {
+                    Ok(next) => {
+                        best = Some(next);
+                        safe = middle;
+                    }
+                    Err(_) => wish = middle,
+                }
+            }
+        }
+        match best {
+            Some(next) => self.states.push(next),
+            None => self.follow_way_out(),
+        }
+    }
+
+    /// The state after one step on the quickest smooth way to a rate.
+    fn towards(&mut self, last: &State, wanted: f64) -> State {
+        /// Nearer than this it is there.
+        const THERE: f64 = 1.0e-9;
+        if (last.v - wanted).abs() < THERE && last.a.abs() < THERE {
+            return State { p: last.p + self.dt * wanted, v: wanted, a: 0.0 };
+        }
+        // The difference in rate is brought to zero as a velocity is.
+        let gap = State { p: 0.0, v: last.v - wanted, a: last.a };
+        let seconds = if gap.v > 0.0 { rung_seconds(self.rung) } else { GATHER };
+        let (acceleration, jerk) = (2.0 / seconds, 4.0 / (seconds * seconds));
+        let limits = JointLimits {
+            min: f64::NEG_INFINITY,
+            max: f64::INFINITY,
+            velocity: 2.0,
+            acceleration: acceleration.max(last.a.abs()),
+            jerk,
+        };
+        if ramp_stop(&gap, self.dt, &limits, &mut self.scratch)
+            && let Some(first) = self.scratch.first()
+        {
+            let p = last.p + self.dt * (last.v + self.dt * (2.0 * last.a + first.a) / 6.0);
+            return State { p, v: first.v + wanted, a: first.a };
+        }
+        last.ramp_to(0.0, self.dt)
+    }
+
+    /// Takes a step if it and a brake after it ask nothing impossible of the joints.
+    fn try_step(&mut self, path: &mut impl Path, last: &State, next: State) -> Result<State, PathLimit> {
+        if !(next.v >= 0.0 && next.v <= 1.0 + 1.0e-9) {
+            return Err(PathLimit::Scale);
+        }
+        self.next.copy_from_slice(&self.now);
+        look(&self.limits, self.tool_speed, path, last, &next, &mut self.next, self.dt)?;
+        self.brake(path, &next)?;
+        std::mem::swap(&mut self.scratch, &mut self.way_out);
+        self.way_out_at = 0;
+        Ok(next)
+    }
+
+    /// Writes into `scratch` the quickest brake of the ladder, from a state where the joints accelerate with `next`, that asks nothing
+    /// impossible of them.
+    ///
+    /// Begins at the rung below the last one that was right, so that two are looked at in most steps.
+    fn brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
+        if from.is_rest() {
+            self.scratch.clear();
+            return Ok(());
+        }
+        let first = self.rung.saturating_sub(1);
+        let mut outcome = Err(PathLimit::Scale);
+        for rung in first..RUNGS {
+            if !brake_of(rung, from, self.dt, &mut self.scratch) {
+                continue;
+            }
+            self.along.copy_from_slice(&self.next);
+            outcome = self.look_along(path, from);
+            if outcome.is_ok() {
+                self.rung = rung;
+                return outcome;
+            }
+        }
+        outcome
+    }
+
+    /// Looks at the brake in `scratch`.
+    fn look_along(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
+        let (n, mut last, mut at) = (self.scratch.len(), *from, 0);
+        while at < n {
+            let to = (at + self.stride).min(n);
+            let state = self.scratch[to - 1];
+            if state.v < 0.0 {
+                return Err(PathLimit::Scale);
+            }
+            let seconds = (to - at) as f64 * self.dt;
+            look(&self.limits, self.tool_speed, path, &last, &state, &mut self.along, seconds)?;
+            (last, at) = (state, to);
+        }
+        Ok(())
+    }
+}
+
+fn accelerations(limits: &[(usize, JointLimits)], path: &impl Path, at: &State, into: &mut [f64]) {
+    for ((joint, _), a) in limits.iter().zip(into) {
+        *a = asked(path.joint(*joint, at.p), at).acceleration;
+    }
+}
+
+/// Whether the path asks nothing impossible on the way from one state to another, `seconds` later. `accelerations` are those of
+/// the joints at the first, and become those at the second.
+fn look(
+    limits: &[(usize, JointLimits)],
+    tool_speed: f64,
+    path: &mut impl Path,
+    from: &State,
+    to: &State,
+    accelerations: &mut [f64],
+    seconds: f64,
+) -> Result<(), PathLimit> {
+    for ((joint, limit), before) in limits.iter().zip(accelerations) {
+        let joint = *joint;
+        let wanted = asked(path.joint(joint, to.p), to);
+        // Written so that what is no number is refused.
+        if !(wanted.velocity.abs() <= limit.velocity) {
+            return Err(PathLimit::Velocity { joint });
+        }
+        if !(wanted.acceleration.abs() <= limit.acceleration) {
+            return Err(PathLimit::Acceleration { joint });
+        }
+        if !((wanted.acceleration - *before).abs() <= limit.jerk * seconds) {
+            return Err(PathLimit::Jerk { joint });
+        }
+        *before = wanted.acceleration;
+    }
+    match path.tool_travel(from.p, to.p) {
+        Some(travel) if !(travel <= tool_speed * seconds) => Err(PathLimit::ToolSpeed),
+        _ => Ok(()),
+    }
+}
+
+fn rung_seconds(rung: usize) -> f64 {
+    QUICKEST * RATIO.powi(rung as i32)
+}
+
+/// States to s = 0 on a rung of the ladder: a jerk-limited stop of the rate.
+fn brake_of(rung: usize, from: &State, dt: f64, states: &mut Vec<State>) -> bool {
+    let seconds = rung_seconds(rung);
+    let limits = JointLimits {
+        min: f64::NEG_INFINITY,
+        max: f64::INFINITY,
+        velocity: 1.0 + 1.0e-6,
+        // From rate 1 to 0 in this time, in two ramps.
+        acceleration: (2.0 / seconds).max(from.a.abs()),
+        jerk: 4.0 / (seconds * seconds),
+    };
+    ramp_stop(from, dt, &limits, states)
+}
+
+/// More steps than any brake takes.
+pub(crate) fn longest_brake(dt: f64) -> usize {
+    (3.0 * rung_seconds(RUNGS - 1) / dt).ceil() as usize + 32
+}

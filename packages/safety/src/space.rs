@@ -1,0 +1,125 @@
+//! Where the robot may be: the face of what knows obstacles to what plans motion.
+
+use efm_core::JointNames;
+use efm_robot::{Chain, ChainError, RobotModel};
+use nalgebra::Point3;
+
+/// What a motion would come too close to, or leave.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Intrusion {
+    /// Two bodies come too close.
+    TooClose {
+        /// Which two, as the space counts its pairs.
+        pair: usize,
+        /// Distance that is left at least, metres.
+        clearance: f64,
+    },
+    /// The tool leaves the workspace.
+    OutsideWorkspace {
+        /// How far outside, metres.
+        by: f64,
+    },
+    /// The tool would be faster than it may.
+    ToolSpeed {
+        /// m/s.
+        speed: f64,
+    },
+}
+
+impl std::fmt::Display for Intrusion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TooClose { pair, clearance } => write!(f, "pair {pair} would come within {:.1} mm", 1e3 * clearance),
+            Self::OutsideWorkspace { by } => write!(f, "the tool would leave the workspace by {:.1} mm", 1e3 * by),
+            Self::ToolSpeed { speed } => write!(f, "the tool would move at {speed:.3} m/s"),
+        }
+    }
+}
+
+/// How a motion goes from one configuration to the next.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// How long it takes.
+    pub seconds: f64,
+    /// Highest speed of each joint on the way times `seconds`.
+    pub travel: &'a [f64],
+    /// How far each joint is at most from where a steady motion would have it.
+    pub deviation: &'a [f64],
+}
+
+/// Judges motions by where they lead. All positions are in the order of the streamer's limits.
+///
+/// A motion is shown as a chain of configurations with the way that each joint goes between them; the answer must hold for every
+/// moment in between. Called in the control tick: no implementation may allocate or wait.
+pub trait Space: Send {
+    /// A motion from rest begins here. A robot that already stands too close may get out, but no closer.
+    ///
+    /// # Errors
+    /// When it may not move from here at all.
+    fn begin(&mut self, positions: &[f64]) -> Result<f64, Intrusion>;
+
+    /// The next chain starts at this configuration, which lies on a motion that was found good.
+    fn resume(&mut self, positions: &[f64]);
+
+    /// The chain goes on to `positions`. Returns the smallest clearance on the way, metres.
+    ///
+    /// # Errors
+    /// When it leads where the robot may not be.
+    fn advance(&mut self, positions: &[f64], step: &Step<'_>) -> Result<f64, Intrusion>;
+
+    /// What is too close, in words.
+    fn describe(&self, intrusion: &Intrusion) -> String {
+        intrusion.to_string()
+    }
+}
+
+/// A box in the frame of the robot's root link that the tool stays in, metres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Workspace {
+    /// Lowest corner.
+    pub min: Point3<f64>,
+    /// Highest corner.
+    pub max: Point3<f64>,
+}
+
+impl Workspace {
+    /// How far a point lies outside; zero or less inside.
+    pub fn outside(&self, p: &Point3<f64>) -> f64 {
+        let per_axis = |i: usize| (self.min[i] - p[i]).max(p[i] - self.max[i]);
+        per_axis(0).max(per_axis(1)).max(per_axis(2))
+    }
+}
+
+/// The tool on its chain, which may be a part of the joints that are planned.
+#[derive(Debug, Clone)]
+pub struct Tool {
+    chain: Chain,
+    places: Vec<usize>,
+    q: Vec<f64>,
+}
+
+impl Tool {
+    /// The frame `tip` seen from the root of the robot. Joints of the chain that are not among `joints` make an error: their
+    /// position would not be known.
+    ///
+    /// # Errors
+    /// When there is no such link, or the chain holds a joint that is not planned.
+    pub fn new(model: &RobotModel, tip: &str, joints: &JointNames) -> Result<Self, ChainError> {
+        let chain = Chain::new(model, &model.root().name, tip)?;
+        let mut places = Vec::with_capacity(chain.dof());
+        for name in chain.joint_names().iter() {
+            let place = joints.index_of(name);
+            places.push(place.ok_or_else(|| ChainError::NotPlanned { joint: name.to_owned(), tip: tip.to_owned() })?);
+        }
+        let q = vec![0.0; chain.dof()];
+        Ok(Self { chain, places, q })
+    }
+
+    /// Where it is, in the frame of the root link, when joint j (in the order of `joints`) stands at `position(j)`.
+    pub fn at(&mut self, position: impl Fn(usize) -> f64) -> Point3<f64> {
+        for (q, place) in self.q.iter_mut().zip(&self.places) {
+            *q = position(*place);
+        }
+        Point3::from(self.chain.fk(&self.q).translation.vector)
+    }
+}
