@@ -1,7 +1,7 @@
 //! Values held against limits, with the tolerance of the benchmark and the stated error of each difference.
 
 use crate::arm::Bounds;
-use crate::tally::{Found, Quantity, TOLD, Tally};
+use crate::tally::{Found, Quantity, TOLD_OF_EACH, Tally};
 
 /// How much a value may exceed its limit, relative to the limit (positions: to the joint's range).
 pub const RELATIVE: f64 = 1.0e-6;
@@ -30,8 +30,8 @@ impl Meter {
     /// A violation in words.
     pub fn violate(&mut self, quantity: Quantity, what: impl FnOnce() -> String) {
         let first = !std::mem::replace(&mut self.hit[quantity as usize], true);
-        // Of a long row of the same, the first three are told.
-        if first && (self.loud || self.tally.found.len() < TOLD && self.tally.violations[quantity as usize] < 3) {
+        // Of a long row of the same, the first are told.
+        if first && (self.loud || self.tally.violations[quantity as usize] < TOLD_OF_EACH as u64) {
             let what = what();
             if self.loud {
                 println!("tick {}: {}: {what}", self.tick, quantity.name());

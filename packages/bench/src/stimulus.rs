@@ -4,6 +4,7 @@ use crate::arm::{Arm, Bounds, Odd, panda, random};
 use crate::checker::Command;
 use crate::chunks::{Curve, RawChunk, Shape, rows};
 use crate::rng::Rng;
+use efm_safety::StreamConfig;
 
 /// Ticks of an episode.
 pub const EPISODE: u64 = 4000;
@@ -260,6 +261,11 @@ impl Stimulus {
     fn of(scenario: &'static Scenario, mut rng: Rng, panda_bounds: &Bounds) -> Self {
         let is_panda = rng.chance(0.25);
         let arm = if is_panda { panda(panda_bounds, &mut rng, scenario.odd) } else { random(&mut rng, scenario.odd) };
+        let mut arm = arm;
+        if arm.streamer().is_err() {
+            // Settings that the filter rightly refuses.
+            arm.config = StreamConfig { gripper_joints: arm.config.gripper_joints, ..StreamConfig::default() };
+        }
         let curve = Curve::new(&arm.bounds, &arm.start, &mut rng);
         let every = scenario.every.0 + rng.below(scenario.every.1 - scenario.every.0 + 1);
         let step = rng.pick(&[0.02, 0.05, 0.1, 0.1, 0.2]);

@@ -100,12 +100,14 @@ pub struct Tally {
     /// Ticks with a violation, by quantity.
     pub violations: Vec<u64>,
     /// Largest excess over a limit, relative to it (positions: to the range); -1 where nothing moved.
+    #[serde(with = "bits")]
     pub max_excess: Vec<f64>,
     /// Heap allocations within ticks.
     pub allocations: u64,
     /// Motions begun.
     pub starts: u64,
     /// Largest step of the command at such a beginning, radians or metres.
+    #[serde(with = "bits_of_one")]
     pub start_step: f64,
     /// Chunks taken and refused.
     pub chunks: [u64; 2],
@@ -113,8 +115,36 @@ pub struct Tally {
     pub found: Vec<Found>,
 }
 
+/// Numbers in a checkpoint to the last bit: decimal ones are read a bit off.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(|v| v.to_bits()).collect::<Vec<u64>>().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<Vec<f64>, D::Error> {
+        Ok(Vec::<u64>::deserialize(from)?.into_iter().map(f64::from_bits).collect())
+    }
+}
+
+/// The same for one number.
+mod bits_of_one {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        value.to_bits().serialize(to)
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<f64, D::Error> {
+        Ok(f64::from_bits(u64::deserialize(from)?))
+    }
+}
+
 /// How many violations are told in words.
 pub const TOLD: usize = 10;
+/// And how many of the same quantity.
+pub const TOLD_OF_EACH: usize = 3;
 
 impl Default for Tally {
     fn default() -> Self {
@@ -149,8 +179,12 @@ impl Tally {
         for (mine, theirs) in self.chunks.iter_mut().zip(&other.chunks) {
             *mine += theirs;
         }
-        let room = TOLD.saturating_sub(self.found.len());
-        self.found.extend(other.found.iter().take(room).cloned());
+        for found in &other.found {
+            let same = self.found.iter().filter(|f| f.quantity == found.quantity).count();
+            if self.found.len() < TOLD && same < TOLD_OF_EACH {
+                self.found.push(found.clone());
+            }
+        }
     }
 
     /// All violations.
