@@ -191,7 +191,7 @@ impl Checker {
         if !(best.distance > 0.0) {
             return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
         }
-        self.leaving = 0;
+        (self.leaving, self.splits) = (0, 0);
         for ((near, floor), limit) in self.near.iter().zip(&mut self.floors).zip(&mut self.limits) {
             let distance = near.gap.distance;
             if distance >= wanted {
@@ -305,7 +305,6 @@ impl Checker {
         }
         self.closest = nearest.pair;
         if !self.open[0].is_empty() {
-            self.splits = 0;
             self.halve(model, 0, (0, 0.0), (1, 1.0), &mut best)?;
         }
         self.frames.swap(0, 1);

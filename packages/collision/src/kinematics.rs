@@ -20,9 +20,12 @@ pub(crate) struct Axis {
     pub offset: f64,
     /// The next axis towards the root.
     pub above: Option<usize>,
-    /// Farthest that a sliding joint may be from 0 by its limits; infinite where it has none.
+    /// Farthest from 0 that a sliding joint may be for the constant levers to hold; infinite where it has no limits.
     pub extent: f64,
 }
+
+/// A sliding joint at its limit may stand a little beyond, and its travel is an upper bound.
+const BEYOND_LIMIT: f64 = 0.02;
 
 /// The moving axes and, for every link, the last of them that moves it.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ impl Axes {
             let Some(place) = names.index_of(leader) else { continue };
             let turns = joint.kind != JointKind::Prismatic;
             let extent = match (joint.limit.lower, joint.limit.upper) {
-                (Some(lower), Some(upper)) => lower.abs().max(upper.abs()),
+                (Some(lower), Some(upper)) => lower.abs().max(upper.abs()) + BEYOND_LIMIT,
                 _ => f64::INFINITY,
             };
             let direction = joint.axis.into_inner();

@@ -94,7 +94,9 @@ fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
                 .collect()
         }
         _ => {
-            return Err("only STL and OBJ meshes are read; convert it, or use primitives for the collision shape".into());
+            return Err(
+                "only STL and OBJ meshes are read; convert it, or use primitives for the collision shape".into()
+            );
         }
     };
     match points.iter().find(|p| !p.iter().all(|v| v.is_finite())) {

@@ -27,7 +27,7 @@ pub struct CollisionOptions {
     /// A step is not halved further when its motion is known to be smaller than this, metres: what is refused is closer than this to being
     /// too close.
     pub resolution: f64,
-    /// Most halvings in one step; beyond, the step is refused.
+    /// Most halvings in one sweep; beyond, a step that needs one is refused. Bounds the time: a halving costs about as much as a step.
     pub max_splits: usize,
     /// A mesh is checked as the hull of some of its points, inflated so that it contains all; by at most this much, metres.
     pub mesh_tolerance: f64,
@@ -43,7 +43,7 @@ impl Default for CollisionOptions {
             allowed: Vec::new(),
             slack: 1e-4,
             resolution: 5e-4,
-            max_splits: 64,
+            max_splits: 128,
             mesh_tolerance: 1e-3,
             mesh_files: MeshFiles::default(),
         }

@@ -1,0 +1,219 @@
+//! What a sweep promises holds between its samples: against distances by parry at a thousand points of each motion.
+#![allow(clippy::unwrap_used)]
+
+use efm_collision::{Checker, CollisionModel, CollisionObject, CollisionOptions, Obstacles};
+use efm_core::JointNames;
+use efm_robot::{Primitive, RobotModel, Shape, TreeKinematics};
+use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
+use parry3d_f64::math::{Pose, Rotation, Vector};
+use parry3d_f64::query;
+use parry3d_f64::shape::{Capsule, Cuboid, SharedShape};
+use proptest::prelude::*;
+use std::fmt::Write;
+
+/// A random arm: joints of random kinds and axes one after the other (every third branches off from the link before the last), and a follower.
+#[derive(Debug, Clone)]
+struct Arm {
+    joints: Vec<(u8, [f64; 3], [f64; 3])>,
+    shapes: Vec<(bool, [f64; 3], f64)>,
+    obstacles: Vec<([f64; 3], [f64; 3], [f64; 3])>,
+}
+
+fn arm() -> impl Strategy<Value = Arm> {
+    let joint = (0..4_u8, prop::array::uniform3(-0.25..0.25_f64), prop::array::uniform3(-1.0..1.0_f64));
+    let shape = (any::<bool>(), prop::array::uniform3(0.02..0.25_f64), 0.01..0.06_f64);
+    let obstacle = (
+        prop::array::uniform3(-0.9..0.9_f64),
+        prop::array::uniform3(-2.0..2.0_f64),
+        prop::array::uniform3(0.01..0.3_f64),
+    );
+    (prop::collection::vec(joint, 3..7), prop::collection::vec(shape, 7), prop::collection::vec(obstacle, 0..4))
+        .prop_map(|(joints, shapes, obstacles)| Arm { joints, shapes, obstacles })
+}
+
+struct Scene {
+    robot: RobotModel,
+    joints: JointNames,
+    model: CollisionModel,
+    /// Link and shape of the robot, or the root and an obstacle.
+    bodies: Vec<(usize, Isometry3<f64>, SharedShape, String)>,
+    tree: TreeKinematics,
+    pairs: Vec<(usize, usize)>,
+}
+
+fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
+    let mut urdf = String::from("<robot name='random'><link name='l0'/>");
+    for (i, (kind, [x, y, z], [u, v, w])) in arm.joints.iter().enumerate() {
+        let parent = if i % 3 == 2 { i - 1 } else { i };
+        let (kind, limit) = match kind {
+            0 | 1 => ("continuous", ""),
+            2 => ("prismatic", "<limit lower='-0.2' upper='0.2' velocity='1' effort='1'/>"),
+            _ => ("revolute", "<limit lower='-3' upper='3' velocity='1' effort='1'/>"),
+        };
+        // A follower, where there is one to follow.
+        let mimic = if i == 3 { "<mimic joint='j0' multiplier='-0.7' offset='0.1'/>" } else { "" };
+        let (boxed, [a, b, c], radius) = &arm.shapes[i];
+        let shape = if *boxed {
+            format!("<box size='{a} {b} {c}'/>")
+        } else {
+            format!("<capsule radius='{radius}' length='{a}'/>")
+        };
+        write!(
+            urdf,
+            "<link name='l{n}'><collision><origin xyz='{b} 0 {c}' rpy='{u} {v} 0'/><geometry>{shape}</geometry></collision></link>\
+             <joint name='j{i}' type='{kind}'><parent link='l{parent}'/><child link='l{n}'/><origin xyz='{x} {y} {z}' rpy='{w} {u} {v}'/>\
+             <axis xyz='{u} {v} {w}'/>{limit}{mimic}</joint>",
+            n = i + 1,
+        )
+        .unwrap();
+    }
+    urdf.push_str("</robot>");
+    let robot = RobotModel::from_urdf(&urdf).unwrap();
+    let active = robot.joints().iter().filter(|joint| joint.is_active()).map(|joint| joint.name.clone());
+    let joints = JointNames::new(active.collect::<Vec<_>>()).unwrap();
+    let mut cell = Obstacles::default();
+    for (i, ([x, y, z], turn, size)) in arm.obstacles.iter().enumerate() {
+        let origin = Translation3::new(*x, *y, *z) * UnitQuaternion::new(Vector3::from(*turn));
+        let shape = Shape::Box { size: Vector3::from(*size) };
+        let shapes = vec![Primitive { origin, shape, colour: None }];
+        cell.objects.push(CollisionObject { id: format!("o{i}"), shapes, ..CollisionObject::default() });
+    }
+    let model = CollisionModel::new(&robot, None, &joints, &cell, options).unwrap();
+    let mut bodies = Vec::new();
+    let owners = robot
+        .links()
+        .iter()
+        .enumerate()
+        .flat_map(|(i, link)| link.collisions.iter().map(move |c| (i, c, link.name.clone())));
+    let standing = cell.objects.iter().flat_map(|object| object.shapes.iter().map(|c| (0, c, object.id.clone())));
+    for (link, primitive, name) in owners.chain(standing) {
+        let shape = match &primitive.shape {
+            Shape::Capsule { radius, length } => SharedShape::new(Capsule::new_z(length / 2.0, *radius)),
+            Shape::Box { size } => SharedShape::new(Cuboid::new(Vector::new(size.x, size.y, size.z) / 2.0)),
+            other => panic!("{other:?}"),
+        };
+        bodies.push((link, primitive.origin, shape, name));
+    }
+    let tree = TreeKinematics::new(&robot, &joints).unwrap();
+    let place = |name: &str| bodies.iter().position(|body| body.3 == name).unwrap();
+    let pairs = (0..model.pairs()).map(|i| model.pair_names(i)).map(|(a, b)| (place(a), place(b))).collect();
+    Scene { robot, joints, model, bodies, tree, pairs }
+}
+
+impl Scene {
+    /// Smallest distance by parry; 0 inside.
+    fn true_clearance(&self, q: &[f64]) -> f64 {
+        let mut poses = vec![Isometry3::identity(); self.robot.links().len()];
+        self.tree.link_poses(q, &mut poses);
+        let placed: Vec<Pose> = self
+            .bodies
+            .iter()
+            .map(|(link, at, ..)| {
+                let pose = poses[*link] * at;
+                let (t, r) = (pose.translation.vector, pose.rotation.coords);
+                Pose::from_parts(Vector::new(t.x, t.y, t.z), Rotation::from_xyzw(r.x, r.y, r.z, r.w))
+            })
+            .collect();
+        let distance = |&(a, b): &(usize, usize)| {
+            query::distance(&placed[a], &*self.bodies[a].2, &placed[b], &*self.bodies[b].2).unwrap().distance
+        };
+        self.pairs.iter().map(distance).fold(f64::INFINITY, f64::min)
+    }
+
+    fn random(&self, shares: &[f64], scale: f64) -> Vec<f64> {
+        let slides = |name: &str| self.robot.joint(name).unwrap().limit.upper == Some(0.2);
+        self.joints.iter().zip(shares).map(|(name, s)| s * scale * if slides(name) { 0.06 } else { 1.0 }).collect()
+    }
+}
+
+/// A path of a joint between 0 and 1 that starts at 0 and ends at `change`: a cubic with these speeds at its ends.
+fn cubic(change: f64, start: f64, end: f64, s: f64) -> f64 {
+    let (a, b) = (start - change, change - end);
+    s * change + s * (1.0 - s) * ((1.0 - s) * a + s * b)
+}
+
+fn shares() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(-1.0..1.0_f64, 7)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Straight and curved motions, small and large: what `advance` says is never above the truth, and what it lets pass keeps d_min.
+    #[test]
+    fn the_bound_is_never_above_the_smallest_distance_on_the_way(
+        arm in arm(), from in shares(), change in shares(), scale in 0.01..1.0_f64, bends in (shares(), shares()), curved in any::<bool>()
+    ) {
+        let options = CollisionOptions { clearance: 0.005, ..CollisionOptions::default() };
+        let scene = scene(&arm, &options);
+        let mut checker = Checker::new(&scene.model);
+        let from = scene.random(&from, 3.0);
+        let change = scene.random(&change, scale);
+        let next: Vec<f64> = from.iter().zip(&change).map(|(q, d)| q + d).collect();
+        prop_assume!(checker.begin(&scene.model, &from).is_ok());
+        let bent = |j: usize| if curved { (change[j] * (1.0 + bends.0[j]), change[j] * (1.0 + bends.1[j])) } else { (change[j], change[j]) };
+        let at = |s: f64| -> Vec<f64> {
+            (0..from.len()).map(|j| from[j] + cubic(change[j], bent(j).0, bent(j).1, s)).collect()
+        };
+        // The fastest that each joint is on the way, as the caller has to know.
+        let travel: Vec<f64> = (0..from.len())
+            .map(|j| {
+                let speed = |k: u32| {
+                    let (s, step) = (f64::from(k) / 4000.0, 1e-6);
+                    (cubic(change[j], bent(j).0, bent(j).1, s + step) - cubic(change[j], bent(j).0, bent(j).1, s)).abs() / step
+                };
+                (0..=4000).map(speed).fold(0.0, f64::max) * 1.000_1 + 1e-9
+            })
+            .collect();
+        let said = checker.advance(&scene.model, &next, &travel);
+        let wanted = options.clearance;
+        let begun = scene.true_clearance(&from);
+        let truth = (0..=1000).map(|k| scene.true_clearance(&at(f64::from(k) / 1000.0))).fold(f64::INFINITY, f64::min);
+        match said {
+            Ok(bound) => {
+                prop_assert!(bound.distance <= truth + 1e-7, "{} above {truth}", bound.distance);
+                prop_assert!(truth >= wanted.min(begun - options.slack) - 1e-7, "{truth}");
+            }
+            Err(stop) => prop_assert!(stop.clearance < wanted),
+        }
+    }
+
+    /// A small step far from everything is not refused, and the bound is close to the truth.
+    #[test]
+    fn a_small_step_with_room_is_accepted_and_its_bound_is_tight(arm in arm(), from in shares(), change in shares()) {
+        let scene = scene(&arm, &CollisionOptions::default());
+        let mut checker = Checker::new(&scene.model);
+        let (from, change) = (scene.random(&from, 3.0), scene.random(&change, 0.02));
+        let at = |s: f64| -> Vec<f64> { from.iter().zip(&change).map(|(q, d)| q + d * s).collect() };
+        let truth = (0..=100).map(|k| scene.true_clearance(&at(f64::from(k) / 100.0))).fold(f64::INFINITY, f64::min);
+        prop_assume!(truth > 0.015 && truth.is_finite());
+        checker.begin(&scene.model, &from).unwrap();
+        let travel: Vec<f64> = change.iter().map(|d| d.abs()).collect();
+        let said = checker.advance(&scene.model, &at(1.0), &travel);
+        let Ok(bound) = said else { return Err(TestCaseError::fail(format!("{said:?} with {truth}"))) };
+        prop_assert!(bound.distance > truth - 0.006, "{} for {truth}", bound.distance);
+    }
+
+    /// Whatever begins on one side of a thin wall and ends on the other is refused, however long the step.
+    #[test]
+    fn no_step_is_long_enough_to_jump_over_a_wall(start in 0.15..3.0_f64, end in 0.15..3.0_f64, thickness in 1e-6..0.01_f64, sign in any::<bool>()) {
+        let urdf = "<robot name='r'><link name='a'/><link name='b'><collision><origin xyz='0.5 0 0'/><geometry>\
+            <sphere radius='0.05'/></geometry></collision></link><joint name='j' type='continuous'><parent link='a'/>\
+            <child link='b'/><axis xyz='0 0 1'/></joint></robot>";
+        let robot = RobotModel::from_urdf(urdf).unwrap();
+        let joints = JointNames::new(["j"]).unwrap();
+        let wall = Primitive {
+            origin: Isometry3::translation(0.5, 0.0, 0.0),
+            shape: Shape::Box { size: Vector3::new(0.4, thickness, 0.4) },
+            colour: None,
+        };
+        let object = CollisionObject { id: "wall".into(), shapes: vec![wall], ..CollisionObject::default() };
+        let cell = Obstacles { objects: vec![object], ..Obstacles::default() };
+        let model = CollisionModel::new(&robot, None, &joints, &cell, &CollisionOptions::default()).unwrap();
+        let mut checker = Checker::new(&model);
+        let (from, to) = if sign { (-start, end) } else { (start, -end) };
+        checker.begin(&model, &[from]).unwrap();
+        let stop = checker.advance(&model, &[to], &[start + end]).unwrap_err();
+        prop_assert!(stop.clearance < 0.01 && (0.0..=1.0).contains(&stop.at));
+    }
+}
