@@ -13,6 +13,7 @@
 //!
 //! Time is passed in; a tick does not allocate.
 
+mod collision_space;
 mod limits;
 mod motion;
 mod plan;
@@ -22,6 +23,7 @@ mod space;
 mod streamer;
 mod window;
 
+pub use collision_space::{CollisionSpace, ToolBounds};
 pub use limits::{Limits, LimitsError};
 pub use plan::PlanReport;
 pub use progress::PathLimit;

@@ -269,14 +269,24 @@ impl Plan {
 
     /// To be called when the path has changed: the plan ends where it begins. `rate` is what to go on with from rest.
     pub fn path_changed(&mut self, scheduler: &Scheduler, rate: f64) {
-        if self.rests() {
-            self.progress.set_rate(rate.min(self.trust));
-        }
         if let Some(tool) = &mut self.tool {
             tool.last = None;
         }
+        let rests = self.rests();
         let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
-        self.progress.brake_on(&mut path);
+        if !rests {
+            self.progress.brake_on(&mut path);
+            return;
+        }
+        // From rest any rate will do: the highest from which the new path can be braked on.
+        let mut rate = rate.min(self.trust);
+        loop {
+            self.progress.set_rate(rate);
+            if self.progress.brake_on(&mut path) {
+                return;
+            }
+            rate = if rate > 0.1 { 0.7 * rate } else { 0.0 };
+        }
     }
 
     /// Plans up to a grid index along the path, at most at `rate`; `why` says what keeps that below 1. What the space does not allow

@@ -1,5 +1,6 @@
 //! Where the robot may be: the face of what knows obstacles to what plans motion.
 
+use crate::collision_space::CollisionSpace;
 use efm_core::JointNames;
 use efm_robot::{Chain, ChainError, RobotModel};
 use nalgebra::Point3;
@@ -70,6 +71,11 @@ pub trait Space: Send {
     /// What is too close, in words.
     fn describe(&self, intrusion: &Intrusion) -> String {
         intrusion.to_string()
+    }
+
+    /// Itself, where it is a [`CollisionSpace`] whose bodies can be changed.
+    fn as_collision_space(&mut self) -> Option<&mut CollisionSpace> {
+        None
     }
 }
 

@@ -1,0 +1,121 @@
+//! Obstacles, the robot itself, the workspace and the tool's speed, as one [`Space`].
+
+use crate::space::{Intrusion, Space, Step, Tool, Workspace};
+use efm_collision::{Checker, CollisionModel, TooClose};
+use nalgebra::Point3;
+
+/// Bounds of the tool.
+#[derive(Debug, Clone)]
+pub struct ToolBounds {
+    /// Which frame is bounded.
+    pub tool: Tool,
+    /// Where it may be.
+    pub workspace: Option<Workspace>,
+    /// How fast it may be, m/s; infinite for any speed.
+    pub max_speed: f64,
+}
+
+/// Refuses motions that come too close to something, lead the tool out of its workspace, or move it too fast.
+pub struct CollisionSpace {
+    model: CollisionModel,
+    checker: Checker,
+    bounds: Option<ToolBounds>,
+    /// Why the last configuration cannot begin a motion.
+    barred: Option<Intrusion>,
+    tool_at: Point3<f64>,
+    /// How far outside the workspace the tool may be: as far as it was, while it comes back.
+    outside: f64,
+}
+
+impl CollisionSpace {
+    /// Of bodies and, perhaps, bounds of the tool. The model's joints must be the streamer's, in its order.
+    pub fn new(model: CollisionModel, bounds: Option<ToolBounds>) -> Self {
+        let checker = Checker::new(&model);
+        Self { model, checker, bounds, barred: None, tool_at: Point3::origin(), outside: 0.0 }
+    }
+
+    /// The bodies.
+    pub fn model(&self) -> &CollisionModel {
+        &self.model
+    }
+
+    /// Changes the bodies: an obstacle comes, something is held. Allocates; what is planned is judged anew by the next tick.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut CollisionModel) -> T) -> T {
+        let result = change(&mut self.model);
+        self.checker.fit(&self.model);
+        result
+    }
+
+    fn place(&mut self, positions: &[f64]) -> Result<f64, Intrusion> {
+        if let Some(bounds) = &mut self.bounds {
+            self.tool_at = bounds.tool.at(|joint| positions[joint]);
+            // From outside it may only come back: what was allowed never grows within a motion.
+            let outside = bounds.workspace.map_or(0.0, |w| w.outside(&self.tool_at).max(0.0));
+            self.outside = self.outside.min(outside);
+        }
+        self.checker.begin(&self.model, positions).map(|c| c.distance).map_err(Intrusion::from)
+    }
+}
+
+impl From<TooClose> for Intrusion {
+    fn from(found: TooClose) -> Self {
+        Self::TooClose { pair: found.pair, clearance: found.clearance }
+    }
+}
+
+impl Space for CollisionSpace {
+    fn begin(&mut self, positions: &[f64]) -> Result<f64, Intrusion> {
+        // Somebody else may have moved the robot since.
+        self.checker.forget();
+        self.outside = f64::INFINITY;
+        let clearance = self.place(positions);
+        self.barred = clearance.err();
+        clearance
+    }
+
+    fn resume(&mut self, positions: &[f64]) {
+        self.barred = self.place(positions).err();
+    }
+
+    fn advance(&mut self, positions: &[f64], step: &Step<'_>) -> Result<f64, Intrusion> {
+        if let Some(barred) = self.barred {
+            return Err(barred);
+        }
+        if let Some(bounds) = &mut self.bounds {
+            /// Rounding, metres.
+            const SLACK: f64 = 1.0e-6;
+            let tool_at = bounds.tool.at(|joint| positions[joint]);
+            let travel = (tool_at - self.tool_at).norm();
+            self.tool_at = tool_at;
+            // Written so that what is no number is refused.
+            if !(travel <= bounds.max_speed * step.seconds + SLACK) {
+                return Err(Intrusion::ToolSpeed { speed: travel / step.seconds });
+            }
+            if let Some(workspace) = &bounds.workspace {
+                // Between two samples the tool swings out of the chord by L^2 / (8 R), where R is the radius of its curve: hardly below
+                // 10 cm for an arm that moves along.
+                const RADIUS: f64 = 0.1;
+                let by = workspace.outside(&tool_at) + travel * travel / (8.0 * RADIUS);
+                if !(by <= self.outside + SLACK) {
+                    return Err(Intrusion::OutsideWorkspace { by });
+                }
+            }
+        }
+        let found = self.checker.advance_within(&self.model, positions, step.travel, step.deviation)?;
+        Ok(found.distance)
+    }
+
+    fn describe(&self, intrusion: &Intrusion) -> String {
+        match intrusion {
+            Intrusion::TooClose { pair, clearance } if *pair < self.model.pairs() => {
+                let (a, b) = self.model.pair_names(*pair);
+                format!("'{a}' would come within {:.1} mm of '{b}'", 1e3 * clearance.max(0.0))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn as_collision_space(&mut self) -> Option<&mut CollisionSpace> {
+        Some(self)
+    }
+}
