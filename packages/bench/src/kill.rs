@@ -34,6 +34,8 @@ pub struct Death {
     pub panda: bool,
     /// Seconds from death to rest.
     pub rest_s: f64,
+    /// Seconds from death until every joint is slower than a hundredth of its velocity limit, for good.
+    pub slow_s: f64,
     /// Seconds of the shortest jerk-limited stop from the state at death, of the slowest joint.
     pub shortest_s: f64,
     /// Seconds of the shortest way to rest that keeps what was committed by then: to the end of the committed part of the last
@@ -124,8 +126,14 @@ impl Controllers {
         }
     }
 
-    fn moves(&self) -> bool {
-        self.each.iter().any(|c| c.command().velocities.iter().any(|v| *v != 0.0))
+    /// Whether a joint is faster than a part of its limit.
+    fn moves(&self, bounds: &Bounds, part: f64) -> bool {
+        self.each.iter().zip(&self.places).any(|(controller, places)| {
+            places
+                .iter()
+                .zip(&controller.command().velocities)
+                .any(|(place, v)| v.abs() > part * bounds.velocity[*place])
+        })
     }
 }
 
@@ -169,7 +177,8 @@ pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death
         if tick >= earliest {
             let at = event.now + (part * period as f64) as i64;
             controllers.run(at, |_, _| ());
-            if controllers.moves() {
+            // Slower than a millionth of its limit is no motion.
+            if controllers.moves(&bounds, 1.0e-6) {
                 death = Some(at);
                 break;
             }
@@ -196,8 +205,8 @@ pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death
     let mut command = vec![0.0; bounds.len()];
     let mut speed = command.clone();
     let mut before: Vec<Vec<f64>> = controllers.each.iter().map(|c| c.command().positions.clone()).collect();
-    let (mut last_move, mut off_tail) = (death, 0.0f64);
-    let until = death + 1_000_000_000 + (3.0e9 * bounds.longest_stop()) as i64 + 1_000_000_000;
+    let (mut last_move, mut last_fast, mut off_tail) = (death, death, 0.0f64);
+    let until = filtered.checker.follower().ends().max(death) + 1_000_000_000;
     let places = controllers.places.clone();
     controllers.run(until, |at, each| {
         for (i, controller) in each.iter().enumerate() {
@@ -205,6 +214,11 @@ pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death
             if *now != before[i] || controller.command().velocities.iter().any(|v| *v != 0.0) {
                 last_move = at + UPDATE;
                 before[i].copy_from_slice(now);
+            }
+            let fast =
+                |(c, place): (usize, &usize)| controller.command().velocities[c].abs() > 0.01 * bounds.velocity[*place];
+            if places[i].iter().enumerate().any(fast) {
+                last_fast = at + UPDATE;
             }
             tracks[i].sample(at + UPDATE, &mut command, &mut speed);
             for (c, place) in places[i].iter().enumerate() {
@@ -221,6 +235,7 @@ pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death
     Ok(Some(Death {
         seed,
         panda: stimulus.panda,
+        slow_s: (last_fast - death) as f64 * 1.0e-9,
         rest_s: (last_move - death) as f64 * 1.0e-9,
         shortest_s,
         // Where it was over before, there was nothing left to do.
@@ -250,6 +265,7 @@ pub fn summary(deaths: &[Death]) -> Value {
             "in_time": chosen.iter().filter(|d| d.excess_s() <= 0.0).count(),
             "violations": chosen.iter().map(|d| d.violations).sum::<u64>(),
             "rest_s": quantiles(&chosen, |d| d.rest_s),
+            "slow_s": quantiles(&chosen, |d| d.slow_s),
             "shortest_s": quantiles(&chosen, |d| d.shortest_s),
             "ratio": quantiles(&chosen, |d| d.rest_s / d.shortest_s),
             "excess_s": quantiles(&chosen, Death::excess_s),
@@ -268,7 +284,7 @@ pub fn summary(deaths: &[Death]) -> Value {
         .iter()
         .take(10)
         .map(|d| {
-            json!({ "seed": d.seed, "panda": d.panda, "rest_s": d.rest_s, "shortest_s": d.shortest_s, "at_rest": d.at_rest,
+            json!({ "seed": d.seed, "panda": d.panda, "rest_s": d.rest_s, "slow_s": d.slow_s, "shortest_s": d.shortest_s, "at_rest": d.at_rest,
                 "off_tail": d.off_tail, "violations": d.violations })
         })
         .collect();
@@ -291,6 +307,7 @@ pub fn table(summary: &Value) -> String {
         );
         for (key, label) in [
             ("rest_s", "death to rest, s"),
+            ("slow_s", "death to 1 % speed, s"),
             ("shortest_s", "shortest stop, s"),
             ("ratio", "ratio of the two"),
             ("excess_s", "beyond 1.2 x + 0.05 s"),
