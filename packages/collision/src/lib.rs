@@ -4,7 +4,8 @@
 //!   kept apart (without what the SRDF disables and what may touch by declaration). Built once.
 //! * [`Checker`]: scratch space of one thread. [`Checker::clearance`] is the smallest distance at a configuration; [`Checker::begin`] and
 //!   [`Checker::advance`] follow a motion step by step and bound the distances from below between the steps too.
-//! * [`Obstacles`]: the cell, from a YAML file in the words of MoveIt's planning scene.
+//! * [`Obstacles`]: the cell, from a YAML file in the words of MoveIt's planning scene. [`SceneDiff`]: its changes at run time, as a planning scene
+//!   message carries them.
 //!
 //! Lengths are metres, poses those of frames in the root link's frame. Nothing here knows ROS, a clock or a thread. Checks do not allocate and are
 //! deterministic to the bit.
@@ -19,6 +20,7 @@ pub mod mesh;
 pub mod model;
 pub mod obstacles;
 pub mod scene;
+pub mod scene_diff;
 mod sweep;
 
 pub use checker::{Checker, Clearance, TooClose};
@@ -27,3 +29,4 @@ pub use mesh::MeshFiles;
 pub use model::{CollisionModel, CollisionOptions};
 pub use obstacles::{AttachedObject, CollisionObject, Obstacles, Plane, PointMesh};
 pub use scene::{SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
+pub use scene_diff::{AllowedMatrix, Operation, SceneAttached, SceneDiff};

@@ -72,7 +72,7 @@ impl CollisionOptions {
 #[derive(Debug, Clone)]
 enum Owner {
     Link(usize),
-    Attached { link: usize, touch: Vec<String> },
+    Attached { touch: Vec<String> },
     Obstacle,
 }
 
@@ -115,11 +115,13 @@ pub struct CollisionModel {
     /// Collision shapes by link.
     shapes: Vec<Vec<Primitive>>,
     disabled: BTreeSet<(String, String)>,
-    /// Explicit word on two names (sorted), and on all pairs of one name.
-    allowed: BTreeMap<(String, String), bool>,
-    allowed_by_default: BTreeMap<String, bool>,
-    objects: Vec<CollisionObject>,
-    attached: Vec<AttachedObject>,
+    /// Contacts declared in the options and the file of obstacles.
+    declared: BTreeSet<(String, String)>,
+    /// The scene's word on two names, and on all pairs of one name.
+    pub(crate) matrix: BTreeMap<(String, String), bool>,
+    pub(crate) matrix_defaults: BTreeMap<String, bool>,
+    pub(crate) objects: Vec<CollisionObject>,
+    pub(crate) attached: Vec<AttachedObject>,
     meshes: MeshStore,
     // What follows from the above.
     names: Vec<String>,
@@ -175,8 +177,9 @@ impl CollisionModel {
             link_names: model.links().iter().map(|link| link.name.clone()).collect(),
             shapes: model.links().iter().map(|link| link.collisions.clone()).collect(),
             disabled,
-            allowed: declared.map(|(a, b)| (sorted(a, b), true)).collect(),
-            allowed_by_default: BTreeMap::new(),
+            declared: declared.map(|(a, b)| sorted(a, b)).collect(),
+            matrix: BTreeMap::new(),
+            matrix_defaults: BTreeMap::new(),
             objects: Vec::new(),
             attached: Vec::new(),
             meshes: MeshStore::default(),
@@ -236,7 +239,7 @@ impl CollisionModel {
     /// Names in declared contacts that are neither a link nor an object at present: a misspelt one allows nothing.
     pub fn unknown_names(&self) -> Vec<&str> {
         let known = |name: &str| self.link(name).is_some() || self.names.iter().any(|n| n == name);
-        let named = self.allowed.keys().flat_map(|(a, b)| [a.as_str(), b.as_str()]);
+        let named = self.declared.iter().flat_map(|(a, b)| [a.as_str(), b.as_str()]);
         let named: BTreeSet<&str> = named.filter(|name| !known(name)).collect();
         named.into_iter().collect()
     }
@@ -256,6 +259,7 @@ impl CollisionModel {
         let object = AttachedObject {
             link: link.to_owned(),
             id: id.to_owned(),
+            pose: Isometry3::identity(),
             shapes: shapes.to_vec(),
             meshes: Vec::new(),
             touch_links: touch_links.to_vec(),
@@ -264,6 +268,7 @@ impl CollisionModel {
             this.objects.retain(|obstacle| obstacle.id != object.id);
             this.attached.retain(|held| held.id != object.id);
             this.attached.push(object);
+            Ok(())
         })
     }
 
@@ -271,7 +276,11 @@ impl CollisionModel {
     pub fn detach(&mut self, id: &str) -> bool {
         let held = self.attached.iter().any(|object| object.id == id);
         // Removing cannot fail: what is left was accepted before.
-        held && self.change(|this| this.attached.retain(|object| object.id != id)).is_ok()
+        let remove = |this: &mut Self| {
+            this.attached.retain(|object| object.id != id);
+            Ok(())
+        };
+        held && self.change(remove).is_ok()
     }
 
     /// Adds an obstacle, or replaces the one of the same id.
@@ -279,16 +288,23 @@ impl CollisionModel {
     /// # Errors
     /// Its frame does not exist or moves, it has no shapes, or one that cannot be used. The model is then unchanged.
     pub fn set_obstacle(&mut self, object: CollisionObject) -> Result<(), CollisionError> {
-        self.change(|this| match this.objects.iter_mut().find(|known| known.id == object.id) {
-            Some(known) => *known = object,
-            None => this.objects.push(object),
+        self.change(|this| {
+            match this.objects.iter_mut().find(|known| known.id == object.id) {
+                Some(known) => *known = object,
+                None => this.objects.push(object),
+            }
+            Ok(())
         })
     }
 
     /// Removes an obstacle. Whether there was one.
     pub fn remove_obstacle(&mut self, id: &str) -> bool {
         let there = self.objects.iter().any(|object| object.id == id);
-        there && self.change(|this| this.objects.retain(|object| object.id != id)).is_ok()
+        let remove = |this: &mut Self| {
+            this.objects.retain(|object| object.id != id);
+            Ok(())
+        };
+        there && self.change(remove).is_ok()
     }
 
     /// Exchanges all obstacles at once. Held objects stay; declared contacts of `obstacles` come on top.
@@ -298,14 +314,18 @@ impl CollisionModel {
     pub fn replace_obstacles(&mut self, obstacles: &Obstacles) -> Result<(), CollisionError> {
         self.change(|this| {
             this.objects.clone_from(&obstacles.objects);
-            this.allowed.extend(obstacles.allowed.iter().map(|(a, b)| (sorted(a, b), true)));
+            this.declared.extend(obstacles.allowed.iter().map(|(a, b)| sorted(a, b)));
+            Ok(())
         })
     }
 
     /// Changes what the rest follows from; all or nothing.
-    fn change(&mut self, change: impl FnOnce(&mut Self)) -> Result<(), CollisionError> {
+    pub(crate) fn change(
+        &mut self,
+        change: impl FnOnce(&mut Self) -> Result<(), CollisionError>,
+    ) -> Result<(), CollisionError> {
         let mut changed = self.clone();
-        change(&mut changed);
+        change(&mut changed)?;
         changed.rebuild()?;
         *self = changed;
         Ok(())
@@ -327,7 +347,7 @@ impl CollisionModel {
         poses
     }
 
-    pub(crate) fn rebuild(&mut self) -> Result<(), CollisionError> {
+    fn rebuild(&mut self) -> Result<(), CollisionError> {
         let poses = self.poses(&vec![0.0; self.joints.len()]);
         let mut parts = Vec::new();
         let mut kinds = Vec::new();
@@ -337,7 +357,7 @@ impl CollisionModel {
         for link in 0..self.shapes.len() {
             let owner = format!("link '{}'", self.link_names[link]);
             for shape in self.shapes[link].clone() {
-                parts.push((names.len(), self.body(&owner, link, &shape, padding)?));
+                parts.push((names.len(), self.body(&owner, link, &Isometry3::identity(), &shape, padding)?));
             }
             names.push(self.link_names[link].clone());
             kinds.push(Owner::Link(link));
@@ -354,13 +374,13 @@ impl CollisionModel {
                 return Err(missing(unknown));
             }
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, link, shape, padding)?));
+                parts.push((names.len(), self.body(&what, link, &object.pose, shape, padding)?));
             }
             for mesh in &object.meshes {
-                parts.push((names.len(), self.point_mesh(link, mesh, padding)));
+                parts.push((names.len(), self.point_mesh(link, &object.pose, mesh, padding)));
             }
             names.push(object.id);
-            kinds.push(Owner::Attached { link, touch: object.touch_links });
+            kinds.push(Owner::Attached { touch: object.touch_links });
         }
         for object in self.objects.clone() {
             let what = format!("object '{}'", object.id);
@@ -375,12 +395,13 @@ impl CollisionModel {
                 return Err(CollisionError::Shape { owner: what, problem });
             }
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, frame, shape, 0.0)?));
+                parts.push((names.len(), self.body(&what, frame, &object.pose, shape, 0.0)?));
             }
             for mesh in &object.meshes {
-                parts.push((names.len(), self.point_mesh(frame, mesh, 0.0)));
+                parts.push((names.len(), self.point_mesh(frame, &object.pose, mesh, 0.0)));
             }
             for plane in &object.planes {
+                let plane = plane.moved(&object.pose);
                 let normal = plane.normal.into_inner();
                 parts.push((names.len(), Body::half_space(frame, normal * -plane.offset, normal)));
             }
@@ -442,24 +463,38 @@ impl CollisionModel {
             return true;
         }
         let names = sorted(one, other);
-        if let Some(word) = self.allowed.get(&names) {
+        if let Some(word) = self.matrix.get(&names) {
             return *word;
         }
-        if [one, other].iter().any(|name| self.allowed_by_default.get(*name) == Some(&true)) {
-            return true;
-        }
-        let touches = |kind: &Owner, other: &Owner| match (kind, other) {
-            (Owner::Attached { touch, .. }, Owner::Link(link) | Owner::Attached { link, .. }) => {
-                touch.contains(&self.link_names[*link]) && matches!(other, Owner::Link(_))
-            }
+        let touches = |held: &Owner, other: &Owner| match (held, other) {
+            (Owner::Attached { touch, .. }, Owner::Link(link)) => touch.contains(&self.link_names[*link]),
             _ => false,
         };
-        touches(&kinds[a], &kinds[b]) || touches(&kinds[b], &kinds[a]) || self.disabled.contains(&names)
+        if self.declared.contains(&names)
+            || self.disabled.contains(&names)
+            || touches(&kinds[a], &kinds[b])
+            || touches(&kinds[b], &kinds[a])
+        {
+            return true;
+        }
+        let default = |name: &str| self.matrix_defaults.get(name).copied();
+        match (default(one), default(other)) {
+            (Some(word), Some(other)) => word && other,
+            (word, other) => word.or(other).unwrap_or(false),
+        }
     }
 
-    fn body(&mut self, owner: &str, link: usize, shape: &Primitive, padding: f64) -> Result<Body, CollisionError> {
+    /// `at`: pose in the link's frame of the frame that the shape is placed in.
+    fn body(
+        &mut self,
+        owner: &str,
+        link: usize,
+        at: &Isometry3<f64>,
+        shape: &Primitive,
+        padding: f64,
+    ) -> Result<Body, CollisionError> {
         let wrong = |problem: String| CollisionError::Shape { owner: owner.to_owned(), problem };
-        let pose = &shape.origin;
+        let pose = &(at * shape.origin);
         if !pose.translation.vector.iter().chain(pose.rotation.coords.iter()).all(|v| v.is_finite()) {
             return Err(wrong(format!("the pose of {:?} is not finite", shape.shape)));
         }
@@ -487,9 +522,9 @@ impl CollisionModel {
         })
     }
 
-    fn point_mesh(&mut self, link: usize, mesh: &PointMesh, padding: f64) -> Body {
+    fn point_mesh(&mut self, link: usize, at: &Isometry3<f64>, mesh: &PointMesh, padding: f64) -> Body {
         let hull = Hull::around(&mesh.points, self.options.mesh_tolerance);
-        self.hull(link, &mesh.origin, &hull, padding)
+        self.hull(link, &(at * mesh.origin), &hull, padding)
     }
 
     fn hull(&mut self, link: usize, pose: &Isometry3<f64>, hull: &Hull, padding: f64) -> Body {

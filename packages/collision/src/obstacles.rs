@@ -39,14 +39,27 @@ pub struct PointMesh {
 pub struct CollisionObject {
     /// Its name; links, held objects and obstacles share one space of names.
     pub id: String,
-    /// The link that its shapes are placed in: the root (also "" and "world") or one that does not move relative to it.
+    /// The link that it is placed in: the root (also "" and "world") or one that does not move relative to it.
     pub frame_id: String,
-    /// Primitives and mesh files, in the frame.
+    /// Pose of the object in that frame.
+    pub pose: Isometry3<f64>,
+    /// Primitives and mesh files, in the object's frame.
     pub shapes: Vec<Primitive>,
-    /// Half-spaces, in the frame.
+    /// Half-spaces, in the object's frame.
     pub planes: Vec<Plane>,
-    /// Meshes given by their vertices, in the frame.
+    /// Meshes given by their vertices, in the object's frame.
     pub meshes: Vec<PointMesh>,
+}
+
+impl CollisionObject {
+    /// Adds the shapes of another, whose frame has this pose in the frame of this one.
+    pub(crate) fn append(&mut self, other: &Self, pose: &Isometry3<f64>) {
+        let moved = |shape: &Primitive| Primitive { origin: pose * shape.origin, ..shape.clone() };
+        self.shapes.extend(other.shapes.iter().map(moved));
+        let moved = |mesh: &PointMesh| PointMesh { origin: pose * mesh.origin, ..mesh.clone() };
+        self.meshes.extend(other.meshes.iter().map(moved));
+        self.planes.extend(other.planes.iter().map(|plane| plane.moved(pose)));
+    }
 }
 
 /// A thing that a link holds.
@@ -56,9 +69,11 @@ pub struct AttachedObject {
     pub link: String,
     /// Its name.
     pub id: String,
-    /// Primitives and mesh files, in the link's frame.
+    /// Pose of the object in the link's frame.
+    pub pose: Isometry3<f64>,
+    /// Primitives and mesh files, in the object's frame.
     pub shapes: Vec<Primitive>,
-    /// Meshes given by their vertices, in the link's frame.
+    /// Meshes given by their vertices, in the object's frame.
     pub meshes: Vec<PointMesh>,
     /// Links that it may touch.
     pub touch_links: Vec<String>,
@@ -201,6 +216,7 @@ impl Obstacles {
             this.attached.push(AttachedObject {
                 link: raw.link_name,
                 id: object.id,
+                pose: object.pose,
                 shapes: object.shapes,
                 meshes: object.meshes,
                 touch_links: raw.touch_links,

@@ -164,9 +164,10 @@ impl SceneObject {
         lengths("plane_poses", self.planes.len(), self.plane_poses.len())?;
         let whole = self.pose.isometry().map_err(|problem| wrong("pose", problem))?;
         let pose = |field: &str, i: usize, pose: &ScenePose| {
-            pose.isometry().map(|pose| whole * pose).map_err(|problem| wrong(&format!("{field}[{i}]"), problem))
+            pose.isometry().map_err(|problem| wrong(&format!("{field}[{i}]"), problem))
         };
-        let mut object = CollisionObject { id: self.id.clone(), frame_id: self.frame_id.clone(), ..Default::default() };
+        let (id, frame_id) = (self.id.clone(), self.frame_id.clone());
+        let mut object = CollisionObject { id, frame_id, pose: whole, ..CollisionObject::default() };
         for (i, (solid, at)) in self.primitives.iter().zip(&self.primitive_poses).enumerate() {
             let shape = solid.shape().map_err(|problem| wrong(&format!("primitives[{i}]"), problem))?;
             object.shapes.push(Primitive { origin: pose("primitive_poses", i, at)?, shape, colour: None });
