@@ -4,6 +4,7 @@
 pub mod camera;
 pub mod engine;
 pub mod files;
+pub mod filter_state;
 pub mod goals;
 pub mod joint_feed;
 pub mod joint_ring;
@@ -12,4 +13,7 @@ pub mod pace;
 pub mod pairing;
 pub mod percentiles;
 pub mod replan;
+pub mod streaming_params;
+pub mod surroundings;
+pub mod voice;
 pub mod wiring;

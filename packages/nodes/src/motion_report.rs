@@ -59,6 +59,8 @@ pub struct Around {
     pub chunk_silence: Option<f64>,
     /// Why the last chunk was refused, if it was.
     pub refused: Option<String>,
+    /// What is wrong with a controller, by name.
+    pub controller: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
@@ -75,10 +77,21 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
+        StopReason::Controller { .. } => {
+            let what = around.controller.clone().unwrap_or_else(|| reason.to_string());
+            format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
+        }
+        StopReason::Emergency => "emergency stop; call ~/arm when it is safe".to_owned(),
+        StopReason::BadChunks { count } => {
+            format!(
+                "{count} action chunks in a row held values that are no numbers; look at the policy, then call ~/resume"
+            )
+        }
         StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
         StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around)),
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
-            around.joints.clone().unwrap_or_else(|| reason.to_string())
+            let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
+            format!("{what}; call ~/resume when they are back")
         }
         other => other.to_string(),
     };
@@ -102,6 +115,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Stopping(reason) => (Level::Warn, format!("coming to rest: {}", stop(reason))),
         Phase::Idle(IdleReason::Latched(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
         Phase::Idle(IdleReason::Disarmed) => (Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned()),
+        Phase::Idle(IdleReason::Space(intrusion)) => (
+            Level::Error,
+            format!(
+                "at rest: {}: the robot may not move from where it stands; move it by hand, or declare the contact",
+                around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
+            ),
+        ),
         // Without joint states nothing will move, whatever else is missing.
         Phase::Idle(_) if around.joints.is_some() => {
             (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
@@ -120,6 +140,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             ),
         ),
+        Phase::Idle(IdleReason::NoChunk(_)) if around.controller.is_some() => {
+            (Level::Error, format!("at rest: {}", around.controller.as_deref().unwrap_or_default()))
+        }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
         Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),
     }

@@ -3,21 +3,27 @@
 //! `action_chunk` and `joint_states` -> `<controller>/joint_trajectory` (all with one stamp) and `execution_state`. Starts
 //! disarmed unless told otherwise: then it takes nothing until `~/arm`.
 
-use efm_core::{JointNames, Stamp};
+use efm_collision::Obstacles;
+use efm_core::{ChunkError, JointNames, Stamp};
 use efm_nodes::files;
+use efm_nodes::filter_state::{self, Slowed};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
-use efm_nodes::wiring::{ReceiptClock, robot_description, robot_specs};
+use efm_nodes::streaming_params::{specs, stream_config};
+use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
+use efm_nodes::voice::Voice;
+use efm_nodes::wiring::{ReceiptClock, robot_description};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_ros::convert::ChunkMsgError;
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
-use efm_ros::r2r::std_msgs::msg::String as Text;
+use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
 use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
-use efm_ros::r2r::trajectory_msgs::msg::{JointTrajectory, JointTrajectoryPoint};
-use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Spec, Task, convert, qos};
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Task, convert, qos};
 use efm_safety::{
-    ControllerSpec, Execution, Limits, StopReason, StreamConfig, Tick, TrajectoryStreamer, VerifiedWindow,
+    ControllerFault, ControllerSpec, IdleReason, Limits, StopReason, StreamConfig, Tick, TrajectoryStreamer,
 };
 use futures::StreamExt;
 use std::process::ExitCode;
@@ -27,162 +33,30 @@ use std::time::Duration;
 const LATENCIES: usize = 1000;
 /// States of action_msgs/GoalStatus in which a goal moves the robot: accepted, executing, canceling.
 const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
+const NO_ROBOT: &str = "no robot_description yet";
 
-fn specs() -> Vec<Spec> {
-    let mut specs = robot_specs();
-    specs.extend([
-        Spec::lists("controllers", &[], "Joints of each controller; it is commanded on <name>/joint_trajectory.")
-            .required(),
-        Spec::texts("gripper_joints", &[], "Joints that open and close a gripper: no jerk limit, may hold something."),
-        Spec::double("rate", 100.0, "Windows a second, and points a second within them, Hz.").range(50.0, 1000.0),
-        Spec::bool(
-            "armed_at_start",
-            false,
-            "Whether motion is allowed at once. On a real robot: false, and call ~/arm.",
-        ),
-        Spec::double("max_chunk_age", 1.0, "Oldest observation whose action chunk is still taken, s.")
-            .range(0.01, 60.0),
-        Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on, s.").range(0.001, 10.0),
-        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
-        Spec::double(
-            "max_tracking_error",
-            0.2,
-            "Largest distance of a joint from its command, rad or m; beyond it the arm stops.",
-        )
-        .range(1e-3, 10.0),
-        Spec::double(
-            "max_start_error",
-            0.05,
-            "Largest distance from where the last motion ended, to begin there again, rad or m.",
-        )
-        .range(0.0, 1.0),
-        Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest, rad/s or m/s.").range(0.0, 10.0),
-        Spec::double(
-            "max_clock_jump",
-            0.05,
-            "A tick later than the usual spacing by more than this brings the arm to rest, s.",
-        )
-        .range(1e-3, 10.0),
-        Spec::double("window", 0.2, "How far a window reaches before its stop tail begins, s.").range(0.05, 2.0),
-        Spec::double(
-            "committed",
-            0.05,
-            "How far ahead a window is final, s: longer than transport plus two control periods.",
-        )
-        .range(0.0, 2.0),
-        Spec::double("clock_skew", 0.0, "How far the controllers' clock may be behind ours, s.").range(0.0, 0.1),
-        Spec::double("limit_share", 0.95, "Part of the limits that following may use; the rest is for braking.")
-            .range(0.05, 0.99),
-        Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
-    ]);
-    specs
+/// What a streamer is made of once the robot is known.
+struct Maker {
+    limits: LimitsFile,
+    joints: JointNames,
+    controllers: Vec<ControllerSpec>,
+    config: StreamConfig,
+    obstacles: Obstacles,
+    params: Params,
+    urdf: Option<String>,
+    srdf: Option<String>,
 }
 
-fn stream_config(params: &Params) -> StreamConfig {
-    let mut config = StreamConfig {
-        period_s: 1.0 / params.double("rate"),
-        window_s: params.double("window"),
-        committed_s: params.double("committed"),
-        clock_skew_s: params.double("clock_skew"),
-        max_joint_state_age_s: params.double("max_joint_state_age"),
-        max_tracking_error: params.double("max_tracking_error"),
-        max_start_error: params.double("max_start_error"),
-        max_start_speed: params.double("max_start_speed"),
-        max_clock_jump_s: params.double("max_clock_jump"),
-        share: params.double("limit_share"),
-        gripper_joints: params.texts("gripper_joints"),
-        ..StreamConfig::default()
-    };
-    config.schedule.max_chunk_age_s = params.double("max_chunk_age");
-    config.schedule.future_tolerance_s = params.double("max_future");
-    config.schedule.blend_s = params.double("blend_time");
-    config.schedule.max_blend_s = config.schedule.max_blend_s.max(config.schedule.blend_s);
-    config
-}
-
-/// What is made once the robot is known.
-fn streamer(
-    urdf: &str,
-    limits: &LimitsFile,
-    joints: &JointNames,
-    controllers: &[ControllerSpec],
-    config: &StreamConfig,
-) -> Result<TrajectoryStreamer, NodeError> {
-    let model = RobotModel::from_urdf(urdf)?;
-    let set = LimitSet::new(&model, limits, joints)?;
-    let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
-    Ok(TrajectoryStreamer::new(limits, controllers.to_vec(), config.clone())?)
-}
-
-/// The messages that go out, made once and filled again and again.
-struct Voice {
-    windows: Vec<(Publisher<JointTrajectory>, JointTrajectory)>,
-    execution: Publisher<JointTrajectory>,
-    state: JointTrajectory,
-    told: Option<Stamp>,
-    /// Where the last windows end: one position a joint, in the order of the controllers.
-    ends: Vec<f64>,
-}
-
-impl Voice {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        self.ends.clear();
-        for ((publisher, message), window) in self.windows.iter_mut().zip(windows) {
-            self.ends.extend_from_slice(window.positions(window.len() - 1));
-            message.header.stamp = convert::time(window.stamp());
-            if message.joint_names.is_empty() {
-                message.joint_names = window.joints().as_slice().to_vec();
-            }
-            message.points.resize_with(window.len(), JointTrajectoryPoint::default);
-            for (k, point) in message.points.iter_mut().enumerate() {
-                point.positions.clear();
-                point.positions.extend_from_slice(window.positions(k));
-                point.velocities.clear();
-                point.velocities.extend_from_slice(window.velocities(k));
-                point.time_from_start = convert::duration(window.time_from_start(k));
-            }
-            publisher.publish(message)?;
-        }
-        Ok(())
-    }
-
-    /// What is committed and not yet executed, on the time axis of the chunk that it comes from. Returns the chunk when it is
-    /// another one than before.
-    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<Option<Stamp>, NodeError> {
-        let stamp = execution.chunk.unwrap_or(Stamp::ZERO);
-        self.state.header.stamp = convert::time(stamp);
-        if self.state.joint_names.is_empty() {
-            self.state.joint_names = windows.iter().flat_map(|w| w.joints().iter().map(str::to_owned)).collect();
-        }
-        let points = match (execution.chunk, windows.first()) {
-            (Some(_), Some(first)) => first.committed().min(first.len()),
-            _ => 0,
-        };
-        self.state.points.resize_with(points, JointTrajectoryPoint::default);
-        for (k, point) in self.state.points.iter_mut().enumerate() {
-            point.positions.clear();
-            point.velocities.clear();
-            for window in windows {
-                point.positions.extend_from_slice(window.positions(k));
-                point.velocities.extend_from_slice(window.velocities(k));
-                let at = window.stamp().offset_nanos(window.time_from_start(k));
-                point.time_from_start = convert::duration(at.nanos_since(stamp));
-            }
-        }
-        self.execution.publish(&self.state)?;
-        let news = execution.chunk.filter(|_| self.told != execution.chunk);
-        self.told = execution.chunk;
-        Ok(news)
-    }
-
-    /// No chunk is followed any more.
-    fn rest(&mut self) -> Result<(), NodeError> {
-        if self.told.take().is_some() {
-            self.state.header.stamp = convert::time(Stamp::ZERO);
-            self.state.points.clear();
-            self.execution.publish(&self.state)?;
-        }
-        Ok(())
+impl Maker {
+    fn streamer(&self) -> Result<TrajectoryStreamer, NodeError> {
+        let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
+        let model = RobotModel::from_urdf(urdf)?;
+        let set = LimitSet::new(&model, &self.limits, &self.joints)?;
+        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
+        let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
+        let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
+        streamer.set_speed_scale(self.params.double("speed_scale"))?;
+        Ok(streamer)
     }
 }
 
@@ -192,8 +66,11 @@ struct Publishing {
     receipts: ReceiptClock,
     joints: JointNames,
     feed: JointFeed,
+    maker: Maker,
     streamer: Result<TrajectoryStreamer, String>,
     voice: Voice,
+    filter: (Publisher<JointState>, JointState),
+    slowed: Slowed,
     armed: bool,
     owners: Vec<(String, bool)>,
     phase: Phase,
@@ -231,15 +108,57 @@ impl Publishing {
     }
 
     fn offer(&mut self, message: &JointTrajectory) -> Result<(), String> {
-        let chunk = convert::chunk(message).map_err(|e| e.to_string())?;
+        let chunk = convert::chunk(message).map_err(|error| {
+            if let (ChunkMsgError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) = (&error, &mut self.streamer) {
+                streamer.reject_chunk(self.clock.now());
+            }
+            error.to_string()
+        })?;
         if self.around.instruction.as_deref() == Some("") {
             return Err("there is no goal".to_owned());
         }
         if let Some(owner) = self.owner() {
             return Err(format!("a goal of somebody else is active on {owner}"));
         }
+        if let Some(controller) = self.voice.missing() {
+            return Err(self.missing(controller));
+        }
         let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
         streamer.offer_chunk(&chunk, self.clock.now()).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    fn missing(&self, controller: usize) -> String {
+        format!("nobody listens to '{}/joint_trajectory': is the controller active?", self.owners[controller].0)
+    }
+
+    /// What must not wait for a report: a controller that has gone while others move.
+    fn watch_controllers(&mut self) {
+        let now = self.clock.now();
+        let missing = self.voice.missing();
+        self.around.controller = missing.map(|controller| self.missing(controller));
+        if let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer)
+            && streamer.is_streaming()
+        {
+            streamer.controller_failed(controller, ControllerFault::Missing, now);
+        }
+    }
+
+    fn emergency(&mut self, why: &str) {
+        if let Ok(streamer) = &mut self.streamer {
+            streamer.emergency_stop();
+        }
+        self.armed = false;
+        log::error!("emergency stop ({why}): nothing is sent any more; call ~/arm when it is safe");
+    }
+
+    fn lower_speed_scale(&mut self, scale: f64) {
+        let Ok(streamer) = &mut self.streamer else { return };
+        let before = streamer.speed_scale();
+        match streamer.lower_speed_scale(scale) {
+            Ok(()) if streamer.speed_scale() < before => log::info!("speed_scale lowered to {scale}"),
+            Ok(()) => {}
+            Err(error) => log::warn!("topic 'speed_scale': {error}"),
+        }
     }
 
     fn on_instruction(&mut self, text: &str) {
@@ -288,16 +207,18 @@ impl Publishing {
         Ok(if armed { "armed" } else { "disarmed" })
     }
 
-    fn on_description(&mut self, urdf: &str, make: impl FnOnce(&str) -> Result<TrajectoryStreamer, NodeError>) {
+    /// After a description has come.
+    fn make(&mut self) {
         if self.streamer.as_ref().is_ok_and(|s| s.is_streaming()) {
             log::error!(
                 "a new robot description came while the arm moves; it is left aside until this node is started anew"
             );
             return;
         }
-        self.streamer = make(urdf).map_err(|e| e.to_string());
+        self.streamer = self.maker.streamer().map_err(|e| e.to_string());
         match &mut self.streamer {
             Ok(streamer) => streamer.arm(self.armed, self.clock.now()),
+            Err(error) if error == NO_ROBOT => {}
             Err(error) => log::error!("the robot description does not fit: {error}"),
         }
     }
@@ -332,6 +253,7 @@ impl Publishing {
                         Phase::of(&tick)
                     }
                     (None, Tick::Send(outgoing)) => {
+                        self.slowed.note(&outgoing.report);
                         self.voice.send(outgoing.windows)?;
                         heard = self.voice.tell(&outgoing.execution, outgoing.windows)?;
                         Phase::of(&tick)
@@ -344,6 +266,10 @@ impl Publishing {
         }
         let changed = !self.phase.is_like(&phase);
         self.phase = phase;
+        if let Ok(streamer) = &self.streamer {
+            filter_state::write(streamer.report(), streamer.speed_scale(), now, &mut self.filter.1);
+            self.filter.0.publish(&self.filter.1)?;
+        }
         if changed || trouble.is_some() != self.around.joints.is_some() {
             self.around.joints = trouble.map(|t| t.to_string());
             self.report(changed);
@@ -359,6 +285,11 @@ impl Publishing {
         match &self.around.joints {
             Some(trouble) => self.joint_health.error(trouble.clone()),
             None => self.joint_health.ok("fresh and complete"),
+        };
+        self.around.obstacle = match (&self.streamer, &self.phase) {
+            (Ok(streamer), Phase::Blocked(intrusion)) => Some(streamer.describe(intrusion)),
+            (Ok(streamer), Phase::Idle(IdleReason::Space(intrusion))) => Some(streamer.describe(intrusion)),
+            _ => None,
         };
         let (mut level, mut text) = explain(&self.phase, &self.around, &self.joints);
         if let Some(silence) = self.clock.silence().filter(|s| *s > Duration::from_secs(1)) {
@@ -376,6 +307,15 @@ impl Publishing {
         ];
         values.extend(self.latency.shown_ms("observation to command"));
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
+        if let Ok(streamer) = &self.streamer {
+            let report = streamer.report();
+            values.push(("speed scale".to_owned(), format!("{:.2}", streamer.speed_scale())));
+            values.push(("rate on the path".to_owned(), format!("{:.2}", report.rate)));
+            let clearance = report.clearance.map_or("not checked".to_owned(), |c| format!("{:.1} mm", 1e3 * c));
+            values.push(("clearance of the plan".to_owned(), clearance));
+        }
+        let name = |joint: usize| self.joints.as_slice().get(joint).map_or("?", String::as_str).to_owned();
+        values.extend(self.slowed.in_words(name));
         self.motion.report(level, text, values);
     }
 }
@@ -398,6 +338,24 @@ fn main() -> ExitCode {
             .map_err(|e| format!("parameter 'controllers': {e}"))?;
 
         let mut description: Latest<Text> = robot_description(node)?;
+        let srdf = semantic_file(&params)?;
+        let mut semantics = match &srdf {
+            Some(_) => None,
+            None => Some(node.latest::<Text>("robot_description_semantic", qos::latched())?),
+        };
+        let maker = Maker {
+            limits,
+            joints: joints.clone(),
+            controllers: controllers.clone(),
+            config: config.clone(),
+            obstacles: obstacles(&params)?,
+            params: params.clone(),
+            urdf: None,
+            srdf,
+        };
+        let mut scales = node.every::<Float64>("speed_scale", qos::event())?;
+        let mut emergencies = node.every::<Bool>("emergency_stop", qos::event())?;
+        let mut changes = params.changes();
         let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states())?;
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
@@ -423,14 +381,17 @@ fn main() -> ExitCode {
         let mut arms = node.service::<SetBool::Service>("~/arm")?;
         let mut stops = node.service::<Trigger::Service>("~/stop")?;
         let mut resumes = node.service::<Trigger::Service>("~/resume")?;
+        let mut emergency_calls = node.service::<Trigger::Service>("~/emergency_stop")?;
 
         let clock = node.clock().clone();
-        let no_robot = "no robot_description yet";
         let mut this = Publishing {
             receipts: ReceiptClock::new(&clock),
             feed: JointFeed::new(joints.clone()),
             joints: joints.clone(),
-            streamer: Err(no_robot.to_owned()),
+            maker,
+            filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
+            slowed: Slowed::default(),
+            streamer: Err(NO_ROBOT.to_owned()),
             voice: Voice {
                 windows,
                 execution: node.publisher("execution_state", qos::trajectory())?,
@@ -440,7 +401,7 @@ fn main() -> ExitCode {
             },
             armed: params.bool("armed_at_start"),
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
-            phase: Phase::NoRobot(no_robot.to_owned()),
+            phase: Phase::NoRobot(NO_ROBOT.to_owned()),
             around: Around::default(),
             grippers: joints.iter().map(|joint| config.gripper_joints.iter().any(|g| g == joint)).collect(),
             max_start_error: config.max_start_error,
@@ -492,14 +453,40 @@ fn main() -> ExitCode {
                         };
                         answer(request.respond(Trigger::Response { success: this.streamer.is_ok(), message }));
                     }
-                    urdf = description.next() => this.on_description(&urdf.msg.data, |urdf| {
-                        streamer(urdf, &limits, &joints, &controllers, &config)
-                    }),
-                    _ = tenth.tick() => this.report(false),
+                    Some(request) = emergency_calls.next() => {
+                        this.emergency("~/emergency_stop");
+                        answer(request.respond(Trigger::Response { success: true, message: "nothing is sent any more; ~/arm ends it".into() }));
+                    }
+                    Some(message) = emergencies.recv() => if message.msg.data { this.emergency("topic emergency_stop") },
+                    Some(message) = scales.recv() => this.lower_speed_scale(message.msg.data),
+                    Ok(()) = changes.changed() => if let Ok(streamer) = &mut this.streamer {
+                        // Declared from 0 to 1, so it cannot be refused.
+                        streamer.set_speed_scale(this.maker.params.double("speed_scale"))?;
+                    },
+                    urdf = description.next() => {
+                        this.maker.urdf = Some(urdf.msg.data.clone());
+                        this.make();
+                    }
+                    srdf = next(&mut semantics) => {
+                        this.maker.srdf = Some(srdf);
+                        this.make();
+                    }
+                    _ = tenth.tick() => {
+                        this.watch_controllers();
+                        this.report(false);
+                    }
                 }
             }
         })
     })
+}
+
+/// The next semantic description; never, where it came from a file.
+async fn next(semantics: &mut Option<Latest<Text>>) -> String {
+    match semantics {
+        Some(latest) => latest.next().await.msg.data.clone(),
+        None => std::future::pending().await,
+    }
 }
 
 /// Whether any joint but those of grippers, which may hold something, is farther than `error` from where it was sent.

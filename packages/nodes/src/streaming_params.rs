@@ -1,0 +1,105 @@
+//! Parameters of the publisher of trajectories, and what they mean to the filter.
+
+use crate::surroundings::{self, max_tool_speed};
+use crate::wiring::robot_specs;
+use efm_ros::{Params, Spec};
+use efm_safety::StreamConfig;
+
+/// Parameters of `trajectory_publisher`.
+pub fn specs() -> Vec<Spec> {
+    let mut specs = robot_specs();
+    specs.extend(surroundings::specs());
+    specs.extend([
+        Spec::lists("controllers", &[], "Joints of each controller; it is commanded on <name>/joint_trajectory.")
+            .required(),
+        Spec::texts("gripper_joints", &[], "Joints that open and close a gripper: no jerk limit, may hold something."),
+        Spec::double("rate", 100.0, "Windows a second, and points a second within them, Hz.").range(50.0, 1000.0),
+        Spec::bool(
+            "armed_at_start",
+            false,
+            "Whether motion is allowed at once. On a real robot: false, and call ~/arm.",
+        ),
+        Spec::double("max_chunk_age", 1.0, "Oldest observation whose action chunk is still taken, s.")
+            .range(0.01, 60.0),
+        Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on, s.").range(0.001, 10.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
+        Spec::double(
+            "max_tracking_error",
+            0.2,
+            "Largest distance of a joint from its command, rad or m; beyond it the arm stops.",
+        )
+        .range(1e-3, 10.0),
+        Spec::double(
+            "max_start_error",
+            0.05,
+            "Largest distance from where the last motion ended, to begin there again, rad or m.",
+        )
+        .range(0.0, 1.0),
+        Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest, rad/s or m/s.").range(0.0, 10.0),
+        Spec::double(
+            "max_clock_jump",
+            0.05,
+            "A tick later than the usual spacing by more than this brings the arm to rest, s.",
+        )
+        .range(1e-3, 10.0),
+        Spec::double(
+            "window",
+            0.08,
+            "How far a window goes on before its stop tail begins, s: the silence that the arm bridges without braking.",
+        )
+        .range(0.02, 2.0),
+        Spec::double(
+            "committed",
+            0.05,
+            "How far ahead a window is final, s: longer than transport plus two control periods.",
+        )
+        .range(0.0, 2.0),
+        Spec::double("clock_skew", 0.0, "How far the controllers' clock may be behind ours, s.").range(0.0, 0.1),
+        Spec::double("limit_share", 0.95, "Part of the limits that following may use; the rest is for braking.")
+            .range(0.05, 0.99),
+        Spec::double(
+            "max_observation_age",
+            1.0,
+            "Age of the observation behind the chunk that is followed, beyond which the arm slows down, to stand still at the chunk's \
+             end, s: two camera frames and the time that the policy takes.",
+        )
+        .range(0.01, 60.0),
+        Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good.")
+            .range(1.0, 1000.0),
+        Spec::double(
+            "speed_scale",
+            1.0,
+            "Part of the policy's own speed, 0 to 1. Set it to raise or lower; the topic speed_scale only lowers it.",
+        )
+        .range(0.0, 1.0)
+        .dynamic(),
+        Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
+    ]);
+    specs
+}
+
+/// What the parameters say of planning and streaming.
+pub fn stream_config(params: &Params) -> StreamConfig {
+    let mut config = StreamConfig {
+        period_s: 1.0 / params.double("rate"),
+        window_s: params.double("window"),
+        committed_s: params.double("committed"),
+        clock_skew_s: params.double("clock_skew"),
+        max_joint_state_age_s: params.double("max_joint_state_age"),
+        max_tracking_error: params.double("max_tracking_error"),
+        max_start_error: params.double("max_start_error"),
+        max_start_speed: params.double("max_start_speed"),
+        max_clock_jump_s: params.double("max_clock_jump"),
+        share: params.double("limit_share"),
+        max_observation_age_s: params.double("max_observation_age"),
+        max_bad_chunks: u32::try_from(params.integer("max_bad_chunks")).unwrap_or(u32::MAX),
+        max_tool_speed: max_tool_speed(params),
+        gripper_joints: params.texts("gripper_joints"),
+        ..StreamConfig::default()
+    };
+    config.schedule.max_chunk_age_s = params.double("max_chunk_age");
+    config.schedule.future_tolerance_s = params.double("max_future");
+    config.schedule.blend_s = params.double("blend_time");
+    config.schedule.max_blend_s = config.schedule.max_blend_s.max(config.schedule.blend_s);
+    config
+}
