@@ -105,7 +105,7 @@ impl Checker {
             near: vec![unknown; pairs],
             next: vec![unknown; pairs],
             motion: Motion::new(model),
-            limits: vec![model.options.clearance; pairs],
+            limits: vec![model.options.clearance + model.options.slack; pairs],
             floors: vec![f64::NAN; pairs],
             leaving: 0,
             closest: 0,
@@ -169,11 +169,12 @@ impl Checker {
 
     /// Begins a sweep at a configuration and gives the smallest distance there.
     ///
-    /// A pair that is closer than d_min here may leave: during the sweep it must stay as far apart as here (less the slack of the options)
-    /// until it is beyond d_min, which it must keep from then on. The checker remembers this across sweeps: a pair that is still inside at the
-    /// next `begin` keeps what it had gained, so that it cannot creep closer by beginning again and again. (Unless it really is closer, moved
-    /// by something else: then it is taken from there.) So use one checker for the plans of one robot, and call [`Checker::forget`] when it has
-    /// been moved by others.
+    /// In the sweep every pair must keep d_min; what begins far enough away keeps the slack of the options on top. A pair that is closer than that
+    /// here must stay as far apart as it is here, less the slack: so what rests too close may leave, and what stands at the limit may move along it.
+    /// Once it is beyond d_min and twice the slack, it has to keep the same as all others. The checker remembers this across sweeps: a pair that is
+    /// still too close at the next `begin` keeps what it had to keep, or more if it has gained, so that it cannot creep closer by beginning again and
+    /// again. (Unless it really is closer than it should be, moved by something else: then it is taken from there.) So use one checker for
+    /// the plans of one robot, and call [`Checker::forget`] when it has been moved by others.
     ///
     /// # Errors
     /// A pair that touches or penetrates, or a number that is not finite.
@@ -186,16 +187,17 @@ impl Checker {
         if !q.iter().all(|v| v.is_finite()) {
             return Err(NOWHERE);
         }
-        let (wanted, slack) = (model.options.clearance, model.options.slack);
-        let best = self.survey(model, q, wanted);
+        let slack = model.options.slack;
+        let keep = model.options.clearance + slack;
+        let best = self.survey(model, q, keep + slack);
         if !(best.distance > 0.0) {
             return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
         }
         (self.leaving, self.splits) = (0, 0);
         for ((near, floor), limit) in self.near.iter().zip(&mut self.floors).zip(&mut self.limits) {
             let distance = near.gap.distance;
-            if distance >= wanted {
-                (*floor, *limit) = (f64::NAN, wanted);
+            if distance >= keep + slack {
+                (*floor, *limit) = (f64::NAN, keep);
                 continue;
             }
             let here = (distance - slack).max(0.0);
@@ -227,8 +229,10 @@ impl Checker {
         self.step(model, q_next, travel, None)
     }
 
-    /// As [`Checker::advance`], where it is known that joint j is never farther than `deviation[j]` from the straight line: at time fraction s from
-    /// q + s dq. With accelerations below a and steps of h seconds that is a h^2 / 8.
+    /// As [`Checker::advance`], where the accelerations are bounded: by a_j during a step of h seconds, `deviation[j]` is a_j h^2 / 8. (At the share
+    /// s of the step joint j is then within 4 s (1 - s) `deviation[j]` of q + s dq, which is what is used.)
+    ///
+    /// This is four times tighter than what `advance` can know of the same motion, and it lets a pair that stands at its limit leave.
     ///
     /// # Errors
     /// As [`Checker::advance`].
@@ -310,17 +314,17 @@ impl Checker {
         self.frames.swap(0, 1);
         std::mem::swap(&mut self.near, &mut self.next);
         if self.leaving > 0 {
-            self.let_go(model.options.clearance);
+            self.let_go(model.options.clearance + model.options.slack, model.options.slack);
         }
         self.begun = true;
         Ok(best)
     }
 
-    /// Pairs that have left keep d_min from now on.
-    fn let_go(&mut self, wanted: f64) {
+    /// Pairs that have left keep the same as all others from now on.
+    fn let_go(&mut self, keep: f64, slack: f64) {
         for (near, limit) in self.near.iter().zip(&mut self.limits) {
-            if *limit < wanted && near.gap.distance >= wanted {
-                *limit = wanted;
+            if *limit < keep && near.gap.distance >= keep + slack {
+                *limit = keep;
                 self.leaving -= 1;
             }
         }
@@ -381,7 +385,8 @@ impl Checker {
                     continue;
                 }
                 // A pair that leaves has little room, so it is looked at more closely.
-                let fine = if limit < options.clearance { options.slack / 4.0 } else { options.resolution };
+                let leaving = limit < options.clearance + options.slack;
+                let fine = if leaving { options.slack.min(options.resolution) / 4.0 } else { options.resolution };
                 if !(a.distance.min(b.distance) - bound > fine) {
                     return Err(TooClose { pair: open.pair, clearance: bound, at: from.1 });
                 }

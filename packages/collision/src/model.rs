@@ -22,7 +22,8 @@ pub struct CollisionOptions {
     /// Declared contacts: two names of links, obstacles or held objects, in either order, which are not checked against each other. A name that
     /// does not exist (yet) is kept for when it does: see [`CollisionModel::unknown_names`].
     pub allowed: Vec<(String, String)>,
-    /// How much closer a pair that begins inside `clearance` may come while it leaves, metres. See [`crate::Checker::begin`].
+    /// Play for pairs at their limit, metres: all others keep this much more than `clearance`, and a pair that begins closer may come closer by
+    /// this. What a step cannot be known to keep for lack of knowledge of the path has to be less: see [`crate::Checker::begin`].
     pub slack: f64,
     /// A step is not halved further when its motion is known to be smaller than this, metres: what is refused is closer than this to being
     /// too close.
@@ -41,7 +42,7 @@ impl Default for CollisionOptions {
             clearance: 0.01,
             padding: 0.0,
             allowed: Vec::new(),
-            slack: 1e-4,
+            slack: 2.5e-4,
             resolution: 5e-4,
             max_splits: 128,
             mesh_tolerance: 1e-3,

@@ -8,10 +8,11 @@
 //!   along. Coming from both ends, r_j <= (r_j(start) + r_j(end) + M_{>j}) / 2 =: L_j all along, and M_j = M_{>j} + L_j T_j.
 //! * **First order.** Two points whose paths have the lengths M_a and M_b come closer by at most that; from both ends,
 //!   distance >= (d(start) + d(end) - M_a - M_b) / 2.
-//! * **Second order.** Let n be the direction in which the bodies are apart at one end. Along the straight line between the configurations
-//!   every point p has |d2p/ds2| <= C = sum_j L_j D_j (D_j + 2 sum_{i above j} D_i), D the joints' changes, i over turning joints,
-//!   the first D_j only where j turns. So n.(p_b - p_a) lies above its chord minus (C_a + C_b) / 8 for each pair of points, and the distance is at
-//!   least the smaller of the separations along n at both ends minus that, minus what the deviations e add: sum_j (L_j + E_{>j}) e_j.
+//! * **Second order.** Let n be the direction in which the bodies are apart at one end, and g0, g1 their separations along n at the two ends. Along
+//!   the straight line between the configurations every point p has |d2p/ds2| <= C = sum_j L_j D_j (D_j + 2 sum_{i above j} D_i), D the
+//!   joints' changes, i over turning joints, the first D_j only where j turns. So n.(p_b - p_a) lies above its chord minus s (1 - s) C / 2 for each
+//!   pair of points, and the distance at s is at least (1 - s) g0 + s g1 - s (1 - s) (C_a + C_b) / 2, minus what the deviations e add:
+//!   E = sum_j (L_j + E_{>j}) e_j, or 4 s (1 - s) of it where they are known to grow from both ends like that.
 
 use crate::body::Placed;
 use crate::distance::Gap;
@@ -60,6 +61,8 @@ pub(crate) struct Motion {
     pub deviation: Vec<f64>,
     /// What it changes by.
     pub change: Vec<f64>,
+    /// Whether the deviation at s is at most 4 s (1 - s) of `deviation`.
+    pub bowed: bool,
     /// By body, as the chains: first-order path bounds by constant levers of the first 0, 1, 2... axes.
     pub paths: Vec<f64>,
 }
@@ -68,7 +71,7 @@ impl Motion {
     pub fn new(model: &CollisionModel) -> Self {
         let axes = vec![0.0; model.axes.axes.len()];
         let paths = vec![0.0; model.chains.len() + model.bodies.len()];
-        Self { travel: axes.clone(), deviation: axes.clone(), change: axes, paths }
+        Self { travel: axes.clone(), deviation: axes.clone(), change: axes, bowed: false, paths }
     }
 
     /// Fills in everything for the step from `last` to `next`. False where a number is not finite.
@@ -81,22 +84,23 @@ impl Motion {
         deviation: Option<&[f64]>,
     ) -> bool {
         let (mut finite, mut within) = (true, true);
+        self.bowed = deviation.is_some();
         for (k, axis) in model.axes.axes.iter().enumerate() {
             let (j, gain) = (axis.place, axis.multiplier.abs());
             let change = gain * (next[j] - last[j]).abs();
             let travel = gain * travel[j];
             finite &= change.is_finite() && travel.is_finite();
             let travel = travel.max(change);
-            // No faster than `travel` and at both ends on the line: farthest off when it runs ahead at full speed and then waits or returns.
-            let farthest = if travel > 0.0 { (travel * travel - change * change) / (2.0 * travel) } else { 0.0 };
             self.change[k] = change;
             self.travel[k] = travel;
             self.deviation[k] = match deviation {
                 Some(given) => {
                     finite &= given[j].is_finite() && given[j] >= 0.0;
-                    farthest.min(gain * given[j])
+                    gain * given[j]
                 }
-                None => farthest,
+                // No faster than `travel` and at both ends on the line: farthest off when it goes at full speed and then waits or returns.
+                None if travel > 0.0 => (travel * travel - change * change) / (2.0 * travel),
+                None => 0.0,
             };
             if !axis.turns {
                 let at = |q: f64| (axis.multiplier * q + axis.offset).abs();
@@ -207,7 +211,10 @@ impl Piece<'_> {
         let normal = far.poses[pair.base].rotation * normal;
         let (one, other) = (self.model.seen(pair.a, &far.placed), self.model.seen(pair.b, &far.placed));
         let separation = -other.reach(&-normal) - one.reach(&normal);
-        let second_order = there.min(separation) - (a.bend + b.bend) / 8.0 - a.anywhere - b.anywhere;
+        let (bend, off) = ((a.bend + b.bend) / 2.0, a.anywhere + b.anywhere);
+        let bowed = self.motion.bowed && self.start_exact && self.end_exact;
+        let second_order =
+            if bowed { sagging(there, separation, bend + 4.0 * off) } else { sagging(there, separation, bend) - off };
         first_order.max(second_order)
     }
 
@@ -215,4 +222,10 @@ impl Piece<'_> {
     pub fn deviation_at_end(&self, pair: &Pair) -> f64 {
         self.side(pair.a, pair.axes_a).end + self.side(pair.b, pair.axes_b).end
     }
+}
+
+/// The least value of (1 - s) a + s b - s (1 - s) c between 0 and 1.
+fn sagging(a: f64, b: f64, c: f64) -> f64 {
+    let (least, rise) = (a.min(b), (b - a).abs());
+    if c > rise { least - (c - rise) * (c - rise) / (4.0 * c) } else { least }
 }

