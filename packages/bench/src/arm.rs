@@ -160,8 +160,8 @@ pub fn random(rng: &mut Rng, odd: Odd) -> Arm {
         .map(|(name, joints)| (name.to_owned(), joints.to_vec()))
         .collect();
 
-    let mut config = StreamConfig::default();
-    config.gripper_joints = (0..joints).filter(|j| b.gripper[*j]).map(|j| b.names[j].clone()).collect();
+    let gripper_joints = (0..joints).filter(|j| b.gripper[*j]).map(|j| b.names[j].clone()).collect();
+    let mut config = StreamConfig { gripper_joints, ..StreamConfig::default() };
     if rng.chance(0.4) {
         config.period_s = rng.pick(&[0.005, 0.01, 0.01, 0.02]);
         config.window_s *= rng.pick(&[1.0, 1.0, 1.5, 2.5]);

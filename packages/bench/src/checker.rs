@@ -13,9 +13,9 @@
 
 use crate::arm::Arm;
 use crate::follower::Follower;
-use crate::meter::Meter;
+use crate::meter::{Meter, RELATIVE, exceeds};
 use crate::tally::Quantity;
-use crate::track::Track;
+use crate::track::{Rounding, Track};
 use efm_core::{JointSample, Trajectory};
 
 /// What an operator or another node asks for.
@@ -49,8 +49,8 @@ pub struct Checker {
     silent: bool,
     armed: bool,
     stopped: bool,
-    /// When all must be at rest, after a stop.
-    deadline: Option<i64>,
+    /// When a stop was asked for, and when all must be at rest.
+    deadline: Option<(i64, i64)>,
     /// Whether where the robot is held is known.
     held_known: bool,
     now: i64,
@@ -118,7 +118,7 @@ impl Checker {
     fn must_end(&mut self) {
         if !self.silent && self.deadline.is_none() {
             let seconds = 0.6 + 3.0 * self.arm.bounds.longest_stop();
-            self.deadline = Some(self.now.saturating_add((seconds * 1.0e9) as i64));
+            self.deadline = Some((self.now, self.now.saturating_add((seconds * 1.0e9) as i64)));
         }
     }
 
@@ -189,11 +189,13 @@ impl Checker {
             }
             check_end(track, &self.arm, meter);
         }
-        if let Some(deadline) = self.deadline {
+        if let Some((asked, deadline)) = self.deadline {
             let ends = self.spare.iter().map(|t| t.times[t.rests_from()]).max().unwrap_or(0);
             if ends > deadline {
                 meter.violate(Quantity::Disarmed, || {
-                    format!("stopped or disarmed, but it moves {} ns longer than it may", ends - deadline)
+                    let seconds = |nanos: i64| nanos as f64 * 1.0e-9;
+                    let (takes, may) = (seconds(ends - asked), seconds(deadline - asked));
+                    format!("stopped or disarmed, but it rests {takes:.3} s later only; {may:.3} s are allowed")
                 });
             }
         }
@@ -273,8 +275,8 @@ fn check_end(track: &Track, arm: &Arm, meter: &mut Meter) {
         let h = (track.times[last] - track.times[last - 1]) as f64 * 1.0e-9;
         let mean = (track.p[e] - track.p[i]) / h;
         let a = (2.0 * track.v[i] + 4.0 * track.v[e] - 6.0 * mean) / h;
-        let error = crate::track::Rounding::of(track.p[e].abs(), arm.bounds.velocity[*place], h).a;
-        if !(a.abs() <= 2.0 * error + crate::meter::RELATIVE * arm.bounds.jerk[*place] * h) {
+        let error = Rounding::of(track.p[e].abs(), arm.bounds.velocity[*place], h).a;
+        if exceeds(a.abs(), 2.0 * error + RELATIVE * arm.bounds.jerk[*place] * h) {
             meter.violate(Quantity::NotAtRest, || format!("joint {place} ends with acceleration {a:.3e}"));
         }
     }

@@ -3,6 +3,7 @@
 use crate::arm::Bounds;
 use crate::rng::Rng;
 use efm_core::{ActionChunk, JointNames, Stamp};
+use std::f64::consts::TAU;
 
 /// A chunk as it came, checked by nobody.
 #[derive(Debug, Clone)]
@@ -82,7 +83,7 @@ impl Curve {
             let most = (0.5 * (high - low)).min(0.6 * v / frequency).min(0.6 * a / frequency.powi(2));
             let size = most.min(0.6 * jerk / frequency.powi(3)) * rng.between(0.1, 1.0);
             let (one, two) = (0.6 * size, 0.4 * size);
-            let (phase, other) = (rng.between(0.0, 6.28), rng.between(0.0, 6.28));
+            let (phase, other) = (rng.between(0.0, TAU), rng.between(0.0, TAU));
             let middle = start[j] - one * phase.sin() - two * other.sin();
             [
                 middle.clamp(low + size, (high - size).max(low + size)),
@@ -117,7 +118,7 @@ const ODD: [f64; 14] = [
     f64::MIN_POSITIVE,
     -0.0,
     1.0e3,
-    -1000.000_001,
+    -1_000.000_001,
     1.0e16,
     -f64::NAN,
 ];

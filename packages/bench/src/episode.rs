@@ -169,7 +169,7 @@ pub fn play(seed: u64, panda: &Bounds, loud: bool) -> anyhow::Result<Outcome> {
     let mut seconds = 0.0;
     let mut broken = false;
     for tick in 0..EPISODE {
-        let event = stimulus.next();
+        let event = stimulus.advance();
         seconds += event.passed as f64 * 1.0e-9;
         if broken {
             meter.close();

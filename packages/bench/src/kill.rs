@@ -166,7 +166,7 @@ pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death
     let mut death = None;
     let mut published = 0;
     for tick in 0..earliest + 1500 {
-        let event = stimulus.next();
+        let event = stimulus.advance();
         controllers.run(event.now, |_, _| ());
         if filtered.event(event, &mut meter) == Said::Sent {
             published = event.now;

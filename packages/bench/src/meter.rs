@@ -8,6 +8,11 @@ pub const RELATIVE: f64 = 1.0e-6;
 /// Relative rounding of a double.
 pub const UNIT: f64 = f64::EPSILON / 2.0;
 
+/// Whether a value is above a bound, or no number.
+pub fn exceeds(value: f64, bound: f64) -> bool {
+    value.is_nan() || value > bound
+}
+
 /// Collects what one tick showed; [`Meter::close`] adds it to the tally.
 #[derive(Debug, Clone)]
 pub struct Meter {
@@ -56,8 +61,7 @@ impl Meter {
         if excess > self.tally.max_excess[quantity as usize] {
             self.tally.max_excess[quantity as usize] = excess;
         }
-        // Written so that NaN does not pass.
-        if !(value <= limit * (1.0 + RELATIVE) + error) {
+        if exceeds(value, limit * (1.0 + RELATIVE) + error) {
             let (joint, how) = place();
             self.violate(quantity, || format!("joint {joint}: {value:.12} exceeds {limit} by {excess:.3e} ({how})"));
         }
@@ -74,7 +78,7 @@ impl Meter {
             if excess > self.tally.max_excess[0] {
                 self.tally.max_excess[0] = excess;
             }
-            if !(beyond <= RELATIVE * range + error) {
+            if exceeds(beyond, RELATIVE * range + error) {
                 self.violate(Quantity::Position, || {
                     format!("joint {joint} at {value:.12} outside [{min}, {max}] by {beyond:.3e} ({how})")
                 });

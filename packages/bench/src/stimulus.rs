@@ -300,7 +300,7 @@ impl Stimulus {
     }
 
     /// What happens next.
-    pub fn next(&mut self) -> &Event {
+    pub fn advance(&mut self) -> &Event {
         let first = self.event.passed == 0 && self.seconds == 0.0;
         self.event.commands.clear();
         self.event.chunk = None;

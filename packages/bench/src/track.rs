@@ -184,8 +184,9 @@ impl Track {
     pub fn agrees_with(&self, before: &Track) -> Option<usize> {
         let n = self.places.len();
         let last = before.len() - 1;
-        let mut at = before.times.partition_point(|t| *t < self.times[0]);
+        let shift = before.times.partition_point(|t| *t < self.times[0]);
         for k in 0..self.len() {
+            let at = shift + k;
             let row = k * n..(k + 1) * n;
             let same = if at > last {
                 let end = last * n..(last + 1) * n;
@@ -199,7 +200,6 @@ impl Track {
             if !same {
                 return Some(k);
             }
-            at += 1;
         }
         Some(self.len())
     }

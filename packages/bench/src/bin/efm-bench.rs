@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
+use efm_bench::stimulus::Stimulus;
 use efm_bench::{arm, counting, episode, kill, report, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -154,6 +155,8 @@ fn bench(args: Args) -> Result<bool> {
 }
 
 fn one(seed: u64, panda: &arm::Bounds) -> Result<bool> {
+    let stimulus = Stimulus::new(seed, panda);
+    println!("{:#?}\n{:?}", stimulus.arm.config, stimulus.arm.bounds);
     let outcome = episode::play(seed, panda, true)?;
     let text = serde_json::to_string_pretty(&report::measured(&outcome.filter))?;
     println!("scenario {}, Panda: {}\n{text}", efm_bench::stimulus::SCENARIOS[outcome.scenario].name, outcome.panda);
