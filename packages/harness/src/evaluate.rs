@@ -9,7 +9,7 @@ use crate::episode::{self, EpisodeError, EpisodeOptions};
 use crate::planner::{ExpertPlanner, RobotFiles};
 use crate::random::RandomPlanner;
 use crate::report::{EpisodeOutcome, Quantiles, Run, Subject};
-use crate::rig::{Rig, RigError};
+use crate::rig::{Filter, Rig, RigError};
 use efm_sim::Scene;
 use efm_sim::tasks::Split;
 use std::path::{Path, PathBuf};
@@ -147,6 +147,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Of every episode.
     pub options: EpisodeOptions,
+    /// What stands between the chunks and the controllers.
+    pub filter: Filter,
 }
 
 /// How far an evaluation is.
@@ -346,7 +348,7 @@ impl Worker<'_> {
         };
         let rig = match &mut self.rig {
             Some(rig) => rig,
-            empty => empty.insert(Rig::new(&self.settings.files, scene.clone())?),
+            empty => empty.insert(Rig::with(&self.settings.files, scene.clone(), self.settings.filter)?),
         };
         Ok((rig, &mut self.agents[place].1))
     }

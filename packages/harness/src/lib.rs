@@ -21,3 +21,4 @@ pub mod report;
 pub mod rig;
 pub mod stats;
 pub mod strip;
+pub mod unfiltered;

@@ -17,12 +17,21 @@ pub struct RobotFiles {
     pub urdf: PathBuf,
     /// Acceleration and jerk limits.
     pub joint_limits: PathBuf,
+    /// SRDF: the pairs of links that may be close.
+    pub srdf: PathBuf,
+    /// Obstacles of the cell.
+    pub obstacles: PathBuf,
 }
 
 impl RobotFiles {
     /// The shipped Panda, in a checkout or an installed share folder.
     pub fn under(root: &Path) -> Self {
-        Self { urdf: root.join("urdf/panda.urdf"), joint_limits: root.join("config/joint_limits.yaml") }
+        Self {
+            urdf: root.join("urdf/panda.urdf"),
+            joint_limits: root.join("config/joint_limits.yaml"),
+            srdf: root.join("urdf/panda.srdf"),
+            obstacles: root.join("config/panda_obstacles.yaml"),
+        }
     }
 }
 

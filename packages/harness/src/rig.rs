@@ -4,12 +4,15 @@
 //! its windows reach the controllers at once, then physics moves on.
 
 use crate::planner::{PlanError, RobotFiles, chunk_joints};
+use crate::unfiltered::Unfiltered;
+use efm_collision::{CollisionError, CollisionModel, CollisionOptions, Obstacles};
 use efm_core::{ActionChunk, JointNames, JointNamesError, JointSample, Stamp, Trajectory};
-use efm_robot::{LimitSet, RobotModel};
+use efm_robot::{LimitSet, RobotModel, Srdf, SrdfError};
 use efm_safety::{
-    Activity, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig, Tick,
-    TrajectoryStreamer,
+    Activity, CollisionSpace, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig,
+    Surroundings, Tick, TrajectoryStreamer,
 };
+use efm_schedule::SchedulerError;
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
 use efm_sim::{Cell, CellError, CommandRefusal, Scene, WorldFiles};
@@ -29,9 +32,18 @@ pub enum RigError {
     /// Limits.
     #[error(transparent)]
     Limits(#[from] LimitsError),
+    /// SRDF.
+    #[error(transparent)]
+    Srdf(#[from] SrdfError),
+    /// Obstacles.
+    #[error(transparent)]
+    Collision(#[from] CollisionError),
     /// Streamer.
     #[error(transparent)]
     Streamer(#[from] SetupError),
+    /// Scheduler of the comparison without a filter.
+    #[error(transparent)]
+    Scheduler(#[from] SchedulerError),
     /// Cell.
     #[error(transparent)]
     Cell(#[from] CellError),
@@ -50,24 +62,53 @@ pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
     Ok(Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?)
 }
 
+/// The bodies of robot and cell that are kept apart, as in the shipped parameter file.
+///
+/// # Errors
+/// When a file cannot be read or does not fit.
+pub fn bodies(files: &RobotFiles) -> Result<CollisionModel, RigError> {
+    let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
+    let srdf = Srdf::load(&files.srdf, &model)?;
+    let obstacles = Obstacles::load(&files.obstacles)?;
+    Ok(CollisionModel::new(&model, Some(&srdf), &chunk_joints()?, &obstacles, &CollisionOptions::default())?)
+}
+
 /// The controllers of the Panda and the settings that the shipped parameter file has.
 ///
 /// # Errors
 /// When a setting is out of range.
-pub fn streamer(limits: Limits) -> Result<TrajectoryStreamer, RigError> {
+pub fn streamer(limits: Limits, bodies: CollisionModel) -> Result<TrajectoryStreamer, RigError> {
     let controllers = vec![
         ControllerSpec { name: ARM_CONTROLLER.to_owned(), joints: JointNames::new(ARM_JOINTS)? },
         ControllerSpec { name: HAND_CONTROLLER.to_owned(), joints: JointNames::new([FINGER_JOINTS[0]])? },
     ];
     let config = StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], ..StreamConfig::default() };
-    Ok(TrajectoryStreamer::new(limits, controllers, config)?)
+    let around = Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, None))), tool: None };
+    Ok(TrajectoryStreamer::within(around, limits, controllers, config)?)
+}
+
+/// What stands between chunks and controllers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Filter {
+    /// The safety filter, as on a robot.
+    #[default]
+    Whole,
+    /// Nothing but the joining of chunks: what the filter is compared with. Only ever in simulation.
+    Off,
+}
+
+enum Follower {
+    Filtered(Box<TrajectoryStreamer>),
+    Unfiltered(Unfiltered),
 }
 
 /// Cell and streamer.
 pub struct Rig {
     cell: Cell,
-    streamer: TrajectoryStreamer,
+    follower: Follower,
+    filter: Filter,
     limits: Limits,
+    bodies: CollisionModel,
     sample: JointSample,
     message: Trajectory,
     period_nanos: i64,
@@ -79,14 +120,31 @@ impl Rig {
     /// # Errors
     /// When a file cannot be read or does not fit.
     pub fn new(files: &RobotFiles, scene: Scene) -> Result<Self, RigError> {
-        let limits = limits(files)?;
-        let streamer = streamer(limits.clone())?;
+        Self::with(files, scene, Filter::Whole)
+    }
+
+    /// As [`Rig::new`], with a choice of what stands between chunks and controllers.
+    ///
+    /// # Errors
+    /// As [`Rig::new`].
+    pub fn with(files: &RobotFiles, scene: Scene, filter: Filter) -> Result<Self, RigError> {
+        let (limits, bodies) = (limits(files)?, bodies(files)?);
         let cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
-        let period_nanos = (streamer.config().period_s * 1e9).round() as i64;
+        let period_nanos = (StreamConfig::default().period_s * 1e9).round() as i64;
         let sample = JointSample { stamp: START, positions: vec![0.0; 8], velocities: vec![0.0; 8] };
-        let mut rig = Self { cell, streamer, limits, sample, message: Trajectory::default(), period_nanos };
-        rig.streamer.arm(true, START);
-        Ok(rig)
+        let follower = Self::follower(filter, &limits, &bodies)?;
+        Ok(Self { cell, follower, filter, limits, bodies, sample, message: Trajectory::default(), period_nanos })
+    }
+
+    fn follower(filter: Filter, limits: &Limits, bodies: &CollisionModel) -> Result<Follower, RigError> {
+        Ok(match filter {
+            Filter::Whole => {
+                let mut streamer = streamer(limits.clone(), bodies.clone())?;
+                streamer.arm(true, START);
+                Follower::Filtered(Box::new(streamer))
+            }
+            Filter::Off => Follower::Unfiltered(Unfiltered::new(limits.joints().clone())?),
+        })
     }
 
     /// Starts the next episode: everything as new, so that an episode does not depend on those before it.
@@ -95,8 +153,7 @@ impl Rig {
     /// Never for limits and settings that worked once.
     pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
         self.cell.reset(scene, START);
-        self.streamer = streamer(self.limits.clone())?;
-        self.streamer.arm(true, START);
+        self.follower = Self::follower(self.filter, &self.limits, &self.bodies)?;
         Ok(())
     }
 
@@ -125,7 +182,10 @@ impl Rig {
     /// When it refuses.
     pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), OfferRefusal> {
         let now = self.cell.now();
-        self.streamer.offer_chunk(chunk, now).map(|_| ())
+        match &mut self.follower {
+            Follower::Filtered(streamer) => streamer.offer_chunk(chunk, now).map(|_| ()),
+            Follower::Unfiltered(follower) => Ok(follower.offer(chunk, now)?),
+        }
     }
 
     /// One physics step, with a tick of the streamer before it when one is due. Returns what the tick did, in words, when the arm
@@ -138,17 +198,27 @@ impl Rig {
         if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
             self.measured();
             let now = self.cell.now();
-            match self.streamer.tick(now, Some((&self.sample, 0.0))) {
-                Tick::Send(outgoing) => {
-                    if let Activity::Stopping(reason) = &outgoing.activity {
-                        log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+            match &mut self.follower {
+                Follower::Filtered(streamer) => match streamer.tick(now, Some((&self.sample, 0.0))) {
+                    Tick::Send(outgoing) => {
+                        if let Activity::Stopping(reason) = &outgoing.activity {
+                            log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+                        }
+                        for window in outgoing.windows {
+                            window.write_to(&mut self.message);
+                            self.cell.command(window.controller(), &self.message)?;
+                        }
                     }
-                    for window in outgoing.windows {
-                        window.write_to(&mut self.message);
-                        self.cell.command(window.controller(), &self.message)?;
+                    Tick::Idle(reason) => idle = Some(reason),
+                },
+                Follower::Unfiltered(follower) => {
+                    follower.tick(now, &self.sample.positions);
+                    for (controller, joints) in [(ARM_CONTROLLER, 0..7), (HAND_CONTROLLER, 7..8)] {
+                        if follower.write(now, joints, &mut self.message) {
+                            self.cell.command(controller, &self.message)?;
+                        }
                     }
                 }
-                Tick::Idle(reason) => idle = Some(reason),
             }
         }
         self.cell.step();

@@ -40,7 +40,14 @@ fn random() -> Agent {
 
 fn settings(episodes: usize, jobs: usize, time_limit: f64) -> Settings {
     let options = EpisodeOptions { time_limit, ..EpisodeOptions::default() };
-    Settings { files: files(), models: root().join("models"), episodes, jobs, options }
+    Settings {
+        files: files(),
+        models: root().join("models"),
+        episodes,
+        jobs,
+        options,
+        filter: efm_harness::rig::Filter::Whole,
+    }
 }
 
 fn plan(actor: Actor, control: Option<Control>) -> Plan {

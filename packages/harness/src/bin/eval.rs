@@ -8,6 +8,7 @@ use efm_harness::evaluate::{Actor, Plan, Progress, Settings, evaluate, first_see
 use efm_harness::page;
 use efm_harness::planner::RobotFiles;
 use efm_harness::report::{Document, EpisodeOutcome, Run, Subject, command_line};
+use efm_harness::rig::Filter;
 use efm_harness::strip::{self, Strip};
 use efm_sim::tasks::Split;
 use std::io::{IsTerminal, Write};
@@ -58,6 +59,9 @@ struct Args {
     /// Simulated milliseconds from an observation until its chunk reaches the streamer.
     #[arg(long, default_value_t = 60)]
     delay_ms: u64,
+    /// Sends chunks to the controllers without the safety filter, to see what the filter costs.
+    #[arg(long)]
+    unfiltered: bool,
     /// Folder with urdf/, config/ and models/.
     #[arg(long, default_value = ".")]
     root: PathBuf,
@@ -73,6 +77,7 @@ fn main() -> Result<()> {
         episodes: args.episodes,
         jobs: args.jobs.max(1),
         options: EpisodeOptions { delay: Duration::from_millis(args.delay_ms), ..EpisodeOptions::default() },
+        filter: if args.unfiltered { Filter::Off } else { Filter::Whole },
     };
     let actors = actors(&args, &settings)?;
     let document = if args.from.is_empty() {
@@ -129,6 +134,7 @@ fn actors(args: &Args, settings: &Settings) -> Result<Vec<Known>> {
         let actor = Actor::named(name, &args.root)?;
         let (policy, hash) =
             actor.identity(&settings.files, &settings.models).with_context(|| format!("policy package '{name}'"))?;
+        let policy = if args.unfiltered { format!("{policy} (without the safety filter)") } else { policy };
         if actors.iter().any(|(_, p, h)| (p, h) == (&policy, &hash)) {
             bail!("--policy: '{name}' is given twice ({policy})");
         }
