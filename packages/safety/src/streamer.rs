@@ -87,11 +87,6 @@ impl StopReason {
         !matches!(self, Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::ClockJump { .. })
     }
 
-    /// Whether the robot may stand elsewhere than it was commanded: then the next motion begins where it is measured.
-    fn loses_the_robot(&self) -> bool {
-        !matches!(self, Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::Requested | Self::BadChunks { .. })
-    }
-
     /// Whether a new chunk may be followed before rest is reached.
     fn may_continue(&self) -> bool {
         matches!(self, Self::Exhausted | Self::Cancelled)
@@ -139,6 +134,8 @@ pub enum IdleReason {
     },
     /// A chunk waits, but the joint state has another number of joints or a value that is no number.
     JointStateInvalid,
+    /// A chunk waits, but the controllers may still move along a window that was left alone.
+    Settling,
     /// A chunk waits, but the robot still moves.
     NotAtRest {
         /// Place of the joint in the limits' order.
@@ -258,6 +255,9 @@ pub struct TrajectoryStreamer {
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
     rest_known: bool,
+    /// Until then the controllers may still move along a window that was left alone.
+    settled_at: Option<Stamp>,
+    begin_at: Vec<f64>,
     /// Room for where a new path begins.
     followed: Vec<Reference>,
     speed_scale: f64,
@@ -315,27 +315,25 @@ impl TrajectoryStreamer {
         let window = window.max(committed + 1);
         let history = HISTORY + steps(config.schedule.max_chunk_age_s + config.max_joint_state_age_s) as usize;
         let room = history + window as usize + 256;
-        let planners: Vec<JointPlanner> = (0..joints.len())
-            .map(|j| JointPlanner::new(kinds[j], limits.of(j), config.share, config.bandwidth, dt, room))
+        let on_path: Vec<(usize, JointLimits)> = (0..joints.len())
+            .filter(|j| kinds[*j] == JointKind::Arm)
+            .map(|j| (j, limits.of(j).shared(config.share)))
             .collect();
-        let on_path: Vec<(usize, JointLimits)> = planners
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.kind() == JointKind::Arm)
-            .map(|(joint, p)| (joint, *p.inner_limits()))
+        let brake = crate::progress::longest_brake(on_path.iter().map(|(_, l)| l), dt);
+        let planners: Vec<JointPlanner> = (0..joints.len())
+            .map(|j| JointPlanner::new(kinds[j], limits.of(j), config.share, config.bandwidth, dt, room, brake))
             .collect();
         let progress = Progress::new(on_path, config.max_tool_speed, dt, room);
         let tool = surroundings.tool.filter(|_| config.max_tool_speed.is_finite()).map(ToolOnPath::new);
         let plan = Plan::new(planners, progress, surroundings.space, tool, dt);
         let period = (dt * 1.0e9).round() as i64;
         let least_points = steps(lead + config.least_window_s) as usize + 1;
-        let brake = crate::progress::longest_brake(dt) + least_points;
         let longest = (0..joints.len()).map(|j| crate::motion::longest_stop(dt, &limits.of(j))).max().unwrap_or(0);
         let drafts: Vec<Draft> = controllers
             .into_iter()
             .map(|c| {
                 let places: Vec<usize> = c.joints.iter().filter_map(|n| joints.index_of(n)).collect();
-                let room = (window as usize + longest + brake + 64) * places.len();
+                let room = (window as usize + longest + brake + least_points + 64) * places.len();
                 Draft {
                     controller: c.name,
                     jerk_limited: places.iter().map(|p| kinds[*p] == JointKind::Arm).collect(),
@@ -359,6 +357,7 @@ impl TrajectoryStreamer {
             })
             .collect();
         let rest = vec![0.0; joints.len()];
+        let begin_at = rest.clone();
         let followed = vec![Reference::default(); joints.len()];
         Ok(Self {
             limits,
@@ -377,6 +376,8 @@ impl TrajectoryStreamer {
             motion: None,
             rest,
             rest_known: false,
+            settled_at: None,
+            begin_at,
             followed,
             speed_scale: 1.0,
             bad_chunks: 0,
@@ -472,7 +473,7 @@ impl TrajectoryStreamer {
     /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms.
     pub fn emergency_stop(&mut self) {
         self.scheduler.reset();
-        self.motion = None;
+        self.leave_alone(self.last_tick.unwrap_or(Stamp::ZERO));
         self.rest_known = false;
         self.armed = false;
         self.latched = Some(StopReason::Emergency);
@@ -584,7 +585,9 @@ impl TrajectoryStreamer {
             // future. Cease; they hold what they have.
             self.scheduler.reset();
             self.rest_known = false;
-            if self.motion.take().is_some() {
+            // A time of the old clock means nothing any more.
+            self.settled_at = self.settled_at.map(|at| now.offset_nanos(at.nanos_since(before)));
+            if self.leave_alone(now) {
                 self.last_stop = Some(StopReason::ClockJump { step_s });
             }
         } else if step_s > self.config.period_s + self.config.max_clock_jump_s {
@@ -594,6 +597,14 @@ impl TrajectoryStreamer {
                 motion.stop = Some(StopReason::ClockJump { step_s });
             }
         }
+    }
+
+    /// Drops the plan in mid motion. The controllers go on along the last window: nothing may begin before its end.
+    fn leave_alone(&mut self, now: Stamp) -> bool {
+        let Some(motion) = self.motion.take() else { return false };
+        let left = (self.plan.ends_at() - motion.first + 1).max(self.least_points as i64);
+        self.settled_at = Some(now.offset_seconds(left as f64 * self.config.period_s));
+        true
     }
 
     fn usable<'a>(&self, measured: Option<(&'a JointSample, f64)>) -> Result<(&'a JointSample, f64), IdleReason> {
@@ -648,6 +659,10 @@ impl TrajectoryStreamer {
             return Err(self.idle_reason());
         }
         let (sample, _) = state?;
+        if self.settled_at.is_some_and(|at| now < at) {
+            return Err(IdleReason::Settling);
+        }
+        self.settled_at = None;
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             let speed = sample.velocities[joint].abs();
             if planner.kind() == JointKind::Arm && speed > self.config.max_start_speed {
@@ -657,17 +672,18 @@ impl TrajectoryStreamer {
         // Begin where the controllers hold the robot: that is where the last motion ended, unless the robot stands elsewhere. A
         // hand that holds something never stands where it is commanded, and must not let go.
         for (joint, planner) in self.plan.planners().iter().enumerate() {
+            // Refused as a whole or not at all: where one joint cannot start, the others keep what is known of them.
             let measured = sample.positions[joint];
             let gripper = planner.kind() == JointKind::Gripper;
             let near = (measured - self.rest[joint]).abs() <= self.config.max_start_error;
             let wanted = if self.rest_known && (gripper || near) { self.rest[joint] } else { measured };
             let position = wanted.clamp(planner.limits().min, planner.limits().max);
             if !gripper && (position - wanted).abs() > self.config.max_start_error {
-                self.rest_known = false;
                 return Err(IdleReason::OutsideLimits { joint, position: measured });
             }
-            self.rest[joint] = position;
+            self.begin_at[joint] = position;
         }
+        self.rest.copy_from_slice(&self.begin_at);
         self.rest_known = true;
 
         let lead = self.config.period_s + self.config.clock_skew_s;
@@ -715,15 +731,19 @@ impl TrajectoryStreamer {
         let active = |scheduler: &Scheduler, plan: &Plan| {
             matches!(scheduler.status(plan.plan_time()), ReferenceStatus::Active { .. })
         };
-        // A chunk that is slowed down to nothing because its observation is old will never be over by itself.
-        let given_up = rate == 0.0 && why == Some(PathLimit::StaleObservation);
-        let followed = motion.stop.is_none() && active(&self.scheduler, &self.plan) && !given_up;
+        // A chunk that is slowed down to nothing because its observation is old will never be over by itself, and following it creeps
+        // for ever: it ends here, by a stop like any other.
+        if rate == 0.0 && why == Some(PathLimit::StaleObservation) && motion.stop.is_none() {
+            motion.stop = Some(StopReason::Exhausted);
+        }
+        let followed = motion.stop.is_none() && active(&self.scheduler, &self.plan);
         if self.plan.rests_from() <= first + 1 && !wants_more && !followed && !motion.fresh {
             for (joint, planner) in self.plan.planners().iter().enumerate() {
                 self.rest[joint] = planner.at(usize::MAX).p;
             }
             let reason = motion.stop.take().unwrap_or(StopReason::Exhausted);
-            self.rest_known = !reason.loses_the_robot();
+            // The controllers hold it there; a robot that stands elsewhere is found at the next start.
+            self.rest_known = true;
             self.last_stop = Some(reason);
             self.motion = None;
             return false;
@@ -790,7 +810,7 @@ impl TrajectoryStreamer {
         }
         if let Err(violation) = seal(&mut self.drafts, &mut self.sent, &self.limits, motion.fresh) {
             // The last window that left ends at rest: the controllers are safe with it.
-            self.motion = None;
+            self.leave_alone(now);
             self.rest_known = false;
             self.begin_stop(StopReason::Internal(violation), now);
             return Tick::Idle(self.idle_reason());

@@ -137,6 +137,28 @@ fn a_chunk_is_followed_to_its_end_then_rest_then_silence() {
 }
 
 #[test]
+fn on_an_old_observation_it_slows_down_along_the_chunk_and_the_motion_ends() {
+    let mut cell = Cell::with(StreamConfig { max_observation_age_s: 0.35, ..config() });
+    // Curved, so that slowing down leaves something for the joints to catch up with.
+    let sway = |t: f64| home_but(0, 0.4 * (1.0 - (1.5 * t).cos()));
+    for step in 0..5 {
+        let from = 0.2 * f64::from(step);
+        cell.offer(&chunk_of(cell.seconds(), 8, 0.1, move |t| sway(from + t)));
+        cell.run(20);
+    }
+    // The last one was observed 0.2 s ago and ends in 0.6 s.
+    let (ticks, reason) = cell.run_out();
+    assert_eq!(reason, IdleReason::NoChunk(Some(StopReason::Exhausted)));
+    assert!((55..85).contains(&ticks), "{ticks}");
+    let sent = cell.recorder.sent;
+    cell.run(100);
+    assert_eq!(cell.recorder.sent, sent, "it speaks again without a new chunk");
+    // A new one is followed.
+    cell.offer(&chunk_of(cell.seconds(), 8, 0.1, |t| home_but(0, 0.3 * t)));
+    assert!(matches!(cell.run(5), Said::Send { activity: Activity::Following, .. }));
+}
+
+#[test]
 fn a_far_goal_is_reached_in_near_optimal_time_without_overshoot() {
     let mut cell = Cell::new();
     // The same far place again and again, as a policy that wants to be there at once.
