@@ -230,3 +230,37 @@ proptest! {
         prop_assert!(stop.clearance < 0.0105 && (0.0..=1.0).contains(&stop.at));
     }
 }
+
+/// A ball on an arm of 0.5 m swings towards a floor and back within one step: start and end are the same.
+#[test]
+fn what_a_path_strays_from_the_straight_line_is_taken_off_and_hardly_more() {
+    let urdf = "<robot name='r'><link name='a'/><link name='b'><collision><origin xyz='0.5 0 0'/><geometry>\
+        <sphere radius='0.05'/></geometry></collision></link><joint name='j' type='continuous'><parent link='a'/>\
+        <child link='b'/><axis xyz='0 -1 0'/></joint></robot>";
+    let robot = RobotModel::from_urdf(urdf).unwrap();
+    let joints = JointNames::new(["j"]).unwrap();
+    let floor =
+        "collision_objects: [{id: floor, planes: [{coef: [0, 0, 1, 0.2]}], plane_poses: [{position: [0, 0, 0]}]}]";
+    let model =
+        CollisionModel::new(&robot, None, &joints, &Obstacles::parse(floor).unwrap(), &CollisionOptions::default())
+            .unwrap();
+    let mut checker = Checker::new(&model);
+    // 0.15 m apart where the arm is level; lower by 0.5 sin(q) at -q.
+    for stray in [0.01, 0.05, 0.1] {
+        let truth = 0.15 - 0.5 * f64::sin(stray);
+        // As fast as it may down and up again: it strays by half of the travel.
+        checker.begin(&model, &[0.0]).unwrap();
+        let plain = checker.advance(&model, &[0.0], &[2.0 * stray]).unwrap().distance;
+        // With constant acceleration down: by a h^2 / 8.
+        checker.begin(&model, &[0.0]).unwrap();
+        let bent = checker.advance_within(&model, &[0.0], &[4.0 * stray], &[stray]).unwrap().distance;
+        for bound in [plain, bent] {
+            // The ball's own radius is counted as lever, 10 %.
+            assert!(bound <= truth && bound > 0.15 - 0.56 * stray - 1e-9, "{stray}: {bound} for {truth}");
+        }
+    }
+    // Moving away all the time at a growing speed nothing is taken off.
+    checker.begin(&model, &[0.0]).unwrap();
+    let away = checker.advance_within(&model, &[0.04], &[0.08], &[0.005]).unwrap().distance;
+    assert!((away - 0.15).abs() < 1e-3, "{away}");
+}
