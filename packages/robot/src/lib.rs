@@ -19,6 +19,7 @@ pub mod path;
 pub mod shape;
 pub mod srdf;
 pub mod tree;
+mod written;
 
 pub use chain::{Chain, ChainError};
 pub use ik::{IkError, IkReport, IkSettings, InverseKinematics};

@@ -1,9 +1,10 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
-use crate::model::{JointKind, RobotModel};
+use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
 use efm_core::JointNames;
-use serde::Deserialize;
-use std::collections::HashMap;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Why there are no complete limits.
@@ -30,6 +31,16 @@ pub enum LimitError {
     NoLimits {
         /// Which file.
         path: String,
+    },
+    /// The file limits a joint that the robot does not have: a misspelt one would stay unlimited.
+    #[error("{path}: joint '{joint}' does not exist in the robot description, whose joints are {known}")]
+    NoSuchJoint {
+        /// Which file.
+        path: String,
+        /// Which joint.
+        joint: String,
+        /// The joints that exist.
+        known: String,
     },
     /// A joint of the set does not exist or does not move on its own.
     #[error("joint '{0}' is not an active joint of the robot description")]
@@ -60,6 +71,24 @@ pub enum LimitError {
         /// What would be right.
         right: &'static str,
     },
+    /// The jerk that is used where the file gives none.
+    #[error("default_jerk is {0}; it must be finite and above 0, in rad/s3 (m/s3)")]
+    DefaultJerk(f64),
+    /// A joint that follows another leaves it no position.
+    #[error(
+        "joint '{joint}' is followed by '{follower}', whose limits leave it no position: between {lower} and {upper}; \
+         mend the limits, the multiplier or the offset of '{follower}'"
+    )]
+    Follower {
+        /// The joint that leads.
+        joint: String,
+        /// The joint that follows.
+        follower: String,
+        /// The highest of the lower limits.
+        lower: f64,
+        /// The lowest of the upper limits.
+        upper: f64,
+    },
     /// No position is left between the limits.
     #[error("joint '{joint}': no position is left between lower limit {lower} and upper limit {upper}")]
     Empty {
@@ -72,8 +101,10 @@ pub enum LimitError {
     },
 }
 
-/// A joint of a limits file. Keys that are not listed (efforts, decelerations, ...) are ignored.
+/// A joint of a limits file: the keys of MoveIt and of ros2_control's `joint_limits`. An unknown key is an error: a misspelt limit would be
+/// none.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Entry {
     has_position_limits: Option<bool>,
     min_position: Option<f64>,
@@ -82,17 +113,118 @@ struct Entry {
     max_velocity: Option<f64>,
     has_acceleration_limits: Option<bool>,
     max_acceleration: Option<f64>,
+    has_deceleration_limits: Option<bool>,
+    max_deceleration: Option<f64>,
     has_jerk_limits: Option<bool>,
     max_jerk: Option<f64>,
+    has_soft_limits: Option<bool>,
+    soft_lower_limit: Option<f64>,
+    soft_upper_limit: Option<f64>,
+    // Known, of no meaning here.
+    #[serde(rename = "has_effort_limits")]
+    _has_effort_limits: Option<bool>,
+    #[serde(rename = "max_effort")]
+    _max_effort: Option<f64>,
+    #[serde(rename = "angle_wraparound")]
+    _angle_wraparound: Option<bool>,
+    #[serde(rename = "k_position")]
+    _k_position: Option<f64>,
+    #[serde(rename = "k_velocity")]
+    _k_velocity: Option<f64>,
+}
+
+impl Entry {
+    /// What is switched off is as if it were not there: MoveIt's files write 0 then.
+    fn silence(&mut self) {
+        let off = |has: Option<bool>, values: &mut [&mut Option<f64>]| {
+            if has == Some(false) {
+                values.iter_mut().for_each(|value| **value = None);
+            }
+        };
+        off(self.has_position_limits, &mut [&mut self.min_position, &mut self.max_position]);
+        off(self.has_velocity_limits, &mut [&mut self.max_velocity]);
+        off(self.has_acceleration_limits, &mut [&mut self.max_acceleration]);
+        off(self.has_deceleration_limits, &mut [&mut self.max_deceleration]);
+        off(self.has_jerk_limits, &mut [&mut self.max_jerk]);
+        off(self.has_soft_limits, &mut [&mut self.soft_lower_limit, &mut self.soft_upper_limit]);
+    }
+
+    /// The first value that cannot limit: its key, what it is and what would be right.
+    fn wrong(&self) -> Option<(&'static str, f64, &'static str)> {
+        let positive = [
+            ("max_velocity", self.max_velocity),
+            ("max_acceleration", self.max_acceleration),
+            ("max_deceleration", self.max_deceleration),
+            ("max_jerk", self.max_jerk),
+        ];
+        let finite = [
+            ("min_position", self.min_position),
+            ("max_position", self.max_position),
+            ("soft_lower_limit", self.soft_lower_limit),
+            ("soft_upper_limit", self.soft_upper_limit),
+        ];
+        let positive = positive.into_iter().map(|(key, value)| (key, value, "finite and above 0"));
+        let mut all = positive.chain(finite.into_iter().map(|(key, value)| (key, value, "finite")));
+        all.find_map(|(key, value, right)| {
+            let value = value.filter(|v| !v.is_finite() || right != "finite" && *v <= 0.0)?;
+            Some((key, value, right))
+        })
+    }
+
+    fn lower(&self) -> Option<f64> {
+        larger(self.min_position, self.soft_lower_limit)
+    }
+
+    fn upper(&self) -> Option<f64> {
+        smaller(self.max_position, self.soft_upper_limit)
+    }
+
+    /// Speeding up and slowing down are limited alike here, by the lower of the two.
+    fn acceleration(&self) -> Option<f64> {
+        smaller(self.max_acceleration, self.max_deceleration)
+    }
+}
+
+/// The joints of a file; one that is listed twice is an error, where a plain map would keep the last.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Entries(BTreeMap<String, Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Joints;
+        impl<'de> Visitor<'de> for Joints {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the joints, each with its limits")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut joints = BTreeMap::new();
+                while let Some(joint) = map.next_key::<String>()? {
+                    // The path in the message stops at the map: the joint is named here.
+                    let entry =
+                        map.next_value().map_err(|error| A::Error::custom(format!("joint '{joint}': {error}")))?;
+                    if joints.contains_key(&joint) {
+                        return Err(A::Error::custom(format!("joint '{joint}' is listed twice; keep one")));
+                    }
+                    joints.insert(joint, entry);
+                }
+                Ok(Entries(joints))
+            }
+        }
+        deserializer.deserialize_map(Joints)
+    }
 }
 
 /// A limits file in MoveIt's format (`joint_limits.yaml`), read but not yet matched with a robot.
 ///
-/// `has_..._limits: false` makes the file silent on that quantity; without the switch, a value that is there counts.
+/// `has_..._limits: false` makes the file silent on that quantity; without the switch, a value that is there counts. A `max_deceleration`
+/// limits acceleration too, and soft limits are taken for limits: the tighter holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitsFile {
     path: String,
-    joints: HashMap<String, Entry>,
+    joints: BTreeMap<String, Entry>,
     default_jerk: Option<f64>,
 }
 
@@ -116,46 +248,34 @@ impl LimitsFile {
     pub fn parse(yaml: &str, path: &str) -> Result<Self, LimitError> {
         #[derive(Deserialize)]
         struct Inner {
-            joint_limits: Option<HashMap<String, Entry>>,
+            joint_limits: Option<Entries>,
         }
         #[derive(Deserialize)]
         struct File {
-            joint_limits: Option<HashMap<String, Entry>>,
+            joint_limits: Option<Entries>,
             robot_description_planning: Option<Inner>,
         }
-        let file: File =
-            serde_yaml::from_str(yaml).map_err(|source| LimitError::Yaml { path: path.to_owned(), source })?;
-        let joints = file
-            .joint_limits
-            .or_else(|| file.robot_description_planning.and_then(|inner| inner.joint_limits))
-            .ok_or_else(|| LimitError::NoLimits { path: path.to_owned() })?;
-        let mut read = Self { path: path.to_owned(), joints, default_jerk: None };
-        for (joint, entry) in &mut read.joints {
-            // What is switched off is as if it were not there: MoveIt's files write 0 then.
-            if entry.has_position_limits == Some(false) {
-                (entry.min_position, entry.max_position) = (None, None);
-            }
-            for (has, key, value) in [
-                (entry.has_velocity_limits, "max_velocity", &mut entry.max_velocity),
-                (entry.has_acceleration_limits, "max_acceleration", &mut entry.max_acceleration),
-                (entry.has_jerk_limits, "max_jerk", &mut entry.max_jerk),
-            ] {
-                if has == Some(false) {
-                    *value = None;
-                }
-                if let Some(value) = value.filter(|v| !(v.is_finite() && *v > 0.0)) {
-                    let (path, joint, right) = (path.to_owned(), joint.clone(), "finite and above 0");
-                    return Err(LimitError::Value { path, joint, key, value, right });
-                }
-            }
-            for (key, value) in [("min_position", entry.min_position), ("max_position", entry.max_position)] {
-                if let Some(value) = value.filter(|v| !v.is_finite()) {
-                    let (path, joint, right) = (path.to_owned(), joint.clone(), "finite");
-                    return Err(LimitError::Value { path, joint, key, value, right });
-                }
+        let wrong = |source| LimitError::Yaml { path: path.to_owned(), source };
+        // An empty file is one without limits.
+        let file: Option<File> = serde_yaml::from_str(yaml).map_err(wrong)?;
+        let (plain, wrapped) = match file {
+            Some(file) => (file.joint_limits, file.robot_description_planning.and_then(|inner| inner.joint_limits)),
+            None => (None, None),
+        };
+        if plain.is_some() && wrapped.is_some() {
+            let problem = "'joint_limits' stands at the top and in 'robot_description_planning' too; keep one";
+            return Err(wrong(serde_yaml::Error::custom(problem)));
+        }
+        let Some(Entries(mut joints)) = plain.or(wrapped) else {
+            return Err(LimitError::NoLimits { path: path.to_owned() });
+        };
+        for (joint, entry) in &mut joints {
+            entry.silence();
+            if let Some((key, value, right)) = entry.wrong() {
+                return Err(LimitError::Value { path: path.to_owned(), joint: joint.clone(), key, value, right });
             }
         }
-        Ok(read)
+        Ok(Self { path: path.to_owned(), joints, default_jerk: None })
     }
 
     /// Uses this jerk (rad/s3 or m/s3) for joints to which the file gives none, as older MoveIt files do. It must be stated: there is no
@@ -200,11 +320,21 @@ pub struct LimitSet {
 }
 
 impl LimitSet {
-    /// The limits of `names`: for each quantity the tighter of what the robot description and the file say.
+    /// The limits of `names`: for each quantity the tightest of what the robot description and the file say. What they say of a joint that
+    /// follows another (`<mimic>`) limits the one that leads.
     ///
     /// # Errors
-    /// When a joint is not an active joint of the robot, a limit is stated by neither, or the position limits exclude each other.
+    /// When a joint is not an active joint of the robot, the file has a joint that the robot lacks, a limit is stated by neither, the default
+    /// jerk is no limit, or the position limits exclude each other.
     pub fn new(model: &RobotModel, file: &LimitsFile, names: &JointNames) -> Result<Self, LimitError> {
+        if let Some(joint) = file.joints.keys().find(|joint| model.joint(joint).is_none()) {
+            let known: Vec<&str> = model.joints().iter().map(|joint| joint.name.as_str()).collect();
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            return Err(LimitError::NoSuchJoint { path: file.path.clone(), joint: joint.clone(), known });
+        }
+        if let Some(jerk) = file.default_jerk.filter(|jerk| !(jerk.is_finite() && *jerk > 0.0)) {
+            return Err(LimitError::DefaultJerk(jerk));
+        }
         let n = names.len();
         let vector = || Vec::with_capacity(n);
         let mut set = Self {
@@ -268,35 +398,121 @@ fn smaller(a: Option<f64>, b: Option<f64>) -> Option<f64> {
     }
 }
 
+/// The tighter of two lower limits, where there are any.
+fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// What is known of the limits of a joint: of each quantity, what anybody states.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stated {
+    lower: Option<f64>,
+    upper: Option<f64>,
+    velocity: Option<f64>,
+    acceleration: Option<f64>,
+    jerk: Option<f64>,
+}
+
+impl Stated {
+    /// By the robot description and the file.
+    fn of(joint: &Joint, entry: Option<&Entry>) -> Self {
+        // A continuous joint needs no positions; what a URDF writes there has no meaning, what the file says has.
+        let urdf = if joint.kind == JointKind::Continuous {
+            UrdfLimit { lower: None, upper: None, ..joint.limit }
+        } else {
+            joint.limit
+        };
+        Self {
+            lower: larger(urdf.lower, entry.and_then(Entry::lower)),
+            upper: smaller(urdf.upper, entry.and_then(Entry::upper)),
+            // A URDF velocity of 0 means "not given" to most readers, and a joint that may not move needs no limits.
+            velocity: smaller(urdf.velocity.filter(|v| *v > 0.0), entry.and_then(|e| e.max_velocity)),
+            acceleration: entry.and_then(Entry::acceleration),
+            jerk: entry.and_then(|e| e.max_jerk),
+        }
+    }
+
+    /// The same for the joint that this one follows: position = `multiplier` * position of that joint + `offset`.
+    fn of_leader(self, mimic: &Mimic) -> Self {
+        let Mimic { multiplier, offset, .. } = mimic;
+        if *multiplier == 0.0 {
+            return Self::default();
+        }
+        let back = |limit: Option<f64>| limit.map(|limit| (limit - offset) / multiplier);
+        let (lower, upper) = (back(self.lower), back(self.upper));
+        let (lower, upper) = if *multiplier > 0.0 { (lower, upper) } else { (upper, lower) };
+        let rate = |limit: Option<f64>| limit.map(|limit| limit / multiplier.abs());
+        Self {
+            lower,
+            upper,
+            velocity: rate(self.velocity),
+            acceleration: rate(self.acceleration),
+            jerk: rate(self.jerk),
+        }
+    }
+
+    fn tightest(self, other: Self) -> Self {
+        Self {
+            lower: larger(self.lower, other.lower),
+            upper: smaller(self.upper, other.upper),
+            velocity: smaller(self.velocity, other.velocity),
+            acceleration: smaller(self.acceleration, other.acceleration),
+            jerk: smaller(self.jerk, other.jerk),
+        }
+    }
+
+    /// The position limits where they leave nothing.
+    fn excluded(&self) -> Option<(f64, f64)> {
+        let (lower, upper) = (self.lower.unwrap_or(f64::NEG_INFINITY), self.upper.unwrap_or(f64::INFINITY));
+        // Written so that what is no number excludes.
+        (!(lower < upper)).then_some((lower, upper))
+    }
+}
+
 fn joint_limits(model: &RobotModel, file: &LimitsFile, name: &str) -> Result<JointLimits, LimitError> {
     let Some(joint) = model.joint(name).filter(|joint| joint.is_active()) else {
         return Err(LimitError::UnknownJoint(name.to_owned()));
     };
-    let entry = file.joints.get(name).cloned().unwrap_or_default();
-    let need = |limit: &'static str, key: &'static str, value: Option<f64>| {
-        value.ok_or_else(|| LimitError::Missing { joint: name.to_owned(), limit, key, path: file.path.clone() })
-    };
-    // A continuous joint needs none; what a URDF writes there has no meaning, what the file says has.
-    let (lower, upper) = if joint.kind == JointKind::Continuous {
-        (entry.min_position.unwrap_or(f64::NEG_INFINITY), entry.max_position.unwrap_or(f64::INFINITY))
-    } else {
-        let lower = smaller(joint.limit.lower.map(|v| -v), entry.min_position.map(|v| -v)).map(|v| -v);
-        (
-            need("lower position", "min_position", lower)?,
-            need("upper position", "max_position", smaller(joint.limit.upper, entry.max_position))?,
-        )
-    };
-    if lower >= upper {
+    let mut stated = Stated::of(joint, file.joints.get(name));
+    if let Some((lower, upper)) = stated.excluded() {
         return Err(LimitError::Empty { joint: name.to_owned(), lower, upper });
     }
-    // A URDF velocity of 0 means "not given" to most readers, and a joint that may not move needs no limits.
-    let urdf_velocity = joint.limit.velocity.filter(|v| *v > 0.0);
+    let missing = |limit: &'static str, key: &'static str| LimitError::Missing {
+        joint: name.to_owned(),
+        limit,
+        key,
+        path: file.path.clone(),
+    };
+    // What the joint needs of its own, before those that follow it have their say.
+    if joint.kind != JointKind::Continuous {
+        stated.lower.ok_or_else(|| missing("lower position", "min_position"))?;
+        stated.upper.ok_or_else(|| missing("upper position", "max_position"))?;
+    }
+    stated.velocity.ok_or_else(|| missing("velocity", "max_velocity"))?;
+    stated.acceleration.ok_or_else(|| missing("acceleration", "max_acceleration"))?;
+    stated.jerk = stated.jerk.or(file.default_jerk);
+    stated.jerk.ok_or_else(|| missing("jerk", "max_jerk"))?;
+    for follower in model.joints() {
+        let Some(mimic) = follower.mimic.as_ref().filter(|mimic| mimic.joint == name) else { continue };
+        stated = stated.tightest(Stated::of(follower, file.joints.get(&follower.name)).of_leader(mimic));
+        if let Some((lower, upper)) = stated.excluded() {
+            let (joint, follower) = (name.to_owned(), follower.name.clone());
+            return Err(LimitError::Follower { joint, follower, lower, upper });
+        }
+    }
+    let rate = |limit: Option<f64>, quantity, key| {
+        // A follower with an enormous multiplier leaves its leader nothing.
+        limit.filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| missing(quantity, key))
+    };
     Ok(JointLimits {
-        lower,
-        upper,
-        velocity: need("velocity", "max_velocity", smaller(urdf_velocity, entry.max_velocity))?,
-        acceleration: need("acceleration", "max_acceleration", entry.max_acceleration)?,
-        jerk: need("jerk", "max_jerk", entry.max_jerk.or(file.default_jerk.filter(|j| j.is_finite() && *j > 0.0)))?,
+        lower: stated.lower.unwrap_or(f64::NEG_INFINITY),
+        upper: stated.upper.unwrap_or(f64::INFINITY),
+        velocity: rate(stated.velocity, "velocity", "max_velocity")?,
+        acceleration: rate(stated.acceleration, "acceleration", "max_acceleration")?,
+        jerk: rate(stated.jerk, "jerk", "max_jerk")?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The URDF as a checked tree.
 
 use crate::shape::{Primitive, Shape, merge_capsules};
+use crate::written;
 use nalgebra::{Isometry3, Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
 use std::collections::HashMap;
 use std::path::Path;
@@ -125,6 +126,14 @@ pub enum ModelError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What a file holds cannot be used.
+    #[error("'{path}': {source}")]
+    InFile {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        source: Box<ModelError>,
+    },
     /// Not XML.
     #[error("the robot description is not well-formed XML: {0}")]
     Xml(#[from] roxmltree::Error),
@@ -146,7 +155,7 @@ pub enum ModelError {
     Tree(String),
 }
 
-fn bad(element: &'static str, name: &str, problem: impl Into<String>) -> ModelError {
+pub(crate) fn bad(element: &'static str, name: &str, problem: impl Into<String>) -> ModelError {
     ModelError::Element { element, name: name.to_owned(), problem: problem.into() }
 }
 
@@ -170,9 +179,9 @@ impl RobotModel {
     /// As [`RobotModel::from_urdf`], or when the file cannot be read.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let xml = std::fs::read_to_string(path)
-            .map_err(|source| ModelError::File { path: path.display().to_string(), source })?;
-        Self::from_urdf(&xml)
+        let shown = || path.display().to_string();
+        let xml = std::fs::read_to_string(path).map_err(|source| ModelError::File { path: shown(), source })?;
+        Self::from_urdf(&xml).map_err(|error| ModelError::InFile { path: shown(), source: Box::new(error) })
     }
 
     /// Checks a URDF (the text of `robot_description`, without xacro).
@@ -183,13 +192,12 @@ impl RobotModel {
     /// When it is not XML, not a URDF, has a repeated name, an unknown link or joint, a number that is not finite, a kind of joint that
     /// no arm has (floating, planar, spherical), or when its links do not form one tree.
     pub fn from_urdf(xml: &str) -> Result<Self, ModelError> {
-        // urdf-rs reads an absent limit as 0, and names no joint when a number is missing: what is there is looked up first.
         let document = roxmltree::Document::parse(xml)?;
         if document.root_element().tag_name().name() != "robot" {
             let found = document.root_element().tag_name().name();
             return Err(ModelError::Urdf(format!("the root element is <{found}>, not <robot>")));
         }
-        let limits = limits_present(&document)?;
+        let limits = written::limits_of(&document)?;
         let urdf = urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(e.to_string()))?;
         drop(document);
 
@@ -218,8 +226,18 @@ impl RobotModel {
                 None => {
                     return Err(bad("joint", &joint.name, format!("mimics '{}', which does not exist", mimic.joint)));
                 }
+                Some(leader) if leader.name == joint.name => {
+                    return Err(bad(
+                        "joint",
+                        &joint.name,
+                        "mimics itself; name the joint that leads, or leave out <mimic>",
+                    ));
+                }
                 Some(leader) if !leader.is_active() => {
-                    let problem = format!("mimics '{}', which is itself fixed or a follower", mimic.joint);
+                    let problem = format!(
+                        "mimics '{}', which is itself fixed or a follower; name the joint that leads them all",
+                        mimic.joint
+                    );
                     return Err(bad("joint", &joint.name, problem));
                 }
                 Some(_) => {}
@@ -283,44 +301,6 @@ impl RobotModel {
         way.reverse();
         Some(way)
     }
-}
-
-/// The limits that the text really carries, by joint.
-fn limits_present(document: &roxmltree::Document<'_>) -> Result<HashMap<String, UrdfLimit>, ModelError> {
-    let mut limits = HashMap::new();
-    for joint in document.root_element().children().filter(|n| n.has_tag_name("joint")) {
-        let Some(name) = joint.attribute("name") else {
-            let line = document.text_pos_at(joint.range().start).row;
-            return Err(ModelError::Urdf(format!("the joint in line {line} has no name")));
-        };
-        let Some(node) = joint.children().find(|n| n.has_tag_name("limit")) else { continue };
-        let read = |attribute: &str| match node.attribute(attribute).map(|text| (text, text.trim().parse::<f64>())) {
-            None => Ok(None),
-            Some((_, Ok(value))) if value.is_finite() => Ok(Some(value)),
-            Some((text, _)) => Err(bad("joint", name, format!("limit {attribute}=\"{text}\" is not a finite number"))),
-        };
-        let limit = UrdfLimit {
-            lower: read("lower")?,
-            upper: read("upper")?,
-            velocity: read("velocity")?,
-            effort: read("effort")?,
-        };
-        if limit.velocity.is_none() {
-            return Err(bad("joint", name, "its <limit> has no velocity, which URDF requires"));
-        }
-        if let (Some(lower), Some(upper)) = (limit.lower, limit.upper)
-            && lower > upper
-        {
-            return Err(bad("joint", name, format!("lower limit {lower} is above upper limit {upper}")));
-        }
-        for (what, value) in [("velocity", limit.velocity), ("effort", limit.effort)] {
-            if let Some(value) = value.filter(|v| *v < 0.0) {
-                return Err(bad("joint", name, format!("limit {what} {value} is negative")));
-            }
-        }
-        limits.insert(name.to_owned(), limit);
-    }
-    Ok(limits)
 }
 
 fn read_pose(pose: &urdf_rs::Pose) -> Option<Isometry3<f64>> {
@@ -419,12 +399,18 @@ fn read_joint(
     let place = |link: &str, role: &str| {
         link_places.get(link).copied().ok_or_else(|| bad("joint", name, format!("{role} link '{link}' does not exist")))
     };
-    let axis = Vector3::from(*joint.axis.xyz);
-    let axis = match Unit::try_new(axis, 1e-9) {
+    let axis = match Unit::try_new(Vector3::from(*joint.axis.xyz), 1e-9) {
         Some(axis) if axis.iter().all(|v| v.is_finite()) => axis,
         _ if kind == JointKind::Fixed => Vector3::x_axis(),
-        _ => return Err(bad("joint", name, format!("axis {:?} has no direction", joint.axis.xyz.0))),
+        _ => {
+            let problem = format!("axis {:?} has no direction; a unit vector is wanted", joint.axis.xyz.0);
+            return Err(bad("joint", name, problem));
+        }
     };
+    let damping = joint.dynamics.as_ref().map_or(0.0, |d| d.damping);
+    if !(damping.is_finite() && damping >= 0.0) {
+        return Err(bad("joint", name, format!("damping {damping} must be finite and not negative")));
+    }
     let mimic = match &joint.mimic {
         None => None,
         Some(mimic) => {
@@ -443,7 +429,7 @@ fn read_joint(
         origin: read_pose(&joint.origin).ok_or_else(|| bad("joint", name, "the origin is not finite"))?,
         axis,
         limit,
-        damping: joint.dynamics.as_ref().map_or(0.0, |d| d.damping),
+        damping,
         mimic,
     })
 }
@@ -460,7 +446,11 @@ fn grow_tree(links: &mut [Link], joints: &[Joint]) -> Result<(usize, Vec<usize>)
         child.parent_joint = Some(i);
     }
     let mut roots = (0..links.len()).filter(|&i| links[i].parent_joint.is_none());
-    let root = roots.next().ok_or_else(|| ModelError::Tree("no link is the root".to_owned()))?;
+    let root = roots.next().ok_or_else(|| {
+        let problem =
+            if links.is_empty() { "there is no link" } else { "every link is carried by another: none is the root" };
+        ModelError::Tree(problem.to_owned())
+    })?;
     if let Some(second) = roots.next() {
         let problem = format!("'{}' and '{}' are both carried by nothing", links[root].name, links[second].name);
         return Err(ModelError::Tree(problem));
@@ -567,7 +557,7 @@ mod tests {
             (joint(&format!("{ends}<limit lower='2' upper='1' velocity='1'/>")), "above upper"),
             (joint(&format!("{ends}<limit lower='1' upper='2'/>")), "no velocity"),
             (joint(&format!("{ends}<mimic joint='wrist'/>")), "mimics 'wrist'"),
-            (joint(&format!("{ends}<origin xyz='inf 0 0'/>")), "origin is not finite"),
+            (joint(&format!("{ends}<origin xyz='inf 0 0'/>")), "origin xyz=\"inf 0 0\" is not 3 finite numbers"),
             (format!("{two}<joint name='elbow' type='floating'>{ends}</joint>"), "Floating"),
             (format!("{two}<joint type='fixed'>{ends}</joint>"), "has no name"),
             (

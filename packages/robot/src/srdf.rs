@@ -16,6 +16,14 @@ pub enum SrdfError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What a file holds cannot be used.
+    #[error("'{path}': {source}")]
+    InFile {
+        /// Which file.
+        path: String,
+        /// What is wrong with it.
+        source: Box<SrdfError>,
+    },
     /// Not XML.
     #[error("the semantic description is not well-formed XML: {0}")]
     Xml(#[from] roxmltree::Error),
@@ -79,9 +87,9 @@ impl Srdf {
     /// When it cannot be read, or as [`Srdf::parse`].
     pub fn load(path: impl AsRef<Path>, model: &RobotModel) -> Result<Self, SrdfError> {
         let path = path.as_ref();
-        let xml = std::fs::read_to_string(path)
-            .map_err(|source| SrdfError::File { path: path.display().to_string(), source })?;
-        Self::parse(&xml, model)
+        let shown = || path.display().to_string();
+        let xml = std::fs::read_to_string(path).map_err(|source| SrdfError::File { path: shown(), source })?;
+        Self::parse(&xml, model).map_err(|error| SrdfError::InFile { path: shown(), source: Box::new(error) })
     }
 
     /// Reads the text of an SRDF (`robot_description_semantic`). Elements that are not groups, states or disabled collisions are ignored.
@@ -99,7 +107,11 @@ impl Srdf {
             root.children().filter(|n| n.has_tag_name("group") && n.attribute("name").is_some()).collect();
         for node in root.children().filter(|n| n.has_tag_name("group")) {
             let name = attribute(node, "name")?;
-            let mut members = Members { model, nodes: &nodes, joints: HashSet::new(), chain: None, open: Vec::new() };
+            if srdf.group(name).is_some() {
+                return Err(at(node, format!("group '{name}' is defined twice; keep one")));
+            }
+            let (joints, done) = (HashSet::new(), HashSet::new());
+            let mut members = Members { model, nodes: &nodes, joints, chain: None, open: Vec::new(), done };
             members.add_group(node, name)?;
             let Members { joints, chain, .. } = members;
             // In the order of the tree, whatever the order of the file.
@@ -195,6 +207,8 @@ struct Members<'a, 'x, 'i> {
     chain: Option<(String, String)>,
     /// Groups that are being collected, against rings.
     open: Vec<String>,
+    /// Groups that have been collected: without this, groups of groups could take forever.
+    done: HashSet<String>,
 }
 
 impl Members<'_, '_, '_> {
@@ -202,6 +216,9 @@ impl Members<'_, '_, '_> {
     fn add_group(&mut self, group: Node<'_, '_>, name: &str) -> Result<(), SrdfError> {
         if self.open.iter().any(|open| open == name) {
             return Err(at(group, format!("group '{name}' contains itself")));
+        }
+        if self.done.contains(name) {
+            return Ok(());
         }
         self.open.push(name.to_owned());
         for member in group.children().filter(Node::is_element) {
@@ -239,7 +256,7 @@ impl Members<'_, '_, '_> {
                 _ => {}
             }
         }
-        self.open.pop();
+        self.done.extend(self.open.pop());
         Ok(())
     }
 }
