@@ -3,10 +3,12 @@
 //! - [`run::run`]: adversarial streams of chunks, joint states, clocks and commands, against the filter and against the rules of others,
 //!   judged by [`checker::Checker`], which knows only what is published and what the limits are. `./efm bench safety`.
 //! - [`kill`]: the publisher dies at a random moment; how the arm comes to rest. `./efm bench kill`.
+//! - [`cell`]: random goals among random obstacles, judged by MuJoCo's contacts and by parry. `./efm bench cell`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
 pub mod arm;
+pub mod cell;
 pub mod checker;
 pub mod chunks;
 pub mod counting;

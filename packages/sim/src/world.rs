@@ -3,9 +3,11 @@
 mod camera;
 mod dressing;
 mod model;
+mod obstacle_world;
 
 pub use camera::{Camera, Intrinsics, Mount};
 pub use model::{ARM_JOINTS, FINGER_JOINTS};
+pub use obstacle_world::{FixedBody, FixedShape, Near, ObstacleWorld};
 
 use crate::tasks::{OBJECTS, ObjectKind, Scene};
 use dressing::Dressing;

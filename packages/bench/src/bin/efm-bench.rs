@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, counting, episode, kill, report, run};
+use efm_bench::{arm, cell, counting, episode, kill, report, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -73,6 +73,8 @@ enum What {
         #[arg(long)]
         death: Option<u64>,
     },
+    /// Random goals among random obstacles. Fails on a contact that is not declared.
+    Cell(cell::Args),
 }
 
 fn main() -> ExitCode {
@@ -91,6 +93,7 @@ fn bench(args: Args) -> Result<bool> {
     let threads =
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
+        What::Cell(options) => cell::command::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));

@@ -5,7 +5,7 @@ use crate::cell::policy::ARM;
 use crate::rng::Rng;
 use efm_safety::Limits;
 use efm_sim::world::{FixedBody, FixedShape};
-use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 use std::fmt::Write;
 
 /// Name of the table, as in `config/panda_obstacles.yaml`.
@@ -100,12 +100,7 @@ impl Obstacle {
 
 /// The table, as MuJoCo takes it.
 pub fn table() -> FixedBody {
-    FixedBody {
-        name: TABLE.to_owned(),
-        shape: FixedShape::Plane,
-        position: [0.0; 3],
-        rotation: [1.0, 0.0, 0.0, 0.0],
-    }
+    FixedBody { name: TABLE.to_owned(), shape: FixedShape::Plane, position: [0.0; 3], rotation: [1.0, 0.0, 0.0, 0.0] }
 }
 
 /// The obstacles as a file that the filter reads (`config/panda_obstacles.yaml` tells of the format).

@@ -5,6 +5,7 @@
 //! and the fingers' mimic relation are those that the parser read.
 
 use super::dressing::{LAMPS, PANEL, TEXTURE_SIZE, pattern};
+use super::obstacle_world::{FixedBody, FixedShape};
 use super::{Camera, WorldError, WorldFiles};
 use crate::tasks::{FAR_LINE_X, Look, ObjectKind, PLATE_RADIUS, PLATE_THICKNESS, Shape, Texture, ZONE_HALF_SIZE, Zone};
 use mujoco_rs::prelude::*;
@@ -72,6 +73,52 @@ pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     add_cameras(&mut spec)?;
     let model = spec.compile().map_err(|e| WorldError::Model(e.to_string()))?;
     Ok(Built { model, efforts })
+}
+
+/// Builds and compiles the robot alone among fixed bodies: see [`super::ObstacleWorld::new`].
+///
+/// # Errors
+/// As [`build`], and when a pair names a link that is missing.
+pub(super) fn build_among(
+    files: &WorldFiles,
+    bodies: &[FixedBody],
+    apart: &[(String, String)],
+    seen: f64,
+) -> Result<MjModel, WorldError> {
+    let path = files.urdf.display().to_string();
+    let wrong = |reason: String| WorldError::Urdf { path: path.clone(), reason };
+    let text = std::fs::read_to_string(&files.urdf).map_err(|e| wrong(e.to_string()))?;
+    let text = keep_everything(&text).ok_or_else(|| wrong("it has no <robot> element".to_owned()))?;
+    // Nothing is drawn here.
+    let text = text.replacen("discardvisual=\"false\"", "discardvisual=\"true\"", 1);
+    let mut spec = MjSpec::from_xml_string(&text).map_err(|e| wrong(e.to_string()))?;
+    set_options(&mut spec);
+    complete_robot(&mut spec, &path)?;
+    for geom in spec.geom_iter_mut() {
+        geom.set_conaffinity(WORLD_BIT | ROBOT_BIT);
+        geom.set_gap(seen / 2.0);
+    }
+    for body in bodies {
+        let geom = spec.world_body_mut().add_geom().with_name(&body.name);
+        let (kind, size) = match body.shape {
+            FixedShape::Box { half } => (MjtGeomBase::mjGEOM_BOX, half),
+            FixedShape::Sphere { radius } => (MjtGeomBase::mjGEOM_SPHERE, [radius, 0.0, 0.0]),
+            FixedShape::Cylinder { radius, half_length } => (MjtGeomBase::mjGEOM_CYLINDER, [radius, half_length, 0.0]),
+            FixedShape::Capsule { radius, half_length } => (MjtGeomBase::mjGEOM_CAPSULE, [radius, half_length, 0.0]),
+            FixedShape::Plane => (MjtGeomBase::mjGEOM_PLANE, [0.0, 0.0, 1.0]),
+        };
+        geom.set_type(kind);
+        *geom.size_mut() = size;
+        *geom.pos_mut() = body.position;
+        *geom.quat_mut() = body.rotation;
+        set_contact(geom, TABLE_FRICTION, WORLD_BIT, ROBOT_BIT);
+        // Listed from this distance on; pushed apart only where they overlap.
+        geom.set_gap(seen / 2.0);
+    }
+    for (a, b) in apart {
+        spec.add_exclude().with_bodyname1(a).with_bodyname2(b);
+    }
+    spec.compile().map_err(|e| WorldError::Model(e.to_string()))
 }
 
 /// MuJoCo drops a URDF's visuals and fuses its fixed links while it parses, unless its own extension element says otherwise.
