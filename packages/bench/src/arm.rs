@@ -165,7 +165,7 @@ pub fn random(rng: &mut Rng, odd: Odd) -> Arm {
     if rng.chance(0.4) {
         config.period_s = rng.pick(&[0.005, 0.01, 0.01, 0.02]);
         config.window_s *= rng.pick(&[1.0, 1.0, 1.5, 2.5]);
-        config.committed_s = rng.pick(&[0.0, 0.02, 0.05, 0.08]);
+        config.committed_s = f64::max(rng.pick(&[0.02, 0.03, 0.05, 0.08]), 1.5 * config.period_s);
         config.clock_skew_s = rng.pick(&[0.0, 0.0, 0.002, 0.013]);
         config.share = rng.pick(&[0.5, 0.9, 0.95, 0.99]);
         config.bandwidth = rng.between(2.0, 45.0);

@@ -126,6 +126,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(_) if around.joints.is_some() => {
             (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
         }
+        Phase::Idle(IdleReason::Settling) => {
+            (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
+        }
         Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
             Level::Warn,
             format!(

@@ -140,3 +140,10 @@ pub(crate) struct JointLimits {
     pub acceleration: f64,
     pub jerk: f64,
 }
+
+impl JointLimits {
+    /// A part of velocity, acceleration and jerk.
+    pub fn shared(&self, part: f64) -> Self {
+        Self { velocity: part * self.velocity, acceleration: part * self.acceleration, jerk: part * self.jerk, ..*self }
+    }
+}

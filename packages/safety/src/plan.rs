@@ -355,7 +355,12 @@ impl Plan {
         let verified = self.planners[0].planned() - 1;
         let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
         let on_path = self.progress.brake_on(&mut path) && self.stop_along(scheduler);
-        if on_path && self.verify(verified).is_ok() {
+        let steps = (self.ends_at() - self.planned_to()) as usize;
+        // What stops so much later that it is no stop any more gives way to each joint's own.
+        let quickest: Option<usize> =
+            self.planners.iter_mut().map(JointPlanner::quickest_stop).try_fold(0, |most, n| Some(most.max(n?)));
+        let in_time = quickest.is_none_or(|quickest| steps <= 2 * quickest + 5);
+        if on_path && in_time && self.verify(verified).is_ok() {
             self.report.stops_on_path = true;
             return;
         }

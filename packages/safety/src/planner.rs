@@ -2,7 +2,6 @@
 
 use crate::limits::JointLimits;
 use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
-use crate::progress::longest_brake;
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
@@ -46,14 +45,18 @@ pub(crate) struct JointPlanner {
 impl JointPlanner {
     /// `share`: part of velocity, acceleration and jerk that following may use; `bandwidth` in rad/s: how fast small errors go;
     /// `room`: number of states kept.
-    pub fn new(kind: JointKind, limits: JointLimits, share: f64, bandwidth: f64, dt: f64, room: usize) -> Self {
-        let inner = JointLimits {
-            velocity: limits.velocity * share,
-            acceleration: limits.acceleration * share,
-            jerk: limits.jerk * share,
-            ..limits
-        };
-        let stop = room + longest_stop(dt, &limits) + longest_brake(dt);
+    /// `brake`: steps of the longest stop along the path.
+    pub fn new(
+        kind: JointKind,
+        limits: JointLimits,
+        share: f64,
+        bandwidth: f64,
+        dt: f64,
+        room: usize,
+        brake: usize,
+    ) -> Self {
+        let inner = limits.shared(share);
+        let stop = room + longest_stop(dt, &limits) + brake;
         let mut input = InputParameter::new(None);
         input.synchronization = Synchronization::None;
         input.max_velocity[0] = inner.velocity;
@@ -89,11 +92,6 @@ impl JointPlanner {
 
     pub fn limits(&self) -> &JointLimits {
         &self.limits
-    }
-
-    /// What following may use of the limits.
-    pub fn inner_limits(&self) -> &JointLimits {
-        &self.inner
     }
 
     pub fn kind(&self) -> JointKind {
@@ -216,6 +214,12 @@ impl JointPlanner {
         std::mem::swap(&mut self.scratch, &mut self.way_out);
         self.way_out_at = 0;
         self.braking = true;
+    }
+
+    /// Steps of the quickest stop of this joint alone, where one keeps the limits.
+    pub fn quickest_stop(&mut self) -> Option<usize> {
+        let last = self.at(self.states.len() - 1);
+        self.stop_from(&last).then_some(self.scratch.len())
     }
 
     /// Makes the quickest stop of this joint alone the way out, if one keeps the limits; else it stays what it is.
@@ -411,7 +415,7 @@ mod tests {
 
     fn planner(kind: JointKind) -> JointPlanner {
         let limits = JointLimits { min: -1.0, max: 1.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 };
-        JointPlanner::new(kind, limits, 0.95, 25.0, 0.01, 256)
+        JointPlanner::new(kind, limits, 0.95, 25.0, 0.01, 256, 64)
     }
 
     fn moving(t: f64) -> Reference {

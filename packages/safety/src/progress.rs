@@ -17,12 +17,12 @@ use efm_schedule::Reference;
 
 /// Part of what following may use that the path itself may ask for; the rest is for taking back what is left of an error.
 const PATH_SHARE: f64 = 0.97;
-/// Rungs of the ladder of brakes, each slower than the one before.
-const RUNGS: usize = 18;
 /// Seconds in which the quickest brake takes s from 1 to 0.
-const QUICKEST: f64 = 0.06;
-/// How much longer each rung takes.
-const RATIO: f64 = 1.22;
+const QUICKEST: f64 = 0.05;
+/// How much longer each rung of the ladder of brakes takes than the one before.
+const RATIO: f64 = 1.12;
+/// The slowest brake in terms of the slowest joint's own stop from its top speed.
+const SLOWEST: f64 = 1.4;
 /// Seconds in which s goes from 0 to 1 where no joint minds.
 const GATHER: f64 = 0.2;
 /// Coarsest spacing at which a brake is looked at, seconds.
@@ -88,6 +88,7 @@ pub(crate) struct Progress {
     saved_at: usize,
     saved_len: usize,
     rung: usize,
+    rungs: usize,
     /// Joints that follow the path, and what the path may ask of them.
     limits: Vec<(usize, JointLimits)>,
     tool_speed: f64,
@@ -101,14 +102,11 @@ pub(crate) struct Progress {
 impl Progress {
     /// `limits`: of the joints that are held to the path, what following may use. `tool_speed` in m/s, infinite for none.
     pub fn new(limits: Vec<(usize, JointLimits)>, tool_speed: f64, dt: f64, room: usize) -> Self {
-        let limits: Vec<(usize, JointLimits)> = limits
-            .into_iter()
-            .map(|(joint, l)| {
-                let (velocity, acceleration) = (PATH_SHARE * l.velocity, PATH_SHARE * l.acceleration);
-                (joint, JointLimits { velocity, acceleration, jerk: PATH_SHARE * l.jerk, ..l })
-            })
-            .collect();
-        let stop = longest_brake(dt);
+        let limits: Vec<(usize, JointLimits)> =
+            limits.into_iter().map(|(joint, l)| (joint, l.shared(PATH_SHARE))).collect();
+        let slowest = SLOWEST * longest_joint_stop(limits.iter().map(|(_, l)| l));
+        let rungs = 1 + ((slowest / QUICKEST).ln() / RATIO.ln()).ceil().max(1.0) as usize;
+        let stop = longest_brake(limits.iter().map(|(_, l)| l), dt);
         let count = limits.len();
         Self {
             dt,
@@ -121,6 +119,7 @@ impl Progress {
             saved_at: 0,
             saved_len: 0,
             rung: 0,
+            rungs,
             limits,
             tool_speed: PATH_SHARE * tool_speed,
             now: vec![0.0; count],
@@ -223,7 +222,7 @@ impl Progress {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
         let found = self.brake(path, &last).is_ok();
-        if !found && !brake_of(RUNGS - 1, &last, self.dt, &mut self.scratch) {
+        if !found && !brake_of(self.rungs - 1, &last, self.dt, &mut self.scratch) {
             self.scratch.clear();
         }
         std::mem::swap(&mut self.scratch, &mut self.way_out);
@@ -315,7 +314,7 @@ impl Progress {
         }
         let first = self.rung.saturating_sub(1);
         let mut outcome = Err(PathLimit::Scale);
-        for rung in first..RUNGS {
+        for rung in first..self.rungs {
             if !brake_of(rung, from, self.dt, &mut self.scratch) {
                 continue;
             }
@@ -402,7 +401,12 @@ fn brake_of(rung: usize, from: &State, dt: f64, states: &mut Vec<State>) -> bool
     ramp_stop(from, dt, &limits, states)
 }
 
-/// More steps than any brake takes.
-pub(crate) fn longest_brake(dt: f64) -> usize {
-    (3.0 * rung_seconds(RUNGS - 1) / dt).ceil() as usize + 32
+/// Seconds that the slowest of some joints needs to stop from its top speed.
+fn longest_joint_stop<'a>(limits: impl Iterator<Item = &'a JointLimits>) -> f64 {
+    limits.map(|l| l.velocity / l.acceleration + l.acceleration / l.jerk).fold(QUICKEST, f64::max)
+}
+
+/// More steps than any brake of these joints takes.
+pub(crate) fn longest_brake<'a>(limits: impl Iterator<Item = &'a JointLimits>, dt: f64) -> usize {
+    (3.0 * RATIO * SLOWEST * longest_joint_stop(limits) / dt).ceil() as usize + 32
 }

@@ -683,15 +683,13 @@ impl TrajectoryStreamer {
             }
             self.begin_at[joint] = position;
         }
-        self.rest.copy_from_slice(&self.begin_at);
-        self.rest_known = true;
 
         let lead = self.config.period_s + self.config.clock_skew_s;
         let axis = now.offset_seconds(-lead);
         let resting = 2 + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
         let (rate, _) = self.wanted_rate(now);
-        self.plan.restart(axis, &self.rest, resting, rate).map_err(IdleReason::Space)?;
-        let rest = &self.rest;
+        self.plan.restart(axis, &self.begin_at, resting, rate).map_err(IdleReason::Space)?;
+        let rest = &self.begin_at;
         if !self.scheduler.take_over(self.plan.time_of(resting as i64 - 1), |joint| Reference {
             position: rest[joint],
             ..Reference::default()
@@ -699,6 +697,8 @@ impl TrajectoryStreamer {
             return Err(self.idle_reason());
         }
         self.plan.path_changed(&self.scheduler, rate);
+        self.rest.copy_from_slice(&self.begin_at);
+        self.rest_known = true;
         self.last_stop = None;
         self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true });
         Ok(())

@@ -21,7 +21,7 @@ use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
 use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Task, convert, qos};
+use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Task, Value, convert, qos};
 use efm_safety::{
     ControllerFault, ControllerSpec, IdleReason, Limits, StopReason, StreamConfig, Tick, TrajectoryStreamer,
 };
@@ -135,7 +135,16 @@ impl Publishing {
     fn watch_controllers(&mut self) {
         let now = self.clock.now();
         let missing = self.voice.missing();
-        self.around.controller = missing.map(|controller| self.missing(controller));
+        // In words only once: this is asked in every tick.
+        match missing {
+            None => self.around.controller = None,
+            Some(controller) => {
+                let told = |told: &String| told.contains(self.owners[controller].0.as_str());
+                if !self.around.controller.as_ref().is_some_and(told) {
+                    self.around.controller = Some(self.missing(controller));
+                }
+            }
+        }
         if let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer)
             && streamer.is_streaming()
         {
@@ -155,7 +164,11 @@ impl Publishing {
         let Ok(streamer) = &mut self.streamer else { return };
         let before = streamer.speed_scale();
         match streamer.lower_speed_scale(scale) {
-            Ok(()) if streamer.speed_scale() < before => log::info!("speed_scale lowered to {scale}"),
+            Ok(()) if streamer.speed_scale() < before => {
+                // The parameter tells what holds, so that setting it to what it was raises it again.
+                self.maker.params.adopt("speed_scale", Value::Double(scale));
+                log::info!("speed_scale lowered to {scale}");
+            }
             Ok(()) => {}
             Err(error) => log::warn!("topic 'speed_scale': {error}"),
         }
@@ -215,15 +228,23 @@ impl Publishing {
             );
             return;
         }
+        let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
         self.streamer = self.maker.streamer().map_err(|e| e.to_string());
         match &mut self.streamer {
-            Ok(streamer) => streamer.arm(self.armed, self.clock.now()),
+            Ok(streamer) => {
+                // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
+                if latched.is_some_and(|reason| reason != StopReason::Emergency) {
+                    streamer.stop(self.clock.now());
+                }
+                streamer.arm(self.armed, self.clock.now());
+            }
             Err(error) if error == NO_ROBOT => {}
             Err(error) => log::error!("the robot description does not fit: {error}"),
         }
     }
 
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
+        self.watch_controllers();
         let received_now = self.receipts.now();
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
@@ -424,6 +445,12 @@ fn main() -> ExitCode {
             loop {
                 tokio::select! {
                     biased;
+                    // First, so that no load delays it.
+                    Some(message) = emergencies.recv() => if message.msg.data { this.emergency("topic emergency_stop") },
+                    Some(request) = emergency_calls.next() => {
+                        this.emergency("~/emergency_stop");
+                        answer(request.respond(Trigger::Response { success: true, message: "nothing is sent any more; ~/arm ends it".into() }));
+                    }
                     Some(message) = joint_states.recv() => this.on_joints(&message),
                     now = ticker.tick() => this.tick(now)?,
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
@@ -453,25 +480,22 @@ fn main() -> ExitCode {
                         };
                         answer(request.respond(Trigger::Response { success: this.streamer.is_ok(), message }));
                     }
-                    Some(request) = emergency_calls.next() => {
-                        this.emergency("~/emergency_stop");
-                        answer(request.respond(Trigger::Response { success: true, message: "nothing is sent any more; ~/arm ends it".into() }));
-                    }
-                    Some(message) = emergencies.recv() => if message.msg.data { this.emergency("topic emergency_stop") },
                     Some(message) = scales.recv() => this.lower_speed_scale(message.msg.data),
                     Ok(()) = changes.changed() => if let Ok(streamer) = &mut this.streamer {
                         // Declared from 0 to 1, so it cannot be refused.
                         streamer.set_speed_scale(this.maker.params.double("speed_scale"))?;
                     },
-                    urdf = description.next() => {
+                    // The same once more (its publisher was started anew) changes nothing.
+                    urdf = description.next() => if this.maker.urdf.as_ref() != Some(&urdf.msg.data) {
                         this.maker.urdf = Some(urdf.msg.data.clone());
                         this.make();
-                    }
-                    srdf = next(&mut semantics) => {
+                    },
+                    srdf = next(&mut semantics) => if this.maker.srdf.as_ref() != Some(&srdf) {
                         this.maker.srdf = Some(srdf);
                         this.make();
-                    }
+                    },
                     _ = tenth.tick() => {
+                        // Under simulation ticks may be slow, or stand still.
                         this.watch_controllers();
                         this.report(false);
                     }

@@ -135,7 +135,7 @@ impl StreamConfig {
             ("max_observation_age_s", self.max_observation_age_s, 0.01, 60.0),
             ("max_bad_chunks", f64::from(self.max_bad_chunks), 1.0, 1000.0),
             ("max_tool_speed", self.max_tool_speed, 1.0e-3, f64::INFINITY),
-            ("committed_s", self.committed_s, 0.0, 0.5),
+            ("committed_s", self.committed_s, 1.5 * self.period_s, 0.5),
             ("clock_skew_s", self.clock_skew_s, 0.0, 0.1),
             ("max_joint_state_age_s", self.max_joint_state_age_s, 0.001, 10.0),
             ("max_tracking_error", self.max_tracking_error, 1.0e-3, 10.0),
