@@ -190,7 +190,7 @@ impl Checker {
         let slack = model.options.slack;
         let keep = model.options.clearance + slack;
         let best = self.survey(model, q, keep + slack);
-        if !(best.distance > 0.0) {
+        if !exceeds(best.distance, 0.0) {
             return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
         }
         (self.leaving, self.splits) = (0, 0);
@@ -288,7 +288,7 @@ impl Checker {
             if after.distance < nearest.distance {
                 nearest = Clearance { distance: after.distance, pair: i };
             }
-            if !(after.distance >= limit) {
+            if !keeps(after.distance, limit) {
                 return Err(TooClose { pair: i, clearance: after.distance, at: 1.0 });
             }
             if (before.gap.distance + after.distance - path) / 2.0 > wanted {
@@ -301,7 +301,7 @@ impl Checker {
             if bound <= wanted {
                 bound = bound.max(piece.at_least(pair, &before.gap, &after));
             }
-            if !(bound >= limit) {
+            if !keeps(bound, limit) {
                 self.open[0].push(Open { pair: i, start: before.gap, end: after, middle: after });
             } else if bound < best.distance {
                 best = Clearance { distance: bound, pair: i };
@@ -372,13 +372,13 @@ impl Checker {
                 if !half {
                     open.middle = model.gap(pair, &frames[middle.0].placed);
                     let certain = open.middle.distance - piece.deviation_at_end(pair);
-                    if !(certain >= limit) {
+                    if !keeps(certain, limit) {
                         return Err(TooClose { pair: open.pair, clearance: certain, at: middle.1 });
                     }
                 }
                 let (a, b) = if half { (open.middle, open.end) } else { (open.start, open.middle) };
                 let bound = piece.at_least(pair, &a, &b);
-                if bound >= limit {
+                if keeps(bound, limit) {
                     if bound < best.distance {
                         *best = Clearance { distance: bound, pair: open.pair };
                     }
@@ -387,7 +387,7 @@ impl Checker {
                 // A pair that leaves has little room, so it is looked at more closely.
                 let leaving = limit < options.clearance + options.slack;
                 let fine = if leaving { options.slack.min(options.resolution) / 4.0 } else { options.resolution };
-                if !(a.distance.min(b.distance) - bound > fine) {
+                if !exceeds(a.distance.min(b.distance) - bound, fine) {
                     return Err(TooClose { pair: open.pair, clearance: bound, at: from.1 });
                 }
                 below[0].push(Open { pair: open.pair, start: a, end: b, middle: b });
@@ -410,6 +410,16 @@ impl Checker {
             share: end.1 - start.1,
         }
     }
+}
+
+/// False for what is not a number, so that it is refused.
+fn keeps(distance: f64, limit: f64) -> bool {
+    distance >= limit
+}
+
+/// False for what is not a number.
+fn exceeds(value: f64, limit: f64) -> bool {
+    value > limit
 }
 
 /// All numbers below `count`, `first` before the others.

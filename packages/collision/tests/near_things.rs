@@ -4,9 +4,10 @@
 use efm_collision::{Checker, CollisionModel, CollisionOptions, Obstacles, TooClose};
 use efm_core::JointNames;
 use efm_robot::{RobotModel, Srdf};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const READY: [f64; 8] = [0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398, 0.035];
+const READY: [f64; 8] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4, 0.035];
 /// d_min.
 const WANTED: f64 = 0.01;
 
@@ -73,7 +74,7 @@ fn a_fast_motion_along_a_surface_passes_a_millimetre_above_what_must_be_kept() {
     let mut checker = Checker::new(&model);
     // The whole arm turns at its full speed, 0.7 m/s at the tool.
     let least = follow(&model, &mut checker, 0.01, 0.5, |t| turned(-0.5 + 2.175 * t)).unwrap();
-    assert!(least >= WANTED && least < WANTED + 0.001, "{least}");
+    assert!((WANTED..WANTED + 0.001).contains(&least), "{least}");
     let lower = over_floor(floor_below(WANTED - 0.0002));
     assert!(
         follow(&lower, &mut checker, 0.01, 0.5, |t| turned(-0.5 + 2.175 * t)).is_ok(),
@@ -108,7 +109,7 @@ fn lowering_onto_a_surface_is_stopped_within_a_millimetre_of_what_must_be_kept()
     assert!(stop.unwrap().clearance < WANTED);
     let reached = checker.clearance(&model, &last).distance;
     // One step is 1.5 mm down.
-    assert!(reached >= WANTED && reached < WANTED + 0.0025, "{reached}");
+    assert!((WANTED..WANTED + 0.0025).contains(&reached), "{reached}");
 }
 
 #[test]

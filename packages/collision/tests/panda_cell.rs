@@ -5,9 +5,10 @@ use efm_collision::{Checker, CollisionModel, CollisionObject, CollisionOptions, 
 use efm_core::JointNames;
 use efm_robot::{Primitive, RobotModel, Shape, Srdf};
 use nalgebra::{Isometry3, Vector3};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-const READY: [f64; 8] = [0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398, 0.035];
+const READY: [f64; 8] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4, 0.035];
 
 fn panda() -> (RobotModel, Srdf, JointNames) {
     let model = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
