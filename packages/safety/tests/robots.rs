@@ -95,24 +95,27 @@ fn smooth_chunks_are_followed_as_they_are() {
     }
 }
 
-/// Rows that nobody who means well would send, in some order of the joints.
-fn hostile(robot: &Robot, names: &JointNames, random: &mut Random, now: f64) -> ActionChunk {
+/// Rows that nobody who means well would send, in some order of the joints; `here` is where the robot is.
+fn hostile(robot: &Robot, names: &JointNames, random: &mut Random, now: f64, here: &[f64]) -> ActionChunk {
     let mut order: Vec<usize> = (0..names.len()).collect();
     (0..order.len()).for_each(|i| order.swap(i, i + random.below(names.len() - i)));
-    let (kind, rows) = (random.below(4), 1 + random.below(20));
+    let (kind, rows) = (random.below(7), 1 + random.below(20));
     let step = [0.02, 0.05, 0.1, 0.2][random.below(4)];
+    let wild = [1.3, 0.3, 0.05][random.below(3)];
     let to: Vec<f64> = robot.expected.iter().map(|_| random.signed()).collect();
     let mut values = Vec::new();
     for k in 0..rows {
         for j in &order {
-            let [low, high, ..] = robot.expected[*j];
-            // Up to a third beyond the ends.
-            let (middle, half) = if low.is_finite() { (0.5 * (low + high), 0.65 * (high - low)) } else { (0.0, 30.0) };
+            let [low, high, speed, ..] = robot.expected[*j];
+            // Up to a third beyond the ends, or a bit around home.
+            let half = wild * if low.is_finite() { 0.5 * (high - low) } else { 20.0 };
+            let middle = if low.is_finite() && wild > 1.0 { 0.5 * (low + high) } else { robot.home[*j] };
             values.push(match kind {
                 0 => middle + half * random.signed(),
                 1 => middle + half * to[*j],
                 2 => middle + half * to[*j] * if k % 2 == 0 { 1.0 } else { -1.0 },
-                _ => robot.home[*j] + (middle + half * to[*j] - robot.home[*j]) * k as f64 / rows as f64,
+                // Straight on at about full speed, into whatever is there.
+                _ => here[*j] + 1.2 * speed * to[*j] * step * (k + 1) as f64,
             });
         }
     }
@@ -133,8 +136,9 @@ fn hostile_chunks_move_every_robot_within_its_limits_and_clear_of_everything() {
                     next = run.tick + [1, 7, 20, 60][random.below(4)];
                     let now = run.now();
                     // Refused or not, for whatever reason: it must stay safe.
-                    let o = run.streamer.offer_chunk(&hostile(&robot, &names, &mut random, run.seconds()), now);
-                    if seed == 0 { println!("{o:?}"); }
+                    let here = run.controllers.now().positions.clone();
+                    let chunk = hostile(&robot, &names, &mut random, run.seconds(), &here);
+                    let _ = run.streamer.offer_chunk(&chunk, now);
                     if random.below(8) == 0 {
                         run.streamer.set_speed_scale(random.signed().abs()).unwrap();
                     }
@@ -224,7 +228,11 @@ fn whatever_the_speed_scale_the_path_is_kept() {
         for row in run.controllers.went.iter().skip(30) {
             // Progress never goes back: look on from where the last one was.
             let to = (from + 200).min(fine.len());
-            let at = (from..to).rev().map(|i| (i, off(&row.positions, &fine[i]))).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            let at = (from..to)
+                .rev()
+                .map(|i| (i, off(&row.positions, &fine[i])))
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .unwrap();
             (from, worst) = (at.0, worst.max(at.1));
         }
         println!("{}: farthest from the path {:.2} mrad", robot.name, 1e3 * worst);
