@@ -44,13 +44,13 @@ pub fn specs() -> Vec<Spec> {
         .range(1e-3, 10.0),
         Spec::double(
             "window",
-            0.08,
+            0.06,
             "How far a window goes on before its stop tail begins, s: the silence that the arm bridges without braking.",
         )
         .range(0.02, 2.0),
         Spec::double(
             "committed",
-            0.05,
+            0.03,
             "How far ahead a window is final, s: longer than transport plus two control periods.",
         )
         .range(0.0, 2.0),

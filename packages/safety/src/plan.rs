@@ -95,6 +95,8 @@ pub(crate) struct Plan {
     off: Vec<f64>,
     /// Rate that refused motions leave.
     trust: f64,
+    /// Whether the parting stops were verified for the plan as it is, and are sent in the place of the way out.
+    parted: bool,
     report: PlanReport,
 }
 
@@ -121,6 +123,7 @@ impl Plan {
             travel: vec![0.0; n],
             off: vec![0.0; n],
             trust: 1.0,
+            parted: false,
             report: PlanReport::default(),
         }
     }
@@ -152,6 +155,7 @@ impl Plan {
         self.axis = axis;
         self.base = 0;
         self.trust = 1.0;
+        self.parted = false;
         for (planner, position) in self.planners.iter_mut().zip(positions) {
             planner.restart(*position, count);
         }
@@ -177,11 +181,6 @@ impl Plan {
     /// Plan time of the last planned state.
     pub fn plan_time(&self) -> Stamp {
         self.axis.offset_seconds(self.progress.at(self.progress.planned() - 1).p)
-    }
-
-    /// State of a joint at a grid index.
-    pub fn state(&self, joint: usize, index: i64) -> State {
-        self.planners[joint].at((index - self.base).max(0) as usize)
     }
 
     /// Planned position of a joint at a time, on the straight line between grid states.
@@ -219,6 +218,39 @@ impl Plan {
         let count = (index - self.base + 1).max(1) as usize;
         self.planners.iter_mut().for_each(|p| p.keep(count));
         self.progress.keep(count);
+    }
+
+    /// To be called first of all in a tick, with the grid index up to which what was sent is final by now. Where the plan ends before it,
+    /// whoever follows it was left without us for so long that the end of what was sent holds, which may be the parting stop.
+    pub fn left_alone_until(&mut self, index: i64) {
+        if self.parted && self.planned_to() < index {
+            self.planners.iter_mut().for_each(JointPlanner::adopt_parting);
+            self.report.stops_on_path = false;
+            self.parted = false;
+        }
+    }
+
+    /// Readies the plan for being sent: with the way out as its end or, where that is quicker and as safe, with each joint's own quickest
+    /// stop. While we live the way out is taken, which stays on the path; who is left without us has to stop soon.
+    pub fn part(&mut self) {
+        self.planners.iter_mut().for_each(JointPlanner::part);
+        let own = self.planners.iter().map(JointPlanner::len_to_parting_rest).max().unwrap_or(0) as i64 - 1 + self.base;
+        let last = self.planners[0].planned() - 1;
+        self.parted = own < self.ends_at() && self.verify_from(last, JointPlanner::at_parting, own).is_ok();
+    }
+
+    /// State of a joint at a grid index, as it is sent.
+    pub fn sent_state(&self, joint: usize, index: i64) -> State {
+        let k = (index - self.base).max(0) as usize;
+        if self.parted { self.planners[joint].at_parting(k) } else { self.planners[joint].at(k) }
+    }
+
+    /// Grid index of the last state, at rest, of what is sent.
+    pub fn sent_to(&self) -> i64 {
+        if !self.parted {
+            return self.ends_at();
+        }
+        self.base + self.planners.iter().map(JointPlanner::len_to_parting_rest).max().unwrap_or(0) as i64 - 1
     }
 
     /// Goes on along the way out up to a grid index.
@@ -421,10 +453,20 @@ impl Plan {
 
     /// Shows the space everything that comes after a state (counted from the first that is kept) up to rest.
     fn verify(&mut self, from: usize) -> Result<Option<f64>, Intrusion> {
+        self.verify_from(from, JointPlanner::at, self.ends_at())
+    }
+
+    /// As [`Self::verify`], with the states that `at` tells, up to a grid index.
+    fn verify_from(
+        &mut self,
+        from: usize,
+        state: impl Fn(&JointPlanner, usize) -> State,
+        end: i64,
+    ) -> Result<Option<f64>, Intrusion> {
         let Some(space) = &mut self.space else { return Ok(None) };
-        let end = self.planners.iter().map(JointPlanner::len_to_rest).max().unwrap_or(0);
+        let end = (end - self.base) as usize + 1;
         for (q, planner) in self.q.iter_mut().zip(&self.planners) {
-            *q = planner.at(from).p;
+            *q = state(planner, from).p;
         }
         space.resume(&self.q);
         let mut least = f64::INFINITY;
@@ -434,15 +476,17 @@ impl Plan {
             let seconds = (to - at) as f64 * self.dt;
             for (joint, planner) in self.planners.iter().enumerate() {
                 let (mut speed, mut acceleration) = (0.0_f64, 0.0_f64);
+                let mut s = state(planner, at);
                 for k in at..to {
-                    let (s, e) = (planner.at(k), planner.at(k + 1));
+                    let e = state(planner, k + 1);
                     speed = speed.max(top_speed(&s, &e, self.dt));
                     acceleration = acceleration.max(match planner.kind() {
                         JointKind::Arm => s.a.abs().max(e.a.abs()),
                         JointKind::Gripper => (e.v - s.v).abs() / self.dt,
                     });
+                    s = e;
                 }
-                self.q[joint] = planner.at(to).p;
+                self.q[joint] = s.p;
                 self.travel[joint] = speed * seconds;
                 // The farthest that a curve with this second derivative gets from its chord.
                 self.off[joint] = acceleration * seconds * seconds / 8.0;

@@ -28,6 +28,8 @@ pub(crate) struct JointPlanner {
     states: Vec<State>,
     way_out: Vec<State>,
     way_out_at: usize,
+    /// The quickest stop of this joint alone from the last state, for who is left without us; see [`Self::part`].
+    parting: Vec<State>,
     /// Whether the way out is a stop, and not the rest of an earlier plan.
     braking: bool,
     scratch: Vec<State>,
@@ -78,6 +80,7 @@ impl JointPlanner {
             states: Vec::with_capacity(room),
             way_out: Vec::with_capacity(stop),
             way_out_at: 0,
+            parting: Vec::with_capacity(stop),
             braking: true,
             scratch: Vec::with_capacity(stop),
             ending: Vec::with_capacity(stop),
@@ -137,6 +140,40 @@ impl JointPlanner {
         let left = &self.way_out[self.way_out_at..];
         let state = left.get(index.saturating_sub(n)).or(left.last()).or(self.states.last());
         state.copied().unwrap_or_default()
+    }
+
+    /// Builds the quickest stop of this joint alone from the last state; where none keeps the limits, the way out is taken.
+    pub fn part(&mut self) {
+        let last = self.at(self.states.len() - 1);
+        if self.kind == JointKind::Arm && self.stop_from(&last) {
+            std::mem::swap(&mut self.scratch, &mut self.parting);
+        } else {
+            self.parting.clear();
+            self.parting.extend_from_slice(&self.way_out[self.way_out_at..]);
+        }
+    }
+
+    /// As [`Self::at`], with the parting stop in the place of the way out.
+    pub fn at_parting(&self, index: usize) -> State {
+        let n = self.states.len();
+        if index < n {
+            return self.states[index];
+        }
+        let state = self.parting.get(index - n).or(self.parting.last()).or(self.states.last());
+        state.copied().unwrap_or_default()
+    }
+
+    /// As [`Self::len_to_rest`], with the parting stop.
+    pub fn len_to_parting_rest(&self) -> usize {
+        self.states.len() + self.parting.len()
+    }
+
+    /// Makes the parting stop the way out: whoever was left alone has taken it.
+    pub fn adopt_parting(&mut self) {
+        self.way_out.clear();
+        self.way_out.extend_from_slice(&self.parting);
+        self.way_out_at = 0;
+        self.braking = true;
     }
 
     /// Forgets the first `count` states.

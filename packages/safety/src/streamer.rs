@@ -602,7 +602,7 @@ impl TrajectoryStreamer {
     /// Drops the plan in mid motion. The controllers go on along the last window: nothing may begin before its end.
     fn leave_alone(&mut self, now: Stamp) -> bool {
         let Some(motion) = self.motion.take() else { return false };
-        let left = (self.plan.ends_at() - motion.first + 1).max(self.least_points as i64);
+        let left = (self.plan.sent_to() - motion.first + 1).max(self.least_points as i64);
         self.settled_at = Some(now.offset_seconds(left as f64 * self.config.period_s));
         true
     }
@@ -726,6 +726,11 @@ impl TrajectoryStreamer {
         let elapsed = now.offset_seconds(-lead).nanos_since(self.plan.axis());
         let first = ((elapsed + period / 2).div_euclid(period)).max(motion.first);
 
+        let committed = first + self.committed;
+        if !motion.fresh {
+            self.plan.left_alone_until(committed);
+        }
+
         // Over: nothing more is wanted, and rest is reached by now.
         let wants_more = motion.stop.as_ref().is_none_or(|r| r.may_continue()) && self.scheduler.has_pending();
         let active = |scheduler: &Scheduler, plan: &Plan| {
@@ -737,7 +742,7 @@ impl TrajectoryStreamer {
             motion.stop = Some(StopReason::Exhausted);
         }
         let followed = motion.stop.is_none() && active(&self.scheduler, &self.plan);
-        if self.plan.rests_from() <= first + 1 && !wants_more && !followed && !motion.fresh {
+        if self.plan.rests_from() <= first && !wants_more && !followed && !motion.fresh {
             for (joint, planner) in self.plan.planners().iter().enumerate() {
                 self.rest[joint] = planner.at(usize::MAX).p;
             }
@@ -755,7 +760,6 @@ impl TrajectoryStreamer {
         self.plan.forget_before(first - HISTORY as i64 - (history / self.config.period_s) as i64);
 
         // What is final by now.
-        let committed = first + self.committed;
         if !motion.fresh {
             self.plan.follow_way_out(committed);
         }
@@ -787,6 +791,7 @@ impl TrajectoryStreamer {
             self.plan.follow(needed, &self.scheduler, rate, why);
         }
         self.plan.follow_way_out(needed);
+        self.plan.part();
         true
     }
 
@@ -795,13 +800,13 @@ impl TrajectoryStreamer {
         let Some(motion) = &mut self.motion else { return Tick::Idle(self.idle_reason()) };
         let stamp = self.plan.time_of(motion.first);
         let (from, least) = (motion.first, self.least_points as i64);
-        let points = (self.plan.ends_at() - from + 1).max(least);
+        let points = (self.plan.sent_to() - from + 1).max(least);
         for draft in &mut self.drafts {
             draft.clear();
             draft.stamp = stamp;
             for k in from..from + points {
                 for place in &draft.places {
-                    let state = self.plan.state(*place, k);
+                    let state = self.plan.sent_state(*place, k);
                     draft.positions.push(state.p);
                     // No negative zero: the last velocity is 0, in every notation.
                     draft.velocities.push(state.v + 0.0);

@@ -353,6 +353,13 @@ fn a_clock_that_goes_back_silences_it_and_the_next_motion_begins_at_the_measured
     cell.recorder = Recorder::new();
     let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| elsewhere);
     cell.offer(&chunk);
+    // What was sent last may still be followed: not before it is over.
+    let there = sample(cell.now(), &elsewhere);
+    assert_eq!(cell.tick_with(Some((&there, 0.0))), Said::Idle(IdleReason::Settling));
+    cell.tick += 40;
+    let there = sample(cell.now(), &elsewhere);
+    cell.tick_with(Some((&there, 0.0)));
+    cell.offer(&chunk_of(cell.seconds(), 16, 0.1, |_| elsewhere));
     let there = sample(cell.now(), &elsewhere);
     assert!(matches!(cell.tick_with(Some((&there, 0.0))), Said::Send { .. }));
     assert_eq!(cell.recorder.followed[0].1, elsewhere);

@@ -60,9 +60,9 @@ impl Default for StreamConfig {
     fn default() -> Self {
         Self {
             period_s: 0.01,
-            window_s: 0.08,
+            window_s: 0.06,
             least_window_s: 0.2,
-            committed_s: 0.05,
+            committed_s: 0.03,
             clock_skew_s: 0.0,
             max_joint_state_age_s: 0.1,
             max_tracking_error: 0.2,

@@ -136,15 +136,15 @@ impl Recorder {
         assert!(plan.last().unwrap().0 - now >= 180_000_000, "the window is too short");
         assert!(plan.last().unwrap().2.iter().all(|v| *v == 0.0), "the window does not end at rest");
         self.check_limits(&plan);
-        // What was published holds up to publish time and 50 ms.
+        // What was published holds up to publish time and 30 ms.
         if !self.last.is_empty() {
-            for (t, p, v) in plan.iter().filter(|x| x.0 <= now + 50_000_000) {
+            for (t, p, v) in plan.iter().filter(|x| x.0 <= now + 30_000_000) {
                 let before = self.last.iter().find(|x| x.0 == *t).or(self.last.last()).unwrap();
                 assert_eq!((p, v), (&before.1, &before.2), "committed point at {t} changed");
             }
         }
         for x in &plan {
-            if x.0 <= now + 50_000_000 && self.followed.last().is_none_or(|f| x.0 > f.0) {
+            if x.0 <= now + 30_000_000 && self.followed.last().is_none_or(|f| x.0 > f.0) {
                 self.followed.push(*x);
             }
         }
