@@ -3,7 +3,7 @@
 use crate::surroundings::{self, max_tool_speed};
 use crate::wiring::robot_specs;
 use efm_ros::{Params, Spec};
-use efm_safety::StreamConfig;
+use efm_safety::{StreamConfig, TaskLimits};
 
 /// Parameters of `trajectory_publisher`.
 pub fn specs() -> Vec<Spec> {
@@ -73,6 +73,11 @@ pub fn specs() -> Vec<Spec> {
         )
         .range(0.0, 1.0)
         .dynamic(),
+        Spec::lists(
+            "task_limits",
+            &[],
+            "Tighter limits of tasks: <name>: [words of the instruction, speed_scale=<0..1>, max_tool_speed=<m/s>].",
+        ),
         Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
     ]);
     specs
@@ -102,4 +107,98 @@ pub fn stream_config(params: &Params) -> StreamConfig {
     config.schedule.blend_s = params.double("blend_time");
     config.schedule.max_blend_s = config.schedule.max_blend_s.max(config.schedule.blend_s);
     config
+}
+
+/// Limits for instructions that hold certain words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRule {
+    words: String,
+    limits: TaskLimits,
+}
+
+/// The rules of the parameter `task_limits`.
+///
+/// # Errors
+/// When one is not of the form that the parameter's description gives: which one, and why.
+pub fn task_rules(params: &Params) -> Result<Vec<TaskRule>, String> {
+    params.lists("task_limits").into_iter().map(|(name, list)| task_rule(&name, &list)).collect()
+}
+
+fn task_rule(name: &str, list: &[String]) -> Result<TaskRule, String> {
+    let wrong = |what: String| {
+        format!(
+            "parameter 'task_limits.{name}': {what}; wanted: [words, speed_scale=<0 to 1>, max_tool_speed=<m/s above 0>]"
+        )
+    };
+    let [words, limits @ ..] = list else { return Err(wrong("it is empty".to_owned())) };
+    if words.trim().is_empty() || limits.is_empty() {
+        return Err(wrong(format!("{list:?} lacks words or a limit")));
+    }
+    let mut rule = TaskRule { words: words.trim().to_lowercase(), limits: TaskLimits::default() };
+    for limit in limits {
+        let (key, value) = limit.split_once('=').ok_or_else(|| wrong(format!("'{limit}' is no limit")))?;
+        let number: f64 = value.trim().parse().map_err(|_| wrong(format!("'{value}' is no number")))?;
+        match key.trim() {
+            "speed_scale" if (0.0..=1.0).contains(&number) => rule.limits.speed_scale = number,
+            "max_tool_speed" if number > 0.0 => rule.limits.max_tool_speed = number,
+            _ => return Err(wrong(format!("'{limit}' is no limit"))),
+        }
+    }
+    Ok(rule)
+}
+
+/// What holds for an instruction: the tightest of all rules whose words it holds, as whole words.
+pub fn task_limits(rules: &[TaskRule], instruction: &str) -> TaskLimits {
+    let spaced = |text: &str| {
+        let words: Vec<String> = text
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect();
+        format!(" {} ", words.join(" "))
+    };
+    let heard = spaced(instruction);
+    let fitting = rules.iter().filter(|rule| heard.contains(&spaced(&rule.words)));
+    fitting.fold(TaskLimits::default(), |least, rule| TaskLimits {
+        speed_scale: least.speed_scale.min(rule.limits.speed_scale),
+        max_tool_speed: least.max_tool_speed.min(rule.limits.max_tool_speed),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn rule(list: &[&str]) -> Result<TaskRule, String> {
+        task_rule("r", &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_tightest_rule_whose_words_are_said_holds() {
+        let rules = [
+            rule(&["pour", "speed_scale=0.3"]).unwrap(),
+            rule(&["the cup", "speed_scale = 0.5", "max_tool_speed=0.1"]).unwrap(),
+        ];
+        let limits = |scale, speed| TaskLimits { speed_scale: scale, max_tool_speed: speed };
+        assert_eq!(task_limits(&rules, "Pour it into the cup!"), limits(0.3, 0.1));
+        assert_eq!(task_limits(&rules, "push the cup"), limits(0.5, 0.1));
+        assert_eq!(task_limits(&rules, "pouring into the cupboard"), TaskLimits::default());
+    }
+
+    #[test]
+    fn a_rule_that_is_wrong_is_named() {
+        for list in [
+            &[][..],
+            &["pour"],
+            &["", "speed_scale=0.1"],
+            &["pour", "speed_scale=2"],
+            &["pour", "fast"],
+            &["pour", "max_tool_speed=0"],
+        ] {
+            let error = rule(list).unwrap_err();
+            assert!(error.contains("task_limits.r") && error.contains("wanted"), "{error}");
+        }
+    }
 }

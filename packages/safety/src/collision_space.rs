@@ -1,5 +1,6 @@
 //! Obstacles, the robot itself, the workspace and the tool's speed, as one [`Space`].
 
+use crate::limits::exceeds;
 use crate::space::{Intrusion, Space, Step, Tool, Workspace};
 use efm_collision::{Checker, CollisionModel, TooClose};
 use nalgebra::Point3;
@@ -87,8 +88,7 @@ impl Space for CollisionSpace {
             let tool_at = bounds.tool.at(|joint| positions[joint]);
             let travel = (tool_at - self.tool_at).norm();
             self.tool_at = tool_at;
-            // Written so that what is no number is refused.
-            if !(travel <= bounds.max_speed * step.seconds + SLACK) {
+            if exceeds(travel, bounds.max_speed * step.seconds + SLACK) {
                 return Err(Intrusion::ToolSpeed { speed: travel / step.seconds });
             }
             if let Some(workspace) = &bounds.workspace {
@@ -96,7 +96,7 @@ impl Space for CollisionSpace {
                 // 10 cm for an arm that moves along.
                 const RADIUS: f64 = 0.1;
                 let by = workspace.outside(&tool_at) + travel * travel / (8.0 * RADIUS);
-                if !(by <= self.outside + SLACK) {
+                if exceeds(by, self.outside + SLACK) {
                     return Err(Intrusion::OutsideWorkspace { by });
                 }
             }

@@ -30,7 +30,7 @@ pub use progress::PathLimit;
 pub use space::{Intrusion, Space, Step, Tool, Workspace};
 pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
 pub use streamer::{
-    Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, Tick,
-    TrajectoryStreamer,
+    Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, TaskLimits,
+    Tick, TrajectoryStreamer,
 };
 pub use window::{VerifiedWindow, Violation};

@@ -131,6 +131,11 @@ impl Limits {
     }
 }
 
+/// Whether a value is above a limit; what is no number is above every limit.
+pub(crate) fn exceeds(value: f64, limit: f64) -> bool {
+    value.is_nan() || value > limit
+}
+
 /// The limits of one joint.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct JointLimits {

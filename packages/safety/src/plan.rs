@@ -132,6 +132,15 @@ impl Plan {
         &self.planners
     }
 
+    pub fn has_tool(&self) -> bool {
+        self.tool.is_some()
+    }
+
+    /// Changes the limit of the tool's speed on the path, m/s.
+    pub fn limit_tool(&mut self, speed: f64) {
+        self.progress.limit_tool(speed);
+    }
+
     pub fn report(&self) -> &PlanReport {
         &self.report
     }

@@ -11,7 +11,7 @@
 //! is taken only if, from its end, braking to s = 0 along the path keeps them as well. So there is always a way to stop on the path
 //! that asks nothing impossible: the same argument as for the joints' stops, one level up.
 
-use crate::limits::JointLimits;
+use crate::limits::{JointLimits, exceeds};
 use crate::motion::{State, ramp_stop};
 use efm_schedule::Reference;
 
@@ -136,6 +136,11 @@ impl Progress {
         self.way_out.clear();
         self.way_out_at = 0;
         self.limited = None;
+    }
+
+    /// Changes the limit of the tool's speed, m/s; what is planned stays.
+    pub fn limit_tool(&mut self, speed: f64) {
+        self.tool_speed = PATH_SHARE * speed;
     }
 
     /// What kept the last step below what was wanted.
@@ -365,20 +370,22 @@ fn look(
     for ((joint, limit), before) in limits.iter().zip(accelerations) {
         let joint = *joint;
         let wanted = asked(path.joint(joint, to.p), to);
-        // Written so that what is no number is refused.
-        if !(wanted.velocity.abs() <= limit.velocity) {
+        if exceeds(wanted.velocity.abs(), limit.velocity) {
             return Err(PathLimit::Velocity { joint });
         }
-        if !(wanted.acceleration.abs() <= limit.acceleration) {
+        if exceeds(wanted.acceleration.abs(), limit.acceleration) {
             return Err(PathLimit::Acceleration { joint });
         }
-        if !((wanted.acceleration - *before).abs() <= limit.jerk * seconds) {
+        if exceeds((wanted.acceleration - *before).abs(), limit.jerk * seconds) {
             return Err(PathLimit::Jerk { joint });
         }
         *before = wanted.acceleration;
     }
+    if tool_speed == f64::INFINITY {
+        return Ok(());
+    }
     match path.tool_travel(from.p, to.p) {
-        Some(travel) if !(travel <= tool_speed * seconds) => Err(PathLimit::ToolSpeed),
+        Some(travel) if exceeds(travel, tool_speed * seconds) => Err(PathLimit::ToolSpeed),
         _ => Ok(()),
     }
 }

@@ -44,7 +44,8 @@ pub struct Step<'a> {
     pub seconds: f64,
     /// Highest speed of each joint on the way times `seconds`.
     pub travel: &'a [f64],
-    /// How far each joint is at most from where a steady motion would have it.
+    /// How far each joint is at most, halfway, from where a steady motion would have it: from `4 s (1 - s)` times this at the part s of the
+    /// step. An acceleration below a gives a t^2 / 8.
     pub deviation: &'a [f64],
 }
 

@@ -224,6 +224,21 @@ struct Motion {
     fresh: bool,
 }
 
+/// Limits of one task, within those of the robot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TaskLimits {
+    /// Part of the path's own speed, 0 to 1.
+    pub speed_scale: f64,
+    /// m/s; infinite for what the robot may.
+    pub max_tool_speed: f64,
+}
+
+impl Default for TaskLimits {
+    fn default() -> Self {
+        Self { speed_scale: 1.0, max_tool_speed: f64::INFINITY }
+    }
+}
+
 /// What the streamer knows of the robot's surroundings.
 #[derive(Default)]
 pub struct Surroundings {
@@ -261,6 +276,7 @@ pub struct TrajectoryStreamer {
     /// Room for where a new path begins.
     followed: Vec<Reference>,
     speed_scale: f64,
+    task: TaskLimits,
     bad_chunks: u32,
 }
 
@@ -324,7 +340,7 @@ impl TrajectoryStreamer {
             .map(|j| JointPlanner::new(kinds[j], limits.of(j), config.share, config.bandwidth, dt, room, brake))
             .collect();
         let progress = Progress::new(on_path, config.max_tool_speed, dt, room);
-        let tool = surroundings.tool.filter(|_| config.max_tool_speed.is_finite()).map(ToolOnPath::new);
+        let tool = surroundings.tool.map(ToolOnPath::new);
         let plan = Plan::new(planners, progress, surroundings.space, tool, dt);
         let period = (dt * 1.0e9).round() as i64;
         let least_points = steps(lead + config.least_window_s) as usize + 1;
@@ -380,6 +396,7 @@ impl TrajectoryStreamer {
             begin_at,
             followed,
             speed_scale: 1.0,
+            task: TaskLimits::default(),
             bad_chunks: 0,
         })
     }
@@ -444,6 +461,26 @@ impl TrajectoryStreamer {
             return Err(SetupError::Value { field: "speed_scale", value: scale, least: 0.0, most: 1.0 });
         }
         self.speed_scale = scale;
+        Ok(())
+    }
+
+    /// Sets the limits of the task that is about to be done, which hold from the next step on; they tighten what holds anyway.
+    ///
+    /// # Errors
+    /// When the scale is not a number from 0 to 1, the speed is not positive, or it is limited and there is no tool.
+    pub fn set_task_limits(&mut self, task: TaskLimits) -> Result<(), SetupError> {
+        let (scale, speed) = (task.speed_scale, task.max_tool_speed);
+        if !(0.0..=1.0).contains(&scale) {
+            return Err(SetupError::Value { field: "speed_scale", value: scale, least: 0.0, most: 1.0 });
+        }
+        if speed.is_nan() || speed <= 0.0 {
+            return Err(SetupError::Value { field: "max_tool_speed", value: speed, least: 0.0, most: f64::INFINITY });
+        }
+        if speed.is_finite() && !self.plan.has_tool() {
+            return Err(SetupError::NoTool(speed));
+        }
+        self.task = task;
+        self.plan.limit_tool(speed.min(self.config.max_tool_speed));
         Ok(())
     }
 
@@ -706,7 +743,7 @@ impl TrajectoryStreamer {
 
     /// How fast the path may be run through, 0 to 1, and what keeps it below 1.
     fn wanted_rate(&self, now: Stamp) -> (f64, Option<PathLimit>) {
-        let scale = (self.speed_scale, Some(PathLimit::Scale));
+        let scale = (self.speed_scale.min(self.task.speed_scale), Some(PathLimit::Scale));
         // An old observation: slower and slower, to stand still where the chunk would have ended.
         let stale = self.scheduler.in_use().zip(self.scheduler.ends_at()).map_or(1.0, |((observed, _), ends)| {
             let late = now.seconds_since(observed) - self.config.max_observation_age_s;

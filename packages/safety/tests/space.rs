@@ -8,8 +8,8 @@ use efm_collision::{Checker, CollisionModel, CollisionOptions, Obstacles};
 use efm_core::Stamp;
 use efm_robot::{RobotModel, Srdf};
 use efm_safety::{
-    Activity, CollisionSpace, ControllerSpec, Intrusion, Limits, PathLimit, StreamConfig, Surroundings, Tick, Tool,
-    ToolBounds, TrajectoryStreamer, Workspace,
+    Activity, CollisionSpace, ControllerSpec, Intrusion, Limits, PathLimit, StreamConfig, Surroundings, TaskLimits,
+    Tick, Tool, ToolBounds, TrajectoryStreamer, Workspace,
 };
 use nalgebra::Point3;
 use panda::*;
@@ -183,6 +183,25 @@ fn the_tool_keeps_its_speed_and_its_workspace_by_slowing_down_on_the_path() {
     assert!(farthest <= 1e-5, "{farthest}");
     assert!(farthest > -0.01, "it stays {farthest} inside");
     assert!(said.iter().any(|(a, _)| matches!(a, Activity::Blocked(Intrusion::OutsideWorkspace { .. }))));
+}
+
+#[test]
+fn a_task_may_ask_for_less_and_never_gets_more() {
+    let fastest = |task: TaskLimits, max: f64| {
+        let mut run = Run::new(streamer(NOTHING, Some((None, max)), config()));
+        run.streamer.set_task_limits(task).unwrap();
+        run.go(4.0, |t| turned(-(1.2 * t).sin()));
+        let mut tool = Tool::new(&model(), "panda_hand", &names()).unwrap();
+        let points: Vec<Point3<f64>> = run.went.iter().map(|q| tool.at(|j| q[j])).collect();
+        points.windows(2).map(|w| (w[1] - w[0]).norm() / 0.01).fold(0.0, f64::max)
+    };
+    let slow = fastest(TaskLimits { max_tool_speed: 0.1, ..TaskLimits::default() }, 0.25);
+    assert!((0.09..=0.1).contains(&slow), "{slow}");
+    let all = fastest(TaskLimits { max_tool_speed: 5.0, ..TaskLimits::default() }, 0.25);
+    assert!((0.225..=0.25 * (1.0 + 1e-6)).contains(&all), "{all}");
+    let half = fastest(TaskLimits { speed_scale: 0.2, ..TaskLimits::default() }, 10.0);
+    let whole = fastest(TaskLimits::default(), 10.0);
+    assert!(half < 0.45 * whole, "{half} {whole}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use efm_nodes::filter_state::{self, Slowed};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
-use efm_nodes::streaming_params::{specs, stream_config};
+use efm_nodes::streaming_params::{TaskRule, specs, stream_config, task_limits, task_rules};
 use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
 use efm_nodes::voice::Voice;
 use efm_nodes::wiring::{ReceiptClock, robot_description};
@@ -71,6 +71,7 @@ struct Publishing {
     voice: Voice,
     filter: (Publisher<JointState>, JointState),
     slowed: Slowed,
+    task_rules: Vec<TaskRule>,
     armed: bool,
     owners: Vec<(String, bool)>,
     phase: Phase,
@@ -180,6 +181,10 @@ impl Publishing {
             && let Ok(streamer) = &mut self.streamer
         {
             streamer.cancel(self.clock.now());
+            if let Err(error) = streamer.set_task_limits(task_limits(&self.task_rules, text)) {
+                log::error!("parameter 'task_limits': {error}; the arm is stopped");
+                streamer.stop(self.clock.now());
+            }
         }
         self.around.instruction = Some(text.to_owned());
     }
@@ -230,6 +235,11 @@ impl Publishing {
         }
         let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
         self.streamer = self.maker.streamer().map_err(|e| e.to_string());
+        if let (Ok(streamer), Some(text)) = (&mut self.streamer, &self.around.instruction)
+            && let Err(error) = streamer.set_task_limits(task_limits(&self.task_rules, text))
+        {
+            self.streamer = Err(format!("parameter 'task_limits': {error}"));
+        }
         match &mut self.streamer {
             Ok(streamer) => {
                 // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
@@ -412,6 +422,7 @@ fn main() -> ExitCode {
             maker,
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             slowed: Slowed::default(),
+            task_rules: task_rules(&params)?,
             streamer: Err(NO_ROBOT.to_owned()),
             voice: Voice {
                 windows,
