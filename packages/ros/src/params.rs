@@ -464,6 +464,15 @@ impl Params {
         store.values.iter().filter_map(list).collect()
     }
 
+    /// Puts what holds by other means than the parameter services into a dynamic parameter, for others to read; for the node that is
+    /// no change. Panics when the parameter was not declared so.
+    pub fn adopt(&self, name: &str, value: Value) {
+        let mut store = self.store();
+        let dynamic = store.specs.iter().any(|spec| spec.dynamic && !spec.is_family && spec.name == name);
+        assert!(dynamic, "parameter '{name}' is adopted but was not declared as dynamic");
+        store.values.insert(name.to_owned(), value);
+    }
+
     /// Changes whenever a dynamic parameter was set.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
@@ -588,6 +597,8 @@ mod tests {
         assert!(matches!(set(vec![("rate", Ros::Double(0.0))]), Err(ParamError::Range { .. })));
         let family = set(vec![("controllers.arm", Ros::StringArray(vec!["x".into()]))]);
         assert!(matches!(family, Err(ParamError::ReadOnly { .. })));
+        params.adopt("rate", Value::Double(10.0));
+        assert_eq!(set(vec![("rate", Ros::Double(20.0))]).unwrap(), ["rate"], "what was adopted can be set back");
     }
 
     #[test]
