@@ -85,7 +85,6 @@ pub(crate) struct Progress {
     way_out_at: usize,
     scratch: Vec<State>,
     saved: Vec<State>,
-    saved_at: usize,
     saved_len: usize,
     rung: usize,
     rungs: usize,
@@ -116,7 +115,6 @@ impl Progress {
             way_out_at: 0,
             scratch: Vec::with_capacity(room + stop),
             saved: Vec::with_capacity(room + stop),
-            saved_at: 0,
             saved_len: 0,
             rung: 0,
             rungs,
@@ -201,7 +199,6 @@ impl Progress {
     pub fn checkpoint(&mut self) {
         self.saved.clear();
         self.saved.extend_from_slice(&self.way_out[self.way_out_at..]);
-        self.saved_at = 0;
         self.saved_len = self.states.len();
     }
 
@@ -311,7 +308,8 @@ impl Progress {
     /// Writes into `scratch` the quickest brake of the ladder, from a state where the joints accelerate with `next`, that asks nothing
     /// impossible of them.
     ///
-    /// Begins at the rung below the last one that was right, so that two are looked at in most steps.
+    /// Begins at the rung below the last one that was right, so that two are looked at in most steps; where no slower one will do, for
+    /// the path becomes rough farther on, the quicker ones are looked at as well.
     fn brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
         if from.is_rest() {
             self.scratch.clear();
@@ -319,7 +317,7 @@ impl Progress {
         }
         let first = self.rung.saturating_sub(1);
         let mut outcome = Err(PathLimit::Scale);
-        for rung in first..self.rungs {
+        for rung in (first..self.rungs).chain((0..first).rev()) {
             if !brake_of(rung, from, self.dt, &mut self.scratch) {
                 continue;
             }
