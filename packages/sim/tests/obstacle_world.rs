@@ -31,7 +31,7 @@ fn what_is_near_is_listed_with_its_distance_and_pushes_only_where_it_overlaps() 
     far.reset(&READY, 0.02);
     assert_eq!(nearest(&far, "wall"), f64::INFINITY);
     // Where the arm ends: move the wall until it is listed, then by what is left.
-    let face = (0..60).map(|k| 0.7 - 0.005 * f64::from(k)).find(|face| {
+    let face = (0..120).map(|k| 0.7 - 0.005 * f64::from(k)).find(|face| {
         let mut world = world(&[wall(*face)], &[]);
         world.place(&READY, 0.02);
         nearest(&world, "wall") < 0.03

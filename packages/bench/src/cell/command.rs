@@ -32,6 +32,9 @@ pub struct Args {
     /// With --run: with physics.
     #[arg(long)]
     pub physics: bool,
+    /// Part of the joints' limits that the expert uses; as much as the filter may by default.
+    #[arg(long)]
+    pub share: Option<f64>,
     /// The filter does not know the obstacles: what the judges see then.
     #[arg(long)]
     pub blind: bool,
@@ -46,12 +49,12 @@ pub fn batch(
     seed: u64,
     (first, count): (u64, u64),
     threads: usize,
-    space: bool,
+    settings: Settings,
     totals: &mut Totals,
 ) -> Result<()> {
     for outcome in parallel(count, threads, |i| {
         let (number, seed) = (first + i, episode_seed(seed, first + i));
-        let settings = Settings { physics: number % PHYSICS_EVERY == 0, space, tell: false };
+        let settings = Settings { physics: number % PHYSICS_EVERY == 0, tell: false, ..settings };
         play(seed, robot, settings).with_context(|| format!("--run {seed}"))
     })? {
         totals.add(outcome?);
@@ -66,8 +69,8 @@ pub fn batch(
 pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let robot = Robot::load(root)?;
     let mut totals = Totals::new();
+    let settings = Settings { physics: args.physics, space: !args.blind, share: args.share, tell: true };
     if let Some(seed) = args.run {
-        let settings = Settings { physics: args.physics, space: !args.blind, tell: true };
         totals.add(play(seed, &robot, settings)?);
         print!("{}", totals.table());
         return Ok(totals.touches() == 0);
@@ -76,7 +79,7 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let (begun, mut told) = (Instant::now(), Instant::now());
     while totals.runs < args.runs {
         let count = (args.runs - totals.runs).min(40);
-        batch(&robot, args.seed, (totals.runs, count), threads, !args.blind, &mut totals)?;
+        batch(&robot, args.seed, (totals.runs, count), threads, settings, &mut totals)?;
         if told.elapsed().as_secs() >= 10 || totals.runs >= args.runs {
             told = Instant::now();
             eprintln!(

@@ -1,7 +1,7 @@
 //! One run.
 
 use crate::cell::judge::{Judge, is_declared};
-use crate::cell::policy::{ARM, Expert, Manner, State, Way};
+use crate::cell::policy::{ARM, Expert, Followed, Manner, State, Way};
 use crate::cell::scene::{self, Goal, Scene};
 use crate::histogram::Histogram;
 use crate::rng::Rng;
@@ -27,6 +27,8 @@ pub const ARRIVED: f64 = 5.0e-3;
 pub const PATIENCE: f64 = 2.0;
 /// Seconds after the expert's time after which a goal that is not clear is given up.
 const GIVEN_UP_S: f64 = 1.0;
+/// Farther than this from its way the policy plans another one, radians.
+const LOST: f64 = 0.1;
 /// Spacing at which the expert's motion is looked at, seconds.
 const LOOK_S: f64 = 1.0e-3;
 
@@ -91,13 +93,15 @@ pub struct Settings {
     pub physics: bool,
     /// The filter knows the obstacles. Without: what the judges are good for.
     pub space: bool,
+    /// Part of the joints' limits that the expert uses; none: as much as the filter may.
+    pub share: Option<f64>,
     /// Tells what happens, to standard output.
     pub tell: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { physics: false, space: true, tell: false }
+        Self { physics: false, space: true, share: None, tell: false }
     }
 }
 
@@ -106,8 +110,11 @@ impl Default for Settings {
 pub struct GoalOutcome {
     /// The expert's motion keeps the least distance.
     pub clear: bool,
-    /// Whether it is held against the filter if it is not reached in time: clear, without noise, not left before its time.
+    /// Whether it is held against the filter if it is not reached in time: clear, without noise, not left before its time, by a policy that
+    /// keeps to its way ([`Manner::plans_anew`]).
     pub judged: bool,
+    /// The same of a policy that plans anew; only counted.
+    pub planned_anew: bool,
     /// The arm stood still when the policy first saw the goal.
     pub from_rest: bool,
     /// Seconds that the expert needs.
@@ -125,7 +132,12 @@ pub struct GoalOutcome {
 impl GoalOutcome {
     /// Clear, but not reached in time.
     pub fn is_needless(&self) -> bool {
-        self.judged && self.took_s.is_none_or(|s| s > PATIENCE * self.expert_s)
+        self.judged && self.is_late()
+    }
+
+    /// Not reached in [`PATIENCE`] times the expert's time.
+    pub fn is_late(&self) -> bool {
+        self.took_s.is_none_or(|s| s > PATIENCE * self.expert_s)
     }
 }
 
@@ -172,6 +184,7 @@ struct Quest {
     goal: Goal,
     set_at: i64,
     expert: Option<Known>,
+    followed: Option<Followed>,
     first_chunk: Option<i64>,
     arrived: Option<i64>,
     blocked: i64,
@@ -192,6 +205,7 @@ impl Quest {
             goal,
             set_at: now,
             expert: None,
+            followed: None,
             first_chunk: None,
             arrived: None,
             blocked: 0,
@@ -217,10 +231,12 @@ impl Quest {
     fn outcome(&self, manner: &Manner) -> Option<GoalOutcome> {
         let (first, expert) = (self.first_chunk?, self.expert.as_ref()?);
         let clear = expert.spare >= 0.0;
+        let in_full = clear && manner.noise == 0.0 && (self.goal.left_at.is_none() || self.arrived.is_some());
         let limited = self.limited.iter().map(|(why, n)| format!("{why} {n}")).collect::<Vec<_>>().join(", ");
         Some(GoalOutcome {
             clear,
-            judged: clear && manner.noise == 0.0 && (self.goal.left_at.is_none() || self.arrived.is_some()),
+            judged: in_full && !manner.plans_anew,
+            planned_anew: in_full && manner.plans_anew,
             from_rest: expert.from_rest,
             expert_s: expert.duration,
             spare_m: expert.spare,
@@ -268,7 +284,7 @@ pub fn play(seed: u64, robot: &Robot, settings: Settings) -> Result<Outcome> {
     let manner = Manner::random(&mut rng);
     let mut streamer = robot.streamer(&scene, settings.space)?;
     streamer.arm(true, Stamp::from_nanos(T0));
-    let expert = Expert::new(&robot.limits, streamer.config().share);
+    let expert = Expert::new(&robot.limits, settings.share.unwrap_or(streamer.config().share));
     let bodies: Vec<_> =
         std::iter::once(scene::table()).chain(scene.obstacles.iter().map(scene::Obstacle::fixed)).collect();
     let mut world = ObstacleWorld::new(&robot.files, &bodies, &robot.disabled, 0.03)?;
@@ -364,26 +380,6 @@ impl Run<'_> {
         state
     }
 
-    /// Smallest distance of the expert's motion less the least distance; as soon as it is below zero it is looked at no further.
-    fn spare(&mut self, way: &Way, fingers: [f64; 2]) -> f64 {
-        let (steps, d_min) = ((way.duration() / LOOK_S).ceil() as usize, self.scene.d_min);
-        let mut least = HORIZON;
-        // Coarse first: most that is in the way is seen at once.
-        for stride in [25, 1] {
-            for k in (0..=steps).step_by(stride) {
-                let q = way.at(k as f64 * LOOK_S);
-                for finger in if fingers[0] == fingers[1] { &fingers[..1] } else { &fingers[..] } {
-                    let q: [f64; ARM + 1] = std::array::from_fn(|j| if j < ARM { q[j] } else { *finger });
-                    least = least.min(self.judge.closest(&q, least).distance);
-                }
-                if least < d_min {
-                    return least - d_min;
-                }
-            }
-        }
-        least - d_min
-    }
-
     fn policy(&mut self, now: i64, number: usize, quest: &mut Quest) -> Result<()> {
         if let Some((at, chunk, of)) = self.on_its_way.take_if(|(at, ..)| *at <= now) {
             if let Err(refusal) = self.streamer.offer_chunk(&chunk, Stamp::from_nanos(now)) {
@@ -397,10 +393,18 @@ impl Run<'_> {
             return Ok(());
         }
         let state = self.observed();
-        let way = self.expert.way(&state, &quest.goal.q)?;
+        let along = quest.followed.as_mut().map(|followed| followed.observe(now, &state));
+        let along = match along {
+            Some((along, off)) if off <= LOST && !self.manner.plans_anew => along,
+            _ => {
+                quest.followed = Some(Followed::new(self.expert.way(&state, &quest.goal.q)?, now));
+                0.0
+            }
+        };
+        let Some(Followed { way, .. }) = &quest.followed else { return Ok(()) };
         if quest.expert.is_none() {
             let finger = self.hand.command().positions[0];
-            let spare = self.spare(&way, [finger, quest.goal.finger]);
+            let spare = spare(&mut self.judge, self.scene.d_min, way, [finger, quest.goal.finger]);
             let from_rest = state.v.iter().all(|v| v.abs() < 1.0e-3);
             quest.expert = Some(Known { duration: way.duration().max(1.0e-3), spare, from_rest });
             self.say(now, || {
@@ -411,8 +415,13 @@ impl Run<'_> {
                 )
             });
         }
-        let chunk =
-            self.manner.chunk(Stamp::from_nanos(now), &way, quest.goal.finger, &self.robot.joints, &mut self.rng)?;
+        let chunk = self.manner.chunk(
+            Stamp::from_nanos(now),
+            (way, along),
+            quest.goal.finger,
+            &self.robot.joints,
+            &mut self.rng,
+        )?;
         let late = (self.rng.between(0.5, 1.0) * self.manner.latency_s * 1.0e9) as i64;
         let arrives = now + late / UPDATE * UPDATE;
         self.on_its_way = Some((arrives, chunk, number));
@@ -553,6 +562,27 @@ impl Run<'_> {
         }
         Ok(())
     }
+}
+
+/// Smallest distance of the expert's motion less the least distance; as soon as it is below zero it is looked at no further.
+fn spare(judge: &mut Judge, d_min: f64, way: &Way, fingers: [f64; 2]) -> f64 {
+    let steps = (way.duration() / LOOK_S).ceil() as usize;
+    let fingers = if fingers[0] == fingers[1] { &fingers[..1] } else { &fingers[..] };
+    let mut least = HORIZON;
+    // Coarse first: most that is in the way is seen at once.
+    for stride in [25, 1] {
+        for k in (0..=steps).step_by(stride) {
+            let q = way.at(k as f64 * LOOK_S);
+            for finger in fingers {
+                let q: [f64; ARM + 1] = std::array::from_fn(|j| if j < ARM { q[j] } else { *finger });
+                least = least.min(judge.closest(&q, least).distance);
+            }
+            if least < d_min {
+                return least - d_min;
+            }
+        }
+    }
+    least - d_min
 }
 
 /// Keeps the first of each pair and judge.

@@ -37,6 +37,41 @@ impl Way {
     }
 }
 
+/// A way that is followed.
+pub struct Followed {
+    /// The way.
+    pub way: Way,
+    /// How far along the arm was when it was observed last, seconds.
+    along: f64,
+    /// When that was, nanoseconds.
+    at: i64,
+}
+
+impl Followed {
+    /// At its start.
+    pub fn new(way: Way, now: i64) -> Self {
+        Self { way, along: 0.0, at: now }
+    }
+
+    /// Where on the way the arm is that is observed at a state, seconds after its start: at the nearest place between where it was
+    /// and where it would be if nothing had slowed it down. Also how far off it is, radians.
+    pub fn observe(&mut self, now: i64, state: &State) -> (f64, f64) {
+        const STEP: f64 = 0.005;
+        let most = (now - self.at) as f64 * 1.0e-9;
+        let off = |t: f64| self.way.at(t).iter().zip(&state.p).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let mut best = (self.along, off(self.along));
+        for k in 1..=(most / STEP) as usize {
+            let t = self.along + k as f64 * STEP;
+            let here = off(t);
+            if here < best.1 {
+                best = (t, here);
+            }
+        }
+        (self.along, self.at) = (best.0, now);
+        best
+    }
+}
+
 /// Plans motions within the limits.
 pub struct Expert {
     input: InputParameter<ARM>,
@@ -91,6 +126,9 @@ pub struct Manner {
     pub step_s: f64,
     /// Standard deviation of the noise on every value, radians; none in most runs.
     pub noise: f64,
+    /// Plans a new time-optimal motion from every state that it observes, instead of going on along the one that it began. With the
+    /// time that passes until its chunk is followed, and no reserve to brake with, it may circle around its goal for good, whoever follows it.
+    pub plans_anew: bool,
 }
 
 impl Manner {
@@ -100,24 +138,25 @@ impl Manner {
         let most = (rows as f64 * step_s - 0.3).min(0.5);
         let latency_s = rng.between(0.0, 0.2);
         let noise = if rng.chance(0.2) { rng.pick(&[0.001, 0.003, 0.01]) } else { 0.0 };
-        Self { every_s: rng.between(0.1, most.max(0.1)), latency_s, rows, step_s, noise }
+        let plans_anew = rng.chance(0.25);
+        Self { every_s: rng.between(0.1, most.max(0.1)), latency_s, rows, step_s, noise, plans_anew }
     }
 
-    /// The chunk of an observation.
+    /// The chunk of an observation, which was made `along` seconds after the start of the way.
     ///
     /// # Errors
     /// Never: what Ruckig plans is finite.
     pub fn chunk(
         &self,
         observed: Stamp,
-        way: &Way,
+        (way, along): (&Way, f64),
         finger: f64,
         joints: &JointNames,
         rng: &mut Rng,
     ) -> Result<ActionChunk> {
         let mut positions = Vec::with_capacity(self.rows * (ARM + 1));
         for k in 1..=self.rows {
-            let q = way.at(k as f64 * self.step_s);
+            let q = way.at(along + k as f64 * self.step_s);
             positions.extend(q.iter().map(|q| q + if self.noise > 0.0 { self.noise * normal(rng) } else { 0.0 }));
             positions.push(finger);
         }

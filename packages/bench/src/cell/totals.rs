@@ -53,6 +53,8 @@ pub struct Totals {
     pub needless: u64,
     /// Of them those first seen while the arm moved.
     pub needless_moving: u64,
+    /// Clear goals of policies that plan anew, and those of them that were late.
+    pub planned_anew: [u64; 2],
     /// Goals that were reached.
     pub reached: u64,
     /// Goals on whose way the filter refused something and that were not reached.
@@ -110,6 +112,8 @@ impl Totals {
             self.goals += 1;
             self.clear += u64::from(goal.clear);
             self.judged += u64::from(goal.judged);
+            self.planned_anew[0] += u64::from(goal.planned_anew);
+            self.planned_anew[1] += u64::from(goal.planned_anew && goal.is_late());
             self.judged_moving += u64::from(goal.judged) * moving;
             self.reached += u64::from(goal.took_s.is_some());
             self.refused += u64::from(goal.blocked_s > 0.0);
@@ -161,6 +165,7 @@ impl Totals {
             "needless": self.needless,
             "needless_moving": self.needless_moving,
             "needless_share": self.needless_share(),
+            "planned_anew": { "clear": self.planned_anew[0], "late": self.planned_anew[1] },
             "goals_reached": self.reached,
             "goals_refused": self.refused,
             "blocked_goals": self.blocked,
@@ -189,7 +194,7 @@ impl Totals {
     pub fn table(&self) -> String {
         let mm = |v: f64| if v.is_finite() { format!("{:.2} mm", 1e3 * v) } else { "not near".to_owned() };
         let mut out = String::new();
-        let mut line = |what: &str, value: String| out += &format!("{what:<46}{value}\n");
+        let mut line = |what: &str, value: String| out += &format!("{what:<48}{value}\n");
         line("runs (with physics)", format!("{} ({})", self.runs, self.physics));
         line("simulated", format!("{:.0} s", self.seconds));
         line(
@@ -225,6 +230,10 @@ impl Totals {
                 self.needless_moving,
                 self.judged_moving
             ),
+        );
+        line(
+            "  not judged: late with a policy that plans anew",
+            format!("{} of {}", self.planned_anew[1], self.planned_anew[0]),
         );
         line(
             "time over the expert's, p50/p90/p99",
