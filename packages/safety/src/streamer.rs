@@ -266,6 +266,8 @@ pub struct TrajectoryStreamer {
     latched: Option<StopReason>,
     last_stop: Option<StopReason>,
     last_tick: Option<Stamp>,
+    /// Until then the newest joint state may be one from before a leap of the clock: too old, but no sign of a lost robot.
+    resync_until: Option<Stamp>,
     motion: Option<Motion>,
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
@@ -389,6 +391,7 @@ impl TrajectoryStreamer {
             latched: None,
             last_stop: None,
             last_tick: None,
+            resync_until: None,
             motion: None,
             rest,
             rest_known: false,
@@ -629,6 +632,7 @@ impl TrajectoryStreamer {
             }
         } else if step_s > self.config.period_s + self.config.max_clock_jump_s {
             self.scheduler.retire(now);
+            self.resync_until = Some(now.offset_seconds(self.config.max_joint_state_age_s + self.config.period_s));
             if let Some(motion) = &mut self.motion {
                 // The controllers were alone with the last window, and so is the plan: both go on together, to a stop.
                 motion.stop = Some(StopReason::ClockJump { step_s });
@@ -659,6 +663,8 @@ impl TrajectoryStreamer {
 
     fn watch_robot(&mut self, now: Stamp, state: Result<(&JointSample, f64), IdleReason>) {
         let reason = match state {
+            // Coming to rest already.
+            Err(_) if self.resync_until.is_some_and(|until| now < until) => return,
             Err(IdleReason::JointStateStale { age_s }) => StopReason::JointStateStale { age_s },
             Err(_) => StopReason::JointStateMissing,
             Ok((sample, age_s)) => match self.tracking_error(now, sample, age_s) {

@@ -341,6 +341,33 @@ fn late_ticks_are_caught_up_and_a_leap_of_the_clock_ends_in_rest() {
 }
 
 #[test]
+fn after_a_leap_of_the_clock_a_joint_state_from_before_it_is_no_lost_robot_but_silence_is() {
+    for joints_come_back in [true, false] {
+        let mut cell = Cell::new();
+        cell.offer(&chunk_of(cell.seconds(), 16, 0.1, moving(2.0)));
+        cell.run(60);
+        let before = cell.measured();
+        cell.tick += 15;
+        // The clock was heard first.
+        let said = cell.tick_with(Some((&before, 0.16)));
+        assert!(
+            matches!(said, Said::Send { activity: Activity::Stopping(StopReason::ClockJump { .. }), .. }),
+            "{said:?}"
+        );
+        assert_eq!(cell.streamer.latched(), None);
+        for _ in 0..12 {
+            if joints_come_back {
+                cell.tick();
+            } else {
+                cell.tick_with(None);
+            }
+        }
+        let lost = cell.streamer.latched() == Some(&StopReason::JointStateMissing);
+        assert_eq!(lost, !joints_come_back);
+    }
+}
+
+#[test]
 fn a_clock_that_goes_back_silences_it_and_the_next_motion_begins_at_the_measured_pose() {
     let mut cell = Cell::new();
     cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
