@@ -332,6 +332,11 @@ impl CollisionModel {
         Ok(())
     }
 
+    /// Whether objects can be placed in this frame: the root (also "" and "world") or a link.
+    pub fn has_frame(&self, name: &str) -> bool {
+        self.frame(name).is_some()
+    }
+
     pub(crate) fn link(&self, name: &str) -> Option<usize> {
         self.link_names.iter().position(|link| link == name)
     }

@@ -158,6 +158,24 @@ impl Node {
         Ok(latest::drain_every(stream, self.clock.clone(), topic.to_owned(), 256))
     }
 
+    /// As [`Self::every`], the messages as they came (CDR), for types that need not be there: `None` where this was built without the
+    /// message package of `type_name` ("package/msg/Type").
+    ///
+    /// # Errors
+    /// When ROS refuses, as for a malformed name.
+    pub fn every_raw(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        qos: QosProfile,
+    ) -> Result<Option<mpsc::Receiver<Received<Vec<u8>>>>, RosError> {
+        match self.ros.subscribe_raw(topic, type_name, qos) {
+            Ok(stream) => Ok(Some(latest::drain_every(stream, self.clock.clone(), topic.to_owned(), 256))),
+            Err(r2r::Error::InvalidMessageType { .. }) => Ok(None),
+            Err(error) => Err(refused("cannot subscribe to", topic)(error)),
+        }
+    }
+
     /// Advertises a topic.
     ///
     /// # Errors
