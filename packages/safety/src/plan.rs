@@ -282,9 +282,14 @@ impl Plan {
         (((on_grid - (a + (b - a) * part)) * 1.0e9).round() as i64).max(0)
     }
 
-    /// Whether all joints that follow the path rest at the end of the plan.
+    /// Whether all joints that follow the path rest at the end of the plan. What is so slow that it comes to rest within a fraction of a
+    /// milliradian counts: what is left of an error fades for ever, and a path that stands still would never begin anew.
     fn rests(&self) -> bool {
-        self.planners.iter().all(|p| p.kind() == JointKind::Gripper || p.at(p.planned() - 1).is_rest())
+        const SLOW: (f64, f64) = (1.0e-3, 2.0e-2);
+        self.planners.iter().all(|planner| {
+            let state = planner.at(planner.planned() - 1);
+            planner.kind() == JointKind::Gripper || (state.v.abs() <= SLOW.0 && state.a.abs() <= SLOW.1)
+        })
     }
 
     /// The state at the end of the plan as the new path has to begin: in plan time, so that path and progress together give it.
