@@ -63,6 +63,8 @@ pub struct Around {
     pub controller: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
+    /// What of the surroundings is not known, so that nothing may move.
+    pub surroundings: Option<String>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
 }
@@ -109,6 +111,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
             ),
         ),
+        Phase::Stopping(StopReason::Cancelled) if around.surroundings.is_some() => {
+            (Level::Error, format!("coming to rest: {}", around.surroundings.as_deref().unwrap_or_default()))
+        }
         Phase::Stopping(StopReason::Cancelled) => {
             (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
         }
@@ -145,6 +150,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         ),
         Phase::Idle(IdleReason::NoChunk(_)) if around.controller.is_some() => {
             (Level::Error, format!("at rest: {}", around.controller.as_deref().unwrap_or_default()))
+        }
+        Phase::Idle(IdleReason::NoChunk(_)) if around.surroundings.is_some() => {
+            (Level::Error, format!("at rest: {}", around.surroundings.as_deref().unwrap_or_default()))
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
         Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),

@@ -10,6 +10,8 @@ use efm_nodes::filter_state::{self, Slowed};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
+use efm_nodes::planning_scene::PlanningScene;
+use efm_nodes::scene_feed::{self, Outcome, SceneFeed};
 use efm_nodes::streaming_params::{TaskRule, specs, stream_config, task_limits, task_rules};
 use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
 use efm_nodes::voice::Voice;
@@ -28,6 +30,7 @@ use efm_safety::{
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 
 /// Latencies kept for the percentiles.
 const LATENCIES: usize = 1000;
@@ -85,8 +88,10 @@ struct Publishing {
     taken: u64,
     refused: u64,
     latency: Percentiles,
+    scenes: Option<SceneFeed>,
     motion: Task,
     joint_health: Task,
+    scene_health: Task,
 }
 
 impl Publishing {
@@ -123,6 +128,9 @@ impl Publishing {
         }
         if let Some(controller) = self.voice.missing() {
             return Err(self.missing(controller));
+        }
+        if let Some(trouble) = self.scenes.as_ref().and_then(SceneFeed::trouble) {
+            return Err(trouble.to_owned());
         }
         let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
         streamer.offer_chunk(&chunk, self.clock.now()).map(|_| ()).map_err(|e| e.to_string())
@@ -194,6 +202,40 @@ impl Publishing {
         self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
     }
 
+    fn on_scene(&mut self, bytes: Vec<u8>) {
+        let Some(scenes) = &mut self.scenes else { return };
+        scenes.came(bytes);
+        let fresh =
+            self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
+        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()));
+        self.heed_scenes();
+    }
+
+    fn on_surroundings(&mut self, outcome: Outcome) {
+        if let (Some(scenes), Ok(streamer)) = (&mut self.scenes, &mut self.streamer) {
+            scenes.take_over(outcome, streamer);
+        }
+        self.heed_scenes();
+    }
+
+    /// Something is there and nobody knows where: no motion, until that is known.
+    fn heed_scenes(&mut self) {
+        let trouble = self.scenes.as_ref().and_then(SceneFeed::trouble);
+        if self.around.surroundings.as_deref() == trouble {
+            return;
+        }
+        self.around.surroundings = trouble.map(str::to_owned);
+        match (&self.around.surroundings, &mut self.streamer) {
+            (Some(trouble), Ok(streamer)) => {
+                log::warn!("{trouble}");
+                streamer.cancel(self.clock.now());
+            }
+            (Some(_), Err(_)) => {}
+            (None, _) => log::info!("the planning scene is known"),
+        }
+        self.report(false);
+    }
+
     fn owner(&self) -> Option<&str> {
         self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name.as_str())
     }
@@ -247,10 +289,14 @@ impl Publishing {
                     streamer.stop(self.clock.now());
                 }
                 streamer.arm(self.armed, self.clock.now());
+                if let Some(scenes) = &mut self.scenes {
+                    scenes.robot(streamer);
+                }
             }
             Err(error) if error == NO_ROBOT => {}
             Err(error) => log::error!("the robot description does not fit: {error}"),
         }
+        self.heed_scenes();
     }
 
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
@@ -261,6 +307,9 @@ impl Publishing {
             Ok(fresh) => (Some(fresh), None),
             Err(trouble) => (None, Some(trouble)),
         };
+        if let Some(scenes) = &mut self.scenes {
+            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
+        }
         let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
         let mut heard = None;
         let phase = match &mut self.streamer {
@@ -317,6 +366,8 @@ impl Publishing {
             Some(trouble) => self.joint_health.error(trouble.clone()),
             None => self.joint_health.ok("fresh and complete"),
         };
+        let (level, text, values) = scene_feed::explain(self.streamer.as_mut().ok(), self.scenes.as_ref());
+        self.scene_health.report(level, text, values);
         self.around.obstacle = match (&self.streamer, &self.phase) {
             (Ok(streamer), Phase::Blocked(intrusion)) => Some(streamer.describe(intrusion)),
             (Ok(streamer), Phase::Idle(IdleReason::Space(intrusion))) => Some(streamer.describe(intrusion)),
@@ -386,6 +437,18 @@ fn main() -> ExitCode {
         };
         let mut scales = node.every::<Float64>("speed_scale", qos::event())?;
         let mut emergencies = node.every::<Bool>("emergency_stop", qos::event())?;
+        let mut scene_messages = match params.bool("check_collisions") {
+            true => node.every_raw("planning_scene", PlanningScene::TYPE, qos::event())?,
+            false => None,
+        };
+        if scene_messages.is_none() {
+            let why = match params.bool("check_collisions") {
+                true => "moveit_msgs was not found when this was built",
+                false => "parameter 'check_collisions' is false",
+            };
+            log::info!("topic 'planning_scene' is not listened to: {why}");
+        }
+        let (scenes, mut outcomes) = scene_messages.is_some().then(SceneFeed::start).unzip();
         let mut changes = params.changes();
         let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states())?;
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
@@ -443,8 +506,10 @@ fn main() -> ExitCode {
             taken: 0,
             refused: 0,
             latency: Percentiles::new(LATENCIES),
+            scenes,
             motion: node.diagnostics().task("motion"),
             joint_health: node.diagnostics().task("joint_states"),
+            scene_health: node.diagnostics().task("surroundings"),
             clock: clock.clone(),
         };
         let mut ticker = clock.ticker(Duration::from_secs_f64(config.period_s));
@@ -465,6 +530,9 @@ fn main() -> ExitCode {
                     Some(message) = joint_states.recv() => this.on_joints(&message),
                     now = ticker.tick() => this.tick(now)?,
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
+                    // What stands around comes before what is proposed.
+                    Some(message) = next_scene(&mut scene_messages) => this.on_scene(message.msg),
+                    Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome),
                     Some(message) = chunks.recv() => this.on_chunk(&message),
                     Some((controller, message)) = statuses.recv() => this.on_goal_status(controller, &message),
                     Some(request) = arms.next() => {
@@ -520,6 +588,22 @@ fn main() -> ExitCode {
 async fn next(semantics: &mut Option<Latest<Text>>) -> String {
     match semantics {
         Some(latest) => latest.next().await.msg.data.clone(),
+        None => std::future::pending().await,
+    }
+}
+
+/// The next planning scene; never, where they are not listened to.
+async fn next_scene(messages: &mut Option<Receiver<Received<Vec<u8>>>>) -> Option<Received<Vec<u8>>> {
+    match messages {
+        Some(messages) => messages.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What came of the next planning scene; never, where they are not listened to.
+async fn next_outcome(outcomes: &mut Option<UnboundedReceiver<Outcome>>) -> Option<Outcome> {
+    match outcomes {
+        Some(outcomes) => outcomes.recv().await,
         None => std::future::pending().await,
     }
 }
