@@ -1,0 +1,304 @@
+"""A robot cell for the tests of faults: it moves exactly as it is commanded, and everything in it can be broken.
+
+It has the clock (the wall's, or one that it publishes on /clock at some real-time factor), two controllers that follow the published windows to
+the letter, joint states, a camera, and a policy that proposes chunks. All of that runs on one thread, in steps of 5 ms of ROS time;
+every window that is published is kept, with the time at which it came.
+"""
+
+from __future__ import annotations
+
+import queue
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import rclpy
+from builtin_interfaces.msg import Time
+from graph_tools import ARM, FINGER, READY, chunk, image, joint_state
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
+
+CONTROLLERS = {"panda_arm_controller": 7, "panda_hand_controller": 1}
+BEAT = 5_000_000
+MS = 1_000_000
+HOME = [*READY, 0.04]
+# Deep enough that nothing is lost while this process is late.
+EVERY = QoSProfile(depth=400)
+# As ros2_control and simulators publish it.
+CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+def time_msg(nanos: int) -> Time:
+    return Time(sec=nanos // 10**9, nanosec=nanos % 10**9)
+
+
+class Window:
+    """A trajectory message, read from its bytes: at 300 a second the usual way takes too long."""
+
+    def __init__(self, data: bytes, came: int) -> None:
+        self.came = came
+        # Where the robot stood then; filled in by the cell.
+        self.robot = np.zeros(0)
+        sec, nanosec, frame = struct.unpack_from("<iII", data, 4)
+        self.stamp = sec * 10**9 + nanosec
+        at = 16 + frame
+        up = lambda at, to: at + (-(at - 4)) % to  # noqa: E731  # alignment counts from the end of the 4-byte encapsulation
+
+        def number(at: int) -> tuple[int, int]:
+            at = up(at, 4)
+            return struct.unpack_from("<I", data, at)[0], at + 4
+
+        names, at = number(at)
+        self.names = []
+        for _ in range(names):
+            length, at = number(at)
+            self.names.append(data[at : at + length - 1].decode())
+            at += length
+        count, at = number(at)
+        self.positions = np.empty((count, names))
+        self.velocities = np.empty((count, names))
+        self.times = np.empty(count, dtype=np.int64)
+        for k in range(count):
+            n, at = number(at)
+            assert n == names, f"point {k} has {n} positions"
+            at = up(at, 8)
+            self.positions[k] = np.frombuffer(data, "<f8", n, at)
+            n, at = number(at + 8 * n)
+            assert n == names, f"point {k} has {n} velocities"
+            at = up(at, 8)
+            self.velocities[k] = np.frombuffer(data, "<f8", n, at)
+            a, at = number(at + 8 * n)
+            e, at = number(at)
+            assert a == e == 0, "neither accelerations nor efforts"
+            s, ns = struct.unpack_from("<iI", data, at)
+            self.times[k] = s * 10**9 + ns
+            at += 8
+
+    def at(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """Position and velocity at a time: the cubic between two points, rest after the last one."""
+        period = self.times[1]
+        k, rest = divmod(max(t - self.stamp, 0), period)
+        if k >= len(self.times) - 1:
+            return self.positions[-1], self.velocities[-1]
+        h, u = period * 1e-9, rest / period
+        p, q, v, w = self.positions[k], self.positions[k + 1], self.velocities[k], self.velocities[k + 1]
+        d = q - p
+        b, c = 3 * d - h * (2 * v + w), -2 * d + h * (v + w)
+        return p + u * (h * v + u * (b + u * c)), v + u * (2 * b + 3 * u * c) / h
+
+    def rests_at(self) -> int:
+        """When its last motion is over."""
+        moving = np.flatnonzero(np.abs(self.velocities).max(axis=1) > 0.0)
+        return self.stamp + int(self.times[min(moving[-1] + 1, len(self.times) - 1)] if len(moving) else 0)
+
+    @property
+    def end(self) -> np.ndarray:
+        return self.positions[-1]
+
+
+class IdealCell:
+    """See above. `factor`: seconds of /clock in a second; None for wall time."""
+
+    def __init__(self, factor: float | None) -> None:
+        self.factor = factor
+        self.node = rclpy.create_node(f"cell_{time.monotonic_ns()}")
+        self.t = 1_000 * 10**9 if factor else time.time_ns()
+        self.windows: dict[str, list[Window]] = {name: [] for name in CONTROLLERS}
+        self.q = np.array(HOME)
+        self.v = np.zeros(8)
+        # What may be broken, and is whole again after `mend`.
+        self.stuck: set[int] = set()
+        self.joints = True
+        self.clock_runs = True
+        self.camera = False
+        self.policy: Callable[[float], list[float]] | None = None
+        self.replan = 200 * MS
+        self.poison: list[float] = []
+        # When each of the poisoned chunks left, and the last good one.
+        self.poisoned: list[int] = []
+        self.proposed = 0
+        # Newest ~/filter_state: time of the tick, values.
+        self.tick = 0
+        self.filter: list[float] = []
+        self._active: dict[str, Window | None] = dict.fromkeys(CONTROLLERS)
+        self._jobs: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._next_chunk = 0
+        self._subscriptions = {}
+        for name in CONTROLLERS:
+            self._listen(name)
+        self._filter = self.node.create_subscription(
+            JointState, "trajectory_publisher/filter_state", lambda _: None, EVERY
+        )
+        self._clock = self.node.create_publisher(Clock, "/clock", CLOCK) if factor else None
+        self._states = self.node.create_publisher(JointState, "joint_states", 10)
+        self._images = self.node.create_publisher(Image, "front/image_raw", 5)
+        self._chunks = self.node.create_publisher(JointTrajectory, "action_chunk", 10)
+        self._end = threading.Event()
+        self.crashed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    # What a test does. Everything that touches the cell's entities happens on its thread.
+
+    def do(self, job: Callable[[], object]) -> object:
+        """Do something between two steps, and wait for it."""
+        done, out = threading.Event(), []
+
+        def run() -> None:
+            out.append(job())
+            done.set()
+
+        self._jobs.put(run)
+        assert done.wait(5.0), f"the cell has ended: {self.crashed!r}"
+        return out[0]
+
+    def set(self, **changes: object) -> int:
+        """Change what is broken; returns the time of it."""
+
+        def change() -> int:
+            for name, value in changes.items():
+                assert hasattr(self, name), name
+                setattr(self, name, value)
+            return self.t
+
+        return self.do(change)
+
+    def mend(self) -> None:
+        self.set(stuck=set(), joints=True, clock_runs=True, policy=None, poison=[], replan=200 * MS, _next_chunk=0)
+
+    def move_by_hand(self, positions: list[float]) -> None:
+        """The robot stands somewhere else, and its controllers hold it there."""
+
+        def move() -> None:
+            self._active = dict.fromkeys(CONTROLLERS)
+            self.q, self.v = np.array(positions, dtype=float), np.zeros(8)
+
+        self.do(move)
+
+    def leap(self, seconds: float) -> tuple[int, int]:
+        """The clock leaps; returns the time after it, and how many windows had come to the arm."""
+        assert self.factor, "the wall clock does not leap"
+
+        def jump() -> tuple[int, int]:
+            self.t += round(seconds * 1e9)
+            self._next_chunk = 0
+            return self.t, len(self.arm)
+
+        return self.do(jump)
+
+    def unplug(self, name: str) -> int:
+        """A controller goes away."""
+
+        def gone() -> int:
+            self.node.destroy_subscription(self._subscriptions.pop(name))
+            self._active[name] = None
+            return self.t
+
+        return self.do(gone)
+
+    def plug(self, name: str) -> None:
+        self.do(lambda: self._listen(name) if name not in self._subscriptions else None)
+
+    def propose(self, rows: list[list[float]]) -> int:
+        """A chunk of these rows, observed now; returns its time."""
+
+        def send() -> int:
+            self._chunks.publish(chunk(time_msg(self.t), rows))
+            return self.t
+
+        return self.do(send)
+
+    @property
+    def arm(self) -> list[Window]:
+        return self.windows["panda_arm_controller"]
+
+    def stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+        self.node.destroy_node()
+
+    # Its thread.
+
+    def _listen(self, name: str) -> None:
+        self._subscriptions[name] = self.node.create_subscription(
+            JointTrajectory, f"{name}/joint_trajectory", lambda _: None, EVERY, raw=True
+        )
+
+    def _run(self) -> None:
+        try:
+            next_beat, beat = time.monotonic(), 0
+            spacing = BEAT * 1e-9 / (self.factor or 1.0)
+            while not self._end.is_set():
+                next_beat += spacing
+                left = next_beat - time.monotonic()
+                if left > 0:
+                    time.sleep(left)
+                elif left < -4 * spacing:
+                    next_beat = time.monotonic()  # a late simulator is slow; it does not leap
+                if self.factor is None:
+                    self.t = time.time_ns()
+                elif self.clock_runs:
+                    self.t += BEAT
+                while not self._jobs.empty():
+                    self._jobs.get()()
+                self._step(beat)
+                beat += 1
+        except BaseException as error:  # noqa: BLE001  # told by whoever asks next
+            self.crashed = error
+            raise
+
+    def _step(self, beat: int) -> None:
+        t = self.t
+        for name, subscription in list(self._subscriptions.items()):
+            for message in taken(subscription):
+                window = Window(message, t)
+                window.robot = self.q.copy()
+                self.windows[name].append(window)
+                self._active[name] = window
+        for message in taken(self._filter):
+            self.tick = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+            self.filter = list(message.position)
+        if self._clock:
+            self._clock.publish(Clock(clock=time_msg(t)))
+        if beat % 2:
+            return
+        self._follow(t)
+        if self.joints:
+            state = joint_state(time_msg(t), [*ARM, FINGER, "panda_finger_joint2"], [*self.q, self.q[7]])
+            state.velocity = [*self.v, self.v[7]]
+            self._states.publish(state)
+        if self.camera and beat % 6 == 0:
+            self._images.publish(image(time_msg(t), 8, 6))
+        if self.policy and t >= self._next_chunk:
+            self._next_chunk = t + self.replan
+            rows = [self.policy(t * 1e-9 + 0.1 * (k + 1)) for k in range(8)]
+            if self.poison:
+                rows[3][2] = self.poison.pop(0)
+                self.poisoned.append(t)
+            else:
+                self.proposed = t
+            self._chunks.publish(chunk(time_msg(t), rows))
+
+    def _follow(self, t: int) -> None:
+        wanted, speed = self.q.copy(), np.zeros(8)
+        for name, joints in (("panda_arm_controller", slice(0, 7)), ("panda_hand_controller", slice(7, 8))):
+            window = self._active[name]
+            # A window of the future (the clock went back) moves nothing.
+            if window and t >= window.stamp:
+                wanted[joints], speed[joints] = window.at(t)
+        for joint in self.stuck:
+            wanted[joint], speed[joint] = self.q[joint], 0.0
+        self.q, self.v = wanted, speed
+
+
+def taken(subscription: object) -> list:
+    """What has come, without the detour of an executor, which takes too long for this many messages."""
+    messages = []
+    with subscription.handle:
+        while (found := subscription.handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+            messages.append(found[0])
+    return messages

@@ -1,0 +1,166 @@
+"""kill -9 of the publisher in the middle of fast motion: the simulated arm comes to rest on what was published last, in time.
+
+`EFM_KILLS=200` kills it so often (default 5), `EFM_KILLS_JSON=path` writes what was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import time
+
+import numpy as np
+from conftest import Process
+from fault_rig import LIMITS, links, shortest_stop
+from graph_tools import ARM, READY, chunk, now, ros, seconds
+from ideal_cell import EVERY, Window
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+KILLS = int(os.environ.get("EFM_KILLS", "5"))
+# The longest that any joint needs from full speed, for the limits that are loaded.
+FROM_FULL_SPEED = shortest_stop(LIMITS["velocity"])
+BOUND = 1.2 * FROM_FULL_SPEED + 0.05
+# Around these poses of joints 1 to 7 nothing is in the way. The swing of joints 2 and 4 is small, so that the arm stays above its table.
+SWING = np.array([1.2, 0.25, 0.5, 0.3, 0.8, 0.5, 1.0])
+# The simulated arm follows its controller with a lag and sags a little under its weight.
+AT_REST, ON_TAIL = 0.01, 0.01
+
+
+class Wander:
+    """A smooth random motion of all joints, at up to about 9 tenths of their speed limits, from rest at `begin` and at `home`."""
+
+    def __init__(self, rng: random.Random, begin: float, home: np.ndarray) -> None:
+        self.begin, self.home = begin, home
+        self.sines = []
+        for joint, swing in enumerate(SWING):
+            # Two sines that share swing, speed and acceleration that a joint may have.
+            for _ in range(2):
+                amplitude = 0.5 * swing * rng.uniform(0.6, 1.0)
+                fastest = min(0.45 * LIMITS["velocity"][joint] / amplitude, math.sqrt(0.4 * LIMITS["acceleration"][joint] / amplitude))
+                self.sines.append((joint, amplitude, fastest * rng.uniform(0.7, 1.0), rng.uniform(0.0, 2.0 * math.pi)))
+
+    def at(self, t: float) -> list[float]:
+        t -= self.begin
+        q = np.array(READY)
+        for joint, amplitude, rate, phase in self.sines:
+            q[joint] += amplitude * math.sin(rate * t + phase)
+        # From where the arm stands into the motion, within 1.5 s.
+        u = min(max(t / 1.5, 0.0), 1.0)
+        ease = u * u * u * (10.0 - 15.0 * u + 6.0 * u * u)
+        return [*(self.home[:7] + ease * (q - self.home[:7])), 0.04]
+
+
+class Cell:
+    """The simulator, what it says, and a source of chunks in the place of a policy."""
+
+    def __init__(self, start, probe) -> None:
+        self.probe = probe
+        self.sim = start("sim", *ros(camera_rate=0.1, joint_rate=250.0))
+        self.windows: list[Window] = []
+        self.states: list[tuple[float, np.ndarray, np.ndarray]] = []
+        node = probe.node
+        heard = lambda data: self.windows.append(Window(data, time.time_ns()))  # noqa: E731
+        node.create_subscription(JointTrajectory, "panda_arm_controller/joint_trajectory", heard, EVERY, raw=True)
+        node.create_subscription(JointState, "joint_states", self._on_state, 50)
+        self.chunks = node.create_publisher(JointTrajectory, "action_chunk", 1)
+        self.wander: Wander | None = None
+        self._proposed = 0.0
+
+    def _on_state(self, message: JointState) -> None:
+        place = [message.name.index(name) for name in ARM]
+        q, v = (np.array(values)[place] for values in (message.position, message.velocity))
+        self.states.append((seconds(message.header.stamp), q, v))
+
+    def turn(self) -> None:
+        """What goes on all the time."""
+        t = time.time()
+        if self.wander and t >= self._proposed + 0.2:
+            self._proposed = t
+            rows = [self.wander.at(t + 0.1 * (k + 1)) for k in range(8)]
+            self.chunks.publish(chunk(now(self.probe), rows))
+
+    def until(self, condition, seconds: float, what: str):
+        def turned():
+            self.turn()
+            return condition()
+
+        return self.probe.until(turned, seconds, what)
+
+
+def at_speed(cell: Cell) -> bool:
+    return len(cell.windows) > 110 and np.abs(cell.states[-1][2]).max() > 0.3
+
+
+def kill_once(cell: Cell, publisher: Process, rng: random.Random) -> dict[str, float]:
+    """Kills it at a random moment of the motion and measures what the arm does."""
+    cell.until(lambda: at_speed(cell), 20.0, "fast motion")
+    moment = time.time() + rng.uniform(0.0, 0.5)
+    cell.until(lambda: time.time() >= moment, 5.0, "the moment")
+    os.kill(publisher.popen.pid, signal.SIGKILL)
+    killed = time.time()
+    cell.wander = None
+    publisher.popen.wait()
+    begun = len(cell.states)
+    # Whatever was on its way is there by now, and what it says is over by then.
+    cell.until(lambda: cell.states[-1][0] > killed + 0.1, 5.0, "joint states")
+    last = cell.windows[-1]
+    tail = max(last.rests_at() * 1e-9, killed)
+    cell.until(lambda: cell.states[-1][0] > tail + 0.4, 5.0, "the end of the tail")
+    after = [s for s in cell.states[begun - 5 :] if s[0] >= killed]
+    speed = last.at(round(killed * 1e9))[1]
+    moving = [t for t, _, v in after if np.abs(v).max() > AT_REST]
+    rest = max(moving, default=killed) - killed
+    resting = [q for t, q, _ in after if t >= tail + 0.2]
+    return {
+        "rest_s": rest,
+        "tail_s": tail - killed,
+        "shortest_s": shortest_stop(speed),
+        "speed": float(np.abs(speed).max()),
+        "off_tail": float(np.abs(resting[-1] - last.end).max()),
+        "creep": float(np.abs(np.ptp(resting, axis=0)).max()),
+        "lowest": float(min(links(q)[:, 2].min() for _, q, _ in after[::5])),
+        "off_path": max(float(np.abs(q - last.at(round(t * 1e9))[0]).max()) for t, q, _ in after),
+    }
+
+
+def shown(name: str, values: list[float], unit: float = 1e3) -> str:
+    p = np.percentile(values, [0, 50, 90, 99, 100]) * unit
+    return f"{name}: least {p[0]:.1f}, median {p[1]:.1f}, 90 % {p[2]:.1f}, 99 % {p[3]:.1f}, most {p[4]:.1f}"
+
+
+def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the_tail_in_time(start, probe):
+    rng = random.Random(4)
+    cell = Cell(start, probe)
+    cell.until(lambda: cell.states, 20.0, "joint states")
+    deaths = []
+    for _ in range(KILLS):
+        publisher = start("trajectory_publisher", *ros(armed_at_start=True))
+        cell.windows.clear()
+        del cell.states[:-100]
+        cell.wander = Wander(rng, time.time() + 0.5, cell.states[-1][1])
+        deaths.append(kill_once(cell, publisher, rng))
+    assert cell.sim.popen.poll() is None
+    column = lambda name: [death[name] for death in deaths]  # noqa: E731
+    print(f"{KILLS} kills; bound {1e3 * BOUND:.0f} ms, 1.2 times {1e3 * FROM_FULL_SPEED:.0f} ms and 50 ms")
+    print(shown("rest after, ms", column("rest_s")))
+    print(shown("end of the tail after, ms", column("tail_s")))
+    own = [1.2 * death["shortest_s"] + 0.05 for death in deaths]
+    print(shown("1.2 x stop from the speed then + 50 ms, ms", own))
+    print(f"later than that: {sum(r > b for r, b in zip(column('rest_s'), own))} of {KILLS}")
+    print(shown("speed of the fastest joint, rad/s", column("speed"), 1.0))
+    print(shown("off the tail's end, mrad", column("off_tail")))
+    print(shown("off the tail on the way, mrad", column("off_path")))
+    if path := os.environ.get("EFM_KILLS_JSON"):
+        with open(path, "w") as file:
+            json.dump({"bound_s": BOUND, "deaths": deaths}, file)
+    for death in deaths:
+        assert death["rest_s"] <= BOUND, death
+        assert death["off_tail"] <= ON_TAIL and death["creep"] <= 0.002, death
+        # What was sent is what is done: nothing pushed the arm off its way.
+        assert death["off_path"] <= 0.1, death
+        # No part of wrist and hand was near the table, which is all that is in reach.
+        assert death["lowest"] > 0.05, death
