@@ -3,8 +3,9 @@
 
 use efm_sim::WorldFiles;
 use efm_sim::world::{FixedBody, FixedShape, ObstacleWorld};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 
-const READY: [f64; 7] = [0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398];
+const READY: [f64; 7] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4];
 
 fn world(bodies: &[FixedBody], apart: &[(String, String)]) -> ObstacleWorld {
     let files = WorldFiles { urdf: concat!(env!("CARGO_MANIFEST_DIR"), "/../../urdf/panda.urdf").into() };

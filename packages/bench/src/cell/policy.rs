@@ -97,11 +97,11 @@ impl Expert {
     /// When Ruckig finds none, even from the state without its acceleration.
     pub fn way(&mut self, from: &State, goal: &[f64; ARM]) -> Result<Way> {
         for still in [false, true] {
-            for j in 0..ARM {
+            for (j, goal) in goal.iter().enumerate() {
                 self.input.current_position[j] = from.p[j];
                 self.input.current_velocity[j] = from.v[j];
                 self.input.current_acceleration[j] = if still { 0.0 } else { from.a[j] };
-                self.input.target_position[j] = goal[j];
+                self.input.target_position[j] = *goal;
             }
             let mut way = Trajectory::new(None);
             let mut otg = Ruckig::<ARM, IgnoreErrorHandler>::new(None, 0.01);

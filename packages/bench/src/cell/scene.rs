@@ -6,12 +6,13 @@ use crate::rng::Rng;
 use efm_safety::Limits;
 use efm_sim::world::{FixedBody, FixedShape};
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
 use std::fmt::Write;
 
 /// Name of the table, as in `config/panda_obstacles.yaml`.
 pub const TABLE: &str = "table";
 /// The arm's ready pose.
-pub const READY: [f64; ARM] = [0.0, -0.785398, 0.0, -2.356194, 0.0, 1.570796, 0.785398];
+pub const READY: [f64; ARM] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4];
 /// How much farther than the least distance obstacles stand from the start, metres.
 const ROOM: f64 = 0.02;
 
