@@ -4,6 +4,7 @@
 //!   judged by [`checker::Checker`], which knows only what is published and what the limits are. `./efm bench safety`.
 //! - [`kill`]: the publisher dies at a random moment; how the arm comes to rest. `./efm bench kill`.
 //! - [`cell`]: random goals among random obstacles, judged by MuJoCo's contacts and by parry. `./efm bench cell`.
+//! - [`tick`]: how long a tick takes. `./efm bench tick`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
@@ -23,4 +24,5 @@ pub mod rng;
 pub mod run;
 pub mod stimulus;
 pub mod tally;
+pub mod tick;
 pub mod track;

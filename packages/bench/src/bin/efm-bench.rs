@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, report, run};
+use efm_bench::{arm, cell, counting, episode, kill, report, run, tick};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -75,6 +75,8 @@ enum What {
     },
     /// Random goals among random obstacles. Fails on a contact that is not declared.
     Cell(cell::Args),
+    /// How long a tick takes. Fails on an allocation, on any difference between repetitions, and where 99.9 % of the ticks at 1 kHz are too long.
+    Tick(tick::Args),
 }
 
 fn main() -> ExitCode {
@@ -94,6 +96,7 @@ fn bench(args: Args) -> Result<bool> {
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
+        What::Tick(options) => tick::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));
