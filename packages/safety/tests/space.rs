@@ -138,6 +138,55 @@ fn it_stops_before_a_wall_as_near_as_it_may_and_goes_on_when_told_otherwise() {
 }
 
 #[test]
+fn a_wall_that_comes_while_it_moves_stops_it_before_it_and_one_that_goes_lets_it_on() {
+    let mut run = Run::new(streamer(NOTHING, None, config()));
+    let wanted = |t: f64| turned((0.5 * t).min(1.2));
+    run.go(0.6, wanted);
+    let began = run.place[0];
+    assert!(began > 0.05 && run.streamer.is_streaming());
+    let mut cell = |run: &mut Run, obstacles: &str| {
+        let space = run.streamer.space_mut().unwrap().as_collision_space().unwrap();
+        space.change(|model| *model = bodies(obstacles));
+    };
+    cell(&mut run, WALL);
+    let said = run.go(3.0, wanted);
+    assert!(said.iter().any(|(a, _)| matches!(a, Activity::Blocked(Intrusion::TooClose { .. }))));
+    let least = least_clearance(WALL, &run.went);
+    assert!((D_MIN - 1e-6..D_MIN + 0.015).contains(&least), "{least}");
+    let stood = run.place[0];
+    assert!(stood > began && stood < 1.0, "{stood}");
+    cell(&mut run, NOTHING);
+    run.go(3.0, wanted);
+    assert!((run.place[0] - 1.2).abs() < 0.01, "{}", run.place[0]);
+}
+
+#[test]
+fn a_wall_that_comes_too_close_for_any_stop_leaves_it_on_the_one_that_was_verified() {
+    let mut run = Run::new(streamer(NOTHING, None, config()));
+    let wanted = |t: f64| turned((0.8 * t).min(1.5));
+    // Up to where the wall will be.
+    while run.place[0] < 0.5 {
+        if run.tick % 20 == 0 {
+            run.offer(wanted);
+        }
+        run.tick();
+    }
+    let near = bodies(WALL);
+    let before = Checker::new(&near).clearance(&near, &run.place).distance;
+    run.streamer.space_mut().unwrap().as_collision_space().unwrap().change(|model| *model = near);
+    run.go(0.3, wanted);
+    let stood = run.place[0];
+    run.go(1.0, wanted);
+    let least = least_clearance(WALL, &run.went);
+    println!("{:.1} mm away when the wall came, {:.1} mm at least", 1e3 * before, 1e3 * least);
+    // The stop that was verified before takes it within the clearance; from there on it comes no closer than a step's play.
+    assert!(before > D_MIN && least < D_MIN && least > 0.005, "{before} {least}");
+    assert!((run.place[0] - stood).abs() < 2e-3, "{stood} {}", run.place[0]);
+    run.go(2.0, |_| turned(0.0));
+    assert!(run.place[0].abs() < 0.01, "it does not get away: {}", run.place[0]);
+}
+
+#[test]
 fn a_path_that_is_clear_is_not_disturbed_by_what_stands_beside_it() {
     let wanted = |t: f64| {
         let mut q = HOME;

@@ -1,0 +1,419 @@
+//! Planning scenes from their bytes to the geometry that the filter checks, and what happens where one cannot be followed.
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/scene_writer.rs"]
+mod scene_writer;
+
+use efm_bag::Decode;
+use efm_collision::{CollisionModel, CollisionOptions, Obstacles, Operation, ScenePose, SolidKind};
+use efm_core::JointNames;
+use efm_nodes::planning_scene::{Change, PlanningScene};
+use efm_nodes::scene_feed::{self, SceneFeed};
+use efm_nodes::scene_keeper::SceneKeeper;
+use efm_robot::{RobotModel, Srdf};
+use efm_ros::Level;
+use efm_safety::{CollisionSpace, ControllerSpec, Limits, StreamConfig, Surroundings, TrajectoryStreamer};
+use nalgebra::Vector3;
+use proptest::prelude::*;
+use scene_writer::{Object, Scene, at};
+use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
+use std::time::Duration;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+const WHOLE: &[u8] = include_bytes!("data/whole_scene.cdr");
+const CHANGE: &[u8] = include_bytes!("data/small_change.cdr");
+const READY: [f64; 8] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4, 0.035];
+
+/// A table of the cell's own.
+const FILE: &str = "
+collision_objects:
+  - id: table
+    primitives: [{type: box, dimensions: [0.8, 1.2, 0.05]}]
+    primitive_poses: [{position: [0.5, 0.0, -0.5]}]
+";
+
+fn model() -> CollisionModel {
+    let robot = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
+    let srdf = Srdf::load(format!("{ROOT}/urdf/panda.srdf"), &robot).unwrap();
+    let joints = JointNames::new(srdf.group("panda_arm_hand").unwrap().joints.clone()).unwrap();
+    let cell = Obstacles::parse(FILE).unwrap();
+    CollisionModel::new(&robot, Some(&srdf), &joints, &cell, &CollisionOptions::default()).unwrap()
+}
+
+fn keeper() -> SceneKeeper {
+    let mut keeper = SceneKeeper::default();
+    keeper.robot(model());
+    keeper
+}
+
+fn tell(keeper: &mut SceneKeeper, scene: &Scene) {
+    keeper.scene(scene.to_cdr(), READY.to_vec());
+}
+
+fn names(keeper: &SceneKeeper) -> Vec<String> {
+    keeper.model().unwrap().obstacles().iter().map(|object| object.id.clone()).collect()
+}
+
+/// Where the first shape of an obstacle stands, in the root's frame.
+fn place(keeper: &SceneKeeper, id: &str) -> Vector3<f64> {
+    let model = keeper.model().unwrap();
+    let object = model.obstacles().iter().find(|object| object.id == id).unwrap();
+    (object.pose * object.shapes[0].origin).translation.vector
+}
+
+fn trouble(keeper: &SceneKeeper) -> String {
+    keeper.status().trouble.unwrap_or_default()
+}
+
+fn near(a: Vector3<f64>, b: [f64; 3]) -> bool {
+    (a - Vector3::from(b)).norm() < 1e-9
+}
+
+#[test]
+fn a_scene_that_somebody_else_wrote_is_read_whole() {
+    let scene = PlanningScene::from_cdr(WHOLE).unwrap();
+    assert!(!scene.is_diff && !scene.robot_state_is_diff && scene.octomap && !scene.padded);
+    let frame = &scene.frames[0];
+    assert_eq!((frame.name.as_str(), frame.parent.as_str(), scene.frames.len()), ("map", "world", 1));
+    assert_eq!(frame.pose.position, [-0.5, 0.25, 0.0]);
+    assert_eq!(scene.allowed.entry_names, ["panda_leftfinger", "can"]);
+    assert_eq!(scene.allowed.entry_values, [[false, true], [true, false]]);
+    assert_eq!(scene.allowed.default_entry_names, ["floor"]);
+    assert_eq!(scene.allowed.default_entry_values, [false]);
+    let [Change::Held(tool), Change::Object(shelf, add), Change::Object(floor, _), _, Change::Object(can, _)] =
+        scene.changes.as_slice()
+    else {
+        panic!("{:?}", scene.changes)
+    };
+    assert_eq!((tool.link_name.as_str(), tool.object.id.as_str()), ("panda_hand", "tool"));
+    assert_eq!(tool.touch_links, ["panda_leftfinger", "panda_rightfinger"]);
+    // An only shape's pose and its object's are the same to the one who looks, but not to a later move.
+    assert_eq!(tool.object.pose.position, [0.0, 0.0, 0.15]);
+    assert_eq!((shelf.id.as_str(), shelf.frame_id.as_str(), *add), ("shelf", "panda_link0", Operation::Add));
+    assert_eq!(shelf.pose.position, [0.6, -0.4, 0.2]);
+    let half = 0.5_f64.sqrt();
+    assert!((shelf.pose.orientation[2] - half).abs() < 1e-15 && (shelf.pose.orientation[3] - half).abs() < 1e-15);
+    let kinds: Vec<SolidKind> = shelf.primitives.iter().map(|solid| solid.kind).collect();
+    assert_eq!(kinds, [SolidKind::Box, SolidKind::Sphere, SolidKind::Cylinder, SolidKind::Cone]);
+    assert_eq!(shelf.primitives[0].dimensions, [0.4, 0.02, 0.3]);
+    assert_eq!(shelf.primitive_poses[3].position, [0.0, 0.0, 0.1]);
+    assert_eq!((shelf.meshes.len(), shelf.mesh_poses[0].position), (1, [0.0, 0.0, 0.3]));
+    assert_eq!((floor.planes[0], floor.primitives.len()), ([0.0, 0.0, 1.0, 0.7], 0));
+    assert_eq!((can.pose.position, can.primitive_poses[0]), ([0.4, 0.3, 0.06], ScenePose::default()));
+}
+
+#[test]
+fn what_somebody_else_wrote_stands_where_it_says() {
+    let mut keeper = keeper();
+    keeper.scene(WHOLE.to_vec(), READY.to_vec());
+    assert_eq!(trouble(&keeper), "");
+    assert!(keeper.status().octomap);
+    assert_eq!(names(&keeper), ["table", "shelf", "floor", "crate", "can"]);
+    // In the frame "map", half a metre behind the root and a quarter beside it.
+    assert!(near(place(&keeper, "crate"), [-0.5, 0.25, 0.05]), "{}", place(&keeper, "crate"));
+    assert!(near(place(&keeper, "can"), [0.4, 0.3, 0.06]));
+    // Turned by a quarter: 0.1 along y is -0.1 along x.
+    let model = keeper.model().unwrap();
+    let shelf = model.obstacles().iter().find(|object| object.id == "shelf").unwrap();
+    let cylinder = (shelf.pose * shelf.shapes[2].origin).translation.vector;
+    assert!(near(cylinder, [0.5, -0.4, 0.2]), "{cylinder}");
+    assert_eq!((shelf.shapes.len(), shelf.meshes[0].points.len()), (4, 4));
+    assert_eq!(model.attached().iter().map(|held| held.id.as_str()).collect::<Vec<_>>(), ["tool"]);
+    let pair =
+        |a: &str, b: &str| (0..model.pairs()).map(|i| model.pair_names(i)).any(|pair| pair == (a, b) || pair == (b, a));
+    assert!(pair("panda_hand", "can") && !pair("panda_leftfinger", "can"), "the matrix says so");
+    assert!(pair("tool", "table") && !pair("tool", "panda_leftfinger"));
+
+    keeper.scene(CHANGE.to_vec(), READY.to_vec());
+    assert_eq!(trouble(&keeper), "");
+    assert_eq!(names(&keeper), ["table", "floor", "crate", "can"]);
+    // The pose of an object that has one shape is that shape's place, wherever the message had put it.
+    assert!(near(place(&keeper, "can"), [0.5, 0.3, 0.06]), "{}", place(&keeper, "can"));
+    assert_eq!(keeper.model().unwrap().attached().len(), 1);
+}
+
+#[test]
+fn our_writer_and_somebody_elses_agree() {
+    let theirs = PlanningScene::from_cdr(CHANGE).unwrap();
+    let can = Object { operation: 3, ..Object::new("can", "panda_link0").posed(at(0.5, 0.3, 0.06)) };
+    let shelf = Object { operation: 1, ..Object::new("shelf", "panda_link0") };
+    let ours = Scene { objects: vec![shelf, can], ..Scene::diff() };
+    assert_eq!(PlanningScene::from_cdr(&ours.to_cdr()).unwrap(), theirs);
+}
+
+#[test]
+fn bytes_that_end_early_are_refused_wherever_they_end() {
+    for bytes in [WHOLE, CHANGE] {
+        for end in 0..bytes.len() {
+            let error = PlanningScene::from_cdr(&bytes[..end]).unwrap_err().to_string();
+            assert!(error.contains("malformed moveit_msgs/msg/PlanningScene: field '"), "{error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_bring_it_down(flips in prop::collection::vec((0..WHOLE.len(), any::<u8>()), 1..6), whole: bool) {
+        let mut bytes = if whole { WHOLE } else { CHANGE }.to_vec();
+        for (place, value) in flips {
+            let place = place % bytes.len();
+            bytes[place] = value;
+        }
+        let _ = PlanningScene::from_cdr(&bytes);
+    }
+}
+
+#[test]
+fn scenes_that_were_damaged_on_the_way_never_panic_and_never_pass_for_nothing() {
+    let mut first = keeper();
+    first.scene(WHOLE.to_vec(), READY.to_vec());
+    // Every byte by itself would take a while; a third of them reach every field.
+    for i in (4..WHOLE.len()).step_by(3) {
+        let mut bytes = WHOLE.to_vec();
+        bytes[i] ^= 0xff;
+        let mut keeper = keeper();
+        keeper.scene(bytes, READY.to_vec());
+        let known = keeper.model().unwrap();
+        let lost = known.obstacles().len() + known.attached().len() < 6;
+        let removed = known.obstacles().len() == 4; // an operation became another
+        assert!(!lost || removed || keeper.status().trouble.is_some(), "byte {i}: {:?}", names(&keeper));
+    }
+}
+
+#[test]
+fn an_object_in_an_unknown_frame_is_named_with_its_frame_and_the_others_are_placed() {
+    let mut keeper = keeper();
+    let lost = Object::cube("pallet", "agv").posed(at(0.5, 0.0, 0.0));
+    let scene = Scene { objects: vec![lost, Object::cube("post", "world").posed(at(0.3, 0.3, 0.5))], ..Scene::diff() };
+    tell(&mut keeper, &scene);
+    let text = trouble(&keeper);
+    assert!(text.contains("'pallet'") && text.contains("'agv'") && text.contains("fixed_frame_transforms"), "{text}");
+    assert_eq!(names(&keeper), ["table", "post"]);
+    // Whatever else comes, it is still there.
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("post", "").posed(at(0.4, 0.3, 0.5))], ..Scene::diff() });
+    let moved = Object { operation: 3, ..Object::new("pallet", "world").posed(at(1.0, 0.0, 0.0)) };
+    tell(&mut keeper, &Scene { objects: vec![moved], ..Scene::diff() });
+    assert!(trouble(&keeper).contains("'pallet'"), "a move tells where it is, not what");
+
+    // Each of these ends it.
+    let frames = vec![("agv".into(), "world".into(), at(0.5, 0.5, 0.0))];
+    let again = vec![Object::cube("pallet", "agv").posed(at(0.5, 0.0, 0.0))];
+    let gone = vec![Object { operation: 1, ..Object::new("pallet", "") }];
+    for end in [
+        Scene { objects: again, frames, ..Scene::diff() },
+        Scene { objects: gone, ..Scene::diff() },
+        Scene { objects: vec![Object { operation: 1, ..Object::new("", "") }], ..Scene::diff() },
+        Scene::default(),
+    ] {
+        tell(&mut keeper, &scene);
+        keeper.robot(model());
+        assert!(trouble(&keeper).contains("'pallet'"), "a new robot description does not end it");
+        tell(&mut keeper, &end);
+        assert_eq!(trouble(&keeper), "");
+        // For the next.
+        tell(&mut keeper, &Scene::default());
+    }
+}
+
+#[test]
+fn frames_in_frames_are_followed_and_circles_are_refused() {
+    let mut keeper = keeper();
+    let frames = vec![
+        ("map".into(), "panda_link0".into(), at(1.0, 0.0, 0.0)),
+        ("station".into(), "map".into(), at(0.0, 1.0, 0.0)),
+        ("a".into(), "b".into(), at(0.0, 0.0, 0.0)),
+        ("b".into(), "a".into(), at(0.0, 0.0, 0.0)),
+    ];
+    let there = Object::cube("box", "station").posed(at(0.0, 0.0, 1.0));
+    tell(&mut keeper, &Scene { objects: vec![there], frames, ..Scene::diff() });
+    assert_eq!(trouble(&keeper), "");
+    assert!(near(place(&keeper, "box"), [1.0, 1.0, 1.0]));
+    // Frames are remembered, as MoveIt does.
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("other", "map")], ..Scene::diff() });
+    assert!(near(place(&keeper, "other"), [1.0, 0.0, 0.0]));
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("lost", "a")], ..Scene::diff() });
+    assert!(trouble(&keeper).contains("'lost'") && trouble(&keeper).contains("'a'"), "{}", trouble(&keeper));
+}
+
+#[test]
+fn what_is_not_understood_is_told_by_object_and_field() {
+    let with = |object: Object| {
+        let mut keeper = keeper();
+        tell(&mut keeper, &Scene { objects: vec![Object::cube("box", "")], ..Scene::diff() });
+        tell(&mut keeper, &Scene { objects: vec![object], ..Scene::diff() });
+        assert!(names(&keeper).contains(&"box".to_owned()));
+        trouble(&keeper)
+    };
+    let cube = || Object::cube("box", "");
+    let bad = |change: fn(&mut Object)| {
+        let mut object = cube();
+        change(&mut object);
+        with(object)
+    };
+    for (text, wanted) in [
+        (bad(|o| o.primitives[0].0 = 5), "primitives[0]: type 5"),
+        (bad(|o| o.primitives[0].1 = vec![0.1]), "dimensions [0.1]"),
+        (bad(|o| o.primitives[0].1[0] = f64::NAN), "primitives[0]"),
+        (bad(|o| o.operation = 9), "operation 9"),
+        (bad(|o| o.poses.push(at(0.0, 0.0, 0.0))), "primitive_poses"),
+        (bad(|o| o.pose[3] = 2.0), "pose"),
+        (bad(|o| o.primitives.clear()), "primitive_poses"),
+    ] {
+        assert!(text.contains("'box'") && text.contains(wanted), "'{wanted}' is not in '{text}'");
+    }
+    let stranger = Object { operation: 3, ..Object::new("stranger", "") };
+    assert!(with(stranger).contains("'stranger' does not exist"));
+    let shapes = Object { operation: 3, poses: vec![at(0.0, 0.0, 1.0)], ..Object::new("box", "") };
+    assert!(with(shapes).contains("move the object by its pose"));
+    let clash = Object::cube("panda_hand", "");
+    assert!(with(clash).contains("used twice"));
+}
+
+#[test]
+fn poses_are_taken_as_moveit_takes_them() {
+    let mut keeper = keeper();
+    let mut unset = Object::cube("unset", "").posed([0.3, 0.0, 0.9, 0.0, 0.0, 0.0, 0.0]);
+    unset.poses.clear();
+    let mut shown = Object::cube("shown", "");
+    shown.poses = vec![at(0.4, 0.0, 0.9)];
+    tell(&mut keeper, &Scene { objects: vec![unset, shown.clone()], ..Scene::diff() });
+    assert_eq!(trouble(&keeper), "");
+    assert!(near(place(&keeper, "unset"), [0.3, 0.0, 0.9]) && near(place(&keeper, "shown"), [0.4, 0.0, 0.9]));
+    let moved = Object { operation: 3, ..Object::new("shown", "").posed(at(0.5, 0.0, 0.9)) };
+    tell(&mut keeper, &Scene { objects: vec![moved], ..Scene::diff() });
+    assert!(near(place(&keeper, "shown"), [0.5, 0.0, 0.9]));
+    // With its shapes, a move is as good as adding it again.
+    shown.operation = 3;
+    shown.poses = vec![at(0.6, 0.0, 0.9)];
+    tell(&mut keeper, &Scene { objects: vec![shown], ..Scene::diff() });
+    assert!(near(place(&keeper, "shown"), [0.6, 0.0, 0.9]));
+}
+
+#[test]
+fn the_cells_own_obstacles_stay_until_they_are_named() {
+    let mut keeper = keeper();
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("a", "")], ..Scene::default() });
+    assert_eq!(names(&keeper), ["table", "a"]);
+    tell(&mut keeper, &Scene { objects: vec![Object { operation: 1, ..Object::new("", "") }], ..Scene::diff() });
+    assert_eq!(names(&keeper), ["table"]);
+    tell(&mut keeper, &Scene { objects: vec![Object { operation: 1, ..Object::new("table", "") }], ..Scene::diff() });
+    assert!(names(&keeper).is_empty());
+}
+
+#[test]
+fn a_malformed_message_holds_until_a_whole_scene_comes() {
+    let mut keeper = keeper();
+    keeper.scene(CHANGE[..100].to_vec(), READY.to_vec());
+    assert!(trouble(&keeper).contains("malformed moveit_msgs/msg/PlanningScene"), "{}", trouble(&keeper));
+    tell(&mut keeper, &Scene::diff());
+    assert!(trouble(&keeper).contains("malformed"), "nobody knows what it held");
+    tell(&mut keeper, &Scene::default());
+    assert_eq!(trouble(&keeper), "");
+}
+
+#[test]
+fn what_came_before_a_new_description_holds_after_it() {
+    let mut keeper = SceneKeeper::default();
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("a", "")], ..Scene::default() });
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("b", "")], ..Scene::diff() });
+    assert!(keeper.model().is_none());
+    keeper.robot(model());
+    keeper.robot(model());
+    assert_eq!(names(&keeper), ["table", "a", "b"]);
+    // Not for ever: then somebody has to say it again.
+    for i in 0..1200 {
+        let object = Object { operation: 3, ..Object::new("b", "").posed(at(0.0, 0.0, 1.0 + f64::from(i) * 1e-3)) };
+        tell(&mut keeper, &Scene { objects: vec![object], ..Scene::diff() });
+    }
+    assert_eq!((trouble(&keeper).as_str(), names(&keeper).len()), ("", 3));
+    keeper.robot(model());
+    assert!(trouble(&keeper).contains("whole scene"), "{}", trouble(&keeper));
+}
+
+fn streamer() -> TrajectoryStreamer {
+    let model = model();
+    let joints = model.joints().clone();
+    let all = |value: f64| vec![value; joints.len()];
+    let limits = Limits::new(joints.clone(), all(-3.0), all(3.0), all(1.0), all(5.0), all(50.0)).unwrap();
+    let space = CollisionSpace::new(model, None);
+    let around = Surroundings { space: Some(Box::new(space)), tool: None };
+    let controllers = vec![ControllerSpec { name: "all".into(), joints }];
+    TrajectoryStreamer::within(around, limits, controllers, StreamConfig::default()).unwrap()
+}
+
+fn value(values: &[(String, String)], name: &str) -> String {
+    values.iter().find(|(key, _)| key == name).unwrap().1.clone()
+}
+
+#[tokio::test]
+async fn the_control_loop_takes_over_what_the_thread_made_and_waits_while_it_does_not_know() {
+    let (mut feed, mut outcomes) = SceneFeed::start();
+    let mut streamer = streamer();
+    assert_eq!(feed.trouble(), None, "nobody has said anything");
+    let blocking = Object::cube("pallet", "agv").posed(at(0.5, 0.0, 0.0));
+    feed.came(Scene { objects: vec![blocking, Object::cube("post", "")], ..Scene::diff() }.to_cdr());
+    feed.pass_on(Some(&READY));
+    assert!(feed.trouble().unwrap().contains("waits"), "there is no robot yet");
+    feed.robot(&mut streamer);
+    feed.pass_on(None);
+    assert!(feed.trouble().unwrap().contains("joint_states"));
+    feed.pass_on(Some(&READY));
+    assert!(feed.trouble().is_some(), "nothing is known before the thread has answered");
+    for _ in 0..2 {
+        let outcome = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
+        feed.take_over(outcome, &mut streamer);
+    }
+    let (level, text, values) = scene_feed::explain(Some(&mut streamer), Some(&feed));
+    assert!(level == Level::Error && text.contains("'pallet'") && text.contains("'agv'"), "{text}");
+    assert_eq!(value(&values, "obstacles"), "2");
+
+    feed.came(Scene { objects: vec![Object { operation: 1, ..Object::new("pallet", "") }], ..Scene::diff() }.to_cdr());
+    feed.pass_on(Some(&READY));
+    let outcome = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
+    feed.take_over(outcome, &mut streamer);
+    assert_eq!(feed.trouble(), None);
+    let (level, _, values) = scene_feed::explain(Some(&mut streamer), Some(&feed));
+    assert_eq!((level, value(&values, "held objects").as_str()), (Level::Ok, "0"));
+
+    // Another streamer (a new description): what came of the one before is nothing to it.
+    feed.came(Scene { objects: vec![Object::cube("late", "")], ..Scene::diff() }.to_cdr());
+    feed.pass_on(Some(&READY));
+    let mut fresh = self::streamer();
+    feed.robot(&mut fresh);
+    let late = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
+    feed.take_over(late, &mut fresh);
+    assert!(feed.trouble().is_some());
+    let outcome = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
+    feed.take_over(outcome, &mut fresh);
+    let (_, _, values) = scene_feed::explain(Some(&mut fresh), Some(&feed));
+    assert_eq!((feed.trouble(), value(&values, "obstacles").as_str()), (None, "3"));
+}
+
+#[test]
+#[ignore = "a measurement: how long a change takes"]
+fn how_long_a_change_takes() {
+    let mut scene = Scene::default();
+    for i in 0..50 {
+        scene.objects.push(Object::cube(&format!("box {i}"), "").posed(at(1.0, f64::from(i), 0.0)));
+    }
+    for vertices in [0_u32, 1000, 10_000] {
+        let mut mesh = Object::new("mesh", "");
+        let point = |i: u32| {
+            let (a, b) = (f64::from(i) * 2.4, f64::from(i) / f64::from(vertices) * 2.0 - 1.0);
+            let r = (1.0 - b * b).sqrt();
+            [0.3 * r * a.cos(), 0.3 * r * a.sin(), 0.3 * b]
+        };
+        if vertices > 0 {
+            mesh.meshes = vec![(0..vertices).map(point).collect()];
+            scene.objects.push(mesh.posed(at(2.0, 0.0, 0.0)));
+        }
+        let bytes = scene.to_cdr();
+        let mut keeper = keeper();
+        let begun = std::time::Instant::now();
+        let _ = PlanningScene::from_cdr(&bytes).unwrap();
+        let read = begun.elapsed();
+        keeper.scene(bytes, READY.to_vec());
+        assert_eq!(trouble(&keeper), "");
+        println!("50 boxes and a mesh of {vertices} vertices: read in {read:?}, all in {:?}", begun.elapsed() - read);
+    }
+}

@@ -1,0 +1,128 @@
+//! Writes moveit_msgs/PlanningScene, field by field as its .msg files have them.
+#![allow(dead_code)]
+
+use efm_bag::cdr::CdrWriter;
+use efm_core::Stamp;
+
+/// x, y, z, then the quaternion x, y, z, w.
+pub type Pose = [f64; 7];
+
+pub fn at(x: f64, y: f64, z: f64) -> Pose {
+    [x, y, z, 0.0, 0.0, 0.0, 1.0]
+}
+
+/// moveit_msgs/CollisionObject.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    pub id: String,
+    pub frame: String,
+    pub pose: Pose,
+    pub primitives: Vec<(u8, Vec<f64>)>,
+    pub poses: Vec<Pose>,
+    pub meshes: Vec<Vec<[f64; 3]>>,
+    pub operation: u8,
+}
+
+impl Object {
+    pub fn new(id: &str, frame: &str) -> Self {
+        Self { id: id.to_owned(), frame: frame.to_owned(), pose: at(0.0, 0.0, 0.0), ..Self::default() }
+    }
+
+    pub fn cube(id: &str, frame: &str) -> Self {
+        Self { primitives: vec![(1, vec![0.04; 3])], poses: vec![at(0.0, 0.0, 0.0)], ..Self::new(id, frame) }
+    }
+
+    pub fn posed(self, pose: Pose) -> Self {
+        Self { pose, ..self }
+    }
+
+    fn write(&self, out: &mut CdrWriter) {
+        header(out, &self.frame);
+        out.f64_array(&self.pose);
+        out.string(&self.id);
+        out.string(""); // type.key
+        out.string(""); // type.db
+        out.count(self.primitives.len());
+        for (kind, dimensions) in &self.primitives {
+            out.u8(*kind);
+            out.f64_sequence(dimensions);
+            out.count(0); // polygon
+        }
+        poses(out, &self.poses);
+        out.count(self.meshes.len());
+        for vertices in &self.meshes {
+            out.count(1); // triangles
+            (0..3).for_each(|corner| out.u32(corner));
+            out.count(vertices.len());
+            vertices.iter().for_each(|vertex| out.f64_array(vertex));
+        }
+        poses(out, &[]); // mesh_poses
+        out.count(0); // planes
+        poses(out, &[]); // plane_poses
+        out.strings(&[]); // subframe_names
+        poses(out, &[]); // subframe_poses
+        out.u8(self.operation);
+    }
+}
+
+/// moveit_msgs/PlanningScene.
+#[derive(Debug, Clone, Default)]
+pub struct Scene {
+    pub is_diff: bool,
+    pub robot_state_is_diff: bool,
+    pub objects: Vec<Object>,
+    /// Name, parent, pose.
+    pub frames: Vec<(String, String, Pose)>,
+}
+
+impl Scene {
+    pub fn diff() -> Self {
+        Self { is_diff: true, robot_state_is_diff: true, ..Self::default() }
+    }
+
+    pub fn to_cdr(&self) -> Vec<u8> {
+        let out = &mut CdrWriter::new();
+        out.string(""); // name
+        header(out, ""); // robot_state.joint_state
+        out.strings(&[]);
+        (0..3).for_each(|_| out.f64_sequence(&[]));
+        header(out, ""); // multi_dof_joint_state
+        out.strings(&[]);
+        (0..3).for_each(|_| out.count(0));
+        out.count(0); // attached_collision_objects
+        out.u8(self.robot_state_is_diff.into());
+        out.string(""); // robot_model_name
+        out.count(self.frames.len());
+        for (name, parent, pose) in &self.frames {
+            header(out, parent);
+            out.string(name);
+            out.f64_array(pose);
+        }
+        out.strings(&[]); // allowed_collision_matrix
+        out.count(0);
+        out.strings(&[]);
+        out.count(0);
+        (0..3).for_each(|_| out.count(0)); // link_padding, link_scale, object_colors
+        out.count(self.objects.len());
+        self.objects.iter().for_each(|object| object.write(out));
+        header(out, ""); // octomap
+        out.f64_array(&at(0.0, 0.0, 0.0));
+        header(out, "");
+        out.u8(0);
+        out.string("");
+        out.f64_array(&[0.0]);
+        out.byte_sequence(&[]);
+        out.u8(self.is_diff.into());
+        out.bytes().to_vec()
+    }
+}
+
+fn header(out: &mut CdrWriter, frame: &str) {
+    out.stamp(Stamp::ZERO);
+    out.string(frame);
+}
+
+fn poses(out: &mut CdrWriter, poses: &[Pose]) {
+    out.count(poses.len());
+    poses.iter().for_each(|pose| out.f64_array(pose));
+}
