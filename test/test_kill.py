@@ -109,7 +109,7 @@ def kill_once(cell: Cell, publisher: Process, rng: random.Random) -> dict[str, f
     cell.until(lambda: cell.states[-1][0] > killed + 0.1, 5.0, "joint states")
     last = cell.windows[-1]
     tail = max(last.rests_at() * 1e-9, killed)
-    cell.until(lambda: cell.states[-1][0] > tail + 0.4, 5.0, "the end of the tail")
+    cell.until(lambda: cell.states[-1][0] > tail + 0.3, 5.0, "the end of the tail")
     after = [s for s in cell.states[begun - 5 :] if s[0] >= killed]
     speed = last.at(round(killed * 1e9))[1]
     moving = [t for t, _, v in after if np.abs(v).max() > AT_REST]
@@ -138,11 +138,17 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     cell.until(lambda: cell.states, 20.0, "joint states")
     deaths = []
     for _ in range(KILLS):
-        publisher = start("trajectory_publisher", *ros(armed_at_start=True))
+        # A busy machine may keep the simulator waiting; that is not what this is about.
+        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5}
+        publisher = start("trajectory_publisher", *ros(armed_at_start=True, **patient))
         cell.windows.clear()
         del cell.states[:-100]
         cell.wander = Wander(rng, time.time() + 0.5, cell.states[-1][1])
-        deaths.append(kill_once(cell, publisher, rng))
+        try:
+            deaths.append(kill_once(cell, publisher, rng))
+        except BaseException:
+            print(f"kill {len(deaths) + 1}, the arm at {cell.states[-1][1].round(4).tolist()}:\n{publisher.log}")
+            raise
     assert cell.sim.popen.poll() is None
     column = lambda name: [death[name] for death in deaths]  # noqa: E731
     print(f"{KILLS} kills; bound {1e3 * BOUND:.0f} ms, 1.2 times {1e3 * FROM_FULL_SPEED:.0f} ms and 50 ms")
