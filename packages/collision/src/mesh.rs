@@ -46,11 +46,29 @@ pub(crate) struct Hull {
     pub inflation: f64,
 }
 
-/// Meshes that have been read, by name and scale.
+/// Hulls that have been made: finding one again takes far less time than making it.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct MeshStore(BTreeMap<(String, [u64; 3]), Arc<Hull>>);
+pub(crate) struct MeshStore {
+    /// Of files, by name and scale.
+    files: BTreeMap<(String, [u64; 3]), Arc<Hull>>,
+    /// Of vertices.
+    inline: Vec<Arc<(Vec<Vector3<f64>>, Hull)>>,
+}
 
 impl MeshStore {
+    /// Forgets the hulls of vertices and hands them out, to be looked for by [`Self::around`]: what is not asked for any more goes.
+    pub fn renew(&mut self) -> Self {
+        Self { files: BTreeMap::new(), inline: std::mem::take(&mut self.inline) }
+    }
+
+    /// The hull of vertices, from what was there before if it is.
+    pub fn around(&mut self, points: &[Vector3<f64>], before: &Self, tolerance: f64) -> Arc<(Vec<Vector3<f64>>, Hull)> {
+        let known = before.inline.iter().chain(&self.inline).find(|known| known.0 == points).cloned();
+        let hull = known.unwrap_or_else(|| Arc::new((points.to_vec(), Hull::around(points, tolerance))));
+        self.inline.push(hull.clone());
+        hull
+    }
+
     pub fn hull(
         &mut self,
         name: &str,
@@ -59,14 +77,14 @@ impl MeshStore {
         tolerance: f64,
     ) -> Result<Arc<Hull>, String> {
         let key = (name.to_owned(), [scale.x, scale.y, scale.z].map(f64::to_bits));
-        if let Some(known) = self.0.get(&key) {
+        if let Some(known) = self.files.get(&key) {
             return Ok(known.clone());
         }
         let path = (files.0)(name)?;
         let points = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
         let hull =
             Arc::new(Hull::around(&points.iter().map(|p| p.component_mul(scale)).collect::<Vec<_>>(), tolerance));
-        self.0.insert(key, hull.clone());
+        self.files.insert(key, hull.clone());
         Ok(hull)
     }
 }

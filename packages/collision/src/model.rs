@@ -360,6 +360,7 @@ impl CollisionModel {
         self.names.clear();
         self.points.clear();
         let (padding, mut names) = (self.options.padding, Vec::new());
+        let before = self.meshes.renew();
         for link in 0..self.shapes.len() {
             let owner = format!("link '{}'", self.link_names[link]);
             for shape in self.shapes[link].clone() {
@@ -383,7 +384,7 @@ impl CollisionModel {
                 parts.push((names.len(), self.body(&what, link, &object.pose, shape, padding)?));
             }
             for mesh in &object.meshes {
-                parts.push((names.len(), self.point_mesh(link, &object.pose, mesh, padding)));
+                parts.push((names.len(), self.point_mesh(link, &object.pose, mesh, padding, &before)));
             }
             names.push(object.id);
             kinds.push(Owner::Attached { touch: object.touch_links });
@@ -404,7 +405,7 @@ impl CollisionModel {
                 parts.push((names.len(), self.body(&what, frame, &object.pose, shape, 0.0)?));
             }
             for mesh in &object.meshes {
-                parts.push((names.len(), self.point_mesh(frame, &object.pose, mesh, 0.0)));
+                parts.push((names.len(), self.point_mesh(frame, &object.pose, mesh, 0.0, &before)));
             }
             for plane in &object.planes {
                 let plane = plane.moved(&object.pose);
@@ -528,9 +529,16 @@ impl CollisionModel {
         })
     }
 
-    fn point_mesh(&mut self, link: usize, at: &Isometry3<f64>, mesh: &PointMesh, padding: f64) -> Body {
-        let hull = Hull::around(&mesh.points, self.options.mesh_tolerance);
-        self.hull(link, &(at * mesh.origin), &hull, padding)
+    fn point_mesh(
+        &mut self,
+        link: usize,
+        at: &Isometry3<f64>,
+        mesh: &PointMesh,
+        padding: f64,
+        before: &MeshStore,
+    ) -> Body {
+        let hull = self.meshes.around(&mesh.points, before, self.options.mesh_tolerance);
+        self.hull(link, &(at * mesh.origin), &hull.1, padding)
     }
 
     fn hull(&mut self, link: usize, pose: &Isometry3<f64>, hull: &Hull, padding: f64) -> Body {

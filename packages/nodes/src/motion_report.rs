@@ -238,6 +238,22 @@ mod tests {
     }
 
     #[test]
+    fn surroundings_that_are_not_known_are_the_reason_for_rest() {
+        let around = Around { surroundings: Some("object 'pallet': frame 'agv' is unknown".into()), ..Around::default() };
+        for phase in [
+            Phase::Stopping(StopReason::Cancelled),
+            Phase::Idle(IdleReason::NoChunk(Some(StopReason::Cancelled))),
+            Phase::Idle(IdleReason::NoChunk(None)),
+        ] {
+            let (level, text) = told(phase, around.clone());
+            assert!(level == Level::Error && text.contains("'pallet'") && text.contains("'agv'"), "{text}");
+        }
+        // Who has stopped it otherwise has to end that first.
+        let (_, text) = told(Phase::Idle(IdleReason::Disarmed), around);
+        assert!(text.contains("~/arm"), "{text}");
+    }
+
+    #[test]
     fn figures_alone_make_no_new_phase() {
         let stale = |age_s| Phase::Stopping(StopReason::JointStateStale { age_s });
         assert!(stale(0.1).is_like(&stale(0.2)));
