@@ -467,8 +467,8 @@ impl Stated {
     /// The position limits where they leave nothing.
     fn excluded(&self) -> Option<(f64, f64)> {
         let (lower, upper) = (self.lower.unwrap_or(f64::NEG_INFINITY), self.upper.unwrap_or(f64::INFINITY));
-        // Written so that what is no number excludes.
-        (!(lower < upper)).then_some((lower, upper))
+        // What is no number excludes as well.
+        (lower.is_nan() || upper.is_nan() || lower >= upper).then_some((lower, upper))
     }
 }
 

@@ -194,7 +194,7 @@ fn two_arms_that_reach_for_each_other_stop_apart() {
     assert!(said.iter().any(|s| s.contains("'left_") && s.contains("'right_")), "{said:?}");
     let least = run.verdict();
     println!("arm to arm at least {:.1} mm", 1e3 * least);
-    assert!(least >= D_MIN - 1e-5 && least <= D_MIN + 0.02, "{least}");
+    assert!((D_MIN - 1e-5..=D_MIN + 0.02).contains(&least), "{least}");
     // Neither goes on alone: the arms keep the proportion of their path.
     let q = &run.controllers.now().positions;
     assert!((q[left] + q[right]).abs() < 5e-3 && q[left] < -0.2, "{} {}", q[left], q[right]);

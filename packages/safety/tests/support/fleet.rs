@@ -135,7 +135,8 @@ impl Robot {
     pub fn names(&self) -> JointNames {
         let names: Vec<String> = self.controllers.iter().flat_map(|(_, joints)| joints.clone()).collect();
         let (mut mine, mut theirs) = (names.clone(), self.srdf().group(self.group).unwrap().joints.clone());
-        (mine.sort(), theirs.sort());
+        mine.sort();
+        theirs.sort();
         assert_eq!(mine, theirs);
         JointNames::new(names).unwrap()
     }
@@ -459,8 +460,8 @@ impl Judge {
         for (j, [lower, upper, v, a, jerk]) in self.expected.iter().enumerate() {
             let p = |k: usize| rows[k].positions[j];
             let name = self.names.as_slice()[j].as_str();
-            for k in 0..rows.len() {
-                let speed = rows[k].velocities[j].abs();
+            for (k, row) in rows.iter().enumerate() {
+                let speed = row.velocities[j].abs();
                 assert!(p(k).is_finite() && speed.is_finite(), "{name}");
                 assert!(p(k) >= lower - 1e-8 && p(k) <= upper + 1e-8, "{name} at {}", p(k));
                 let rounding = 2.0 * f64::EPSILON * (1.0 + p(k).abs());
