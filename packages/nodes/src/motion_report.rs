@@ -239,7 +239,8 @@ mod tests {
 
     #[test]
     fn surroundings_that_are_not_known_are_the_reason_for_rest() {
-        let around = Around { surroundings: Some("object 'pallet': frame 'agv' is unknown".into()), ..Around::default() };
+        let around =
+            Around { surroundings: Some("object 'pallet': frame 'agv' is unknown".into()), ..Around::default() };
         for phase in [
             Phase::Stopping(StopReason::Cancelled),
             Phase::Idle(IdleReason::NoChunk(Some(StopReason::Cancelled))),
