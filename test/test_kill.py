@@ -28,6 +28,8 @@ BOUND = 1.2 * FROM_FULL_SPEED + 0.05
 SWING = np.array([1.2, 0.25, 0.5, 0.3, 0.8, 0.5, 1.0])
 # The simulated arm follows its controller with a lag and sags a little under its weight.
 AT_REST, ON_TAIL = 0.01, 0.01
+# Between two joint states, seconds; they come every 4 ms.
+MAX_GAP = 0.05
 
 
 class Wander:
@@ -120,6 +122,8 @@ def kill_once(cell: Cell, publisher: Process, rng: random.Random) -> dict[str, f
         "tail_s": tail - killed,
         "shortest_s": shortest_stop(speed),
         "speed": float(np.abs(speed).max()),
+        # Simulator that stood still because the machine was busy: its controllers' clock leaps, and so does the arm.
+        "gap_s": float(max(np.diff([killed, *(t for t, _, _ in after)]))),
         "off_tail": float(np.abs(resting[-1] - last.end).max()),
         "creep": float(np.abs(np.ptp(resting, axis=0)).max()),
         "lowest": float(min(links(q)[:, 2].min() for _, q, _ in after[::5])),
@@ -136,8 +140,8 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     rng = random.Random(4)
     cell = Cell(start, probe)
     cell.until(lambda: cell.states, 20.0, "joint states")
-    deaths = []
-    for _ in range(KILLS):
+    deaths, unjudged = [], []
+    while len(deaths) < KILLS:
         # A busy machine may keep the simulator waiting; that is not what this is about.
         patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5}
         publisher = start("trajectory_publisher", *ros(armed_at_start=True, **patient))
@@ -145,11 +149,14 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
         del cell.states[:-100]
         cell.wander = Wander(rng, time.time() + 0.5, cell.states[-1][1])
         try:
-            deaths.append(kill_once(cell, publisher, rng))
+            death = kill_once(cell, publisher, rng)
         except BaseException:
             print(f"kill {len(deaths) + 1}, the arm at {cell.states[-1][1].round(4).tolist()}:\n{publisher.log}")
             raise
+        (deaths if death["gap_s"] < MAX_GAP else unjudged).append(death)
+        assert len(unjudged) <= 2 + KILLS // 5, "the simulator does not keep up with the clock"
     assert cell.sim.popen.poll() is None
+    print(f"{len(unjudged)} more are not judged: the simulator stood still for more than {1e3 * MAX_GAP:.0f} ms")
     column = lambda name: [death[name] for death in deaths]  # noqa: E731
     print(f"{KILLS} kills; bound {1e3 * BOUND:.0f} ms, 1.2 times {1e3 * FROM_FULL_SPEED:.0f} ms and 50 ms")
     print(shown("rest after, ms", column("rest_s")))
@@ -162,7 +169,7 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     print(shown("off the tail on the way, mrad", column("off_path")))
     if path := os.environ.get("EFM_KILLS_JSON"):
         with open(path, "w") as file:
-            json.dump({"bound_s": BOUND, "deaths": deaths}, file)
+            json.dump({"bound_s": BOUND, "deaths": deaths, "unjudged": unjudged}, file)
     for death in deaths:
         assert death["rest_s"] <= BOUND, death
         assert death["off_tail"] <= ON_TAIL and death["creep"] <= 0.002, death
