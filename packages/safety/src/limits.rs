@@ -152,3 +152,21 @@ impl JointLimits {
         Self { velocity: part * self.velocity, acceleration: part * self.acceleration, jerk: part * self.jerk, ..*self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_above_every_limit() {
+        assert!(exceeds(f64::NAN, f64::INFINITY) && exceeds(f64::INFINITY, 1.0) && exceeds(1.0_f64.next_up(), 1.0));
+        assert!(!exceeds(1.0, 1.0) && !exceeds(-2.0, 1.0));
+    }
+
+    #[test]
+    fn a_share_of_limits_leaves_the_range_as_it_is() {
+        let whole = JointLimits { min: -1.0, max: 2.0, velocity: 3.0, acceleration: 4.0, jerk: 5.0 };
+        let half = JointLimits { min: -1.0, max: 2.0, velocity: 1.5, acceleration: 2.0, jerk: 2.5 };
+        assert_eq!(whole.shared(0.5), half);
+    }
+}

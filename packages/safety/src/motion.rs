@@ -327,3 +327,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod edges;

@@ -14,6 +14,8 @@ const WAITS: (f64, f64) = (0.01, 0.06);
 const SHOWN: f64 = 0.02;
 /// Seconds in which the trust that a refused motion cost comes back.
 const TRUST: f64 = 0.5;
+/// Below this rate what a joint does beside the path is not blown up any further.
+const SLOWEST: f64 = 0.3;
 /// Rate at which a motion that was refused at rest is tried again.
 const CREEP: f64 = 0.1;
 
@@ -93,6 +95,8 @@ pub(crate) struct Plan {
     q: Vec<f64>,
     travel: Vec<f64>,
     off: Vec<f64>,
+    /// Where a new path begins.
+    followed: Vec<Reference>,
     /// Rate that refused motions leave.
     trust: f64,
     /// Whether the parting stops were verified for the plan as it is, and are sent in the place of the way out.
@@ -122,6 +126,7 @@ impl Plan {
             q: vec![0.0; n],
             travel: vec![0.0; n],
             off: vec![0.0; n],
+            followed: vec![Reference::default(); n],
             trust: 1.0,
             parted: false,
             report: PlanReport::default(),
@@ -292,15 +297,29 @@ impl Plan {
         })
     }
 
-    /// The state at the end of the plan as the new path has to begin: in plan time, so that path and progress together give it.
-    /// At rest the path begins with rest, at whatever rate.
-    pub fn followed(&self, joint: usize, scheduler: &Scheduler) -> Reference {
-        /// Below this rate what a joint does beside the path is not blown up any further.
-        const SLOWEST: f64 = 0.3;
+    /// Puts the waiting chunk in use from the end of the plan on, to be gone on with at `rate` at most. False when it is not taken.
+    pub fn take_over(&mut self, scheduler: &mut Scheduler, rate: f64) -> bool {
+        let rests = self.rests();
+        for joint in 0..self.planners.len() {
+            self.followed[joint] = self.followed(joint, scheduler, rests);
+        }
+        let at = self.plan_time();
+        let followed = std::mem::take(&mut self.followed);
+        let taken = scheduler.take_over_late(at, |observed| self.lag_at(observed), |joint| followed[joint]);
+        self.followed = followed;
+        if taken {
+            self.path_changed(scheduler, rate, rests);
+        }
+        taken
+    }
+
+    /// The state at the end of the plan as a new path has to begin: in plan time, so that path and progress together give it. At rest
+    /// the path begins with rest, at whatever rate.
+    fn followed(&self, joint: usize, scheduler: &Scheduler, rests: bool) -> Reference {
         let planner = &self.planners[joint];
         let state = planner.at(planner.planned() - 1);
         let s = self.progress.at(self.progress.planned() - 1);
-        let old = scheduler.of_joint(joint, self.plan_time()).filter(|_| !self.rests());
+        let old = scheduler.of_joint(joint, self.plan_time()).filter(|_| !rests);
         let Some(old) = old else {
             return Reference { position: state.p, velocity: state.v, acceleration: state.a };
         };
@@ -313,26 +332,53 @@ impl Plan {
         }
     }
 
-    /// To be called when the path has changed: the plan ends where it begins. `rate` is what to go on with from rest.
-    pub fn path_changed(&mut self, scheduler: &Scheduler, rate: f64) {
+    /// The path has changed: it begins at the end of the plan. `rate` is what to go on with at most.
+    fn path_changed(&mut self, scheduler: &mut Scheduler, rate: f64, rests: bool) {
+        /// Rates nearer than this to what is wanted are left as they are.
+        const NEAR: f64 = 0.02;
         if let Some(tool) = &mut self.tool {
             tool.last = None;
         }
-        let rests = self.rests();
-        let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
-        if !rests {
-            self.progress.brake_on(&mut path);
+        let rate = rate.min(self.trust);
+        let old = self.progress.at(self.progress.planned() - 1);
+        if rests {
+            // From rest any rate will do: the highest from which the new path can be braked on.
+            let mut rate = rate;
+            while !self.begin_at(scheduler, rate) {
+                rate = if rate > 0.1 { 0.5 * rate } else { 0.0 };
+            }
             return;
         }
-        // From rest any rate will do: the highest from which the new path can be braked on.
-        let mut rate = rate.min(self.trust);
-        loop {
-            self.progress.set_rate(rate);
-            if self.progress.brake_on(&mut path) {
-                return;
+        // A path that begins with what the joints do now may be gone on with at the full rate, where the old one had to be slow. (How
+        // fast a path is run through is free where it begins.)
+        if old.v + NEAR < rate {
+            let at = self.plan_time();
+            for rate in [rate, 0.5 * (rate + old.v)].into_iter().filter(|rate| *rate > SLOWEST) {
+                let planners = &self.planners;
+                scheduler.blend_from(at, |joint| {
+                    let state = planners[joint].at(planners[joint].planned() - 1);
+                    let (velocity, acceleration) = (state.v / rate, state.a / (rate * rate));
+                    Reference { position: state.p, velocity, acceleration }
+                });
+                if self.begin_at(scheduler, rate) {
+                    return;
+                }
             }
-            rate = if rate > 0.1 { 0.7 * rate } else { 0.0 };
+            scheduler.blend_from(at, |joint| self.followed[joint]);
+            self.progress.set_last(old);
         }
+        let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
+        self.progress.brake_on(&mut path);
+    }
+
+    /// Sets the rate at the end of the plan, and says whether the path can be braked on from there.
+    fn begin_at(&mut self, scheduler: &Scheduler, rate: f64) -> bool {
+        self.progress.set_last(State { v: rate, a: 0.0, ..self.progress.at(self.progress.planned() - 1) });
+        if let Some(tool) = &mut self.tool {
+            tool.last = None;
+        }
+        let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
+        self.progress.brake_on(&mut path)
     }
 
     /// Plans up to a grid index along the path, at most at `rate`; `why` says what keeps that below 1. What the space does not allow
@@ -381,7 +427,7 @@ impl Plan {
                 self.trust = (0.5 * self.progress.at(self.progress.planned() - 1).v).min(self.trust);
                 if self.rests() {
                     // Nothing moves: the path must not run away from the joints.
-                    self.progress.set_rate(0.0);
+                    self.progress.set_last(State::rest(self.progress.at(self.progress.planned() - 1).p));
                 }
                 self.follow_way_out(index);
             }

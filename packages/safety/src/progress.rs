@@ -25,6 +25,10 @@ const RATIO: f64 = 1.12;
 const SLOWEST: f64 = 1.4;
 /// Seconds in which s goes from 0 to 1 where no joint minds.
 const GATHER: f64 = 0.2;
+/// Rate that a brake may reach where its path is left anyway.
+const FASTEST: f64 = 1.3;
+/// How often the step between braking and the wish is halved where the wish asks too much.
+const HALVINGS: usize = 2;
 /// Coarsest spacing at which a brake is looked at, seconds.
 const LOOK: f64 = 0.01;
 
@@ -209,27 +213,35 @@ impl Progress {
         self.way_out_at = 0;
     }
 
-    /// Sets the rate of the last state, which is allowed only where the joints rest.
-    pub fn set_rate(&mut self, s: f64) {
-        if let Some(last) = self.states.last_mut() {
-            (last.v, last.a) = (s, 0.0);
-        }
-        self.way_out.clear();
-        self.way_out_at = 0;
-    }
-
     /// Builds the brake anew from the last state, after the path has changed. False when no brake keeps the limits on this path;
-    /// then the slowest is kept, and the joints will leave the path.
+    /// then a slow one is kept, and the joints will leave the path.
     pub fn brake_on(&mut self, path: &mut impl Path) -> bool {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
         let found = self.brake(path, &last).is_ok();
-        if !found && !brake_of(self.rungs - 1, &last, self.dt, &mut self.scratch) {
-            self.scratch.clear();
+        if !found {
+            // The joints will leave this path whatever is done: as slowly as it goes, but never backwards.
+            let forwards = |states: &[State]| states.iter().all(|s| (0.0..=FASTEST).contains(&s.v));
+            let rung = (0..self.rungs)
+                .rev()
+                .find(|rung| brake_of(*rung, &last, self.dt, &mut self.scratch) && forwards(&self.scratch));
+            if rung.is_none() {
+                self.scratch.clear();
+            }
         }
         std::mem::swap(&mut self.scratch, &mut self.way_out);
         self.way_out_at = 0;
         found
+    }
+
+    /// Changes the last state. The path has to give what the joints do there at its rate. There is no way out then, until
+    /// [`Self::brake_on`].
+    pub fn set_last(&mut self, state: State) {
+        if let Some(last) = self.states.last_mut() {
+            *last = state;
+        }
+        self.way_out.clear();
+        self.way_out_at = 0;
     }
 
     /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1.
@@ -248,7 +260,7 @@ impl Progress {
         };
         if best.is_none() {
             let (mut safe, mut wish) = (out.a, wish.a);
-            for _ in 0..4 {
+            for _ in 0..HALVINGS {
                 let middle = 0.5 * (safe + wish);
                 match self.try_step(path, &last, last.ramp_to(middle, self.dt)) {
                     Ok(next) => {
@@ -308,16 +320,18 @@ impl Progress {
     /// Writes into `scratch` the quickest brake of the ladder, from a state where the joints accelerate with `next`, that asks nothing
     /// impossible of them.
     ///
-    /// Begins at the rung below the last one that was right, so that two are looked at in most steps; where no slower one will do, for
-    /// the path becomes rough farther on, the quicker ones are looked at as well.
+    /// Begins at the rung below the last one that was right and goes on in strides that grow, so that it looks at few; where no slower one
+    /// will do, for the path becomes rough farther on, a quicker one is looked at as well.
     fn brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
         if from.is_rest() {
             self.scratch.clear();
             return Ok(());
         }
         let first = self.rung.saturating_sub(1);
+        let last = self.rungs - 1;
+        let slower = [0, 1, 4, 10].map(|stride| first + stride);
         let mut outcome = Err(PathLimit::Scale);
-        for rung in (first..self.rungs).chain((0..first).rev()) {
+        for rung in slower.into_iter().filter(|rung| *rung < last).chain([last, first / 2]) {
             if !brake_of(rung, from, self.dt, &mut self.scratch) {
                 continue;
             }
@@ -337,7 +351,7 @@ impl Progress {
         while at < n {
             let to = (at + self.stride).min(n);
             let state = self.scratch[to - 1];
-            if state.v < 0.0 {
+            if state.v < 0.0 || state.v > 1.0 + 1.0e-6 {
                 return Err(PathLimit::Scale);
             }
             let seconds = (to - at) as f64 * self.dt;
@@ -398,7 +412,7 @@ fn brake_of(rung: usize, from: &State, dt: f64, states: &mut Vec<State>) -> bool
     let limits = JointLimits {
         min: f64::NEG_INFINITY,
         max: f64::INFINITY,
-        velocity: 1.0 + 1.0e-6,
+        velocity: FASTEST,
         // From rate 1 to 0 in this time, in two ramps.
         acceleration: (2.0 / seconds).max(from.a.abs()),
         jerk: 4.0 / (seconds * seconds),

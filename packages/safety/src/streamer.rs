@@ -10,7 +10,7 @@ use crate::space::{Intrusion, Space, Tool};
 use crate::window::{Draft, VerifiedWindow, Violation, seal};
 use config::{ControllerSpec, SetupError, StreamConfig};
 use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
-use efm_schedule::{Accepted, ChunkRefusal, Reference, ReferenceLimits, ReferenceStatus, Scheduler};
+use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
@@ -275,8 +275,6 @@ pub struct TrajectoryStreamer {
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
     begin_at: Vec<f64>,
-    /// Room for where a new path begins.
-    followed: Vec<Reference>,
     speed_scale: f64,
     task: TaskLimits,
     bad_chunks: u32,
@@ -376,7 +374,6 @@ impl TrajectoryStreamer {
             .collect();
         let rest = vec![0.0; joints.len()];
         let begin_at = rest.clone();
-        let followed = vec![Reference::default(); joints.len()];
         Ok(Self {
             limits,
             config,
@@ -397,7 +394,6 @@ impl TrajectoryStreamer {
             rest_known: false,
             settled_at: None,
             begin_at,
-            followed,
             speed_scale: 1.0,
             task: TaskLimits::default(),
             bad_chunks: 0,
@@ -732,14 +728,9 @@ impl TrajectoryStreamer {
         let resting = 2 + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
         let (rate, _) = self.wanted_rate(now);
         self.plan.restart(axis, &self.begin_at, resting, rate).map_err(IdleReason::Space)?;
-        let rest = &self.begin_at;
-        if !self.scheduler.take_over(self.plan.time_of(resting as i64 - 1), |joint| Reference {
-            position: rest[joint],
-            ..Reference::default()
-        }) {
+        if !self.plan.take_over(&mut self.scheduler, rate) {
             return Err(self.idle_reason());
         }
-        self.plan.path_changed(&self.scheduler, rate);
         self.rest.copy_from_slice(&self.begin_at);
         self.rest_known = true;
         self.last_stop = None;
@@ -809,18 +800,9 @@ impl TrajectoryStreamer {
         if wants_more {
             // The end of what is final is where a new path begins.
             self.plan.keep(committed);
-            for (joint, followed) in self.followed.iter_mut().enumerate() {
-                *followed = self.plan.followed(joint, &self.scheduler);
-            }
-            let (plan, followed) = (&self.plan, &self.followed);
-            if self.scheduler.take_over_late(
-                plan.plan_time(),
-                |observed| plan.lag_at(observed),
-                |joint| followed[joint],
-            ) {
+            if self.plan.take_over(&mut self.scheduler, rate) {
                 motion.stop = None;
                 motion.stop_planned = false;
-                self.plan.path_changed(&self.scheduler, rate);
             }
         }
         if motion.stop.is_some() && !motion.stop_planned {

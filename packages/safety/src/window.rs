@@ -427,3 +427,6 @@ mod tests {
         seal(&mut [shifted(3)], &mut sent, &limits(), false).unwrap();
     }
 }
+
+#[cfg(test)]
+mod edges;

@@ -383,12 +383,23 @@ impl Scheduler {
         if at >= rows.last || age_s > self.config.max_chunk_age_s + self.config.blend_s {
             return false;
         }
+        self.lag = lag;
+        self.retired = false;
+        self.current = Some(rows);
+        self.blend_from(start, followed);
+        true
+    }
+
+    /// Lets the path into the chunk in use begin anew at `at` (plan time), in the states `followed`.
+    pub fn blend_from(&mut self, at: Stamp, followed: impl Fn(usize) -> Reference) {
+        let Some(rows) = &self.current else { return };
+        let row_time = at.offset_nanos(self.lag);
         let mut duration = self.config.blend_s;
         for joint in 0..self.joints.len() {
             if self.straight[joint] {
                 continue;
             }
-            let (from, to) = (followed(joint), rows.at(joint, false, at));
+            let (from, to) = (followed(joint), rows.at(joint, false, row_time));
             let fade = Fade {
                 position: from.position - to.position,
                 velocity: from.velocity - to.velocity,
@@ -402,12 +413,8 @@ impl Scheduler {
                 }
             }
         }
-        self.blend_start = start;
+        self.blend_start = at;
         self.blend_duration = duration;
-        self.lag = lag;
-        self.retired = false;
-        self.current = Some(rows);
-        true
     }
 
     /// Forgets all chunks: nothing made from an observation before `now` is taken any more.
