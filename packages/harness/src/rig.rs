@@ -99,7 +99,7 @@ pub enum Filter {
 
 enum Follower {
     Filtered(Box<TrajectoryStreamer>),
-    Unfiltered(Unfiltered),
+    Unfiltered(Box<Unfiltered>),
 }
 
 /// Cell and streamer.
@@ -143,7 +143,7 @@ impl Rig {
                 streamer.arm(true, START);
                 Follower::Filtered(Box::new(streamer))
             }
-            Filter::Off => Follower::Unfiltered(Unfiltered::new(limits.joints().clone())?),
+            Filter::Off => Follower::Unfiltered(Box::new(Unfiltered::new(limits.joints().clone())?)),
         })
     }
 

@@ -76,7 +76,7 @@ impl Slowed {
     /// In words, the most frequent first: what, in how many of all ticks, down to which rate.
     pub fn in_words(&self, name: impl Fn(usize) -> String) -> Vec<(String, String)> {
         let mut counts = self.counts.clone();
-        counts.sort_by(|a, b| b.1.cmp(&a.1));
+        counts.sort_by_key(|count| std::cmp::Reverse(count.1));
         let told = |limit: PathLimit| match limit {
             PathLimit::Velocity { joint } => format!("velocity of '{}'", name(joint)),
             PathLimit::Acceleration { joint } => format!("acceleration of '{}'", name(joint)),
