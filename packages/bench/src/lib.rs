@@ -5,6 +5,7 @@
 //! - [`kill`]: the publisher dies at a random moment; how the arm comes to rest. `./efm bench kill`.
 //! - [`cell`]: random goals among random obstacles, judged by MuJoCo's contacts and by parry. `./efm bench cell`.
 //! - [`tick`]: how long a tick takes. `./efm bench tick`.
+//! - [`transparent`]: what the filter changes where nothing has to be changed. `./efm bench transparent`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
@@ -26,3 +27,4 @@ pub mod stimulus;
 pub mod tally;
 pub mod tick;
 pub mod track;
+pub mod transparent;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, report, run, tick};
+use efm_bench::{arm, cell, counting, episode, kill, report, run, tick, transparent};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -77,6 +77,8 @@ enum What {
     Cell(cell::Args),
     /// How long a tick takes. Fails on an allocation, on any difference between repetitions, and where 99.9 % of the ticks at 1 kHz are too long.
     Tick(tick::Args),
+    /// The expert's demonstrations through the filter. Fails where more than 1 % of the ticks of jerk-limited ones differ by more than 1 mrad.
+    Transparent(transparent::Args),
 }
 
 fn main() -> ExitCode {
@@ -97,6 +99,7 @@ fn bench(args: Args) -> Result<bool> {
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
+        What::Transparent(options) => transparent::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));
