@@ -4,7 +4,7 @@
 use efm_bench::counting::Counting;
 use efm_bench::rng::episode_seed;
 use efm_bench::run::{Totals, episodes_for, run};
-use efm_bench::tally::{Measured, Quantity};
+use efm_bench::tally::Measured;
 use efm_bench::{arm, kill, report};
 use std::path::Path;
 

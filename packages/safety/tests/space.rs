@@ -144,7 +144,7 @@ fn a_wall_that_comes_while_it_moves_stops_it_before_it_and_one_that_goes_lets_it
     run.go(0.6, wanted);
     let began = run.place[0];
     assert!(began > 0.05 && run.streamer.is_streaming());
-    let mut cell = |run: &mut Run, obstacles: &str| {
+    let cell = |run: &mut Run, obstacles: &str| {
         let space = run.streamer.space_mut().unwrap().as_collision_space().unwrap();
         space.change(|model| *model = bodies(obstacles));
     };
