@@ -124,28 +124,35 @@ fn optimal_stop(s: &State, limits: &JointLimits) -> f64 {
 }
 
 /// States all over the allowed speeds and accelerations.
-fn states() -> impl Iterator<Item = State> {
-    let limits = limits();
+fn states(limits: JointLimits) -> impl Iterator<Item = State> {
+    let at = move |v: i32, a: i32| State {
+        p: 0.0,
+        v: limits.velocity * f64::from(v) / 40.0,
+        a: limits.acceleration * f64::from(a) / 20.0,
+    };
     (-38..=38)
-        .flat_map(|v| (-19..=19).map(move |a| State { p: 0.0, v: 0.05 * f64::from(v), a: 0.25 * f64::from(a) }))
-        .filter(move |s| !s.is_rest() && (s.v + 0.5 * s.a * s.a.abs() / limits.jerk).abs() <= limits.velocity - 0.06)
+        .flat_map(move |v| (-19..=19).map(move |a| at(v, a)))
+        .filter(move |s| !s.is_rest() && (s.v + 0.5 * s.a * s.a.abs() / limits.jerk).abs() <= 0.97 * limits.velocity)
 }
 
 #[test]
 fn rounding_a_stop_to_the_grid_costs_little_on_average() {
-    let limits = limits();
-    let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
-    let (mut count, mut late, mut most) = (0.0, 0.0, 0.0_f64);
-    for s in states() {
-        assert!(ramp_stop(&s, DT, &limits, &mut tail), "{s:?}");
-        let behind = tail.len() as f64 - optimal_stop(&s, &limits) / DT;
-        assert!(behind > -1.0e-3, "{s:?} stops sooner than anything can");
-        count += 1.0;
-        late += behind;
-        most = most.max(behind);
+    // The averages are what the search of roundings reaches now: what finds longer stops anywhere is seen.
+    let slow = JointLimits { velocity: 0.4, acceleration: 4.0, jerk: 61.0, ..limits() };
+    for (limits, average) in [(limits(), 0.5995), (slow, 0.7112)] {
+        let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
+        let (mut count, mut late, mut most) = (0.0, 0.0, 0.0_f64);
+        for s in states(limits) {
+            assert!(ramp_stop(&s, DT, &limits, &mut tail), "{s:?}");
+            let behind = tail.len() as f64 - optimal_stop(&s, &limits) / DT;
+            assert!(behind > -1.0e-3, "{s:?} stops sooner than anything can");
+            count += 1.0;
+            late += behind;
+            most = most.max(behind);
+        }
+        assert!(late / count < average, "{} steps on average", late / count);
+        assert!(most < 3.0, "{most} steps");
     }
-    assert!(late / count < 0.605, "{} steps on average", late / count);
-    assert!(most < 2.9, "{most} steps");
 }
 
 #[test]

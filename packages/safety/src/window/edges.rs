@@ -111,6 +111,33 @@ fn the_jerk_and_the_jump_of_the_acceleration_may_touch_their_limits_and_not_cros
 }
 
 #[test]
+fn a_value_that_has_just_the_tolerance_passes() {
+    let l = limit();
+    // A step by which divisions are exact.
+    let dt = 1.0 / 128.0;
+    let still = Piece { p0: 0.0, v0: 0.0, p1: 0.0, v1: 0.0, a0: 0.0, a1: 0.0, dt };
+    let rounding = still.rounding();
+    let up = |x: f64| if x > 0.0 { x.next_up() } else { x.next_down() };
+    for sign in [1.0, -1.0] {
+        let p = sign * (l.max + POSITION_TOLERANCE);
+        assert_eq!(Piece { p0: p, p1: p, ..still }.check(&l), Ok(()));
+        assert!(Piece { p0: up(p), p1: p, ..still }.check(&l).is_err());
+        let v = sign * l.velocity * (1.0 + RELATIVE_TOLERANCE);
+        assert_eq!(Piece { v0: v, ..still }.check(&l), Ok(()));
+        assert!(Piece { v0: up(v), ..still }.check(&l).is_err());
+        let a = sign * (l.acceleration * (1.0 + RELATIVE_TOLERANCE) + rounding);
+        assert_eq!(Piece { a0: a, ..still }.check(&l), Ok(()));
+        assert!(Piece { a0: up(a), ..still }.check(&l).is_err());
+        let jerk = sign * (l.jerk * (1.0 + RELATIVE_TOLERANCE) + 2.0 * rounding / dt);
+        assert_eq!(Piece { a1: jerk * dt, ..still }.check_jerk(None, &l), Ok(()));
+        assert!(Piece { a1: up(jerk) * dt, ..still }.check_jerk(None, &l).is_err());
+        let jump = sign * (l.acceleration * RELATIVE_TOLERANCE + 2.0 * rounding);
+        assert_eq!(still.check_jerk(Some(jump), &l), Ok(()));
+        assert!(still.check_jerk(Some(up(jump)), &l).is_err());
+    }
+}
+
+#[test]
 fn what_rounding_of_positions_makes_of_accelerations_is_not_held_against_a_window() {
     // At a million radians and 1 kHz the last bit of a position weighs more than the tolerance.
     let wide = JointLimits { min: -1.0e7, max: 1.0e7, ..limit() };
