@@ -87,7 +87,7 @@ class Probe:
 
         self.node = rclpy.create_node(f"probe_{time.monotonic_ns()}")
 
-    def until(self, condition: Callable[[], object], timeout: float = 10.0, what: str = "the condition") -> object:
+    def until(self, condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition") -> object:
         """Spin until the condition is true and return it; fails the test when it does not come true."""
         import rclpy
 
@@ -114,7 +114,7 @@ class Probe:
         self.node.create_subscription(kind, topic, heard.append, qos)
         return heard
 
-    def call(self, kind: type, service: str, request: object, timeout: float = 10.0) -> object:
+    def call(self, kind: type, service: str, request: object, timeout: float = 30.0) -> object:
         """Call a service and return its response."""
         client = self.node.create_client(kind, service)
         self.until(client.service_is_ready, timeout, f"service {service}")

@@ -52,7 +52,7 @@ class Health:
                     return status
         return None
 
-    def wait(self, name: str, level: bytes, *words: str, timeout: float = 10.0) -> DiagnosticStatus:
+    def wait(self, name: str, level: bytes, *words: str, timeout: float = 30.0) -> DiagnosticStatus:
         """Wait until a task is at a level and its message holds all words."""
 
         def told() -> DiagnosticStatus | None:

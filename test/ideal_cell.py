@@ -3,6 +3,9 @@
 It has the clock (the wall's, or one that it publishes on /clock at some real-time factor), two controllers that follow the published windows to
 the letter, joint states, a camera, and a policy that proposes chunks. All of that runs on one thread, in steps of 5 ms of ROS time;
 every window that is published is kept, with the time at which it came.
+
+Under /clock the publisher is in lock-step with the cell: where a tick of it is due, time goes on only after it has told of that tick on
+~/filter_state. However busy the machine is, every tick is then made at its time and hears of the cell as it was one step before.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import queue
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import rclpy
@@ -28,12 +31,35 @@ MS = 1_000_000
 HOME = [*READY, 0.04]
 # Deep enough that nothing is lost while this process is late.
 EVERY = QoSProfile(depth=400)
+# The publisher's tick.
+TICK = 10_000_000
+# How long, by the wall, time stands still under lock-step for a message that is on its way to the publisher, before each of the next ticks until
+# the publisher has told that it knows. Nobody can see a message on its way; that it takes more than seconds is a fault.
+ON_ITS_WAY = (0.05, 0.5, 2.0)
+# A publisher that has not answered a tick after so many seconds is dead.
+ANSWER = 30.0
 # As ros2_control and simulators publish it.
 CLOCK = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def time_msg(nanos: int) -> Time:
     return Time(sec=nanos // 10**9, nanosec=nanos % 10**9)
+
+
+class Told:
+    """What the publisher told of a tick on ~/filter_state."""
+
+    def __init__(self, message: JointState) -> None:
+        self.stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        self.values = dict(zip(message.name, message.position))
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    @property
+    def newest_chunk(self) -> float:
+        """Observation time of the newest chunk that had come, ns; no number before the first."""
+        return self.stamp - self["chunk_age_s"] * 1e9
 
 
 class Window:
@@ -113,7 +139,6 @@ class IdealCell:
         # What may be broken, and is whole again after `mend`.
         self.stuck: set[int] = set()
         self.joints = True
-        self.clock_runs = True
         self.camera = False
         self.policy: Callable[[float], list[float]] | None = None
         self.replan = 200 * MS
@@ -121,9 +146,15 @@ class IdealCell:
         # When each of the poisoned chunks left, and the last good one.
         self.poisoned: list[int] = []
         self.proposed = 0
-        # Newest ~/filter_state: time of the tick, values.
-        self.tick = 0
-        self.filter: list[float] = []
+        # Every ~/filter_state since the last `begin` of the rig.
+        self.told: list[Told] = []
+        # Whether the clock waits for the publisher, see above.
+        self.lockstep = False
+        # Whether somebody else who must keep up with the clock does not.
+        self.behind: Callable[[], bool] | None = None
+        # What the publisher is to learn of next, and for how long the clock stands still for that.
+        self._to_learn: Callable[[Told], bool] | None = None
+        self._patience: Iterator[float] = iter(())
         self._active: dict[str, Window | None] = dict.fromkeys(CONTROLLERS)
         self._jobs: queue.Queue[Callable[[], None]] = queue.Queue()
         self._next_chunk = 0
@@ -133,6 +164,9 @@ class IdealCell:
         self._filter = self.node.create_subscription(
             JointState, "trajectory_publisher/filter_state", lambda _: None, EVERY
         )
+        # Chunks of everybody, for the observation time of the newest: the cell's own come here, too.
+        self._proposals = self.node.create_subscription(JointTrajectory, "action_chunk", lambda _: None, EVERY)
+        self.observed = 0
         self._clock = self.node.create_publisher(Clock, "/clock", CLOCK) if factor else None
         self._states = self.node.create_publisher(JointState, "joint_states", 10)
         self._images = self.node.create_publisher(Image, "front/image_raw", 5)
@@ -167,8 +201,19 @@ class IdealCell:
 
         return self.do(change)
 
+    def strike(self, fault: Callable[[], object], known: Callable[[Told], bool]) -> int:
+        """Does what breaks something, and returns the time of it. Under lock-step the clock gives the publisher a moment to learn of it, until what
+        it tells of a tick is `known`."""
+
+        def struck() -> int:
+            fault()
+            self._to_learn, self._patience = known, iter(ON_ITS_WAY)
+            return self.t
+
+        return self.do(struck)
+
     def mend(self) -> None:
-        self.set(stuck=set(), joints=True, clock_runs=True, policy=None, poison=[], replan=200 * MS, _next_chunk=0)
+        self.set(stuck=set(), joints=True, behind=None, _to_learn=None, policy=None, poison=[], replan=200 * MS, _next_chunk=0)
 
     def move_by_hand(self, positions: list[float]) -> None:
         """The robot stands somewhere else, and its controllers hold it there."""
@@ -190,15 +235,10 @@ class IdealCell:
 
         return self.do(jump)
 
-    def unplug(self, name: str) -> int:
-        """A controller goes away."""
-
-        def gone() -> int:
-            self.node.destroy_subscription(self._subscriptions.pop(name))
-            self._active[name] = None
-            return self.t
-
-        return self.do(gone)
+    def unplug(self, name: str) -> None:
+        """A controller goes away; to be done between two steps."""
+        self.node.destroy_subscription(self._subscriptions.pop(name))
+        self._active[name] = None
 
     def plug(self, name: str) -> None:
         self.do(lambda: self._listen(name) if name not in self._subscriptions else None)
@@ -211,6 +251,11 @@ class IdealCell:
             return self.t
 
         return self.do(send)
+
+    @property
+    def tick(self) -> int:
+        """Time of the newest tick of the publisher; 0 before the first."""
+        return self.told[-1].stamp if self.told else 0
 
     @property
     def arm(self) -> list[Window]:
@@ -239,11 +284,10 @@ class IdealCell:
                     time.sleep(left)
                 elif left < -4 * spacing:
                     next_beat = time.monotonic()  # a late simulator is slow; it does not leap
-                if self.factor is None:
-                    self.t = time.time_ns()
-                elif self.clock_runs:
-                    self.t += BEAT
-                while not self._jobs.empty():
+                self._wait_for_others()
+                self.t = self.t + BEAT if self.factor else time.time_ns()
+                # Only where joint states and chunks follow at once.
+                while beat % 2 == 0 and not self._jobs.empty():
                     self._jobs.get()()
                 self._step(beat)
                 beat += 1
@@ -251,19 +295,58 @@ class IdealCell:
             self.crashed = error
             raise
 
-    def _step(self, beat: int) -> None:
-        t = self.t
+    def _wait_for_others(self) -> None:
+        """Before the clock goes on."""
+        if not self.lockstep:
+            return
+        if self._to_learn:
+            if self._to_learn(self.told[-1]):
+                self._to_learn = None
+            elif self.t + BEAT >= self.told[-1].stamp + TICK:
+                time.sleep(next(self._patience, 0.0))
+        if self.behind:
+            # Not for good: it may need time to go on itself.
+            self._wait(lambda: not (self.behind and self.behind()), 0.2)
+
+    def _wait_for_tick(self) -> None:
+        """As long as a tick of the publisher is due that it has not told of."""
+        if not self.lockstep:
+            return
+        # As the ticker of our nodes has it: due a period after the one before, or when the clock went back by more than two.
+        due = lambda: self.t >= self.tick + TICK or self.t < self.tick - 2 * TICK  # noqa: E731
+        self._wait(lambda: not due(), ANSWER)
+        assert not (due() and self.lockstep), f"the publisher has not told of its tick at {self.t * 1e-9} s"
+
+    def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
+        end, again = time.monotonic() + seconds, time.monotonic() + 0.05
+        while not condition() and self.lockstep and not self._end.is_set():
+            now = time.monotonic()
+            if now > end:
+                return
+            if now > again:
+                # Best effort may lose it; the same time once more moves nothing.
+                self._clock.publish(Clock(clock=time_msg(self.t)))
+                again = now + 0.05
+            time.sleep(0.0005)
+            self._hear()
+
+    def _hear(self) -> None:
         for name, subscription in list(self._subscriptions.items()):
             for message in taken(subscription):
-                window = Window(message, t)
+                window = Window(message, self.t)
                 window.robot = self.q.copy()
                 self.windows[name].append(window)
                 self._active[name] = window
-        for message in taken(self._filter):
-            self.tick = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-            self.filter = list(message.position)
+        self.told += map(Told, taken(self._filter))
+        for message in taken(self._proposals):
+            self.observed = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+    def _step(self, beat: int) -> None:
+        t = self.t
+        self._hear()
         if self._clock:
             self._clock.publish(Clock(clock=time_msg(t)))
+            self._wait_for_tick()
         if beat % 2:
             return
         self._follow(t)

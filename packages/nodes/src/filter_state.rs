@@ -7,17 +7,42 @@ use efm_safety::{PathLimit, PlanReport};
 
 /// Names of the values, in their order. `sensor_msgs/JointState` carries named numbers in a standard message: `position[k]` is the
 /// value of `name[k]`.
-pub const NAMES: [&str; 8] =
-    ["rate", "speed_scale", "lag_s", "deviation", "clearance", "blocked", "limited_by", "stops_on_path"];
+pub const NAMES: [&str; 12] = [
+    "rate",
+    "speed_scale",
+    "lag_s",
+    "deviation",
+    "clearance",
+    "blocked",
+    "limited_by",
+    "stops_on_path",
+    "armed",
+    "controllers",
+    "joint_state_age_s",
+    "chunk_age_s",
+];
+
+/// What a tick was decided on: by it a reaction can be told from the time that its cause took to get here.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Known {
+    /// Whether motion was allowed.
+    pub armed: bool,
+    /// How many controllers somebody listens for.
+    pub controllers: usize,
+    /// Age of the joint states that the tick relied on, in seconds; `None` when there were none to rely on.
+    pub joint_state_age_s: Option<f64>,
+    /// Age of the observation behind the action chunk that came last, in seconds, whether it was taken or not.
+    pub chunk_age_s: Option<f64>,
+}
 
 /// The message without values yet.
 pub fn message() -> JointState {
     JointState { name: NAMES.map(str::to_owned).to_vec(), position: vec![0.0; NAMES.len()], ..JointState::default() }
 }
 
-/// Writes what the filter did at `now`. Unknown clearance is NaN. `limited_by`: 0 nothing, 1 velocity, 2 acceleration, 3 jerk, 4 speed of
+/// Writes what the filter knew and did at `now`. What is not known is NaN. `limited_by`: 0 nothing, 1 velocity, 2 acceleration, 3 jerk, 4 speed of
 /// the tool, 5 speed scale, 6 old observation, 7 obstacles, 8 finding back to the path.
-pub fn write(report: &PlanReport, speed_scale: f64, now: Stamp, message: &mut JointState) {
+pub fn write(report: &PlanReport, speed_scale: f64, known: &Known, now: Stamp, message: &mut JointState) {
     message.header.stamp = convert::time(now);
     let limited = match report.limited {
         None => 0.0,
@@ -39,6 +64,10 @@ pub fn write(report: &PlanReport, speed_scale: f64, now: Stamp, message: &mut Jo
         f64::from(u8::from(report.refused.is_some())),
         limited,
         f64::from(u8::from(report.stops_on_path)),
+        f64::from(u8::from(known.armed)),
+        known.controllers as f64,
+        known.joint_state_age_s.unwrap_or(f64::NAN),
+        known.chunk_age_s.unwrap_or(f64::NAN),
     ];
     message.position.clear();
     message.position.extend_from_slice(&values);
@@ -121,9 +150,12 @@ mod tests {
     #[test]
     fn every_name_has_a_value() {
         let mut message = message();
-        write(&PlanReport::default(), 0.5, Stamp::ZERO, &mut message);
+        let known = Known { armed: true, controllers: 2, joint_state_age_s: None, chunk_age_s: Some(0.25) };
+        write(&PlanReport::default(), 0.5, &known, Stamp::ZERO, &mut message);
         assert_eq!(message.name.len(), message.position.len());
-        assert_eq!(message.position[1], 0.5);
-        assert!(message.position[4].is_nan());
+        let value = |name: &str| message.position[NAMES.iter().position(|n| *n == name).unwrap_or(NAMES.len())];
+        assert_eq!((value("speed_scale"), value("armed"), value("controllers")), (0.5, 1.0, 2.0));
+        assert!(value("clearance").is_nan() && value("joint_state_age_s").is_nan());
+        assert_eq!(value("chunk_age_s"), 0.25);
     }
 }

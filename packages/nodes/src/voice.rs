@@ -94,4 +94,9 @@ impl Voice {
     pub fn missing(&self) -> Option<usize> {
         self.windows.iter().position(|(publisher, _)| publisher.subscribers() == 0)
     }
+
+    /// How many controllers somebody listens for.
+    pub fn listened_to(&self) -> usize {
+        self.windows.iter().filter(|(publisher, _)| publisher.subscribers() > 0).count()
+    }
 }

@@ -118,6 +118,8 @@ struct Physics {
     worst_lag: f64,
     refused: u64,
     last_refusal: String,
+    /// Stamp of the command that each controller took last.
+    taken: Vec<(&'static str, Stamp)>,
     drawing: Percentiles,
     told_success: bool,
 }
@@ -175,13 +177,19 @@ impl Physics {
 
     fn step(&mut self) -> Result<(), NodeError> {
         while let Some((controller, trajectory)) = self.inbox.due(self.cell.now()) {
-            if let Err(refusal) = self.cell.command(controller, &trajectory) {
-                let refusal = refusal.to_string();
-                if refusal != self.last_refusal {
-                    log::error!("{refusal}");
+            match self.cell.command(controller, &trajectory) {
+                Ok(()) => match self.taken.iter_mut().find(|(name, _)| *name == controller) {
+                    Some((_, stamp)) => *stamp = trajectory.stamp,
+                    None => self.taken.push((controller, trajectory.stamp)),
+                },
+                Err(refusal) => {
+                    let refusal = refusal.to_string();
+                    if refusal != self.last_refusal {
+                        log::error!("{refusal}");
+                    }
+                    self.refused += 1;
+                    self.last_refusal = refusal;
                 }
-                self.refused += 1;
-                self.last_refusal = refusal;
             }
         }
         self.cell.step();
@@ -270,7 +278,9 @@ impl Physics {
             self.camera_health.report(Level::Ok, "cameras are drawn", values);
         }
         let factor = self.pace.factor(self.pacer.now(), self.simulated);
-        let values = [
+        let seconds =
+            |at: Stamp| format!("{}.{:09}", at.nanos().div_euclid(1_000_000_000), at.nanos().rem_euclid(1_000_000_000));
+        let mut values = [
             ("real-time factor", factor.map_or("?".to_owned(), |f| format!("{f:.3}"))),
             ("worst lag ms", format!("{:.1}", std::mem::take(&mut self.worst_lag) * 1e3)),
             ("re-anchored", self.pace.anchors().to_string()),
@@ -278,7 +288,12 @@ impl Physics {
             ("commands refused", self.refused.to_string()),
             ("last refusal", self.last_refusal.clone()),
             ("seed", self.cell.scene().seed.to_string()),
-        ];
+            ("time", seconds(self.cell.now())),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect::<Vec<_>>();
+        values.extend(self.taken.iter().map(|(name, stamp)| (format!("last window of {name}"), seconds(*stamp))));
         match factor {
             Some(f) if f < 0.9 => {
                 self.health.report(Level::Warn, format!("too slow: {f:.2} of the wanted speed"), values)
@@ -417,6 +432,7 @@ fn main() -> ExitCode {
                     worst_lag: 0.0,
                     refused: 0,
                     last_refusal: String::new(),
+                    taken: Vec::new(),
                     drawing: Percentiles::new(300),
                     told_success: false,
                 };

@@ -6,7 +6,7 @@
 use efm_collision::Obstacles;
 use efm_core::{ChunkError, JointNames, Stamp};
 use efm_nodes::files;
-use efm_nodes::filter_state::{self, Slowed};
+use efm_nodes::filter_state::{self, Known, Slowed};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
@@ -85,6 +85,8 @@ struct Publishing {
     max_joint_state_age: f64,
     max_future: f64,
     chunk_came: Option<f64>,
+    /// Observation time of the chunk that came last.
+    chunk_seen: Option<Stamp>,
     taken: u64,
     refused: u64,
     latency: Percentiles,
@@ -97,6 +99,7 @@ struct Publishing {
 impl Publishing {
     fn on_chunk(&mut self, message: &Received<JointTrajectory>) {
         self.chunk_came = Some(self.receipts.of(message));
+        self.chunk_seen = Some(convert::stamp(&message.msg.header.stamp));
         let outcome = self.offer(&message.msg);
         match outcome {
             Ok(()) => {
@@ -307,6 +310,12 @@ impl Publishing {
             Ok(fresh) => (Some(fresh), None),
             Err(trouble) => (None, Some(trouble)),
         };
+        let known = Known {
+            armed: self.armed,
+            controllers: self.voice.listened_to(),
+            joint_state_age_s: measured.map(|(_, age)| age),
+            chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
+        };
         if let Some(scenes) = &mut self.scenes {
             scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
         }
@@ -347,7 +356,7 @@ impl Publishing {
         let changed = !self.phase.is_like(&phase);
         self.phase = phase;
         if let Ok(streamer) = &self.streamer {
-            filter_state::write(streamer.report(), streamer.speed_scale(), now, &mut self.filter.1);
+            filter_state::write(streamer.report(), streamer.speed_scale(), &known, now, &mut self.filter.1);
             self.filter.0.publish(&self.filter.1)?;
         }
         if changed || trouble.is_some() != self.around.joints.is_some() {
@@ -503,6 +512,7 @@ fn main() -> ExitCode {
             max_joint_state_age: params.double("max_joint_state_age"),
             max_future: params.double("max_future"),
             chunk_came: None,
+            chunk_seen: None,
             taken: 0,
             refused: 0,
             latency: Percentiles::new(LATENCIES),
