@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from stalls import Stalls
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(os.environ.get("EFM_BIN", ROOT / "target" / "debug"))
@@ -44,9 +45,17 @@ class Process:
             pytest.fail(f"{self.name} has not ended within {timeout} s:\n{self.log}")
 
     def stop(self, sig: int = signal.SIGINT) -> int:
-        """Ask it to end, as people and `ros2 launch` do; 2 s are what they grant."""
+        """Ask it to end, as people and `ros2 launch` do; 2 s are what they grant, of its own time on a busy machine."""
+        stalls, begun = Stalls(self.popen.pid), time.monotonic()
         self.popen.send_signal(sig)
-        return self.code(2.0)
+        while True:
+            # Before it is waited for: an ended process has no account any more.
+            granted = 2.0 + stalls.seconds()
+            try:
+                return self.popen.wait(0.05)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() - begun > granted:
+                    pytest.fail(f"{self.name} has not ended within {granted:.1f} s:\n{self.log}")
 
 
 @pytest.fixture
@@ -107,6 +116,17 @@ class Probe:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             rclpy.spin_once(self.node, timeout_sec=0.02)
+
+    def quiet(self, heard: list, seconds: float, what: str) -> None:
+        """Wait until nothing has come for so long: what was on its way has come by then."""
+        seen = [len(heard), time.monotonic()]
+
+        def silent() -> bool:
+            if len(heard) != seen[0]:
+                seen[:] = [len(heard), time.monotonic()]
+            return time.monotonic() - seen[1] > seconds
+
+        self.until(silent, 30.0, f"silence of {what}")
 
     def hear(self, kind: type, topic: str, qos: object = 10) -> list:
         """Subscribe; the list grows with what comes."""

@@ -123,7 +123,7 @@ class Robot:
     the wrist camera's stamps are `wrist_behind` seconds behind those of the front camera.
     """
 
-    def __init__(self, probe: Probe, *, camera: bool = True, size: tuple[int, int] = (8, 6)) -> None:
+    def __init__(self, probe: Probe, *, camera: bool = True, size: tuple[int, int] = (8, 6), joint_states: QoSProfile | int = 10) -> None:
         self.wrist = False
         self.wrist_behind = 0.0
         self.probe = probe
@@ -134,7 +134,7 @@ class Robot:
         self.joints = True
         self.encoding = "rgb8"
         self.size = size
-        self._states = probe.node.create_publisher(JointState, "joint_states", 10)
+        self._states = probe.node.create_publisher(JointState, "joint_states", joint_states)
         self._images = probe.node.create_publisher(Image, "observation/front/image", 5) if camera else None
         self._wrist_images = probe.node.create_publisher(Image, "observation/wrist/image", 5) if camera else None
         self._end = threading.Event()

@@ -48,7 +48,7 @@ class Camera:
             return status and status.level == ERROR and all(word in status.message for word in words)
 
         self.probe.until(told, what=f"an error with {words}")
-        self.probe.spin(0.3)  # good images may still be on their way
+        self.probe.quiet(self.seen, 0.3, "camera_ingest")  # good images may still be on their way
         before = len(self.seen)
         for _ in range(5):
             self.send(**fields)

@@ -17,10 +17,12 @@ import random
 import signal
 
 import numpy as np
+import rclpy
 from conftest import Process
 from fault_rig import LIMITS, links, shortest_stop
 from graph_tools import ARM, READY, Health, chunk, ros, seconds, values
-from ideal_cell import EVERY, MS, Window, time_msg
+from ideal_cell import EVERY, MS, Window, taken, time_msg
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -32,6 +34,8 @@ BOUND = 1.2 * FROM_FULL_SPEED + 0.05
 SWING = np.array([1.2, 0.25, 0.5, 0.3, 0.8, 0.5, 1.0])
 # The simulated arm follows its controller with a lag and sags a little under its weight.
 AT_REST, ON_TAIL = 0.01, 0.01
+# A reliable reader waits for a message that was lost, and a dead writer does not send it again.
+AS_THE_CONTROLLER = QoSProfile(depth=400, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class Wander:
@@ -63,15 +67,16 @@ class Cell:
 
     def __init__(self, start, probe) -> None:
         self.probe = probe
-        self.sim = start("sim", *ros(camera_rate=0.1, joint_rate=250.0, publish_clock=True))
+        self.sim = start("sim", *ros(camera_rate=0.1, joint_rate=125.0, publish_clock=True))
         self.health = Health(probe)
         self.windows: list[Window] = []
         self.states: list[tuple[float, np.ndarray, np.ndarray]] = []
-        node = probe.node
-        heard = lambda data: self.windows.append(Window(data, 0))  # noqa: E731
-        node.create_subscription(JointTrajectory, "panda_arm_controller/joint_trajectory", heard, EVERY, raw=True)
-        node.create_subscription(JointState, "joint_states", self._on_state, 50)
-        self.chunks = node.create_publisher(JointTrajectory, "action_chunk", 1)
+        # Of their own, and read without the detour of an executor, which falls behind on a busy machine.
+        self.node = rclpy.create_node("cell")
+        topic = "panda_arm_controller/joint_trajectory"
+        self._windows = self.node.create_subscription(JointTrajectory, topic, lambda _: None, AS_THE_CONTROLLER, raw=True)
+        self._states = self.node.create_subscription(JointState, "joint_states", lambda _: None, EVERY)
+        self.chunks = self.node.create_publisher(JointTrajectory, "action_chunk", 1)
         self.wander: Wander | None = None
         self._proposed = 0.0
 
@@ -87,6 +92,10 @@ class Cell:
 
     def turn(self) -> None:
         """What goes on all the time."""
+        # First the states: what was published before them is there as well then.
+        for message in taken(self._states):
+            self._on_state(message)
+        self.windows += [Window(data, 0) for data in taken(self._windows)]
         t = self.now
         if self.wander and t >= self._proposed + 0.2:
             self._proposed = t
@@ -129,10 +138,10 @@ def kill_once(cell: Cell, publisher: Process, rng: random.Random) -> dict[str, f
     cell.until(lambda: cell.now > max(arrived, cell.windows[-1].rests_at() * 1e-9 + 0.3), 30.0, "the end of the tail")
     last = cell.windows[-1]
     had = cell.had_last(arrived)
-    # One that this test did not get any more is a period newer than the last that it did.
-    newer = had == last.stamp + 10 * MS
-    followed = last if newer else next((w for w in cell.windows[-2:] if w.stamp == had), None)
-    assert followed, f"the controller had {had}, the last windows were {[w.stamp for w in cell.windows[-3:]]}"
+    # Of two readers one may get the last message and the other may not, if the kill comes between. Then the arm rests on the tail of that one.
+    newer = max(had - last.stamp, 0) * 1e-9
+    followed = last if newer else next((w for w in reversed(cell.windows) if w.stamp == had), None)
+    assert followed and abs(had - last.stamp) <= 50 * MS, f"the controller had {had}, the last windows were {[w.stamp for w in cell.windows[-3:]]}"
     # It was published a period after its stamp, half a period more or less.
     died = (last.stamp + 10 * MS) * 1e-9
     tail = followed.rests_at() * 1e-9
@@ -145,8 +154,9 @@ def kill_once(cell: Cell, publisher: Process, rng: random.Random) -> dict[str, f
         "tail_s": tail - died,
         "shortest_s": shortest_stop(speed),
         "speed": float(np.abs(speed).max()),
-        "on_last": float(followed is last and not newer),
-        "off_tail": float(np.abs(resting[-1] - followed.end).max()) - newer * 0.01 * float(np.abs(speed).max()),
+        "on_last": float(had == last.stamp),
+        # Of a window that only the controller got it is known that its way goes on where the one before led.
+        "off_tail": float(np.abs(resting[-1] - followed.end).max()) - newer * float(np.abs(speed).max()),
         "creep": float(np.abs(np.ptp(resting, axis=0)).max()),
         "lowest": float(min(links(q)[:, 2].min() for _, q, _ in after[::5])),
         "off_path": max(float(np.abs(q - followed.at(round(t * 1e9))[0]).max()) for t, q, _ in after),
@@ -176,6 +186,7 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
             print(f"kill {len(deaths) + 1}, the arm at {cell.states[-1][1].round(4).tolist()}:\n{publisher.log}")
             raise
     assert cell.sim.popen.poll() is None
+    cell.node.destroy_node()
     column = lambda name: [death[name] for death in deaths]  # noqa: E731
     print(f"{KILLS} kills; bound {1e3 * BOUND:.0f} ms, 1.2 times {1e3 * FROM_FULL_SPEED:.0f} ms and 50 ms")
     print(shown("rest after, ms", column("rest_s")))
@@ -184,7 +195,7 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     print(shown("1.2 x stop from the speed then + 50 ms, ms", own))
     print(f"later than that: {sum(r > b for r, b in zip(column('rest_s'), own))} of {KILLS}")
     print(shown("speed of the fastest joint, rad/s", column("speed"), 1.0))
-    print(f"the last window did not get to the controller any more: {KILLS - sum(column('on_last')):.0f}")
+    print(f"the last window came to the controller only, or to this test only: {KILLS - sum(column('on_last')):.0f}")
     print(shown("off the tail's end, mrad", column("off_tail")))
     print(shown("off the tail on the way, mrad", column("off_path")))
     if path := os.environ.get("EFM_KILLS_JSON"):

@@ -21,7 +21,7 @@ from graph_tools import (
     seconds,
     values,
 )
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -42,7 +42,10 @@ class Motion:
         self.execution = probe.hear(JointTrajectory, "execution_state", EVERY)
         self.chunks = probe.node.create_publisher(JointTrajectory, "action_chunk", 1)
         self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
-        settings = {"robot_description_file": URDF, "armed_at_start": True, **parameters}
+        self.ticks = probe.hear(JointState, "trajectory_publisher/filter_state", EVERY)
+        # Pauses of a busy machine are not what this is about.
+        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5}
+        settings = {"robot_description_file": URDF, "armed_at_start": True, **patient, **parameters}
         self.process = start("trajectory_publisher", *ros(**settings))
         # Matching is seen by either side in its own time: an empty chunk that was refused proves the way.
         probe.until(self.refused_one, 20.0, "the refusal of an empty chunk")
@@ -59,6 +62,33 @@ class Motion:
         """Wait until joint states are fresh and nothing but a chunk is missing."""
         self.health.wait("trajectory_publisher: joint_states", OK)
         self.health.wait(MOTION, OK, "at rest")
+
+    def knows(self, chunk):
+        """Wait until it has decided on something after this chunk came, whether it took it or not."""
+        observed = seconds(chunk.header.stamp)
+
+        def known():
+            told = self.ticks and dict(zip(self.ticks[-1].name, self.ticks[-1].position))
+            return told and abs(seconds(self.ticks[-1].header.stamp) - told["chunk_age_s"] - observed) < 1e-3
+
+        self.probe.until(known, what="a decision after the chunk")
+
+    def rests(self):
+        """Wait until many decisions in a row have brought no window."""
+        seen = [len(self.arm), len(self.ticks)]
+
+        def silent():
+            if len(self.arm) != seen[0]:
+                seen[:] = [len(self.arm), len(self.ticks)]
+            return len(self.ticks) >= seen[1] + 30
+
+        self.probe.until(silent, what="rest")
+
+    def sends_nothing(self):
+        """Half a second of decisions brings no window."""
+        before, ticks = len(self.arm), len(self.ticks)
+        self.probe.until(lambda: len(self.ticks) >= ticks + 50, what="decisions")
+        assert len(self.arm) == before, "at rest nothing is sent"
 
     def send(self, start, by=0.2, rows=10, stamp=None, **fields):
         """A chunk that turns joint 1 evenly from `start` and leaves the rest where it is."""
@@ -88,7 +118,8 @@ def check_windows(motion):
         assert all(len(p.positions) == len(p.velocities) == 7 and not p.accelerations for p in window.points)
         assert times[-1] >= 0.2
         shared += (window.header.stamp.sec, window.header.stamp.nanosec) in by_stamp
-    assert shared >= len(motion.arm) - 2, "both controllers get the same stamps"
+    # Writers keep one window: a busy machine may lose one here and there.
+    assert shared >= len(motion.arm) - 2 - len(motion.arm) // 50, "both controllers get the same stamps"
 
 
 def test_in_the_simulator_a_scripted_chunk_is_followed_and_ends_at_rest(start, probe):
@@ -104,7 +135,7 @@ def test_in_the_simulator_a_scripted_chunk_is_followed_and_ends_at_rest(start, p
     probe.until(lambda: abs(joint1() - before[0] - 0.3) < 0.01, what="joint 1 at its goal")
     motion.health.wait(MOTION, WARN, "at rest", "the last action chunk is over", "vla_inference")
     status = motion.health.newest(MOTION)
-    assert 0.0 < float(values(status)["observation to command p50 ms"]) < 300.0
+    assert 0.0 < float(values(status)["observation to command p50 ms"]) < 1000.0
     moved = dict(zip(states[-1].name, states[-1].velocity))
     assert abs(moved["panda_joint1"]) < 0.01
     heard = [m for m in motion.execution if m.points]
@@ -117,8 +148,8 @@ def test_in_the_simulator_a_scripted_chunk_is_followed_and_ends_at_rest(start, p
 def test_disarmed_nothing_is_published_until_it_is_armed(start, probe, robot):
     motion = Motion(start, probe, armed_at_start=False)
     motion.health.wait(MOTION, WARN, "disarmed", "~/arm")
-    motion.send(robot.positions)
-    probe.spin(0.5)
+    motion.knows(motion.send(robot.positions))
+    motion.sends_nothing()
     assert motion.arm == []
     assert probe.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=True)).success
     motion.ready()
@@ -130,8 +161,8 @@ def test_a_joint_missing_from_joint_states_is_named_and_nothing_moves(start, pro
     robot.names = [name for name in robot.names if name != "panda_joint4"]
     motion = Motion(start, probe)
     motion.health.wait(MOTION, ERROR, "'panda_joint4'", "missing")
-    motion.send([*READY, 0.04])
-    probe.spin(0.5)
+    motion.knows(motion.send([*READY, 0.04]))
+    motion.sends_nothing()
     assert motion.arm == []
 
 
@@ -142,10 +173,8 @@ def test_a_joint_that_vanishes_while_the_arm_moves_brings_it_to_rest_and_is_name
     probe.until(lambda: len(motion.arm) > 20, what="windows")
     robot.names = [name for name in robot.names if name != "panda_joint2"]
     motion.health.wait(MOTION, ERROR, "'panda_joint2'")
-    probe.spin(1.5)
-    before = len(motion.arm)
-    probe.spin(0.5)
-    assert len(motion.arm) == before, "at rest nothing is sent"
+    motion.rests()
+    motion.sends_nothing()
     check_windows(motion)
 
 
@@ -170,8 +199,17 @@ def test_a_bad_chunk_is_refused_with_its_reason_and_nothing_moves(start, probe, 
     motion.chunks.publish(chunk(now(probe, fields.get("ahead", 0.0)), [row] * 8, names=names))
     refused = lambda: words in values(motion.health.newest(MOTION))["last refusal"]  # noqa: E731
     probe.until(refused, what=f"a refusal with {words!r}")
-    probe.spin(0.3)
+    motion.sends_nothing()
     assert motion.arm == []
+
+
+def test_joint_states_of_a_driver_that_publishes_them_best_effort_are_heard(start, probe):
+    robot = Robot(probe, camera=False, joint_states=qos_profile_sensor_data)
+    motion = Motion(start, probe)
+    motion.ready()
+    motion.send(robot.positions)
+    probe.until(lambda: motion.arm, what="a window")
+    robot.stop()
 
 
 def test_stop_latches_until_resume(start, probe, robot):
@@ -181,11 +219,10 @@ def test_stop_latches_until_resume(start, probe, robot):
     probe.until(lambda: len(motion.arm) > 10, what="windows")
     assert probe.call(Trigger, "trajectory_publisher/stop", Trigger.Request()).success
     motion.health.wait(MOTION, ERROR, "stopped on request", "~/resume")
-    probe.spin(1.0)
+    motion.rests()
     before = len(motion.arm)
-    motion.send(robot.positions)
-    probe.spin(0.5)
-    assert len(motion.arm) == before
+    motion.knows(motion.send(robot.positions))
+    motion.sends_nothing()
     assert probe.call(Trigger, "trajectory_publisher/resume", Trigger.Request()).success
     motion.send(robot.positions)
     probe.until(lambda: len(motion.arm) > before, what="windows again")
@@ -199,11 +236,9 @@ def test_without_a_goal_the_arm_comes_to_rest_and_takes_no_chunk(start, probe, r
     probe.until(lambda: len(motion.arm) > 10, what="windows")
     motion.instruction.publish(String(data=""))
     motion.health.wait(MOTION, OK, "no goal")
-    probe.spin(0.5)
-    before = len(motion.arm)
-    motion.send(robot.positions)
-    probe.spin(0.5)
-    assert len(motion.arm) == before
+    motion.rests()
+    motion.knows(motion.send(robot.positions))
+    motion.sends_nothing()
     check_windows(motion)
 
 
@@ -213,8 +248,8 @@ def test_while_somebody_elses_goal_runs_on_a_controller_nothing_is_streamed(star
     publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_EXECUTING)]))
     motion = Motion(start, probe)
     motion.health.wait(MOTION, WARN, "somebody else", "panda_arm_controller")
-    motion.send(robot.positions)
-    probe.spin(0.5)
+    motion.knows(motion.send(robot.positions))
+    motion.sends_nothing()
     assert motion.arm == []
     publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_SUCCEEDED)]))
     motion.ready()

@@ -2,6 +2,8 @@
 //! and calls what is here and in the ROS-free packages.
 
 pub mod camera;
+pub mod controller_state;
+pub mod controller_watch;
 pub mod engine;
 pub mod files;
 pub mod filter_state;

@@ -2,7 +2,7 @@
 
 use efm_core::JointNames;
 use efm_ros::Level;
-use efm_safety::{Activity, IdleReason, Intrusion, StopReason, Tick};
+use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason, Tick};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,8 @@ pub struct Around {
     pub refused: Option<String>,
     /// What is wrong with a controller, by name.
     pub controller: Option<String>,
+    /// Which controller does not follow, and by how much: the last that did not.
+    pub not_following: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
     /// What of the surroundings is not known, so that nothing may move.
@@ -79,8 +81,12 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
-        StopReason::Controller { .. } => {
-            let what = around.controller.clone().unwrap_or_else(|| reason.to_string());
+        StopReason::Controller { fault, .. } => {
+            let told = match fault {
+                ControllerFault::Missing => &around.controller,
+                ControllerFault::NotFollowing => &around.not_following,
+            };
+            let what = told.clone().unwrap_or_else(|| reason.to_string());
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
         }
         StopReason::Emergency => "emergency stop; call ~/arm when it is safe".to_owned(),
@@ -235,6 +241,16 @@ mod tests {
         assert!(level == Level::Error && text.contains("'b'") && text.contains("resume"), "{text}");
         let (_, text) = told(Phase::Idle(IdleReason::Disarmed), Around::default());
         assert!(text.contains("~/arm"), "{text}");
+    }
+
+    #[test]
+    fn a_controller_that_does_not_follow_is_named_though_all_of_them_are_there() {
+        let around = Around { not_following: Some("arm does not follow".into()), ..Around::default() };
+        let reason = StopReason::Controller { controller: 0, fault: ControllerFault::NotFollowing };
+        let (level, text) = told(Phase::Idle(IdleReason::Latched(reason.clone())), around.clone());
+        assert!(level == Level::Error && text.contains("arm does not follow") && text.contains("~/resume"), "{text}");
+        let (_, text) = told(Phase::Stopping(reason), Around { controller: Some("hand is gone".into()), ..around });
+        assert!(text.contains("arm does not follow") && !text.contains("hand"), "{text}");
     }
 
     #[test]

@@ -30,6 +30,13 @@ pub fn specs() -> Vec<Spec> {
         )
         .range(1e-3, 10.0),
         Spec::double(
+            "max_reference_error",
+            0.01,
+            "Largest distance of a controller's own reference (<controller>/controller_state) from what it was sent, for 0.1 s, rad or m; \
+             beyond it the controller has failed. 0: not listened to.",
+        )
+        .range(0.0, 10.0),
+        Spec::double(
             "max_start_error",
             0.05,
             "Largest distance from where the last motion ended, to begin there again, rad or m.",

@@ -20,9 +20,20 @@ pub const fn image_output() -> QosProfile {
     QosProfile::default().keep_last(5)
 }
 
-/// Measured joint states, in and out. Drivers and broadcasters publish them reliably.
-pub const fn joint_states() -> QosProfile {
+/// Measured joint states in: best effort, so that every driver and broadcaster matches; only fresh ones matter, and one that is lost is
+/// followed by the next. More than one at once: arm and hand may have their own.
+pub const fn joint_states_input() -> QosProfile {
+    QosProfile::sensor_data().keep_last(10)
+}
+
+/// Measured joint states out: reliable, so that every subscriber matches.
+pub const fn joint_states_output() -> QosProfile {
     QosProfile::default().keep_last(10)
+}
+
+/// What controllers tell of themselves: best effort, so that all of them are heard; only the newest matter.
+pub const fn controller_state() -> QosProfile {
+    QosProfile::sensor_data()
 }
 
 /// Trajectories, action chunks, execution states: reliable, volatile. An old one is worse than none, so nothing is kept.

@@ -388,7 +388,7 @@ fn main() -> ExitCode {
             cameras.push(camera_voice(node, camera)?);
         }
         let voice = Voice {
-            joints: node.publisher("joint_states", qos::joint_states())?,
+            joints: node.publisher("joint_states", qos::joint_states_output())?,
             cameras,
             clock: if publish_clock { Some(node.publisher("/clock", qos::clock())?) } else { None },
             task: node.publisher("task_status", qos::event())?,

@@ -5,6 +5,8 @@
 
 use efm_collision::Obstacles;
 use efm_core::{ChunkError, JointNames, Stamp};
+use efm_nodes::controller_state::ControllerState;
+use efm_nodes::controller_watch::ControllerWatches;
 use efm_nodes::files;
 use efm_nodes::filter_state::{self, Known, Slowed};
 use efm_nodes::joint_feed::JointFeed;
@@ -72,6 +74,7 @@ struct Publishing {
     maker: Maker,
     streamer: Result<TrajectoryStreamer, String>,
     voice: Voice,
+    watches: ControllerWatches,
     filter: (Publisher<JointState>, JointState),
     slowed: Slowed,
     task_rules: Vec<TaskRule>,
@@ -164,6 +167,18 @@ impl Publishing {
         }
     }
 
+    /// A controller tells what it wants; `bytes` hold its state.
+    fn on_controller_state(&mut self, controller: usize, bytes: &[u8]) {
+        let Err(off) = self.watches.heard(controller, bytes) else { return };
+        if let Ok(streamer) = &mut self.streamer
+            && streamer.is_streaming()
+        {
+            log::error!("{off}");
+            self.around.not_following = Some(off);
+            streamer.controller_failed(controller, ControllerFault::NotFollowing, self.clock.now());
+        }
+    }
+
     fn emergency(&mut self, why: &str) {
         if let Ok(streamer) = &mut self.streamer {
             streamer.emergency_stop();
@@ -248,6 +263,9 @@ impl Publishing {
         self.owners[controller].1 = message.status_list.iter().any(|goal| ACTIVE_GOAL.contains(&goal.status));
         let after = self.owner().is_some();
         let Ok(streamer) = &mut self.streamer else { return };
+        if after != before {
+            self.watches.forget();
+        }
         if after && !before {
             // From here on the plan is void: nothing of it is published, and the robot will stand elsewhere afterwards.
             streamer.arm(false, self.clock.now());
@@ -344,6 +362,7 @@ impl Publishing {
                     (None, Tick::Send(outgoing)) => {
                         self.slowed.note(&outgoing.report);
                         self.voice.send(outgoing.windows)?;
+                        self.watches.sent(outgoing.windows);
                         heard = self.voice.tell(&outgoing.execution, outgoing.windows)?;
                         Phase::of(&tick)
                     }
@@ -459,10 +478,13 @@ fn main() -> ExitCode {
         }
         let (scenes, mut outcomes) = scene_messages.is_some().then(SceneFeed::start).unzip();
         let mut changes = params.changes();
-        let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states())?;
+        let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
         let (status_sender, mut statuses) = tokio::sync::mpsc::channel(64);
+        let (state_sender, mut states) = tokio::sync::mpsc::channel(64);
+        let tolerance = params.double("max_reference_error");
+        let mut listens = tolerance > 0.0;
         let mut windows = Vec::new();
         for (place, controller) in controllers.iter().enumerate() {
             let name = &controller.name;
@@ -480,6 +502,31 @@ fn main() -> ExitCode {
                     }
                 }
             });
+            let state = match listens {
+                true => {
+                    node.every_raw(&format!("{name}/controller_state"), ControllerState::TYPE, qos::controller_state())?
+                }
+                false => None,
+            };
+            let Some(mut state) = state else {
+                listens = false;
+                continue;
+            };
+            let sender = state_sender.clone();
+            node.spawn(async move {
+                while let Some(message) = state.recv().await {
+                    if sender.send((place, message.msg)).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        if !listens {
+            let why = match tolerance > 0.0 {
+                true => "control_msgs was not found when this was built",
+                false => "parameter 'max_reference_error' is 0",
+            };
+            log::info!("topics '<controller>/controller_state' are not listened to: {why}");
         }
         let mut arms = node.service::<SetBool::Service>("~/arm")?;
         let mut stops = node.service::<Trigger::Service>("~/stop")?;
@@ -503,6 +550,7 @@ fn main() -> ExitCode {
                 told: None,
                 ends: Vec::new(),
             },
+            watches: ControllerWatches::new(&controllers, tolerance),
             armed: params.bool("armed_at_start"),
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
             phase: Phase::NoRobot(NO_ROBOT.to_owned()),
@@ -544,6 +592,7 @@ fn main() -> ExitCode {
                     Some(message) = next_scene(&mut scene_messages) => this.on_scene(message.msg),
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome),
                     Some(message) = chunks.recv() => this.on_chunk(&message),
+                    Some((controller, message)) = states.recv() => this.on_controller_state(controller, &message),
                     Some((controller, message)) = statuses.recv() => this.on_goal_status(controller, &message),
                     Some(request) = arms.next() => {
                         let (success, message) = match this.arm(request.message.data) {

@@ -348,7 +348,7 @@ fn main() -> ExitCode {
         };
         let cameras = inputs(node, manifest.as_ref())?;
         let mut description = robot_description(node)?;
-        let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states())?;
+        let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
         let mut enables = node.service::<SetBool::Service>("~/enable")?;
 
