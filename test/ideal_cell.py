@@ -5,7 +5,8 @@ the letter, joint states, a camera, and a policy that proposes chunks. All of th
 every window that is published is kept, with the time at which it came.
 
 Under /clock the publisher is in lock-step with the cell: where a tick of it is due, time goes on only after it has told of that tick on
-~/filter_state. However busy the machine is, every tick is then made at its time and hears of the cell as it was one step before.
+~/filter_state, and time stands still for what is on its way. However busy the machine is, every tick is then made at its time and hears of the
+cell as it was a step or two before.
 """
 
 from __future__ import annotations
@@ -304,6 +305,9 @@ class IdealCell:
                 self._to_learn = None
             elif self.t + BEAT >= self.told[-1].stamp + TICK:
                 time.sleep(next(self._patience, 0.0))
+        if self.joints and self.told[-1]["joint_state_age_s"] > 2.5e-9 * TICK:
+            # Joint states get there late: give them time.
+            time.sleep(0.02)
         if self.behind:
             # Not for good: it may need time to go on itself.
             self._wait(lambda: not (self.behind and self.behind()), 0.2)
