@@ -77,6 +77,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Process]]:
         except subprocess.TimeoutExpired:
             process.popen.kill()
             process.popen.wait()
+    for process in processes[-8:]:
+        # Shown where the test has failed.
+        print(f"log of {process.name}:\n{process.log[-4000:]}")
 
 
 @pytest.fixture(scope="session")

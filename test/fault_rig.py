@@ -277,14 +277,15 @@ class Rig:
     # Measuring.
 
     def bridged(self, since: int, upto: int) -> bool:
-        """Whether the publisher never was away for longer than a window bridges. In a longer pause the arm leaves the path for the stop that it was
-        left with, brakes, and finds back. Only the machine may be to blame for that, and never under /clock."""
+        """Whether the publisher never was away for longer than a window bridges: what is committed when it is back must not reach into the stop that
+        it left behind. After a longer pause the arm has left the path for that stop, and finds back. Only the machine may be to blame for
+        that, and never under /clock."""
         # What came of them: the machine may lose one on its way, too.
         sent = [w.stamp for w in self.cell.arm if since <= w.stamp <= upto]
         ticks = [t.stamp for t in self.cell.told if max(since, self.marked) <= t.stamp <= upto]
         longest = lambda times: max((b - a for a, b in zip(times, times[1:])), default=0) * 1e-9  # noqa: E731
         assert longest(ticks) <= 0.03 + self.slack, "the publisher makes pauses that the machine does not"
-        bridged = longest(sent) < WINDOW
+        bridged = longest(sent) <= WINDOW - COMMITTED + 1e-6
         assert bridged or not self.factor
         return bridged
 
