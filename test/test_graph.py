@@ -96,7 +96,7 @@ class Graph:
         self.camera = start("camera_ingest", *ros(**policy(), **clock))
         self.inference = start("vla_inference", *ros(**policy(), **clock))
         # Pauses of a busy machine are not what this is about.
-        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5}
+        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5}
         self.publisher = start("trajectory_publisher", *ros(armed_at_start=True, **patient, **clock))
         self.all = [self.publisher, self.inference, self.camera, self.sim]
 

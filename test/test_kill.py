@@ -175,7 +175,7 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     deaths = []
     while len(deaths) < KILLS:
         # It may hear of time in leaps: that is not what this is about.
-        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_tracking_error": 2.0}
+        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5, "max_tracking_error": 2.0}
         publisher = start("trajectory_publisher", *ros(armed_at_start=True, use_sim_time=True, **patient))
         cell.windows.clear()
         del cell.states[:-100]
