@@ -42,7 +42,7 @@ def test_the_simulator_publishes_what_a_cell_does(start, probe):
     process = start("sim", *ros())
     probe.until(lambda: description and "panda_joint1" in description[0].data, what="the robot description")
     for name, (images, infos) in streams.items():
-        probe.until(lambda images=images, infos=infos: len(images) > 3 and len(infos) > 3, 20.0, f"images of {name}")
+        probe.until(lambda images=images, infos=infos: len(images) > 3 and len(infos) > 3, 60.0, f"images of {name}")
         image = images[-1]
         assert (image.encoding, image.width, image.height, len(image.data)) == ("rgb8", 640, 480, 640 * 480 * 3)
         assert image.header.frame_id == f"{name}_optical_frame"
@@ -106,9 +106,9 @@ class Graph:
 
     def move(self):
         self.instruction.publish(String(data="turn"))
-        self.probe.until(lambda: self.states, 20.0, "joint states")
+        self.probe.until(lambda: self.states, 60.0, "joint states")
         begin = self.joint1()[0]
-        self.probe.until(lambda: self.joint1()[0] > begin + 0.1, 20.0, "motion")
+        self.probe.until(lambda: self.joint1()[0] > begin + 0.1, 60.0, "motion")
 
 
 @pytest.mark.parametrize("simulated", [False, True], ids=["wall time", "simulated time"])
