@@ -1,7 +1,7 @@
 //! Clearance at a configuration and along a motion.
 
 use crate::distance::Gap;
-use crate::model::CollisionModel;
+use crate::model::{CollisionModel, CollisionOptions};
 use crate::sweep::{Frame, Motion, Piece};
 use nalgebra::{Isometry3, Vector3};
 
@@ -25,6 +25,9 @@ pub struct TooClose {
     pub at: f64,
 }
 
+/// What a distance that did not change may differ by from one configuration to the next, metres: rounding, and the tolerance of the iterative
+/// distances. It is added nowhere: see [`Checker::resume`].
+const ROUNDING: f64 = 1e-6;
 const NOWHERE: TooClose = TooClose { pair: 0, clearance: f64::NEG_INFINITY, at: 0.0 };
 /// A piece is never shorter than 2^-12 of its step.
 const DEEPEST: usize = 12;
@@ -46,6 +49,26 @@ struct Open {
     middle: Gap,
 }
 
+/// What a pair has to keep, metres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Limit {
+    /// At the configurations that are shown.
+    shown: f64,
+    /// At every moment.
+    always: f64,
+}
+
+/// What is remembered of a pair from one sweep to the next.
+#[derive(Debug, Clone, Copy)]
+struct Floor {
+    /// What it may not come closer than at any configuration: at most d_min and the slack. Not a number: it was never measured.
+    shown: f64,
+    /// It was seen so far away that it has to keep the same as all others.
+    away: bool,
+}
+
+const UNKNOWN: Floor = Floor { shown: f64::NAN, away: false };
+
 /// Scratch space of one thread, and what is remembered from one configuration of a sweep to the next. Calls do not allocate, except the first after
 /// a change of the model ([`Checker::fit`] does that beforehand).
 ///
@@ -59,9 +82,9 @@ pub struct Checker {
     next: Vec<Near>,
     motion: Motion,
     /// What each pair must keep in this sweep.
-    limits: Vec<f64>,
-    /// What pairs that began too close have to keep; NaN for all others. Outlives the sweep.
-    floors: Vec<f64>,
+    limits: Vec<Limit>,
+    /// Outlives the sweep.
+    floors: Vec<Floor>,
     /// Pairs in this sweep that may be closer than d_min.
     leaving: usize,
     /// The pair that was closest last; looked at first, it spares work on others.
@@ -105,19 +128,14 @@ impl Checker {
             near: vec![unknown; pairs],
             next: vec![unknown; pairs],
             motion: Motion::new(model),
-            limits: vec![model.options.clearance + model.options.slack; pairs],
-            floors: vec![f64::NAN; pairs],
+            limits: vec![usual(model); pairs],
+            floors: vec![UNKNOWN; pairs],
             leaving: 0,
             closest: 0,
             open: (0..=DEEPEST).map(|_| Vec::with_capacity(pairs)).collect(),
             splits: 0,
             begun: false,
         };
-    }
-
-    /// Forgets which pairs began too close: see [`Checker::begin`].
-    pub fn forget(&mut self) {
-        self.floors.fill(f64::NAN);
     }
 
     /// The smallest distance of all pairs at a configuration. A number in `q` that is not finite gives negative infinity. Ends a sweep.
@@ -167,14 +185,15 @@ impl Checker {
         best
     }
 
-    /// Begins a sweep at a configuration and gives the smallest distance there.
+    /// Begins a sweep where the robot was found at rest, and gives the smallest distance there.
     ///
-    /// In the sweep every pair must keep d_min; what begins far enough away keeps the slack of the options on top. A pair that is closer than that
-    /// here must stay as far apart as it is here, less the slack: so what rests too close may leave, and what stands at the limit may move along it.
-    /// Once it is beyond d_min and twice the slack, it has to keep the same as all others. The checker remembers this across sweeps: a pair that is
-    /// still too close at the next `begin` keeps what it had to keep, or more if it has gained, so that it cannot creep closer by beginning again and
-    /// again. (Unless it really is closer than it should be, moved by something else: then it is taken from there.) So use one checker for
-    /// the plans of one robot, and call [`Checker::forget`] when it has been moved by others.
+    /// In a sweep every pair keeps d_min at every moment. At the configurations that are shown it keeps the slack of the options on top, so that
+    /// what comes to rest at its limit still has room to leave, and to move along it: the bound between two configurations is always below the
+    /// truth, and needs some.
+    ///
+    /// A pair that is closer than that here may not come closer than here at the configurations that are shown, and between them by no more than
+    /// the slack. Once it was seen beyond d_min and twice the slack, it has to keep the same as all others. Beginning again where a verified motion
+    /// rests does not lower this: that is one of the configurations that were shown.
     ///
     /// # Errors
     /// A pair that touches or penetrates, or a number that is not finite.
@@ -182,29 +201,55 @@ impl Checker {
     /// # Panics
     /// When `q` has another length than the model's joints.
     pub fn begin(&mut self, model: &CollisionModel, q: &[f64]) -> Result<Clearance, TooClose> {
+        self.start(model, q, true)
+    }
+
+    /// Begins a sweep at a configuration on a motion that was verified, and gives the smallest distance there.
+    ///
+    /// What each pair has to keep is what [`Checker::begin`] found, however often sweeps are taken up, wherever on verified motions, in whatever order,
+    /// and however they end: a distance that was verified is never the measure of what may be verified next. Only a pair that is closer here
+    /// than every verified motion keeps it was moved by something else (an obstacle that has come), and is taken from here; so is every pair
+    /// after a change of the model. A pair that was seen away, by a motion that was then given up on its way out, has back what it had.
+    ///
+    /// # Errors
+    /// As [`Checker::begin`].
+    ///
+    /// # Panics
+    /// As [`Checker::begin`].
+    pub fn resume(&mut self, model: &CollisionModel, q: &[f64]) -> Result<Clearance, TooClose> {
+        self.start(model, q, false)
+    }
+
+    fn start(&mut self, model: &CollisionModel, q: &[f64], anew: bool) -> Result<Clearance, TooClose> {
         self.fit(model);
         self.begun = false;
         if !q.iter().all(|v| v.is_finite()) {
             return Err(NOWHERE);
         }
-        let slack = model.options.slack;
-        let keep = model.options.clearance + slack;
-        let best = self.survey(model, q, keep + slack);
+        let (usual, slack) = (usual(model), model.options.slack);
+        let best = self.survey(model, q, usual.shown + slack);
         if !exceeds(best.distance, 0.0) {
             return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
         }
         (self.leaving, self.splits) = (0, 0);
         for ((near, floor), limit) in self.near.iter().zip(&mut self.floors).zip(&mut self.limits) {
             let distance = near.gap.distance;
-            if distance >= keep + slack {
-                (*floor, *limit) = (f64::NAN, keep);
-                continue;
+            let here = Floor { shown: distance.min(usual.shown), away: false };
+            // Within rounding of what it has to keep it keeps that, or a million beginnings would wear it down.
+            if anew && !(floor.shown - ROUNDING..floor.shown).contains(&distance) {
+                *floor = here;
             }
-            let here = (distance - slack).max(0.0);
-            // Not a number is neither: nothing was remembered.
-            *floor = if *floor <= distance { floor.max(here) } else { here };
-            *limit = *floor;
-            self.leaving += 1;
+            // False for what is not a number.
+            let kept = |floor: &Floor| distance >= floor.limit(usual, slack).always - ROUNDING;
+            floor.away |= distance >= usual.shown + slack;
+            if !kept(floor) {
+                floor.away = false;
+            }
+            if !kept(floor) {
+                *floor = here;
+            }
+            *limit = floor.limit(usual, slack);
+            self.leaving += usize::from(limit.shown < usual.shown);
         }
         self.begun = true;
         Ok(best)
@@ -275,12 +320,12 @@ impl Checker {
         for i in closest_first(self.closest, model.pairs.len()) {
             let pair = &model.pairs[i];
             let (limit, path) = (self.limits[i], motion.path(model, pair));
-            let wanted = limit.max(best.distance);
+            let wanted = limit.always.max(best.distance);
             let before = &mut self.near[i];
             // From cheap to dear, until it is certain that the pair is neither too close nor the closest.
             let distance = model.at_least(pair, &next.placed);
             self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
-            if (before.gap.distance + distance - path) / 2.0 > wanted {
+            if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
                 continue;
             }
             let after = model.gap(pair, &next.placed);
@@ -288,7 +333,7 @@ impl Checker {
             if after.distance < nearest.distance {
                 nearest = Clearance { distance: after.distance, pair: i };
             }
-            if !keeps(after.distance, limit) {
+            if !keeps(after.distance, limit.shown - ROUNDING) {
                 return Err(TooClose { pair: i, clearance: after.distance, at: 1.0 });
             }
             if (before.gap.distance + after.distance - path) / 2.0 > wanted {
@@ -301,7 +346,7 @@ impl Checker {
             if bound <= wanted {
                 bound = bound.max(piece.at_least(pair, &before.gap, &after));
             }
-            if !keeps(bound, limit) {
+            if !keeps(bound, limit.always) {
                 self.open[0].push(Open { pair: i, start: before.gap, end: after, middle: after });
             } else if bound < best.distance {
                 best = Clearance { distance: bound, pair: i };
@@ -314,17 +359,17 @@ impl Checker {
         self.frames.swap(0, 1);
         std::mem::swap(&mut self.near, &mut self.next);
         if self.leaving > 0 {
-            self.let_go(model.options.clearance + model.options.slack, model.options.slack);
+            self.let_go(usual(model), model.options.slack);
         }
         self.begun = true;
         Ok(best)
     }
 
-    /// Pairs that have left keep the same as all others from now on.
-    fn let_go(&mut self, keep: f64, slack: f64) {
+    /// Pairs that have left keep the same as all others in what follows of the sweep.
+    fn let_go(&mut self, usual: Limit, slack: f64) {
         for (near, limit) in self.near.iter().zip(&mut self.limits) {
-            if *limit < keep && near.gap.distance >= keep + slack {
-                *limit = keep;
+            if limit.shown < usual.shown && near.gap.distance >= usual.shown + slack {
+                *limit = usual;
                 self.leaving -= 1;
             }
         }
@@ -368,7 +413,7 @@ impl Checker {
                 share: to.1 - from.1,
             };
             for open in &mut above[depth] {
-                let (pair, limit) = (&model.pairs[open.pair], self.limits[open.pair]);
+                let (pair, limit) = (&model.pairs[open.pair], self.limits[open.pair].always);
                 if !half {
                     open.middle = model.gap(pair, &frames[middle.0].placed);
                     let certain = open.middle.distance - piece.deviation_at_end(pair);
@@ -384,9 +429,8 @@ impl Checker {
                     }
                     continue;
                 }
-                // A pair that leaves has little room, so it is looked at more closely.
-                let leaving = limit < options.clearance + options.slack;
-                let fine = if leaving { options.slack.min(options.resolution) / 4.0 } else { options.resolution };
+                // What stands at its limit has the slack for room, so it is looked at more closely than that.
+                let fine = options.resolution.min(options.slack / 4.0);
                 if !exceeds(a.distance.min(b.distance) - bound, fine) {
                     return Err(TooClose { pair: open.pair, clearance: bound, at: from.1 });
                 }
@@ -410,6 +454,21 @@ impl Checker {
             share: end.1 - start.1,
         }
     }
+}
+
+impl Floor {
+    fn limit(&self, usual: Limit, slack: f64) -> Limit {
+        if self.away || self.shown >= usual.shown {
+            return usual;
+        }
+        Limit { shown: self.shown, always: (self.shown - slack).max(0.0) }
+    }
+}
+
+/// What a pair that did not begin too close has to keep.
+fn usual(model: &CollisionModel) -> Limit {
+    let CollisionOptions { clearance, slack, .. } = model.options;
+    Limit { shown: clearance + slack, always: clearance }
 }
 
 /// False for what is not a number, so that it is refused.

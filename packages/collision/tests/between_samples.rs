@@ -104,6 +104,11 @@ fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
 impl Scene {
     /// Smallest distance by parry; 0 inside.
     fn true_clearance(&self, q: &[f64]) -> f64 {
+        self.true_distances(q).into_iter().fold(f64::INFINITY, f64::min)
+    }
+
+    /// Distance of every pair by parry; 0 inside.
+    fn true_distances(&self, q: &[f64]) -> Vec<f64> {
         let mut poses = vec![Isometry3::identity(); self.robot.links().len()];
         self.tree.link_poses(q, &mut poses);
         let placed: Vec<Pose> = self
@@ -118,7 +123,7 @@ impl Scene {
         let distance = |&(a, b): &(usize, usize)| {
             query::distance(&placed[a], &*self.bodies[a].2, &placed[b], &*self.bodies[b].2).unwrap().distance
         };
-        self.pairs.iter().map(distance).fold(f64::INFINITY, f64::min)
+        self.pairs.iter().map(distance).collect()
     }
 
     fn random(&self, shares: &[f64], scale: f64) -> Vec<f64> {
@@ -188,6 +193,69 @@ proptest! {
                 prop_assert!(truth >= wanted.min(begun - options.slack) - 1e-7, "{truth}");
             }
             Err(stop) => prop_assert!(stop.clearance < wanted + options.slack),
+        }
+    }
+
+    /// Sweeps are taken up anywhere on motions that were verified, each looks for a way closer to what is closest and back again, and is kept when it
+    /// was found good, as a plan that is pushed against something for ever: no pair comes closer than was promised at the beginning.
+    #[test]
+    fn however_often_sweeps_are_taken_up_nothing_comes_closer_than_promised(
+        arm in arm(), from in shares(), d_min in 0.001..0.3_f64,
+        pushes in prop::collection::vec((shares(), 0.0..1.0_f64, 0.0..1.0_f64, any::<bool>()), 60)
+    ) {
+        let options = CollisionOptions { clearance: d_min, ..CollisionOptions::default() };
+        let scene = scene(&arm, &options);
+        let mut checker = Checker::new(&scene.model);
+        let from = scene.random(&from, 3.0);
+        prop_assume!(checker.begin(&scene.model, &from).is_ok());
+        let promised: Vec<f64> =
+            scene.true_distances(&from).into_iter().map(|d| d_min.min(d - options.slack) - 2e-6).collect();
+        let between = |a: &[f64], b: &[f64], s: f64| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a + s * (b - a)).collect() };
+        // The motion that was verified last: straight from one to the next.
+        let mut motion = vec![from];
+        for (direction, share, size, rests) in pushes {
+            let direction = scene.random(&direction, 1.0);
+            let places = motion.windows(2).flat_map(|w| [between(&w[0], &w[1], share), w[1].clone()]);
+            let places: Vec<Vec<f64>> = std::iter::once(motion[0].clone()).chain(places).collect();
+            let nearest = |a: &&Vec<f64>, b: &&Vec<f64>| scene.true_clearance(a).total_cmp(&scene.true_clearance(b));
+            let Some(at) = places.iter().min_by(nearest).cloned() else { continue };
+            // What follows is planned from the end first, then from where it is nearest.
+            for place in places.last().into_iter().chain([&at]) {
+                prop_assert!(checker.resume(&scene.model, place).is_ok());
+            }
+            let moved = |by: f64| -> Vec<f64> { at.iter().zip(&direction).map(|(q, d)| q + by * d).collect() };
+            let slope = (scene.true_clearance(&moved(1e-6)) - scene.true_clearance(&moved(-1e-6))) / 2e-6;
+            let closer = -1.5 * size * options.slack / if slope.abs() > 1e-3 { slope } else { 1e-3 };
+            let mut next = vec![at.clone()];
+            let mut last = at.clone();
+            let good = [0.5, 1.0, 0.0, -2.0].iter().all(|part| {
+                let to = moved(part * closer);
+                let travel: Vec<f64> = to.iter().zip(&last).map(|(a, b)| (a - b).abs()).collect();
+                let good = checker.advance(&scene.model, &to, &travel).is_ok();
+                last.clone_from(&to);
+                next.push(to);
+                good
+            });
+            if good {
+                motion = next;
+            } else {
+                motion = vec![at];
+            }
+            for w in motion.windows(2) {
+                for k in 0..=8 {
+                    let now = scene.true_distances(&between(&w[0], &w[1], f64::from(k) / 8.0));
+                    for (pair, (now, promised)) in now.iter().zip(&promised).enumerate() {
+                        prop_assert!(now >= promised, "pair {pair}: {now} of {promised}");
+                    }
+                }
+            }
+            if rests && let Some(end) = motion.last().cloned() {
+                // Found again where it rests, which was shown.
+                if motion.len() > 1 {
+                    prop_assert!(checker.begin(&scene.model, &end).is_ok());
+                    motion = vec![end];
+                }
+            }
         }
     }
 

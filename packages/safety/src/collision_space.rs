@@ -47,14 +47,13 @@ impl CollisionSpace {
         result
     }
 
-    fn place(&mut self, positions: &[f64]) -> Result<f64, Intrusion> {
+    fn place(&mut self, positions: &[f64]) {
         if let Some(bounds) = &mut self.bounds {
             self.tool_at = bounds.tool.at(|joint| positions[joint]);
             // From outside it may only come back: what was allowed never grows within a motion.
             let outside = bounds.workspace.map_or(0.0, |w| w.outside(&self.tool_at).max(0.0));
             self.outside = self.outside.min(outside);
         }
-        self.checker.begin(&self.model, positions).map(|c| c.distance).map_err(Intrusion::from)
     }
 }
 
@@ -67,15 +66,16 @@ impl From<TooClose> for Intrusion {
 impl Space for CollisionSpace {
     fn begin(&mut self, positions: &[f64]) -> Result<f64, Intrusion> {
         // Somebody else may have moved the robot since.
-        self.checker.forget();
         self.outside = f64::INFINITY;
-        let clearance = self.place(positions);
+        self.place(positions);
+        let clearance = self.checker.begin(&self.model, positions).map(|c| c.distance).map_err(Intrusion::from);
         self.barred = clearance.err();
         clearance
     }
 
     fn resume(&mut self, positions: &[f64]) {
-        self.barred = self.place(positions).err();
+        self.place(positions);
+        self.barred = self.checker.resume(&self.model, positions).err().map(Intrusion::from);
     }
 
     fn advance(&mut self, positions: &[f64], step: &Step<'_>) -> Result<f64, Intrusion> {

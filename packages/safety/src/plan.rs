@@ -532,7 +532,9 @@ impl Plan {
         let mut least = f64::INFINITY;
         let mut at = from;
         while at + 1 < end {
-            let to = (at + self.stride).min(end - 1);
+            // The same states of the grid wherever it begins: what was shown once is not judged by others the next time.
+            let beyond = (self.base as usize + at) % self.stride;
+            let to = (at + self.stride - beyond).min(end - 1);
             let seconds = (to - at) as f64 * self.dt;
             for (joint, planner) in self.planners.iter().enumerate() {
                 let (mut speed, mut acceleration) = (0.0_f64, 0.0_f64);
