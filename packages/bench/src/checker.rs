@@ -223,6 +223,12 @@ impl Checker {
             broken = Some("a motion begins without a fresh measured pose".to_owned());
         }
         let near = self.arm.config.max_start_error;
+        // One joint that stands elsewhere puts the whole arm elsewhere.
+        let stands = |place: usize| {
+            fresh.is_none_or(|(sample, _)| (sample.positions[place] - self.scratch[place]).abs() <= near)
+        };
+        let places = self.spare.iter().flat_map(|track| &track.places);
+        let there = places.into_iter().all(|place| self.arm.bounds.gripper[*place] || stands(*place));
         let mut moved = false;
         for track in &self.spare {
             let n = track.places.len();
@@ -247,7 +253,7 @@ impl Checker {
                 }
                 if (start - stands).abs() > near + 1.0e-9 {
                     broken = Some(format!("joint {place} begins at {start}, but stands at {stands}"));
-                } else if self.held_known && (stands - held).abs() <= near && step > NEAR {
+                } else if self.held_known && there && step > NEAR {
                     broken = Some(format!("joint {place} begins {step:.3e} from where it is held"));
                 }
             }

@@ -430,7 +430,7 @@ impl Checker {
                     continue;
                 }
                 // What stands at its limit has the slack for room, so it is looked at more closely than that.
-                let fine = options.resolution.min(options.slack / 4.0);
+                let fine = options.resolution.min((options.slack / 4.0).max(options.resolution / 8.0));
                 if !exceeds(a.distance.min(b.distance) - bound, fine) {
                     return Err(TooClose { pair: open.pair, clearance: bound, at: from.1 });
                 }

@@ -22,8 +22,8 @@ pub struct CollisionOptions {
     /// Declared contacts: two names of links, obstacles or held objects, in either order, which are not checked against each other. A name that
     /// does not exist (yet) is kept for when it does: see [`CollisionModel::unknown_names`].
     pub allowed: Vec<(String, String)>,
-    /// Play for pairs at their limit, metres: all others keep this much more than `clearance`, and a pair that begins closer may come closer by
-    /// this. What a step cannot be known to keep for lack of knowledge of the path has to be less: see [`crate::Checker::begin`].
+    /// Play for pairs at their limit, metres: at the configurations that are shown they keep this much more than what they keep at every moment. What a
+    /// step cannot be known to keep for lack of knowledge of the path has to be less: see [`crate::Checker::begin`].
     pub slack: f64,
     /// A step is not halved further when its motion is known to be smaller than this, metres: what is refused is closer than this to being
     /// too close.

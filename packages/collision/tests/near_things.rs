@@ -143,23 +143,101 @@ fn from_inside_the_arm_leaves_at_once_from_rest_and_slides_along() {
 
 #[test]
 fn beginning_again_and_again_does_not_let_the_arm_creep_closer() {
-    let model = over_floor(floor_below(0.005));
+    for gap in [0.005, WANTED + 3e-4] {
+        let model = over_floor(floor_below(gap));
+        let mut checker = Checker::new(&model);
+        let first = checker.begin(&model, &READY).unwrap().distance;
+        let mut q = READY;
+        for _ in 0..2000 {
+            // Each step is closer by some micrometres, less than the slack.
+            let mut next = q;
+            next[1] += 2e-5;
+            let step: Vec<f64> = next.iter().zip(&q).map(|(a, b)| (a - b).abs()).collect();
+            checker.begin(&model, &q).unwrap();
+            if checker.advance(&model, &next, &step).is_ok() {
+                q = next;
+            }
+        }
+        let now = checker.clearance(&model, &q).distance;
+        // Within rounding.
+        assert!(now >= first.min(WANTED + model.options().slack) - 1e-6, "{first} {now}");
+        // Moved closer by hand, it is taken from there.
+        q[1] += 0.002;
+        assert!(checker.begin(&model, &q).unwrap().distance < first - model.options().slack);
+    }
+}
+
+/// A plan that comes a little closer and goes away again is given up at its lowest point for another one of the kind, and so on.
+#[test]
+fn taking_up_a_plan_where_it_is_lowest_again_and_again_does_not_let_the_arm_creep_closer() {
+    for gap in [0.005, WANTED + 4e-4] {
+        let model = over_floor(floor_below(gap));
+        let slack = model.options().slack;
+        let mut checker = Checker::new(&model);
+        let first = checker.begin(&model, &READY).unwrap().distance;
+        let lowered = |q: &[f64; 8], by: f64| {
+            let mut q = *q;
+            q[1] += by;
+            q
+        };
+        let (mut low, mut verified) = (READY, 0);
+        for _ in 0..200 {
+            // 0.1 mm down, 2 mm up.
+            let (lower, away) = (lowered(&low, 2e-4), lowered(&low, -4e-3));
+            checker.resume(&model, &low).unwrap();
+            let good = checker.advance(&model, &lower, &[2e-4; 8]).is_ok()
+                && checker.advance(&model, &away, &[5e-3; 8]).is_ok();
+            if good {
+                verified += 1;
+                checker.resume(&model, &away).unwrap();
+                low = lower;
+            }
+        }
+        let now = checker.clearance(&model, &low).distance;
+        assert!(now >= first.min(WANTED + slack) - slack - 1e-6, "{first} {now} after {verified}");
+    }
+}
+
+/// What was stopped as close as it may be leaves, and moves along, with the jerk and the steps of a filter: the needless stops were there.
+#[test]
+fn what_came_to_rest_at_its_limit_has_room_to_leave_at_full_jerk() {
+    let model = over_floor(floor_below(0.05));
     let mut checker = Checker::new(&model);
-    let first = checker.begin(&model, &READY).unwrap().distance;
-    let mut q = READY;
-    for _ in 0..2000 {
-        // Each step is closer by some micrometres, less than the slack.
-        let mut next = q;
-        next[1] += 2e-5;
-        let step: Vec<f64> = next.iter().zip(&q).map(|(a, b)| (a - b).abs()).collect();
-        checker.begin(&model, &q).unwrap();
-        if checker.advance(&model, &next, &step).is_ok() {
-            q = next;
+    let low = |t: f64| {
+        let mut q = READY;
+        (q[1], q[3]) = (READY[1] + 0.3 * t, READY[3] - 0.1 * t);
+        q
+    };
+    // Down in ever smaller steps to what can be reached.
+    let (mut at, mut step) = (0.0, 0.01);
+    checker.begin(&model, &low(at)).unwrap();
+    while step > 1e-9 {
+        let travel: Vec<f64> = low(at + step).iter().zip(low(at)).map(|(a, b)| (a - b).abs()).collect();
+        checker.resume(&model, &low(at)).unwrap();
+        if checker.advance(&model, &low(at + step), &travel).is_ok() { at += step } else { step /= 2.0 }
+    }
+    let rest = low(at);
+    let reached = checker.clearance(&model, &rest).distance;
+    let limit = WANTED + model.options().slack;
+    assert!((limit - 1e-5..limit + 1e-5).contains(&reached), "{reached}");
+    // 75 rad/s3 in steps of 20 ms, up or around.
+    let h = 0.02;
+    for leaves in [true, false] {
+        checker.begin(&model, &rest).unwrap();
+        let way = |t: f64| {
+            let mut q = rest;
+            q[if leaves { 1 } else { 0 }] -= 75.0 * t.powi(3) / 6.0;
+            q
+        };
+        for k in 0..5 {
+            let (from, to) = (f64::from(k) * h, f64::from(k + 1) * h);
+            let (last, next) = (way(from), way(to));
+            let moving = |j: usize, value: f64| if last[j] == next[j] { 0.0 } else { value };
+            let travel: Vec<f64> = (0..8).map(|j| moving(j, 37.5 * to * to * h)).collect();
+            let deviation: Vec<f64> = (0..8).map(|j| moving(j, 75.0 * to * h * h / 8.0)).collect();
+            let said = checker.advance_within(&model, &next, &travel, &deviation);
+            assert!(said.is_ok(), "leaves {leaves}, step {k}: {said:?}");
+            assert!(said.unwrap().distance >= WANTED);
         }
     }
-    let now = checker.clearance(&model, &q).distance;
-    assert!(now >= first - model.options().slack, "{first} {now}");
-    // Moved closer by hand, it is taken from there.
-    q[1] += 0.002;
-    assert!(checker.begin(&model, &q).unwrap().distance < first - model.options().slack);
 }

@@ -709,13 +709,16 @@ impl TrajectoryStreamer {
             }
         }
         // Begin where the controllers hold the robot: that is where the last motion ended, unless the robot stands elsewhere. A
-        // hand that holds something never stands where it is commanded, and must not let go.
+        // hand that holds something never stands where it is commanded, and must not let go. One joint that stands elsewhere puts the whole arm
+        // elsewhere: some joints as commanded and others as measured are a pose that neither plan nor robot ever had, close to anything.
+        let near = |joint: usize| (sample.positions[joint] - self.rest[joint]).abs() <= self.config.max_start_error;
+        let arm = |planner: &JointPlanner| planner.kind() == JointKind::Arm;
+        let there = self.plan.planners().iter().enumerate().all(|(joint, planner)| !arm(planner) || near(joint));
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             // Refused as a whole or not at all: where one joint cannot start, the others keep what is known of them.
             let measured = sample.positions[joint];
             let gripper = planner.kind() == JointKind::Gripper;
-            let near = (measured - self.rest[joint]).abs() <= self.config.max_start_error;
-            let wanted = if self.rest_known && (gripper || near) { self.rest[joint] } else { measured };
+            let wanted = if self.rest_known && (gripper || there) { self.rest[joint] } else { measured };
             let position = wanted.clamp(planner.limits().min, planner.limits().max);
             if !gripper && (position - wanted).abs() > self.config.max_start_error {
                 return Err(IdleReason::OutsideLimits { joint, position: measured });

@@ -393,6 +393,26 @@ fn a_clock_that_goes_back_silences_it_and_the_next_motion_begins_at_the_measured
 }
 
 #[test]
+fn one_joint_that_stands_elsewhere_makes_the_whole_arm_begin_where_it_is_measured() {
+    // All joints of the arm are off a little; the fifth by more than a start may be, or by less.
+    for (off, begins_at_rest) in [(0.2, false), (0.03, true)] {
+        let mut cell = Cell::new();
+        cell.offer(&chunk_of(0.0, 10, 0.1, moving(0.3)));
+        cell.run_out();
+        let rest = cell.recorder.position(cell.now(), &HOME);
+        let mut stands = rest;
+        stands.iter_mut().take(7).for_each(|p| *p += 0.02);
+        stands[4] = rest[4] + off;
+        let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| rest);
+        cell.offer(&chunk);
+        let from = cell.recorder.followed.len();
+        let measured = sample(cell.now(), &stands);
+        assert!(matches!(cell.tick_with(Some((&measured, 0.0))), Said::Send { .. }));
+        assert_eq!(cell.recorder.followed[from].1, if begins_at_rest { rest } else { stands });
+    }
+}
+
+#[test]
 fn it_starts_only_from_rest_and_inside_the_limits() {
     let mut cell = Cell::new();
     cell.offer(&chunk_of(0.0, 16, 0.1, |_| HOME));
