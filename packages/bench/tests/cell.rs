@@ -37,6 +37,15 @@ fn nothing_is_touched_among_random_obstacles_and_clear_goals_are_reached() {
     assert!(totals.judged > 5 && totals.reached > 5);
 }
 
+/// Here a joint once fell 0.23 rad behind its command, and the next motion began at a pose of commanded and measured joints, 0.3 mm above the table,
+/// where neither had been.
+#[test]
+fn the_run_in_which_the_command_once_came_close_keeps_its_distance() {
+    let seed = 12_452_570_552_336_878_723;
+    let run = play(seed, &Robot::load(root()).unwrap(), Settings { physics: true, ..Settings::default() }).unwrap();
+    assert!(run.contacts.is_empty() && run.least_spare > -1e-5, "{}", run.least_spare);
+}
+
 #[test]
 fn without_its_space_the_filter_lets_the_arm_touch_and_every_judge_sees_it() {
     let blind = Settings { space: false, ..Settings::default() };

@@ -236,10 +236,10 @@ impl Checker {
             let distance = near.gap.distance;
             let here = Floor { shown: distance.min(usual.shown), away: false };
             // Within rounding of what it has to keep it keeps that, or a million beginnings would wear it down.
-            if anew && !(floor.shown - ROUNDING..floor.shown).contains(&distance) {
+            let found_there = (floor.shown - ROUNDING..floor.shown).contains(&distance);
+            if floor.shown.is_nan() || anew && !found_there {
                 *floor = here;
             }
-            // False for what is not a number.
             let kept = |floor: &Floor| distance >= floor.limit(usual, slack).always - ROUNDING;
             floor.away |= distance >= usual.shown + slack;
             if !kept(floor) {
@@ -248,7 +248,12 @@ impl Checker {
             if !kept(floor) {
                 *floor = here;
             }
+            // Between two configurations that were shown it may be closer than at them, and a stop on the way to an obstacle that has come ends where
+            // it ends: from there on, no closer.
             *limit = floor.limit(usual, slack);
+            if distance < limit.shown - ROUNDING {
+                limit.shown = distance + ROUNDING;
+            }
             self.leaving += usize::from(limit.shown < usual.shown);
         }
         self.begun = true;
