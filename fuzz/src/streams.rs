@@ -112,6 +112,7 @@ impl Cell {
                     }
                 }
             }
+            Tick::Hold => {}
             Tick::Idle(reason) => {
                 let wrong = matches!(reason, IdleReason::Latched(StopReason::Internal(_)));
                 assert!(!wrong, "{reason:?}");

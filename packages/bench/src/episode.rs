@@ -49,6 +49,8 @@ pub struct Filtered {
 pub enum Said {
     /// It sent messages.
     Sent,
+    /// It sent nothing, as what it sent before holds.
+    Held,
     /// It sent nothing.
     Nothing,
 }
@@ -110,6 +112,7 @@ impl Filtered {
                 self.checker.published(&self.messages, measured, meter);
                 Said::Sent
             }
+            Tick::Hold => Said::Held,
             Tick::Idle(reason) => {
                 if let IdleReason::Latched(StopReason::Internal(violation)) = reason
                     && !self.checker.is_silent()

@@ -18,6 +18,8 @@ pub struct Scenario {
     pub name: &'static str,
     shapes: &'static [Shape],
     odd: Odd,
+    /// Ticks in the time of a point.
+    ticks: i64,
     /// Ticks between chunks, smallest and largest.
     every: (usize, usize),
     /// Unusual step times, by chunk.
@@ -45,6 +47,7 @@ const CALM: Scenario = Scenario {
     name: "smooth",
     shapes: &[Shape::Smooth],
     odd: Odd::No,
+    ticks: 1,
     every: (5, 40),
     steps: 0.0,
     stamps: 0.0,
@@ -130,6 +133,17 @@ pub const SCENARIOS: &[Scenario] = &[
         ..CALM
     },
     Scenario {
+        name: "between_points",
+        shapes: &[Shape::White, Shape::Step, Shape::BangBang, Shape::Walk, Shape::Smooth, Shape::Edge],
+        ticks: 10,
+        every: (1, 200),
+        commands: 0.001,
+        jitter: 0.5,
+        faults: 0.0005,
+        lag: 60,
+        ..CALM
+    },
+    Scenario {
         name: "commands",
         shapes: &[Shape::Smooth, Shape::Walk, Shape::Step],
         commands: 0.02,
@@ -160,6 +174,7 @@ pub const SCENARIOS: &[Scenario] = &[
             Shape::Odd,
             Shape::Hold,
         ],
+        ticks: 1,
         odd: Odd::Mixed,
         every: (1, 50),
         steps: 0.1,
@@ -318,8 +333,9 @@ impl Stimulus {
         let (s, rng) = (self.scenario, &mut self.rng);
         let period = (self.arm.config.period_s * 1.0e9).round() as i64;
         let mut passed = period;
+        passed /= s.ticks;
         if s.jitter > 0.0 {
-            passed += (s.jitter * rng.between(-1.0, 1.0) * period as f64) as i64;
+            passed += (s.jitter * rng.between(-1.0, 1.0) * passed as f64) as i64;
         }
         if rng.chance(s.gaps) {
             passed += (rng.scale(1.0e-3, 1.0) * 1.0e9) as i64;

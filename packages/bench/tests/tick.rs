@@ -3,12 +3,14 @@
 
 use efm_bench::counting;
 use efm_bench::tick::alternative::ByParry;
-use efm_bench::tick::play::{Kind, Stream, play};
+use efm_bench::tick::play::{Kind, Pace, Stream, play};
 use efm_bench::tick::robot::Robot;
 use std::path::Path;
 
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
+
+const SHIPPED: Pace = Pace { period_s: 0.01, ticks: 1 };
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -23,13 +25,13 @@ fn a_stream_is_the_same_to_the_bit_again_allocates_nothing_and_keeps_parrys_clea
     let mut hashes = vec![];
     for stream in Stream::ALL {
         let mut least = f64::INFINITY;
-        let once = play(&panda, Some(&cell.bodies), 0.01, (stream, 1, 1500), |tick, windows, _| {
+        let once = play(&panda, Some(&cell.bodies), SHIPPED, (stream, 1, 1500), |tick, windows, _| {
             if tick % 10 == 0 {
                 least = least.min(parry.least(windows).unwrap());
             }
         })
         .unwrap();
-        let again = play(&panda, Some(&cell.bodies), 0.01, (stream, 1, 1500), |_, _, _| ()).unwrap();
+        let again = play(&panda, Some(&cell.bodies), SHIPPED, (stream, 1, 1500), |_, _, _| ()).unwrap();
         assert_eq!((once.hash, once.sent, &once.kinds), (again.hash, again.sent, &again.kinds));
         assert_eq!(once.allocations, 0);
         assert_eq!((once.cpu.len(), once.kinds.len()), (1500, 1500));
@@ -52,7 +54,7 @@ fn chains_have_the_joints_and_about_the_pairs_that_were_asked_for() {
         let cell = robot.cell(200, 3).unwrap();
         assert_eq!(robot.home.len(), joints);
         assert!(cell.bodies.pairs().abs_diff(200) <= 8, "{joints} joints: {} pairs", cell.bodies.pairs());
-        let smooth = play(&robot, Some(&cell.bodies), 0.01, (Stream::Smooth, 0, 500), |_, _, _| ()).unwrap();
+        let smooth = play(&robot, Some(&cell.bodies), SHIPPED, (Stream::Smooth, 0, 500), |_, _, _| ()).unwrap();
         assert_eq!((smooth.blocked, smooth.allocations), (0, 0));
         assert!(smooth.sent > 490);
     }

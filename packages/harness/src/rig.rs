@@ -210,6 +210,7 @@ impl Rig {
                         }
                     }
                     Tick::Idle(reason) => idle = Some(reason),
+                    Tick::Hold => {}
                 },
                 Follower::Unfiltered(follower) => {
                     follower.tick(now, &self.sample.positions);

@@ -2,7 +2,7 @@
 
 use efm_core::JointNames;
 use efm_ros::Level;
-use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason, Tick};
+use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,15 +22,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Of a tick of the streamer.
-    pub fn of(tick: &Tick<'_>) -> Self {
-        match tick {
-            Tick::Idle(reason) => Phase::Idle(reason.clone()),
-            Tick::Send(outgoing) => match &outgoing.activity {
-                Activity::Following => Phase::Following,
-                Activity::Blocked(intrusion) => Phase::Blocked(*intrusion),
-                Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
-            },
+    /// Of a motion that is sent.
+    pub fn of(activity: &Activity) -> Self {
+        match activity {
+            Activity::Following => Phase::Following,
+            Activity::Blocked(intrusion) => Phase::Blocked(*intrusion),
+            Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
         }
     }
 

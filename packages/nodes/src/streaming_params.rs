@@ -4,6 +4,7 @@ use crate::surroundings::{self, max_tool_speed};
 use crate::wiring::robot_specs;
 use efm_ros::{Params, Spec};
 use efm_safety::{StreamConfig, TaskLimits};
+use std::time::Duration;
 
 /// Parameters of `trajectory_publisher`.
 pub fn specs() -> Vec<Spec> {
@@ -55,6 +56,12 @@ pub fn specs() -> Vec<Spec> {
             "How far a window goes on before its stop tail begins, s: the silence that the arm bridges without braking.",
         )
         .range(0.02, 2.0),
+        Spec::integer(
+            "ticks_per_point",
+            1,
+            "Decisions in the time of a point: above 1 chunks and faults take effect sooner; more is sent only where something is new.",
+        )
+        .range(1.0, 10.0),
         Spec::double(
             "committed",
             0.03,
@@ -62,7 +69,7 @@ pub fn specs() -> Vec<Spec> {
         )
         .range(0.0, 2.0),
         Spec::double("clock_skew", 0.0, "How far the controllers' clock may be behind ours, s.").range(0.0, 0.1),
-        Spec::double("limit_share", 0.95, "Part of the limits that following may use; the rest is for braking.")
+        Spec::double("limit_share", 0.98, "Part of the limits that following may use; the rest is for braking.")
             .range(0.05, 0.99),
         Spec::double(
             "max_observation_age",
@@ -88,6 +95,11 @@ pub fn specs() -> Vec<Spec> {
         Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
     ]);
     specs
+}
+
+/// Time from decision to decision.
+pub fn tick_period(params: &Params) -> Duration {
+    Duration::from_secs_f64(1.0 / (params.double("rate") * params.integer("ticks_per_point") as f64))
 }
 
 /// What the parameters say of planning and streaming.

@@ -5,7 +5,7 @@ use crate::planner::{JointKind, JointPlanner};
 use crate::progress::{Path, PathLimit, Progress, asked};
 use crate::space::{Intrusion, Space, Step, Tool};
 use efm_core::Stamp;
-use efm_schedule::{Reference, Scheduler};
+use efm_schedule::{Moment, Reference, Scheduler};
 use nalgebra::Point3;
 
 /// Farther than this from the path, in radians (or metres), progress waits for the joints; nearer than the first it does not.
@@ -39,15 +39,22 @@ struct OnPath<'a> {
 }
 
 impl Path for OnPath<'_> {
-    fn joint(&self, joint: usize, tau: f64) -> Reference {
-        self.scheduler.of_joint(joint, self.axis.offset_seconds(tau)).unwrap_or_default()
+    type Moment = Moment;
+
+    fn moment(&self, tau: f64) -> Moment {
+        self.scheduler.moment(self.axis.offset_seconds(tau))
+    }
+
+    fn joint(&self, joint: usize, at: &Moment) -> Reference {
+        self.scheduler.of_joint_at(joint, at).unwrap_or_default()
     }
 
     fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64> {
         let (scheduler, axis) = (self.scheduler, self.axis);
         let tool = self.tool.as_deref_mut()?;
         let at = |tau: f64| {
-            move |joint: usize| scheduler.of_joint(joint, axis.offset_seconds(tau)).unwrap_or_default().position
+            let moment = scheduler.moment(axis.offset_seconds(tau));
+            move |joint: usize| scheduler.of_joint_at(joint, &moment).unwrap_or_default().position
         };
         let begin = match tool.last {
             Some((tau, point)) if tau == from => point,
@@ -97,6 +104,8 @@ pub(crate) struct Plan {
     off: Vec<f64>,
     /// Where a new path begins.
     followed: Vec<Reference>,
+    /// Progress, and the path's time, along the brake that the joints shall follow.
+    stop_at: Vec<(State, Moment)>,
     /// Rate that refused motions leave.
     trust: f64,
     /// Whether the parting stops were verified for the plan as it is, and are sent in the place of the way out.
@@ -113,6 +122,7 @@ impl Plan {
         dt: f64,
     ) -> Self {
         let n = planners.len();
+        let longest = progress.longest();
         Self {
             dt,
             period: (dt * 1.0e9).round() as i64,
@@ -127,6 +137,7 @@ impl Plan {
             travel: vec![0.0; n],
             off: vec![0.0; n],
             followed: vec![Reference::default(); n],
+            stop_at: Vec::with_capacity(longest),
             trust: 1.0,
             parted: false,
             report: PlanReport::default(),
@@ -397,19 +408,21 @@ impl Plan {
         while self.planned_to() < index {
             let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
             let from = self.progress.at(self.progress.planned() - 1);
-            self.progress.step(&mut path, wanted, why);
+            let planners = &self.planners;
+            self.progress.step(&mut path, wanted, why, |joint| planners[joint].at(planners[joint].planned() - 1).a);
             let to = self.progress.at(self.progress.planned() - 1);
             let dt = self.dt;
+            let (begin, end) = (path.moment(from.p), path.moment(to.p));
             for (joint, planner) in self.planners.iter_mut().enumerate() {
                 let path = &path;
                 planner.follow(|t| {
                     if t <= 0.0 {
-                        asked(path.joint(joint, from.p), &from)
+                        asked(path.joint(joint, &begin), &from)
                     } else if t <= dt {
-                        asked(path.joint(joint, to.p), &to)
+                        asked(path.joint(joint, &end), &to)
                     } else {
                         let on = State { p: to.p + (t - dt) * to.v, v: to.v, a: 0.0 };
-                        asked(path.joint(joint, on.p), &on)
+                        asked(path.joint(joint, &path.moment(on.p)), &on)
                     }
                 });
             }
@@ -478,11 +491,11 @@ impl Plan {
     /// Largest distance of a joint from the path at the end of the plan.
     fn deviation(&self, scheduler: &Scheduler) -> f64 {
         let s = self.progress.at(self.progress.planned() - 1);
-        let at = self.axis.offset_seconds(s.p);
+        let at = scheduler.moment(self.axis.offset_seconds(s.p));
         let mut worst = 0.0_f64;
         for (joint, planner) in self.planners.iter().enumerate() {
             if planner.kind() == JointKind::Arm
-                && let Some(wanted) = scheduler.of_joint(joint, at)
+                && let Some(wanted) = scheduler.of_joint_at(joint, &at)
             {
                 let limits = planner.limits();
                 let wanted = wanted.position.clamp(limits.min, limits.max);
@@ -496,12 +509,17 @@ impl Plan {
     fn stop_along(&mut self, scheduler: &Scheduler) -> bool {
         let last = self.progress.planned() - 1;
         let steps = self.progress.braking_steps();
-        let (progress, axis) = (&self.progress, self.axis);
+        self.stop_at.clear();
+        for k in 0..=steps {
+            let s = self.progress.at(last + k);
+            self.stop_at.push((s, scheduler.moment(self.axis.offset_seconds(s.p))));
+        }
+        let stop_at = &self.stop_at;
         let arm = |p: &JointPlanner| p.kind() == JointKind::Arm;
         for (joint, planner) in self.planners.iter_mut().enumerate().filter(|(_, p)| arm(p)) {
             let found = planner.build_stop_along(steps, |k| {
-                let s = progress.at(last + k);
-                asked(scheduler.of_joint(joint, axis.offset_seconds(s.p)).unwrap_or_default(), &s)
+                let (s, moment) = &stop_at[k];
+                asked(scheduler.of_joint_at(joint, moment).unwrap_or_default(), s)
             });
             if !found {
                 return false;

@@ -5,6 +5,11 @@ use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_s
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
+/// Nearer to the reference than this, radians or metres, a joint need not find back to it.
+const CLOSE: f64 = 5.0e-4;
+/// How much more jerk than it may have a joint near its reference may be asked for, to be given what it may.
+const RINGS: f64 = 2.0;
+
 /// How a joint is moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JointKind {
@@ -230,8 +235,8 @@ impl JointPlanner {
         let mut now = self.clip(reference(0));
         for k in 0..steps {
             let next = self.clip(reference(k + 1));
-            let a = last.a + self.feedback_jerk(&last, &now, &next) * self.dt;
-            let state = last.ramp_to(a, self.dt);
+            let jerk = self.feedback_jerk(&last, &now, &next).clamp(-self.limits.jerk, self.limits.jerk);
+            let state = last.ramp_to(last.a + jerk * self.dt, self.dt);
             if self.scratch.len() == self.scratch.capacity() || !ramp_within(&last, &state, self.dt, &self.limits) {
                 return false;
             }
@@ -377,6 +382,12 @@ impl JointPlanner {
                 let a = last.a + jerk * self.dt;
                 if jerk.abs() <= self.inner.jerk && a.abs() <= self.inner.acceleration {
                     return Some(a);
+                }
+                // A reference that asks for a little more for a moment is followed a little later.
+                if (last.p - now.position).abs() <= CLOSE && jerk.abs() <= RINGS * self.inner.jerk {
+                    let most = self.inner.jerk * self.dt;
+                    let a = last.a + (jerk * self.dt).clamp(-most, most);
+                    return Some(a.clamp(-self.inner.acceleration, self.inner.acceleration));
                 }
                 self.approach(last, reference)
             }

@@ -16,7 +16,15 @@ use crate::motion::{State, ramp_stop};
 use efm_schedule::Reference;
 
 /// Part of what following may use that the path itself may ask for; the rest is for taking back what is left of an error.
-const PATH_SHARE: f64 = 0.97;
+const PATH_SHARE: f64 = 0.99;
+/// The same for a brake. It is more, and more than following uses: a path that asks for all that it may would else leave nothing to brake with,
+/// and would have to be run through slower for that alone.
+const BRAKE_SHARE: f64 = 1.015;
+/// Seconds at full jerk that a joint's acceleration may stay behind the path's: a spline through the rows of a motion that keeps its jerk limit
+/// rings a little where the jerk changes. It moves the joint by some hundredths of a milliradian, which is taken back.
+const BEHIND: f64 = 0.004;
+/// Seconds that a brake may wait at the rate that it begins with, where the path is too rough to begin at once.
+const WAITS: [f64; 8] = [0.05, 0.1, 0.16, 0.24, 0.34, 0.46, 0.6, 0.8];
 /// Seconds in which the quickest brake takes s from 1 to 0.
 const QUICKEST: f64 = 0.05;
 /// How much longer each rung of the ladder of brakes takes than the one before.
@@ -29,6 +37,8 @@ const GATHER: f64 = 0.2;
 const FASTEST: f64 = 1.3;
 /// How often the step between braking and the wish is halved where the wish asks too much.
 const HALVINGS: usize = 2;
+/// Rates, and changes of it, nearer than this are the same.
+const THERE: f64 = 1.0e-9;
 /// Coarsest spacing at which a brake is looked at, seconds.
 const LOOK: f64 = 0.01;
 
@@ -64,8 +74,12 @@ pub enum PathLimit {
 
 /// The path, and how fast the tool moves on it.
 pub(crate) trait Path {
-    /// Reference of a joint at plan time `tau`, seconds after the motion's axis; derivatives by plan time.
-    fn joint(&self, joint: usize, tau: f64) -> Reference;
+    /// A plan time, looked up once for all joints.
+    type Moment;
+    /// Plan time `tau`, seconds after the motion's axis.
+    fn moment(&self, tau: f64) -> Self::Moment;
+    /// Reference of a joint then; derivatives by plan time.
+    fn joint(&self, joint: usize, at: &Self::Moment) -> Reference;
     /// Distance that the tool goes from the one plan time to the other, metres, where that is limited.
     fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64>;
 }
@@ -92,12 +106,19 @@ pub(crate) struct Progress {
     saved_len: usize,
     rung: usize,
     rungs: usize,
+    /// What a brake that waits goes along first.
+    ahead: Vec<State>,
+    /// Steps for which a brake may wait, the fewest first; see [`WAITS`].
+    waits: [usize; WAITS.len()],
     /// Joints that follow the path, and what the path may ask of them.
     limits: Vec<(usize, JointLimits)>,
+    /// The same for a brake.
+    brake_limits: Vec<(usize, JointLimits)>,
     tool_speed: f64,
-    /// Accelerations of the joints in `limits` at the last state, at the next one, and along a brake.
+    /// Accelerations of the joints in `limits` at the last state, at the next one, while a brake waits, and along a brake.
     now: Vec<f64>,
     next: Vec<f64>,
+    waiting: Vec<f64>,
     along: Vec<f64>,
     limited: Option<PathLimit>,
 }
@@ -105,8 +126,9 @@ pub(crate) struct Progress {
 impl Progress {
     /// `limits`: of the joints that are held to the path, what following may use. `tool_speed` in m/s, infinite for none.
     pub fn new(limits: Vec<(usize, JointLimits)>, tool_speed: f64, dt: f64, room: usize) -> Self {
-        let limits: Vec<(usize, JointLimits)> =
-            limits.into_iter().map(|(joint, l)| (joint, l.shared(PATH_SHARE))).collect();
+        let shared = |share: f64| limits.iter().map(|(joint, l)| (*joint, l.shared(share))).collect();
+        let brake_limits: Vec<(usize, JointLimits)> = shared(BRAKE_SHARE);
+        let limits: Vec<(usize, JointLimits)> = shared(PATH_SHARE);
         let slowest = SLOWEST * longest_joint_stop(limits.iter().map(|(_, l)| l));
         let rungs = 1 + ((slowest / QUICKEST).ln() / RATIO.ln()).ceil().max(1.0) as usize;
         let stop = longest_brake(limits.iter().map(|(_, l)| l), dt);
@@ -122,13 +144,22 @@ impl Progress {
             saved_len: 0,
             rung: 0,
             rungs,
+            ahead: Vec::with_capacity(room + stop),
+            waits: WAITS.map(|seconds| (seconds / dt).ceil() as usize),
             limits,
+            brake_limits,
             tool_speed: PATH_SHARE * tool_speed,
             now: vec![0.0; count],
             next: vec![0.0; count],
+            waiting: vec![0.0; count],
             along: vec![0.0; count],
             limited: None,
         }
+    }
+
+    /// More states than any way out has, with the one that it begins at.
+    pub fn longest(&self) -> usize {
+        self.way_out.capacity() + 1
     }
 
     /// Starts a new plan: `count` states on the motion's time axis, plan time being the clock's so far, then going on at rate `s`.
@@ -218,7 +249,7 @@ impl Progress {
     pub fn brake_on(&mut self, path: &mut impl Path) -> bool {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
-        let found = self.brake(path, &last).is_ok();
+        let found = self.brake(path, &last).is_ok() || self.brake_later(path, &last, last.v).is_ok();
         if !found {
             // The joints will leave this path whatever is done: as slowly as it goes, but never backwards.
             let forwards = |states: &[State]| states.iter().all(|s| (0.0..=FASTEST).contains(&s.v));
@@ -244,25 +275,36 @@ impl Progress {
         self.way_out_at = 0;
     }
 
-    /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1.
-    pub fn step(&mut self, path: &mut impl Path, wanted: f64, why: Option<PathLimit>) {
+    /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1. `followed`: how the joint at a place
+    /// of the limits accelerates at the last state.
+    pub fn step(&mut self, path: &mut impl Path, wanted: f64, why: Option<PathLimit>, followed: impl Fn(usize) -> f64) {
         let last = self.at(self.states.len() - 1);
         let out = self.at(self.states.len());
         accelerations(&self.limits, path, &last, &mut self.now);
+        for ((joint, limit), now) in self.limits.iter().zip(&mut self.now) {
+            // A joint that finds back to the path is another matter: then the path is what it will do.
+            let (behind, asked) = (limit.jerk * BEHIND, *now);
+            *now = followed(*joint).clamp(asked - behind, asked + behind);
+        }
         self.limited = why.filter(|_| wanted < 1.0);
         let wish = self.towards(&last, wanted);
-        let mut best = match self.try_step(path, &last, wish) {
-            Ok(next) => Some(next),
-            Err(limit) => {
-                self.limited = Some(limit);
-                None
-            }
+        let (mut best, limit) = match self.try_step(path, &last, wish, Self::brake) {
+            Ok(next) => (Some(next), None),
+            Err(limit) => (None, Some(limit)),
         };
         if best.is_none() {
+            if (out.v - wish.v).abs() < THERE && (out.a - wish.a).abs() < THERE {
+                // The way out goes on like that itself before it brakes.
+                return self.follow_way_out();
+            }
+            best = self.try_step(path, &last, wish, |this, path, next| this.brake_later(path, next, wanted)).ok();
+        }
+        if best.is_none() {
+            self.limited = limit;
             let (mut safe, mut wish) = (out.a, wish.a);
             for _ in 0..HALVINGS {
                 let middle = 0.5 * (safe + wish);
-                match self.try_step(path, &last, last.ramp_to(middle, self.dt)) {
+                match self.try_step(path, &last, last.ramp_to(middle, self.dt), Self::brake) {
                     Ok(next) => {
                         best = Some(next);
                         safe = middle;
@@ -279,11 +321,19 @@ impl Progress {
 
     /// The state after one step on the quickest smooth way to a rate.
     fn towards(&mut self, last: &State, wanted: f64) -> State {
-        /// Nearer than this it is there.
-        const THERE: f64 = 1.0e-9;
         if (last.v - wanted).abs() < THERE && last.a.abs() < THERE {
             return State { p: last.p + self.dt * wanted, v: wanted, a: 0.0 };
         }
+        if self.way_to(last, wanted)
+            && let Some(first) = self.scratch.first()
+        {
+            return shifted(last, first, wanted, self.dt);
+        }
+        last.ramp_to(0.0, self.dt)
+    }
+
+    /// Writes into `scratch` how the difference to a rate goes to zero on the quickest smooth way.
+    fn way_to(&mut self, last: &State, wanted: f64) -> bool {
         // The difference in rate is brought to zero as a velocity is.
         let gap = State { p: 0.0, v: last.v - wanted, a: last.a };
         let seconds = if gap.v > 0.0 { rung_seconds(self.rung) } else { GATHER };
@@ -295,23 +345,23 @@ impl Progress {
             acceleration: acceleration.max(last.a.abs()),
             jerk,
         };
-        if ramp_stop(&gap, self.dt, &limits, &mut self.scratch)
-            && let Some(first) = self.scratch.first()
-        {
-            let p = last.p + self.dt * (last.v + self.dt * (2.0 * last.a + first.a) / 6.0);
-            return State { p, v: first.v + wanted, a: first.a };
-        }
-        last.ramp_to(0.0, self.dt)
+        ramp_stop(&gap, self.dt, &limits, &mut self.scratch)
     }
 
-    /// Takes a step if it and a brake after it ask nothing impossible of the joints.
-    fn try_step(&mut self, path: &mut impl Path, last: &State, next: State) -> Result<State, PathLimit> {
+    /// Takes a step if it and a brake after it, as `brake` finds one, ask nothing impossible of the joints.
+    fn try_step<P: Path>(
+        &mut self,
+        path: &mut P,
+        last: &State,
+        next: State,
+        brake: impl Fn(&mut Self, &mut P, &State) -> Result<(), PathLimit>,
+    ) -> Result<State, PathLimit> {
         if !(next.v >= 0.0 && next.v <= 1.0 + 1.0e-9) {
             return Err(PathLimit::Scale);
         }
         self.next.copy_from_slice(&self.now);
         look(&self.limits, self.tool_speed, path, last, &next, &mut self.next, self.dt)?;
-        self.brake(path, &next)?;
+        brake(self, path, &next)?;
         std::mem::swap(&mut self.scratch, &mut self.way_out);
         self.way_out_at = 0;
         Ok(next)
@@ -336,40 +386,88 @@ impl Progress {
                 continue;
             }
             self.along.copy_from_slice(&self.next);
-            outcome = self.look_along(path, from);
+            outcome = self.look_at_brake(path, from);
             if outcome.is_ok() {
                 self.rung = rung;
-                return outcome;
+                break;
             }
         }
         outcome
     }
 
-    /// Looks at the brake in `scratch`.
-    fn look_along(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
-        let (n, mut last, mut at) = (self.scratch.len(), *from, 0);
-        while at < n {
-            let to = (at + self.stride).min(n);
-            let state = self.scratch[to - 1];
-            if state.v < 0.0 || state.v > 1.0 + 1.0e-6 {
-                return Err(PathLimit::Scale);
+    /// As [`Self::brake`], but the brake may wait: where the path itself asks for all that the joints have, it goes on to the rate `wanted` and
+    /// with it to where that is over. A motion that begins and ends within its limits can be braked on at its end at the latest.
+    fn brake_later(&mut self, path: &mut impl Path, from: &State, wanted: f64) -> Result<(), PathLimit> {
+        self.ahead.clear();
+        if self.way_to(from, wanted) {
+            let mut last = *from;
+            for way in &self.scratch {
+                last = shifted(&last, way, wanted, self.dt);
+                self.ahead.push(last);
             }
-            let seconds = (to - at) as f64 * self.dt;
-            look(&self.limits, self.tool_speed, path, &last, &state, &mut self.along, seconds)?;
-            (last, at) = (state, to);
         }
-        Ok(())
+        let (mut begin, mut waited) = (*from, 0);
+        self.waiting.copy_from_slice(&self.next);
+        let mut outcome = Err(PathLimit::Scale);
+        for wait in self.waits {
+            while self.ahead.len() < wait {
+                let last = self.ahead.last().copied().unwrap_or(State { a: 0.0, ..*from });
+                self.ahead.push(State { p: last.p + self.dt * last.v, ..last });
+            }
+            let way = &self.ahead[waited..wait];
+            let held = (&*self.limits, self.tool_speed, self.dt, self.stride);
+            look_along(held, path, begin, way, &mut self.waiting)?;
+            (begin, waited) = (self.ahead[wait - 1], wait);
+            for quarter in 1..=3 {
+                if !brake_of(quarter * (self.rungs - 1) / 4, &begin, self.dt, &mut self.scratch) {
+                    continue;
+                }
+                self.along.copy_from_slice(&self.waiting);
+                outcome = self.look_at_brake(path, &begin);
+                if outcome.is_ok() {
+                    self.scratch.extend_from_slice(&self.ahead[..wait]);
+                    self.scratch.rotate_right(wait);
+                    return outcome;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Looks at the brake in `scratch`, which begins where the joints accelerate with `along`.
+    fn look_at_brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
+        let how = (&*self.brake_limits, self.tool_speed, self.dt, self.stride);
+        look_along(how, path, *from, &self.scratch, &mut self.along)
     }
 }
 
+/// Whether the path asks nothing impossible along states `dt` apart that come after `last`, looked at every `stride` of them; see [`look`].
+fn look_along(
+    (limits, tool_speed, dt, stride): (&[(usize, JointLimits)], f64, f64, usize),
+    path: &mut impl Path,
+    mut last: State,
+    states: &[State],
+    accelerations: &mut [f64],
+) -> Result<(), PathLimit> {
+    for some in states.chunks(stride) {
+        let Some(state) = some.last().filter(|s| s.v >= 0.0 && s.v <= 1.0 + 1.0e-6) else {
+            return Err(PathLimit::Scale);
+        };
+        look(limits, tool_speed, path, &last, state, accelerations, some.len() as f64 * dt)?;
+        last = *state;
+    }
+    Ok(())
+}
+
 fn accelerations(limits: &[(usize, JointLimits)], path: &impl Path, at: &State, into: &mut [f64]) {
+    let moment = path.moment(at.p);
     for ((joint, _), a) in limits.iter().zip(into) {
-        *a = asked(path.joint(*joint, at.p), at).acceleration;
+        *a = asked(path.joint(*joint, &moment), at).acceleration;
     }
 }
 
 /// Whether the path asks nothing impossible on the way from one state to another, `seconds` later. `accelerations` are those of
-/// the joints at the first, and become those at the second.
+/// joints that follow it, at the first state, and become those at the second: the path's, or a little behind it (see [`BEHIND`]).
 fn look(
     limits: &[(usize, JointLimits)],
     tool_speed: f64,
@@ -379,19 +477,22 @@ fn look(
     accelerations: &mut [f64],
     seconds: f64,
 ) -> Result<(), PathLimit> {
+    let moment = path.moment(to.p);
     for ((joint, limit), before) in limits.iter().zip(accelerations) {
         let joint = *joint;
-        let wanted = asked(path.joint(joint, to.p), to);
+        let wanted = asked(path.joint(joint, &moment), to);
         if exceeds(wanted.velocity.abs(), limit.velocity) {
             return Err(PathLimit::Velocity { joint });
         }
         if exceeds(wanted.acceleration.abs(), limit.acceleration) {
             return Err(PathLimit::Acceleration { joint });
         }
-        if exceeds((wanted.acceleration - *before).abs(), limit.jerk * seconds) {
+        let most = limit.jerk * seconds;
+        let followed = *before + (wanted.acceleration - *before).clamp(-most, most);
+        if exceeds((wanted.acceleration - followed).abs(), limit.jerk * BEHIND) {
             return Err(PathLimit::Jerk { joint });
         }
-        *before = wanted.acceleration;
+        *before = followed;
     }
     if tool_speed == f64::INFINITY {
         return Ok(());
@@ -400,6 +501,11 @@ fn look(
         Some(travel) if exceeds(travel, tool_speed * seconds) => Err(PathLimit::ToolSpeed),
         _ => Ok(()),
     }
+}
+
+/// The state one step after `last`, where the difference to the rate `wanted` is `way`.
+fn shifted(last: &State, way: &State, wanted: f64, dt: f64) -> State {
+    State { p: last.p + dt * (last.v + dt * (2.0 * last.a + way.a) / 6.0), v: way.v + wanted, a: way.a }
 }
 
 fn rung_seconds(rung: usize) -> f64 {
@@ -427,5 +533,6 @@ fn longest_joint_stop<'a>(limits: impl Iterator<Item = &'a JointLimits>) -> f64 
 
 /// More steps than any brake of these joints takes.
 pub(crate) fn longest_brake<'a>(limits: impl Iterator<Item = &'a JointLimits>, dt: f64) -> usize {
-    (3.0 * RATIO * SLOWEST * longest_joint_stop(limits) / dt).ceil() as usize + 32
+    let wait = WAITS.into_iter().fold(0.0, f64::max);
+    ((3.0 * RATIO * SLOWEST * longest_joint_stop(limits) + wait) / dt).ceil() as usize + 32
 }

@@ -210,6 +210,18 @@ pub enum Tick<'a> {
     Idle(IdleReason),
     /// Publish these windows.
     Send(Outgoing<'a>),
+    /// Publish nothing: what was sent last is what there is to say. Between two times of the grid, unless a chunk or a stop came.
+    Hold,
+}
+
+/// What planning came to in a tick.
+enum Planned {
+    /// The motion is over.
+    Over,
+    /// Nothing has changed since the last window.
+    Same,
+    /// There is a window to send.
+    New,
 }
 
 /// A motion from rest to rest.
@@ -587,7 +599,9 @@ impl TrajectoryStreamer {
         }
     }
 
-    /// Decides what is sent now. To be called every period, and once more after each missed one at the latest.
+    /// Decides what is sent now. To be called every period, and once more after each missed one at the latest. It may be called more often, up
+    /// to a thousand times a second whatever the period: then the robot is watched, and chunks and stops take effect, at that rate, and
+    /// between the times of the grid nothing is sent but what is new.
     ///
     /// `measured` is the newest joint state in the limits' order and its age in seconds (of receipt or of measurement, whichever is
     /// larger).
@@ -599,10 +613,11 @@ impl TrajectoryStreamer {
         } else if let Err(reason) = self.start(now, state) {
             return Tick::Idle(reason);
         }
-        if !self.plan(now) {
-            return Tick::Idle(self.idle_reason());
+        match self.plan(now) {
+            Planned::Over => Tick::Idle(self.idle_reason()),
+            Planned::Same => Tick::Hold,
+            Planned::New => self.send(now),
         }
-        self.send(now)
     }
 
     fn idle_reason(&self) -> IdleReason {
@@ -753,10 +768,10 @@ impl TrajectoryStreamer {
         if stale < scale.0 { (stale, Some(PathLimit::StaleObservation)) } else { scale }
     }
 
-    /// Brings the plan up to now. False when the motion is over.
-    fn plan(&mut self, now: Stamp) -> bool {
+    /// Brings the plan up to now.
+    fn plan(&mut self, now: Stamp) -> Planned {
         let (rate, why) = self.wanted_rate(now);
-        let Some(motion) = &mut self.motion else { return false };
+        let Some(motion) = &mut self.motion else { return Planned::Over };
         let lead = self.config.period_s + self.config.clock_skew_s;
         let period = (self.config.period_s * 1.0e9).round() as i64;
         // Nearest grid time, so that a tick a little early or late still moves on by one.
@@ -788,7 +803,11 @@ impl TrajectoryStreamer {
             self.rest_known = true;
             self.last_stop = Some(reason);
             self.motion = None;
-            return false;
+            return Planned::Over;
+        }
+        let stops = motion.stop.is_some() && !motion.stop_planned;
+        if first == motion.first && !motion.fresh && !wants_more && !stops {
+            return Planned::Same;
         }
 
         motion.first = first;
@@ -820,7 +839,7 @@ impl TrajectoryStreamer {
         }
         self.plan.follow_way_out(needed);
         self.plan.part();
-        true
+        Planned::New
     }
 
     /// Writes the windows, checks them and hands them out.

@@ -13,6 +13,7 @@ use panda::*;
 #[derive(Debug, Clone, PartialEq)]
 enum Said {
     Idle(IdleReason),
+    Hold,
     Send { activity: Activity, chunk: Option<Stamp>, row: usize },
 }
 
@@ -62,6 +63,7 @@ impl Cell {
                 self.recorder.take(now, &out);
                 Said::Send { activity: out.activity, chunk: out.execution.chunk, row: out.execution.row }
             }
+            Tick::Hold => Said::Hold,
             Tick::Idle(reason) => {
                 self.recorder.finish();
                 self.recorder.new_motion();
@@ -156,6 +158,46 @@ fn on_an_old_observation_it_slows_down_along_the_chunk_and_the_motion_ends() {
     // A new one is followed.
     cell.offer(&chunk_of(cell.seconds(), 8, 0.1, |t| home_but(0, 0.3 * t)));
     assert!(matches!(cell.run(5), Said::Send { activity: Activity::Following, .. }));
+}
+
+/// Ten ticks a point: between points nothing is sent unless it is new, and what is new is sent at once.
+#[test]
+fn more_ticks_than_points_bring_chunks_and_stops_sooner_and_no_more_messages() {
+    let (mut cell, mut sent, mut answered, mut stops) = (Cell::new(), 0, None, None);
+    let mut stamps = std::collections::HashSet::new();
+    for fine in 0..2000_i64 {
+        let now = at(fine as f64 * 1e-3);
+        // From rest, and between two points.
+        let offered = fine < 1500 && (fine % 200 == 3 || fine == 0);
+        if offered {
+            let chunk = chunk_of(fine as f64 * 1e-3, 16, 0.1, moving(0.3));
+            cell.streamer.offer_chunk(&chunk, now).unwrap();
+        }
+        if fine == 1507 {
+            cell.streamer.stop(now);
+        }
+        let measured = sample(now, &cell.recorder.position(now, &HOME));
+        match cell.streamer.tick(now, Some((&measured, 0.002))) {
+            Tick::Send(out) => {
+                cell.recorder.take(now, &out);
+                sent += 1;
+                stamps.insert(out.windows[0].stamp());
+                if offered && out.execution.chunk == Some(now) {
+                    answered = Some(fine);
+                }
+                if stops.is_none() && matches!(out.activity, Activity::Stopping(StopReason::Requested)) {
+                    stops = Some(fine);
+                }
+            }
+            Tick::Hold => assert!(!offered, "a chunk waits for a point"),
+            Tick::Idle(_) => assert!(fine > 1600),
+        }
+    }
+    assert_eq!(answered, Some(1403), "each chunk is in the message of its own tick");
+    assert_eq!(stops, Some(1507), "and so is the stop");
+    // One message a point; beside them one for each of the chunks between points and for the stop.
+    assert_eq!(sent, stamps.len() + 8 + 1);
+    cell.recorder.finish();
 }
 
 #[test]

@@ -148,6 +148,7 @@ impl Run {
                 self.idle = false;
                 self.offered = false;
             }
+            Tick::Hold => {}
             Tick::Idle(reason) => {
                 let broken = matches!(reason, IdleReason::Latched(StopReason::Internal(_)));
                 assert!(!broken, "{reason:?}");
@@ -311,6 +312,7 @@ proptest! {
                 }
                 Tick::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))) => prop_assert!(t > 2.0),
                 Tick::Idle(reason) => prop_assert!(false, "{reason:?} at {t}"),
+                Tick::Hold => prop_assert!(false, "ticks are a period apart"),
             }
         }
         prop_assert!(sent > 100);

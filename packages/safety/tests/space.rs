@@ -85,7 +85,7 @@ impl Run {
                 self.went.push(self.place);
                 Some((out.activity.clone(), out.report))
             }
-            Tick::Idle(_) => None,
+            Tick::Idle(_) | Tick::Hold => None,
         }
     }
 

@@ -10,7 +10,8 @@ mod rows;
 mod scheduler;
 
 pub use scheduler::{
-    Accepted, ChunkRefusal, Reference, ReferenceLimits, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError,
+    Accepted, ChunkRefusal, Moment, Reference, ReferenceLimits, ReferenceStatus, Scheduler, SchedulerConfig,
+    SchedulerError,
 };
 
 /// Largest joint position, in radians or metres, that a chunk may hold: no joint of a robot gets there, and beyond it arithmetic

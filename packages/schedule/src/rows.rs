@@ -17,6 +17,18 @@ pub(crate) struct Rows {
     velocities: Vec<f64>,
 }
 
+/// A time among the rows of a chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Seconds after the first row.
+    seconds: f64,
+    /// Seconds after the last row, zero before it.
+    late: f64,
+    /// The row before, and the seconds after it, between the first row and the last.
+    row: usize,
+    after_row: f64,
+}
+
 impl Rows {
     /// `positions` is row-major `[rows x joints]`, `step` in seconds. For joints with `straight` rows are joined by straight
     /// lines: a gripper's open/closed command must not ring.
@@ -76,19 +88,27 @@ impl Rows {
         }
     }
 
+    /// Where a time lies among the rows; the same for all joints.
+    pub fn place(&self, at: Stamp) -> Place {
+        let (n, h) = (self.len(), self.step);
+        let seconds = at.seconds_since(self.first);
+        let late = if at > self.last { at.seconds_since(self.last) } else { 0.0 };
+        let row = ((seconds.max(0.0) / h) as usize).min(n.saturating_sub(2));
+        Place { seconds, late, row, after_row: (seconds - row as f64 * h).min(h) }
+    }
+
     /// Desired state of a joint at a time. Before row 0 the first piece is continued with constant acceleration for at most one
     /// step. After the last row a straight joint rests there; any other runs out: within one step its acceleration goes linearly to
     /// zero, after that its velocity stays. So a stop that begins near the end of a chunk has a smooth path to brake on.
-    pub fn at(&self, joint: usize, straight: bool, at: Stamp) -> Reference {
+    pub fn at(&self, joint: usize, straight: bool, place: &Place) -> Reference {
         let (n, h) = (self.len(), self.step);
-        let seconds = at.seconds_since(self.first);
+        let Place { seconds, late, row, after_row } = *place;
         let resting = |row: usize| Reference { position: self.position(row, joint), ..Reference::default() };
-        if n == 1 || (straight && at > self.last) {
+        if n == 1 || (straight && late > 0.0) {
             return resting(n - 1);
         }
-        if at > self.last {
+        if late > 0.0 {
             let end = self.piece(n - 2, joint, h);
-            let late = at.seconds_since(self.last);
             let t = late.min(h);
             let velocity = end.velocity + end.acceleration * t * (1.0 - 0.5 * t / h);
             return Reference {
@@ -103,11 +123,9 @@ impl Rows {
             if seconds < 0.0 {
                 return resting(0);
             }
-            let k = ((seconds / h) as usize).min(n - 2);
-            let (p0, p1) = (self.position(k, joint), self.position(k + 1, joint));
+            let (p0, p1) = (self.position(row, joint), self.position(row + 1, joint));
             let velocity = (p1 - p0) / h;
-            let position = p0 + velocity * (seconds - k as f64 * h).min(h);
-            return Reference { position, velocity, acceleration: 0.0 };
+            return Reference { position: p0 + velocity * after_row, velocity, acceleration: 0.0 };
         }
         if seconds < 0.0 {
             let start = self.piece(0, joint, 0.0);
@@ -118,8 +136,7 @@ impl Rows {
                 acceleration: start.acceleration,
             };
         }
-        let k = ((seconds / h) as usize).min(n - 2);
-        self.piece(k, joint, (seconds - k as f64 * h).min(h))
+        self.piece(row, joint, after_row)
     }
 
     /// The cubic Hermite piece between rows `k` and `k + 1`, `t` seconds after row `k`.

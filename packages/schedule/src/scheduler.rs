@@ -1,6 +1,6 @@
 //! Which chunk is in use, and what it asks for at a time.
 
-use crate::rows::Rows;
+use crate::rows::{Place, Rows};
 use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
 use efm_core::{ActionChunk, JointNames, Stamp};
 
@@ -173,29 +173,15 @@ struct Fade {
 }
 
 impl Fade {
-    /// The quintic at `t` seconds of `duration`.
-    ///
-    /// With s = t / T: `dp (1 - 10 s^3 + 15 s^4 - 6 s^5) + dv T (s - 6 s^3 + 8 s^4 - 3 s^5) + da T^2 / 2 (s^2 - 3 s^3 + 3 s^4 -
-    /// s^5)`, the Hermite quintic whose far end is zero up to acceleration.
-    fn at(&self, t: f64, duration: f64) -> Reference {
-        if t >= duration {
-            return Reference::default();
-        }
-        let s = (t / duration).max(0.0);
-        let (s2, s3, s4, s5) = (s * s, s * s * s, s * s * s * s, s * s * s * s * s);
-        let (p, v, a) = (self.position, self.velocity * duration, 0.5 * self.acceleration * duration * duration);
+    /// The quintic at a moment: see [`Fading`].
+    fn at(&self, now: &Fading) -> Reference {
+        let (p, v, a) =
+            (self.position, self.velocity * now.duration, 0.5 * self.acceleration * now.duration * now.duration);
+        let of = |[by_p, by_v, by_a]: [f64; 3]| p * by_p + v * by_v + a * by_a;
         Reference {
-            position: p * (1.0 - 10.0 * s3 + 15.0 * s4 - 6.0 * s5)
-                + v * (s - 6.0 * s3 + 8.0 * s4 - 3.0 * s5)
-                + a * (s2 - 3.0 * s3 + 3.0 * s4 - s5),
-            velocity: (p * (-30.0 * s2 + 60.0 * s3 - 30.0 * s4)
-                + v * (1.0 - 18.0 * s2 + 32.0 * s3 - 15.0 * s4)
-                + a * (2.0 * s - 9.0 * s2 + 12.0 * s3 - 5.0 * s4))
-                / duration,
-            acceleration: (p * (-60.0 * s + 180.0 * s2 - 120.0 * s3)
-                + v * (-36.0 * s + 96.0 * s2 - 60.0 * s3)
-                + a * (2.0 - 18.0 * s + 36.0 * s2 - 20.0 * s3))
-                / (duration * duration),
+            position: of(now.position),
+            velocity: of(now.velocity) / now.duration,
+            acceleration: of(now.acceleration) / (now.duration * now.duration),
         }
     }
 
@@ -206,6 +192,54 @@ impl Fade {
             && 5.774 * p / (t * t) + 3.95 * v / t <= acceleration
             && 60.0 * p / (t * t * t) + 36.0 * v / (t * t) + 9.0 * a / t <= jerk
     }
+}
+
+/// What the differences in position, velocity and acceleration, scaled with the duration, add at a moment of the fade; the same for all joints.
+///
+/// With s = t / T: `dp (1 - 10 s^3 + 15 s^4 - 6 s^5) + dv T (s - 6 s^3 + 8 s^4 - 3 s^5) + da T^2 / 2 (s^2 - 3 s^3 + 3 s^4 -
+/// s^5)`, the Hermite quintic whose far end is zero up to acceleration.
+#[derive(Debug, Clone, Copy)]
+struct Fading {
+    duration: f64,
+    position: [f64; 3],
+    velocity: [f64; 3],
+    acceleration: [f64; 3],
+}
+
+impl Fading {
+    /// At `t` seconds of `duration`; none when it is over.
+    fn new(t: f64, duration: f64) -> Option<Self> {
+        if t >= duration {
+            return None;
+        }
+        let s = (t / duration).max(0.0);
+        let (s2, s3, s4, s5) = (s * s, s * s * s, s * s * s * s, s * s * s * s * s);
+        Some(Self {
+            duration,
+            position: [
+                1.0 - 10.0 * s3 + 15.0 * s4 - 6.0 * s5,
+                s - 6.0 * s3 + 8.0 * s4 - 3.0 * s5,
+                s2 - 3.0 * s3 + 3.0 * s4 - s5,
+            ],
+            velocity: [
+                -30.0 * s2 + 60.0 * s3 - 30.0 * s4,
+                1.0 - 18.0 * s2 + 32.0 * s3 - 15.0 * s4,
+                2.0 * s - 9.0 * s2 + 12.0 * s3 - 5.0 * s4,
+            ],
+            acceleration: [
+                -60.0 * s + 180.0 * s2 - 120.0 * s3,
+                -36.0 * s + 96.0 * s2 - 60.0 * s3,
+                2.0 - 18.0 * s + 36.0 * s2 - 20.0 * s3,
+            ],
+        })
+    }
+}
+
+/// A time, looked up once for all joints: see [`Scheduler::moment`].
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    place: Option<Place>,
+    fading: Option<Fading>,
 }
 
 /// Takes chunks and answers what is wanted at a time. Time is passed in; nothing allocates but [`Self::offer`].
@@ -393,13 +427,13 @@ impl Scheduler {
     /// Lets the path into the chunk in use begin anew at `at` (plan time), in the states `followed`.
     pub fn blend_from(&mut self, at: Stamp, followed: impl Fn(usize) -> Reference) {
         let Some(rows) = &self.current else { return };
-        let row_time = at.offset_nanos(self.lag);
+        let place = rows.place(at.offset_nanos(self.lag));
         let mut duration = self.config.blend_s;
         for joint in 0..self.joints.len() {
             if self.straight[joint] {
                 continue;
             }
-            let (from, to) = (followed(joint), rows.at(joint, false, row_time));
+            let (from, to) = (followed(joint), rows.at(joint, false, &place));
             let fade = Fade {
                 position: from.position - to.position,
                 velocity: from.velocity - to.velocity,
@@ -477,13 +511,21 @@ impl Scheduler {
     /// Desired state of one joint; after the last row a gripper rests there, any other joint runs out with the velocity that it
     /// has. None without a chunk.
     pub fn of_joint(&self, joint: usize, at: Stamp) -> Option<Reference> {
-        let rows = self.current.as_ref()?;
-        let row_time = at.offset_nanos(self.lag);
-        if self.straight[joint] {
-            return Some(rows.at(joint, true, row_time));
-        }
-        let to = rows.at(joint, false, row_time);
-        let fade = self.fades[joint].at(at.seconds_since(self.blend_start), self.blend_duration);
+        self.of_joint_at(joint, &self.moment(at))
+    }
+
+    /// Looks up a time, for [`Self::of_joint_at`]. It means nothing any more after the next chunk is in use.
+    pub fn moment(&self, at: Stamp) -> Moment {
+        let place = self.current.as_ref().map(|rows| rows.place(at.offset_nanos(self.lag)));
+        Moment { place, fading: Fading::new(at.seconds_since(self.blend_start), self.blend_duration) }
+    }
+
+    /// As [`Self::of_joint`], at a time that was looked up.
+    pub fn of_joint_at(&self, joint: usize, moment: &Moment) -> Option<Reference> {
+        let (rows, place) = (self.current.as_ref()?, moment.place.as_ref()?);
+        let to = rows.at(joint, self.straight[joint], place);
+        let Some(fading) = moment.fading.as_ref().filter(|_| !self.straight[joint]) else { return Some(to) };
+        let fade = self.fades[joint].at(fading);
         Some(Reference {
             position: to.position + fade.position,
             velocity: to.velocity + fade.velocity,

@@ -530,6 +530,7 @@ impl Run<'_> {
                     );
                 }
             }
+            Tick::Hold => limited = "hold".to_owned(),
             Tick::Idle(reason) => {
                 if let IdleReason::Space(intrusion) = reason {
                     blocked = Some(intrusion);

@@ -113,13 +113,31 @@ pub enum Kind {
     Refused,
     /// A step along the path.
     Step,
+    /// Between two points, and nothing new.
+    Hold,
     /// No motion.
     Idle,
 }
 
+/// How often there is a tick, and how far the points are apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Seconds between points.
+    pub period_s: f64,
+    /// Ticks in that time.
+    pub ticks: u32,
+}
+
+impl Pace {
+    /// Seconds between ticks.
+    pub fn tick_s(self) -> f64 {
+        self.period_s / f64::from(self.ticks)
+    }
+}
+
 impl Kind {
     /// All.
-    pub const ALL: [Self; 4] = [Self::NewChunk, Self::Refused, Self::Step, Self::Idle];
+    pub const ALL: [Self; 5] = [Self::NewChunk, Self::Refused, Self::Step, Self::Hold, Self::Idle];
 
     /// In words.
     pub fn name(self) -> &'static str {
@@ -127,6 +145,7 @@ impl Kind {
             Self::NewChunk => "with a new chunk",
             Self::Refused => "refused by the space",
             Self::Step => "a step along the path",
+            Self::Hold => "nothing new",
             Self::Idle => "no motion",
         }
     }
@@ -175,11 +194,11 @@ fn mix(hash: &mut u64, bits: u64) {
 pub fn play(
     robot: &Robot,
     bodies: Option<&CollisionModel>,
-    period_s: f64,
+    pace: Pace,
     (stream, seed, ticks): (Stream, u64, usize),
     mut seen: impl FnMut(usize, &[VerifiedWindow], u64),
 ) -> Result<Played> {
-    let mut streamer = robot.streamer(bodies, period_s)?;
+    let (mut streamer, period_s) = (robot.streamer(bodies, pace.period_s)?, pace.tick_s());
     streamer.arm(true, T0);
     let mut source = Source::new(robot, bodies, stream, seed);
     let columns = robot.columns();
@@ -207,9 +226,12 @@ pub fn play(
         out.allocations += allocations() - allocated;
         out.cpu.push(cpu);
         out.wall.push(wall);
-        let Tick::Send(sent) = said else {
-            out.kinds.push(Kind::Idle);
-            continue;
+        let sent = match said {
+            Tick::Send(sent) => sent,
+            nothing => {
+                out.kinds.push(if matches!(nothing, Tick::Hold) { Kind::Hold } else { Kind::Idle });
+                continue;
+            }
         };
         out.kinds.push(if kind == Kind::Step && sent.report.refused.is_some() { Kind::Refused } else { kind });
         out.sent += 1;

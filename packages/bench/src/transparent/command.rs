@@ -66,7 +66,8 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let decides = args.shares.first().map(|share| Mode::Limited(*share, 2));
     let mut modes = vec![Mode::Raw];
-    modes.extend(args.shares.iter().map(|share| Mode::Limited(*share, 2)));
+    modes.extend(args.shares.iter().map(|share| Mode::Limited(*share, 1)));
+    modes.extend(args.shares.first().map(|share| Mode::Limited(*share, 2)));
     modes.extend(args.shares.first().map(|share| Mode::Limited(*share, 10)));
     modes.extend([Mode::Executed(2), Mode::Executed(10)]);
     let (mut results, mut decisive) = (Vec::new(), Totals::default());

@@ -14,7 +14,7 @@ use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::planning_scene::PlanningScene;
 use efm_nodes::scene_feed::{self, Outcome, SceneFeed};
-use efm_nodes::streaming_params::{TaskRule, specs, stream_config, task_limits, task_rules};
+use efm_nodes::streaming_params::{TaskRule, specs, stream_config, task_limits, task_rules, tick_period};
 use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
 use efm_nodes::voice::Voice;
 use efm_nodes::wiring::{ReceiptClock, robot_description};
@@ -352,19 +352,20 @@ impl Publishing {
                     streamer.forget_rest();
                     self.voice.ends.clear();
                 }
-                let tick = streamer.tick(now, measured);
-                match (owner, &tick) {
+                match (owner, &streamer.tick(now, measured)) {
                     (Some(owner), _) => Phase::Owned(owner.clone()),
-                    (None, Tick::Idle(_)) => {
+                    // Between two points, and nothing new.
+                    (None, Tick::Hold) => return Ok(()),
+                    (None, Tick::Idle(reason)) => {
                         self.voice.rest()?;
-                        Phase::of(&tick)
+                        Phase::Idle(reason.clone())
                     }
                     (None, Tick::Send(outgoing)) => {
                         self.slowed.note(&outgoing.report);
                         self.voice.send(outgoing.windows)?;
                         self.watches.sent(outgoing.windows);
                         heard = self.voice.tell(&outgoing.execution, outgoing.windows)?;
-                        Phase::of(&tick)
+                        Phase::of(&outgoing.activity)
                     }
                 }
             }
@@ -570,7 +571,7 @@ fn main() -> ExitCode {
             scene_health: node.diagnostics().task("surroundings"),
             clock: clock.clone(),
         };
-        let mut ticker = clock.ticker(Duration::from_secs_f64(config.period_s));
+        let mut ticker = clock.ticker(tick_period(&params));
 
         Ok(async move {
             // Wall time: it must be told also that /clock stands still.

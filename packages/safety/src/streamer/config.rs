@@ -69,7 +69,7 @@ impl Default for StreamConfig {
             max_start_error: 0.05,
             max_start_speed: 0.05,
             max_clock_jump_s: 0.05,
-            share: 0.95,
+            share: 0.98,
             bandwidth: 25.0,
             gripper_joints: Vec::new(),
             max_observation_age_s: 1.0,

@@ -368,6 +368,7 @@ impl Run {
                 self.judge.differences(self.controllers.held());
                 true
             }
+            Tick::Hold => true,
             Tick::Idle(_) => {
                 self.controllers.done();
                 false

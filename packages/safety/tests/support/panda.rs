@@ -191,6 +191,7 @@ pub fn step(streamer: &mut TrajectoryStreamer, recorder: &mut Recorder, now: Sta
             recorder.take(now, &out);
             true
         }
+        Tick::Hold => false,
         Tick::Idle(_) => {
             if !recorder.last.is_empty() {
                 recorder.finish();
