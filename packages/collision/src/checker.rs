@@ -322,12 +322,19 @@ impl Checker {
         let mut best = Clearance { distance: f64::INFINITY, pair: 0 };
         let mut nearest = best;
         self.open[0].clear();
+        let usually = usual(model).shown;
         for i in closest_first(self.closest, model.pairs.len()) {
             let pair = &model.pairs[i];
             let (limit, path) = (self.limits[i], motion.path(model, pair));
             let wanted = limit.always.max(best.distance);
             let before = &mut self.near[i];
-            // From cheap to dear, until it is certain that the pair is neither too close nor the closest.
+            // From cheap to dear, until it is certain that the pair is neither too close nor the closest. Cheapest: it was so far apart that it
+            // cannot have come this close yet. What is then known of it is a little less each time; a pair that leaves has to be known better.
+            let reached = before.gap.distance - path;
+            if reached > wanted && reached >= limit.shown && limit.shown >= usually {
+                self.next[i] = Near { gap: Gap { distance: reached, normal: Vector3::z() }, exact: false };
+                continue;
+            }
             let distance = model.at_least(pair, &next.placed);
             self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
             if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
