@@ -40,6 +40,14 @@ struct Near {
     exact: bool,
 }
 
+/// How far apart a pair is at least, without looking: `distance`, less all the way of the farthest mover since the sweep began.
+#[derive(Debug, Clone, Copy)]
+struct Far {
+    distance: f64,
+    /// Whether it was not looked at in the last step, so that nothing else is known.
+    skipped: bool,
+}
+
 /// A pair whose distance is not certain within a piece of the step.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -80,6 +88,9 @@ pub struct Checker {
     frames: Vec<Frame>,
     near: Vec<Near>,
     next: Vec<Near>,
+    far: Vec<Far>,
+    /// Upper bound of how far any two bodies have moved relative to each other since the sweep began.
+    way: f64,
     motion: Motion,
     /// What each pair must keep in this sweep.
     limits: Vec<Limit>,
@@ -102,6 +113,8 @@ impl Checker {
             frames: Vec::new(),
             near: Vec::new(),
             next: Vec::new(),
+            far: Vec::new(),
+            way: 0.0,
             motion: Motion::default(),
             limits: Vec::new(),
             floors: Vec::new(),
@@ -127,6 +140,8 @@ impl Checker {
             frames: vec![Frame::new(model); DEEPEST + 2],
             near: vec![unknown; pairs],
             next: vec![unknown; pairs],
+            far: vec![Far { distance: f64::NEG_INFINITY, skipped: false }; pairs],
+            way: 0.0,
             motion: Motion::new(model),
             limits: vec![usual(model); pairs],
             floors: vec![UNKNOWN; pairs],
@@ -182,6 +197,10 @@ impl Checker {
             }
         }
         self.closest = best.pair;
+        self.way = 0.0;
+        for (far, near) in self.far.iter_mut().zip(&self.near) {
+            *far = Far { distance: near.gap.distance, skipped: false };
+        }
         best
     }
 
@@ -323,25 +342,36 @@ impl Checker {
         let mut nearest = best;
         self.open[0].clear();
         let usually = usual(model).shown;
+        let (way_before, farthest) = (self.way, motion.farthest(model));
+        // Without bound every pair is looked at.
+        self.way += if farthest.is_finite() { farthest } else { 0.0 };
+        let way = if farthest.is_finite() { self.way } else { f64::INFINITY };
         for i in closest_first(self.closest, model.pairs.len()) {
-            let pair = &model.pairs[i];
-            let (limit, path) = (self.limits[i], motion.path(model, pair));
+            let limit = self.limits[i];
             let wanted = limit.always.max(best.distance);
-            let before = &mut self.near[i];
-            // From cheap to dear, until it is certain that the pair is neither too close nor the closest. Cheapest: it was so far apart that it
-            // cannot have come this close yet. What is then known of it is a little less each time; a pair that leaves has to be known better.
-            let reached = before.gap.distance - path;
-            if reached > wanted && reached >= limit.shown && limit.shown >= usually {
-                self.next[i] = Near { gap: Gap { distance: reached, normal: Vector3::z() }, exact: false };
+            // From cheap to dear, until it is certain that the pair is neither too close nor the closest. Cheapest: it was so far apart that,
+            // whatever has moved since, it cannot have come this close. (A pair that leaves has to be known better.)
+            let far = self.far[i].distance - way;
+            if far > wanted && far >= limit.shown && limit.shown >= usually {
+                self.far[i].skipped = true;
                 continue;
+            }
+            let pair = &model.pairs[i];
+            let path = motion.path(model, pair);
+            let before = &mut self.near[i];
+            if self.far[i].skipped {
+                let gap = Gap { distance: self.far[i].distance - way_before, normal: Vector3::z() };
+                *before = Near { gap, exact: false };
             }
             let distance = model.at_least(pair, &next.placed);
             self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
+            self.far[i] = Far { distance: distance + self.way, skipped: false };
             if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
                 continue;
             }
             let after = model.gap(pair, &next.placed);
             self.next[i] = Near { gap: after, exact: true };
+            self.far[i].distance = after.distance + self.way;
             if after.distance < nearest.distance {
                 nearest = Clearance { distance: after.distance, pair: i };
             }

@@ -121,6 +121,12 @@ impl Motion {
         finite
     }
 
+    /// Upper bound of how far any two bodies move relative to each other, by the constant levers.
+    pub fn farthest(&self, model: &CollisionModel) -> f64 {
+        let whole = |body: usize| self.paths[model.chain_starts[body + 1] + body];
+        2.0 * (0..model.moving).map(whole).fold(0.0, f64::max)
+    }
+
     /// Upper bound of how far the bodies of a pair move relative to each other, by the constant levers.
     pub fn path(&self, model: &CollisionModel, pair: &Pair) -> f64 {
         self.paths[model.chain_starts[pair.a] + pair.a + pair.axes_a]

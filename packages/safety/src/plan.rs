@@ -405,6 +405,7 @@ impl Plan {
         let (wanted, why) = [(waits, Some(PathLimit::Rejoining)), (trust, Some(PathLimit::Space))]
             .into_iter()
             .fold((rate, why), |least, other| if other.0 < least.0 { other } else { least });
+        self.progress.begin();
         while self.planned_to() < index {
             let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
             let from = self.progress.at(self.progress.planned() - 1);

@@ -37,6 +37,8 @@ const GATHER: f64 = 0.2;
 const FASTEST: f64 = 1.3;
 /// How often the step between braking and the wish is halved where the wish asks too much.
 const HALVINGS: usize = 2;
+/// How many brakes are looked at in a tick for going on, and for each new path that is tried. Where they do not suffice the way out is followed.
+const LOOKED_AT: usize = 30;
 /// Rates, and changes of it, nearer than this are the same.
 const THERE: f64 = 1.0e-9;
 /// Coarsest spacing at which a brake is looked at, seconds.
@@ -106,6 +108,8 @@ pub(crate) struct Progress {
     saved_len: usize,
     rung: usize,
     rungs: usize,
+    /// Brakes that may still be looked at.
+    left: usize,
     /// What a brake that waits goes along first.
     ahead: Vec<State>,
     /// Steps for which a brake may wait, the fewest first; see [`WAITS`].
@@ -144,6 +148,7 @@ impl Progress {
             saved_len: 0,
             rung: 0,
             rungs,
+            left: 0,
             ahead: Vec::with_capacity(room + stop),
             waits: WAITS.map(|seconds| (seconds / dt).ceil() as usize),
             limits,
@@ -249,6 +254,7 @@ impl Progress {
     pub fn brake_on(&mut self, path: &mut impl Path) -> bool {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
+        self.left = LOOKED_AT;
         let found = self.brake(path, &last).is_ok() || self.brake_later(path, &last, last.v).is_ok();
         if !found {
             // The joints will leave this path whatever is done: as slowly as it goes, but never backwards.
@@ -273,6 +279,11 @@ impl Progress {
         }
         self.way_out.clear();
         self.way_out_at = 0;
+    }
+
+    /// To be called before the steps of a tick.
+    pub fn begin(&mut self) {
+        self.left = LOOKED_AT;
     }
 
     /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1. `followed`: how the joint at a place
@@ -436,6 +447,7 @@ impl Progress {
 
     /// Looks at the brake in `scratch`, which begins where the joints accelerate with `along`.
     fn look_at_brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
+        self.left = self.left.checked_sub(1).ok_or(PathLimit::Scale)?;
         let how = (&*self.brake_limits, self.tool_speed, self.dt, self.stride);
         look_along(how, path, *from, &self.scratch, &mut self.along)
     }

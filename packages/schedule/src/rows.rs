@@ -12,6 +12,8 @@ pub(crate) struct Rows {
     /// Time of the last row.
     pub last: Stamp,
     step: f64,
+    /// 1 / `step`.
+    by_step: f64,
     joints: usize,
     positions: Vec<f64>,
     velocities: Vec<f64>,
@@ -42,7 +44,8 @@ impl Rows {
     ) -> Self {
         let joints = straight.len();
         let velocities = vec![0.0; positions.len()];
-        let mut rows = Self { observed_at, first, last, step, joints, positions, velocities };
+        let by_step = 1.0 / step;
+        let mut rows = Self { observed_at, first, last, step, by_step, joints, positions, velocities };
         for (joint, straight) in straight.iter().enumerate() {
             if !straight {
                 rows.smooth(joint);
@@ -141,13 +144,13 @@ impl Rows {
 
     /// The cubic Hermite piece between rows `k` and `k + 1`, `t` seconds after row `k`.
     fn piece(&self, k: usize, joint: usize, t: f64) -> Reference {
-        let h = self.step;
+        let by_step = self.by_step;
         let (p0, p1) = (self.position(k, joint), self.position(k + 1, joint));
         let (v0, v1) = (self.velocities[k * self.joints + joint], self.velocities[(k + 1) * self.joints + joint]);
-        let mean = (p1 - p0) / h;
+        let mean = (p1 - p0) * by_step;
         // p0 + v0 t + c2 t^2 + c3 t^3
-        let c2 = (3.0 * mean - 2.0 * v0 - v1) / h;
-        let c3 = (v0 + v1 - 2.0 * mean) / (h * h);
+        let c2 = (3.0 * mean - 2.0 * v0 - v1) * by_step;
+        let c3 = (v0 + v1 - 2.0 * mean) * by_step * by_step;
         Reference {
             position: p0 + t * (v0 + t * (c2 + t * c3)),
             velocity: v0 + t * (2.0 * c2 + t * 3.0 * c3),
