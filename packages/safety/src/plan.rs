@@ -379,7 +379,7 @@ impl Plan {
             self.progress.set_last(old);
         }
         let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
-        self.progress.brake_on(&mut path);
+        self.progress.brake_on(&mut path, true);
     }
 
     /// Sets the rate at the end of the plan, and says whether the path can be braked on from there.
@@ -388,8 +388,9 @@ impl Plan {
         if let Some(tool) = &mut self.tool {
             tool.last = None;
         }
+        let rests = self.rests();
         let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
-        self.progress.brake_on(&mut path)
+        self.progress.brake_on(&mut path, rests)
     }
 
     /// Plans up to a grid index along the path, at most at `rate`; `why` says what keeps that below 1. What the space does not allow
@@ -460,7 +461,7 @@ impl Plan {
         self.checkpoint();
         let verified = self.planners[0].planned() - 1;
         let mut path = OnPath { scheduler, axis: self.axis, tool: self.tool.as_mut() };
-        let on_path = self.progress.brake_on(&mut path) && self.stop_along(scheduler);
+        let on_path = self.progress.brake_on(&mut path, true) && self.stop_along(scheduler);
         let steps = (self.ends_at() - self.planned_to()) as usize;
         // What stops so much later that it is no stop any more gives way to each joint's own.
         let quickest: Option<usize> =

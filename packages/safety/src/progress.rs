@@ -37,8 +37,9 @@ const GATHER: f64 = 0.2;
 const FASTEST: f64 = 1.3;
 /// How often the step between braking and the wish is halved where the wish asks too much.
 const HALVINGS: usize = 2;
-/// How many brakes are looked at in a tick for going on, and for each new path that is tried. Where they do not suffice the way out is followed.
-const LOOKED_AT: usize = 30;
+/// How many brakes that begin at once are looked at in a tick for going on, and for each new path that is tried. Where they do not suffice the way
+/// out is followed.
+const LOOKED_AT: usize = 12;
 /// Rates, and changes of it, nearer than this are the same.
 const THERE: f64 = 1.0e-9;
 /// Coarsest spacing at which a brake is looked at, seconds.
@@ -108,8 +109,12 @@ pub(crate) struct Progress {
     saved_len: usize,
     rung: usize,
     rungs: usize,
-    /// Brakes that may still be looked at.
+    /// Brakes that may still be looked at, and whether one that waits may be looked for.
     left: usize,
+    may_search: bool,
+    /// Steps that the brake in use still waits, and its rung: where one that waits is needed again, it is the first that is tried.
+    waits_for: usize,
+    waits_rung: usize,
     /// What a brake that waits goes along first.
     ahead: Vec<State>,
     /// Steps for which a brake may wait, the fewest first; see [`WAITS`].
@@ -149,6 +154,9 @@ impl Progress {
             rung: 0,
             rungs,
             left: 0,
+            may_search: false,
+            waits_for: 0,
+            waits_rung: 0,
             ahead: Vec::with_capacity(room + stop),
             waits: WAITS.map(|seconds| (seconds / dt).ceil() as usize),
             limits,
@@ -230,6 +238,7 @@ impl Progress {
     }
 
     pub fn follow_way_out(&mut self) {
+        self.waits_for = self.waits_for.saturating_sub(1);
         let next = self.at(self.states.len());
         self.way_out_at = (self.way_out_at + 1).min(self.way_out.len());
         self.states.push(next);
@@ -250,11 +259,12 @@ impl Progress {
     }
 
     /// Builds the brake anew from the last state, after the path has changed. False when no brake keeps the limits on this path;
-    /// then a slow one is kept, and the joints will leave the path.
-    pub fn brake_on(&mut self, path: &mut impl Path) -> bool {
+    /// then a slow one is kept, and the joints will leave the path. `waiting`: whether a brake that waits will do.
+    pub fn brake_on(&mut self, path: &mut impl Path, waiting: bool) -> bool {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
-        self.left = LOOKED_AT;
+        self.begin();
+        self.may_search = waiting;
         let found = self.brake(path, &last).is_ok() || self.brake_later(path, &last, last.v).is_ok();
         if !found {
             // The joints will leave this path whatever is done: as slowly as it goes, but never backwards.
@@ -283,7 +293,7 @@ impl Progress {
 
     /// To be called before the steps of a tick.
     pub fn begin(&mut self) {
-        self.left = LOOKED_AT;
+        (self.left, self.may_search) = (LOOKED_AT, true);
     }
 
     /// Goes one step, as near to the rate `wanted` as the path allows. `why`: what keeps `wanted` below 1. `followed`: how the joint at a place
@@ -393,13 +403,14 @@ impl Progress {
         let slower = [0, 1, 4, 10].map(|stride| first + stride);
         let mut outcome = Err(PathLimit::Scale);
         for rung in slower.into_iter().filter(|rung| *rung < last).chain([last, first / 2]) {
+            self.left = self.left.checked_sub(1).ok_or(PathLimit::Scale)?;
             if !brake_of(rung, from, self.dt, &mut self.scratch) {
                 continue;
             }
             self.along.copy_from_slice(&self.next);
             outcome = self.look_at_brake(path, from);
             if outcome.is_ok() {
-                self.rung = rung;
+                (self.rung, self.waits_for) = (rung, 0);
                 break;
             }
         }
@@ -417,27 +428,31 @@ impl Progress {
                 self.ahead.push(last);
             }
         }
+        let longest = self.waits.last().copied().unwrap_or(0);
+        while self.ahead.len() < longest {
+            let last = self.ahead.last().copied().unwrap_or(State { a: 0.0, ..*from });
+            self.ahead.push(State { p: last.p + self.dt * last.v, ..last });
+        }
+        // The one in use, if it still will do.
+        let wait = self.waits_for.min(longest);
+        if wait > 0 {
+            self.waiting.copy_from_slice(&self.next);
+            if self.wait_on(path, *from, 0, wait).is_ok() && self.brake_after(path, wait, self.waits_rung).is_ok() {
+                return Ok(());
+            }
+        }
+        if !std::mem::take(&mut self.may_search) {
+            return Err(PathLimit::Scale);
+        }
         let (mut begin, mut waited) = (*from, 0);
         self.waiting.copy_from_slice(&self.next);
         let mut outcome = Err(PathLimit::Scale);
         for wait in self.waits {
-            while self.ahead.len() < wait {
-                let last = self.ahead.last().copied().unwrap_or(State { a: 0.0, ..*from });
-                self.ahead.push(State { p: last.p + self.dt * last.v, ..last });
-            }
-            let way = &self.ahead[waited..wait];
-            let held = (&*self.limits, self.tool_speed, self.dt, self.stride);
-            look_along(held, path, begin, way, &mut self.waiting)?;
+            self.wait_on(path, begin, waited, wait)?;
             (begin, waited) = (self.ahead[wait - 1], wait);
             for quarter in 1..=3 {
-                if !brake_of(quarter * (self.rungs - 1) / 4, &begin, self.dt, &mut self.scratch) {
-                    continue;
-                }
-                self.along.copy_from_slice(&self.waiting);
-                outcome = self.look_at_brake(path, &begin);
+                outcome = self.brake_after(path, wait, quarter * (self.rungs - 1) / 4);
                 if outcome.is_ok() {
-                    self.scratch.extend_from_slice(&self.ahead[..wait]);
-                    self.scratch.rotate_right(wait);
                     return outcome;
                 }
             }
@@ -445,9 +460,28 @@ impl Progress {
         outcome
     }
 
+    /// Looks at what is `ahead` from the one step to the other; `begin` is the state before it. `waiting` becomes how the joints accelerate there.
+    fn wait_on(&mut self, path: &mut impl Path, begin: State, from: usize, to: usize) -> Result<(), PathLimit> {
+        let how = (&*self.limits, self.tool_speed, self.dt, self.stride);
+        look_along(how, path, begin, &self.ahead[from..to], &mut self.waiting)
+    }
+
+    /// Writes into `scratch` what is `ahead` for `wait` steps (at least one), and a brake, which is looked at.
+    fn brake_after(&mut self, path: &mut impl Path, wait: usize, rung: usize) -> Result<(), PathLimit> {
+        let begin = self.ahead[wait - 1];
+        if !brake_of(rung, &begin, self.dt, &mut self.scratch) {
+            return Err(PathLimit::Scale);
+        }
+        self.along.copy_from_slice(&self.waiting);
+        self.look_at_brake(path, &begin)?;
+        self.scratch.extend_from_slice(&self.ahead[..wait]);
+        self.scratch.rotate_right(wait);
+        (self.waits_for, self.waits_rung) = (wait, rung);
+        Ok(())
+    }
+
     /// Looks at the brake in `scratch`, which begins where the joints accelerate with `along`.
     fn look_at_brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
-        self.left = self.left.checked_sub(1).ok_or(PathLimit::Scale)?;
         let how = (&*self.brake_limits, self.tool_speed, self.dt, self.stride);
         look_along(how, path, *from, &self.scratch, &mut self.along)
     }
