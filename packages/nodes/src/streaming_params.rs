@@ -53,7 +53,7 @@ pub fn specs() -> Vec<Spec> {
         Spec::double(
             "window",
             0.06,
-            "How far a window goes on before its stop tail begins, s: the silence that the arm bridges without braking.",
+            "How far a window goes on before its stop tail begins, s. The arm bridges a silence of this less `committed` without braking.",
         )
         .range(0.02, 2.0),
         Spec::integer(
