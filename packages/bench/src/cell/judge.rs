@@ -72,7 +72,7 @@ fn pose(at: &Isometry3<f64>) -> Pose {
 }
 
 impl Judge {
-    /// The robot alone, and the table below it, which the fingers may touch.
+    /// The robot alone, and the table below it.
     ///
     /// # Errors
     /// A joint that the robot does not have, or a mesh.
@@ -189,12 +189,7 @@ impl Judge {
     }
 }
 
-/// Whether two bodies may touch: pairs that the SRDF disables, and the fingers on the table (`config/panda_obstacles.yaml`).
+/// Whether two bodies may touch: pairs that the SRDF disables. Nothing is grasped here, so no contact is declared.
 pub fn is_declared(disabled: &[(String, String)], a: &str, b: &str) -> bool {
-    let finger = |name: &str| name == "panda_leftfinger" || name == "panda_rightfinger";
-    let table = super::scene::TABLE;
-    a == b
-        || disabled.iter().any(|(c, d)| (c == a && d == b) || (c == b && d == a))
-        || (finger(a) && b == table)
-        || (finger(b) && a == table)
+    a == b || disabled.iter().any(|(c, d)| (c == a && d == b) || (c == b && d == a))
 }
