@@ -49,6 +49,10 @@ impl Path for OnPath<'_> {
         self.scheduler.of_joint_at(joint, at).unwrap_or_default()
     }
 
+    fn rates(&self, joint: usize, at: &Moment) -> (f64, f64) {
+        self.scheduler.rates_at(joint, at).unwrap_or_default()
+    }
+
     fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64> {
         let (scheduler, axis) = (self.scheduler, self.axis);
         let tool = self.tool.as_deref_mut()?;

@@ -83,17 +83,21 @@ pub(crate) trait Path {
     fn moment(&self, tau: f64) -> Self::Moment;
     /// Reference of a joint then; derivatives by plan time.
     fn joint(&self, joint: usize, at: &Self::Moment) -> Reference;
+    /// Its velocity and acceleration alone.
+    fn rates(&self, joint: usize, at: &Self::Moment) -> (f64, f64);
     /// Distance that the tool goes from the one plan time to the other, metres, where that is limited.
     fn tool_travel(&mut self, from: f64, to: f64) -> Option<f64>;
 }
 
 /// What the joints ask for in a state of progress.
 pub(crate) fn asked(at: Reference, s: &State) -> Reference {
-    Reference {
-        position: at.position,
-        velocity: at.velocity * s.v,
-        acceleration: at.acceleration * s.v * s.v + at.velocity * s.a,
-    }
+    let (velocity, acceleration) = asked_rates((at.velocity, at.acceleration), s);
+    Reference { position: at.position, velocity, acceleration }
+}
+
+/// Velocity and acceleration of it.
+fn asked_rates((velocity, acceleration): (f64, f64), s: &State) -> (f64, f64) {
+    (velocity * s.v, acceleration * s.v * s.v + velocity * s.a)
 }
 
 /// Plans progress on the grid, as [`crate::planner::JointPlanner`] plans a joint: states, and a way out after them.
@@ -508,7 +512,7 @@ fn look_along(
 fn accelerations(limits: &[(usize, JointLimits)], path: &impl Path, at: &State, into: &mut [f64]) {
     let moment = path.moment(at.p);
     for ((joint, _), a) in limits.iter().zip(into) {
-        *a = asked(path.joint(*joint, &moment), at).acceleration;
+        *a = asked_rates(path.rates(*joint, &moment), at).1;
     }
 }
 
@@ -526,16 +530,16 @@ fn look(
     let moment = path.moment(to.p);
     for ((joint, limit), before) in limits.iter().zip(accelerations) {
         let joint = *joint;
-        let wanted = asked(path.joint(joint, &moment), to);
-        if exceeds(wanted.velocity.abs(), limit.velocity) {
+        let (velocity, acceleration) = asked_rates(path.rates(joint, &moment), to);
+        if exceeds(velocity.abs(), limit.velocity) {
             return Err(PathLimit::Velocity { joint });
         }
-        if exceeds(wanted.acceleration.abs(), limit.acceleration) {
+        if exceeds(acceleration.abs(), limit.acceleration) {
             return Err(PathLimit::Acceleration { joint });
         }
         let most = limit.jerk * seconds;
-        let followed = *before + (wanted.acceleration - *before).clamp(-most, most);
-        if exceeds((wanted.acceleration - followed).abs(), limit.jerk * BEHIND) {
+        let followed = *before + (acceleration - *before).clamp(-most, most);
+        if exceeds((acceleration - followed).abs(), limit.jerk * BEHIND) {
             return Err(PathLimit::Jerk { joint });
         }
         *before = followed;

@@ -12,11 +12,27 @@ pub(crate) struct Rows {
     /// Time of the last row.
     pub last: Stamp,
     step: f64,
-    /// 1 / `step`.
-    by_step: f64,
     joints: usize,
     positions: Vec<f64>,
     velocities: Vec<f64>,
+    /// The cubic after each row but the last, row-major.
+    pieces: Vec<Cubic>,
+}
+
+/// p + v t + c2 t^2 + c3 t^3, t seconds after a row.
+#[derive(Debug, Clone, Copy)]
+struct Cubic {
+    p: f64,
+    v: f64,
+    c2: f64,
+    c3: f64,
+}
+
+impl Cubic {
+    /// Velocity and acceleration.
+    fn rates(&self, t: f64) -> (f64, f64) {
+        (self.v + t * (2.0 * self.c2 + t * 3.0 * self.c3), 2.0 * self.c2 + 6.0 * self.c3 * t)
+    }
 }
 
 /// A time among the rows of a chunk.
@@ -44,13 +60,16 @@ impl Rows {
     ) -> Self {
         let joints = straight.len();
         let velocities = vec![0.0; positions.len()];
-        let by_step = 1.0 / step;
-        let mut rows = Self { observed_at, first, last, step, by_step, joints, positions, velocities };
+        let mut rows = Self { observed_at, first, last, step, joints, positions, velocities, pieces: Vec::new() };
         for (joint, straight) in straight.iter().enumerate() {
             if !straight {
                 rows.smooth(joint);
             }
         }
+        rows.pieces = (0..rows.len().saturating_sub(1))
+            .flat_map(|k| (0..joints).map(move |joint| (k, joint)))
+            .map(|(k, joint)| rows.between(k, joint))
+            .collect();
         rows
     }
 
@@ -142,20 +161,31 @@ impl Rows {
         self.piece(row, joint, after_row)
     }
 
-    /// The cubic Hermite piece between rows `k` and `k + 1`, `t` seconds after row `k`.
-    fn piece(&self, k: usize, joint: usize, t: f64) -> Reference {
-        let by_step = self.by_step;
+    /// The cubic Hermite piece between rows `k` and `k + 1`.
+    fn between(&self, k: usize, joint: usize) -> Cubic {
+        let by_step = 1.0 / self.step;
         let (p0, p1) = (self.position(k, joint), self.position(k + 1, joint));
         let (v0, v1) = (self.velocities[k * self.joints + joint], self.velocities[(k + 1) * self.joints + joint]);
         let mean = (p1 - p0) * by_step;
-        // p0 + v0 t + c2 t^2 + c3 t^3
         let c2 = (3.0 * mean - 2.0 * v0 - v1) * by_step;
         let c3 = (v0 + v1 - 2.0 * mean) * by_step * by_step;
-        Reference {
-            position: p0 + t * (v0 + t * (c2 + t * c3)),
-            velocity: v0 + t * (2.0 * c2 + t * 3.0 * c3),
-            acceleration: 2.0 * c2 + 6.0 * c3 * t,
+        Cubic { p: p0, v: v0, c2, c3 }
+    }
+
+    /// Its state `t` seconds after row `k`.
+    fn piece(&self, k: usize, joint: usize, t: f64) -> Reference {
+        let piece = &self.pieces[k * self.joints + joint];
+        let (velocity, acceleration) = piece.rates(t);
+        Reference { position: piece.p + t * (piece.v + t * (piece.c2 + t * piece.c3)), velocity, acceleration }
+    }
+
+    /// As [`Self::at`] of a joint that is not straight, without the position.
+    pub fn rates(&self, joint: usize, place: &Place) -> (f64, f64) {
+        if place.late > 0.0 || place.seconds < 0.0 || self.pieces.is_empty() {
+            let at = self.at(joint, false, place);
+            return (at.velocity, at.acceleration);
         }
+        self.pieces[place.row * self.joints + joint].rates(place.after_row)
     }
 
     /// The row that is due next at a time.

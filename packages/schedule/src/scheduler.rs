@@ -175,14 +175,19 @@ struct Fade {
 impl Fade {
     /// The quintic at a moment: see [`Fading`].
     fn at(&self, now: &Fading) -> Reference {
-        let (p, v, a) =
-            (self.position, self.velocity * now.duration, 0.5 * self.acceleration * now.duration * now.duration);
-        let of = |[by_p, by_v, by_a]: [f64; 3]| p * by_p + v * by_v + a * by_a;
-        Reference {
-            position: of(now.position),
-            velocity: of(now.velocity) / now.duration,
-            acceleration: of(now.acceleration) / (now.duration * now.duration),
-        }
+        let (velocity, acceleration) = self.rates(now);
+        Reference { position: self.of(now, &now.position), velocity, acceleration }
+    }
+
+    /// Its velocity and acceleration.
+    fn rates(&self, now: &Fading) -> (f64, f64) {
+        let duration = now.duration;
+        (self.of(now, &now.velocity) / duration, self.of(now, &now.acceleration) / (duration * duration))
+    }
+
+    fn of(&self, now: &Fading, [by_p, by_v, by_a]: &[f64; 3]) -> f64 {
+        let (v, a) = (self.velocity * now.duration, 0.5 * self.acceleration * now.duration * now.duration);
+        self.position * by_p + v * by_v + a * by_a
     }
 
     /// Whether a fade of this duration stays within limits (bounds of the quintic's derivatives, term by term).
@@ -518,6 +523,18 @@ impl Scheduler {
     pub fn moment(&self, at: Stamp) -> Moment {
         let place = self.current.as_ref().map(|rows| rows.place(at.offset_nanos(self.lag)));
         Moment { place, fading: Fading::new(at.seconds_since(self.blend_start), self.blend_duration) }
+    }
+
+    /// Velocity and acceleration of [`Self::of_joint_at`] for a joint that is blended; it takes half the time.
+    pub fn rates_at(&self, joint: usize, moment: &Moment) -> Option<(f64, f64)> {
+        let (rows, place) = (self.current.as_ref()?, moment.place.as_ref()?);
+        if self.straight[joint] {
+            return self.of_joint_at(joint, moment).map(|at| (at.velocity, at.acceleration));
+        }
+        let (velocity, acceleration) = rows.rates(joint, place);
+        let Some(fading) = &moment.fading else { return Some((velocity, acceleration)) };
+        let (v, a) = self.fades[joint].rates(fading);
+        Some((velocity + v, acceleration + a))
     }
 
     /// As [`Self::of_joint`], at a time that was looked up.
