@@ -386,7 +386,8 @@ impl Plan {
         self.progress.brake_on(&mut path, true);
     }
 
-    /// Sets the rate at the end of the plan, and says whether the path can be braked on from there.
+    /// Sets the rate at the end of the plan, and says whether the path can be braked on from there. In motion this is one of several tries: a
+    /// brake that waits is then not looked for.
     fn begin_at(&mut self, scheduler: &Scheduler, rate: f64) -> bool {
         self.progress.set_last(State { v: rate, a: 0.0, ..self.progress.at(self.progress.planned() - 1) });
         if let Some(tool) = &mut self.tool {

@@ -23,7 +23,7 @@ const BRAKE_SHARE: f64 = 1.015;
 /// Seconds at full jerk that a joint's acceleration may stay behind the path's: a spline through the rows of a motion that keeps its jerk limit
 /// rings a little where the jerk changes. It moves the joint by some hundredths of a milliradian, which is taken back.
 const BEHIND: f64 = 0.004;
-/// Seconds that a brake may wait at the rate that it begins with, where the path is too rough to begin at once.
+/// Seconds that a brake may wait where the path is too rough for it to begin at once.
 const WAITS: [f64; 8] = [0.05, 0.1, 0.16, 0.24, 0.34, 0.46, 0.6, 0.8];
 /// Seconds in which the quickest brake takes s from 1 to 0.
 const QUICKEST: f64 = 0.05;
@@ -263,12 +263,12 @@ impl Progress {
     }
 
     /// Builds the brake anew from the last state, after the path has changed. False when no brake keeps the limits on this path;
-    /// then a slow one is kept, and the joints will leave the path. `waiting`: whether a brake that waits will do.
-    pub fn brake_on(&mut self, path: &mut impl Path, waiting: bool) -> bool {
+    /// then a slow one is kept, and the joints will leave the path. `search`: whether one that waits may be looked for, beside the one in use.
+    pub fn brake_on(&mut self, path: &mut impl Path, search: bool) -> bool {
         let last = self.at(self.states.len() - 1);
         accelerations(&self.limits, path, &last, &mut self.next);
         self.begin();
-        self.may_search = waiting;
+        self.may_search = search;
         let found = self.brake(path, &last).is_ok() || self.brake_later(path, &last, last.v).is_ok();
         if !found {
             // The joints will leave this path whatever is done: as slowly as it goes, but never backwards.
