@@ -32,7 +32,7 @@ use efm_safety::{
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 /// Latencies kept for the percentiles.
 const LATENCIES: usize = 1000;
@@ -493,34 +493,19 @@ fn main() -> ExitCode {
                 node.publisher(&format!("{name}/joint_trajectory"), qos::trajectory())?,
                 JointTrajectory::default(),
             ));
-            let mut status = node
+            let status = node
                 .every::<GoalStatusArray>(&format!("{name}/follow_joint_trajectory/_action/status"), qos::latched())?;
-            let sender = status_sender.clone();
-            node.spawn(async move {
-                while let Some(message) = status.recv().await {
-                    if sender.send((place, message.msg)).await.is_err() {
-                        break;
-                    }
-                }
-            });
+            node.spawn(pass_on(place, status, status_sender.clone()));
             let state = match listens {
                 true => {
                     node.every_raw(&format!("{name}/controller_state"), ControllerState::TYPE, qos::controller_state())?
                 }
                 false => None,
             };
-            let Some(mut state) = state else {
-                listens = false;
-                continue;
+            match state {
+                Some(state) => node.spawn(pass_on(place, state, state_sender.clone())),
+                None => listens = false,
             };
-            let sender = state_sender.clone();
-            node.spawn(async move {
-                while let Some(message) = state.recv().await {
-                    if sender.send((place, message.msg)).await.is_err() {
-                        break;
-                    }
-                }
-            });
         }
         if !listens {
             let why = match tolerance > 0.0 {
@@ -551,7 +536,8 @@ fn main() -> ExitCode {
                 told: None,
                 ends: Vec::new(),
             },
-            watches: ControllerWatches::new(&controllers, tolerance),
+            // What was sent is remembered only where somebody tells what became of it.
+            watches: ControllerWatches::new(if listens { &controllers } else { &[] }, tolerance),
             armed: params.bool("armed_at_start"),
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
             phase: Phase::NoRobot(NO_ROBOT.to_owned()),
@@ -642,6 +628,15 @@ fn main() -> ExitCode {
             }
         })
     })
+}
+
+/// Passes on what comes from a controller, with its place.
+async fn pass_on<T>(place: usize, mut from: Receiver<Received<T>>, to: Sender<(usize, T)>) {
+    while let Some(message) = from.recv().await {
+        if to.send((place, message.msg)).await.is_err() {
+            break;
+        }
+    }
 }
 
 /// The next semantic description; never, where it came from a file.
