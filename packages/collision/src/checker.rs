@@ -48,6 +48,12 @@ struct Far {
     skipped: bool,
 }
 
+/// The way of the farthest mover since the sweep began, metres, before a step and after it.
+struct Ways {
+    before: f64,
+    after: f64,
+}
+
 /// A pair whose distance is not certain within a piece of the step.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -335,64 +341,24 @@ impl Checker {
             return Err(NOWHERE);
         }
         next.place(model);
-        let (last, next) = (&self.frames[0], &self.frames[1]);
-        let motion = &self.motion;
-        let piece = Piece { model, motion, start: last, end: next, start_exact: true, end_exact: true, share: 1.0 };
         let mut best = Clearance { distance: f64::INFINITY, pair: 0 };
         let mut nearest = best;
         self.open[0].clear();
         let usually = usual(model).shown;
-        let (way_before, farthest) = (self.way, motion.farthest(model));
+        let farthest = self.motion.farthest(model);
         // Without bound every pair is looked at.
-        self.way += if farthest.is_finite() { farthest } else { 0.0 };
+        let ways = Ways { before: self.way, after: if farthest.is_finite() { self.way + farthest } else { self.way } };
+        self.way = ways.after;
         let way = if farthest.is_finite() { self.way } else { f64::INFINITY };
         for i in closest_first(self.closest, model.pairs.len()) {
-            let limit = self.limits[i];
-            let wanted = limit.always.max(best.distance);
-            // From cheap to dear, until it is certain that the pair is neither too close nor the closest. Cheapest: it was so far apart that,
-            // whatever has moved since, it cannot have come this close. (A pair that leaves has to be known better.)
-            let far = self.far[i].distance - way;
-            if far > wanted && far >= limit.shown && limit.shown >= usually {
+            // The cheapest look: it was so far apart that, whatever has moved since, it is neither too close nor the closest now. (A pair that
+            // leaves has to be known better.)
+            let (limit, far) = (self.limits[i], self.far[i].distance - way);
+            if far > limit.always.max(best.distance) && far >= limit.shown && limit.shown >= usually {
                 self.far[i].skipped = true;
                 continue;
             }
-            let pair = &model.pairs[i];
-            let path = motion.path(model, pair);
-            let before = &mut self.near[i];
-            if self.far[i].skipped {
-                let gap = Gap { distance: self.far[i].distance - way_before, normal: Vector3::z() };
-                *before = Near { gap, exact: false };
-            }
-            let distance = model.at_least(pair, &next.placed);
-            self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
-            self.far[i] = Far { distance: distance + self.way, skipped: false };
-            if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
-                continue;
-            }
-            let after = model.gap(pair, &next.placed);
-            self.next[i] = Near { gap: after, exact: true };
-            self.far[i].distance = after.distance + self.way;
-            if after.distance < nearest.distance {
-                nearest = Clearance { distance: after.distance, pair: i };
-            }
-            if !keeps(after.distance, limit.shown - ROUNDING) {
-                return Err(TooClose { pair: i, clearance: after.distance, at: 1.0 });
-            }
-            if (before.gap.distance + after.distance - path) / 2.0 > wanted {
-                continue;
-            }
-            if !before.exact {
-                *before = Near { gap: model.gap(pair, &last.placed), exact: true };
-            }
-            let mut bound = (before.gap.distance + after.distance - path) / 2.0;
-            if bound <= wanted {
-                bound = bound.max(piece.at_least(pair, &before.gap, &after));
-            }
-            if !keeps(bound, limit.always) {
-                self.open[0].push(Open { pair: i, start: before.gap, end: after, middle: after });
-            } else if bound < best.distance {
-                best = Clearance { distance: bound, pair: i };
-            }
+            self.look_at(model, i, &ways, &mut best, &mut nearest)?;
         }
         self.closest = nearest.pair;
         if !self.open[0].is_empty() {
@@ -405,6 +371,59 @@ impl Checker {
         }
         self.begun = true;
         Ok(best)
+    }
+
+    /// Looks at one pair in the step from the first frame to the second: from cheap to dear, until it is certain that it is neither too close nor
+    /// the closest.
+    fn look_at(
+        &mut self,
+        model: &CollisionModel,
+        i: usize,
+        ways: &Ways,
+        best: &mut Clearance,
+        nearest: &mut Clearance,
+    ) -> Result<(), TooClose> {
+        let (limit, pair) = (self.limits[i], &model.pairs[i]);
+        let wanted = limit.always.max(best.distance);
+        let (last, next) = (&self.frames[0], &self.frames[1]);
+        let path = self.motion.path(model, pair);
+        let before = &mut self.near[i];
+        if self.far[i].skipped {
+            let gap = Gap { distance: self.far[i].distance - ways.before, normal: Vector3::z() };
+            *before = Near { gap, exact: false };
+        }
+        let distance = model.at_least(pair, &next.placed);
+        self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
+        self.far[i] = Far { distance: distance + ways.after, skipped: false };
+        if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
+            return Ok(());
+        }
+        let after = model.gap(pair, &next.placed);
+        self.next[i] = Near { gap: after, exact: true };
+        self.far[i].distance = after.distance + ways.after;
+        if after.distance < nearest.distance {
+            *nearest = Clearance { distance: after.distance, pair: i };
+        }
+        if !keeps(after.distance, limit.shown - ROUNDING) {
+            return Err(TooClose { pair: i, clearance: after.distance, at: 1.0 });
+        }
+        if (before.gap.distance + after.distance - path) / 2.0 > wanted {
+            return Ok(());
+        }
+        if !before.exact {
+            *before = Near { gap: model.gap(pair, &last.placed), exact: true };
+        }
+        let before = before.gap;
+        let mut bound = (before.distance + after.distance - path) / 2.0;
+        if bound <= wanted {
+            bound = bound.max(self.piece(model, (0, 0.0), (1, 1.0)).at_least(pair, &before, &after));
+        }
+        if !keeps(bound, limit.always) {
+            self.open[0].push(Open { pair: i, start: before, end: after, middle: after });
+        } else if bound < best.distance {
+            *best = Clearance { distance: bound, pair: i };
+        }
+        Ok(())
     }
 
     /// Pairs that have left keep the same as all others in what follows of the sweep.
@@ -525,9 +544,5 @@ fn exceeds(value: f64, limit: f64) -> bool {
 
 /// All numbers below `count`, `first` before the others.
 fn closest_first(first: usize, count: usize) -> impl Iterator<Item = usize> {
-    (0..count).map(move |i| match i {
-        0 => first,
-        i if i <= first => i - 1,
-        i => i,
-    })
+    std::iter::once(first).filter(move |i| *i < count).chain((0..count).filter(move |i| *i != first))
 }

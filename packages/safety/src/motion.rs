@@ -127,7 +127,7 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
     }
     let families = [(down, hold, up), (relax, 0, 1)];
     for ((down, hold, up), (more_down, more_hold, more_up)) in
-        families.into_iter().flat_map(|f| near_by().map(move |m| (f, m)))
+        families.into_iter().flat_map(|f| NEAR_BY.iter().map(move |m| (f, *m)))
     {
         let all =
             (down.checked_add_signed(more_down), hold.checked_add_signed(more_hold), up.checked_add_signed(more_up));
@@ -179,16 +179,35 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
     false
 }
 
+/// Steps more of the three phases, (down, hold, up).
+type Rounding = (isize, isize, isize);
+
 /// Roundings to try, those with the fewest steps first.
-fn near_by() -> impl Iterator<Item = (isize, isize, isize)> {
-    (-2..=5).flat_map(|sum| {
-        (-1..=2).flat_map(move |down| {
-            (-1..=1).filter_map(move |hold| {
+const NEAR_BY: [Rounding; NEAR_BY_COUNT] = near_by();
+const NEAR_BY_COUNT: usize = 47;
+
+/// Down and up from -1 to 2 and hold from -1 to 1, without the one that takes a step from each: it never fits.
+const fn near_by() -> [Rounding; NEAR_BY_COUNT] {
+    let mut all = [(0, 0, 0); NEAR_BY_COUNT];
+    let mut count = 0;
+    let mut sum = -2;
+    while sum <= 5 {
+        let mut down = -1;
+        while down <= 2 {
+            let mut hold = -1;
+            while hold <= 1 {
                 let up = sum - down - hold;
-                (-1..=2).contains(&up).then_some((down, hold, up))
-            })
-        })
-    })
+                if -1 <= up && up <= 2 {
+                    all[count] = (down, hold, up);
+                    count += 1;
+                }
+                hold += 1;
+            }
+            down += 1;
+        }
+        sum += 1;
+    }
+    all
 }
 
 /// The same for a gripper: the velocity goes linearly to zero in the fewest steps.

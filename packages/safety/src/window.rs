@@ -243,9 +243,12 @@ impl Piece {
     }
 
     fn check(&self, limit: &JointLimits) -> Result<(), (&'static str, f64, f64)> {
-        // Positions: the ends, and a bound on how far the cubic leaves the range between them.
+        // Positions: the ends and, where they are so near to the range's that it matters, places between them. A cubic goes no farther beyond its
+        // ends than it would at the speeds that it has there.
         let jerk = (self.a1 - self.a0) / self.dt;
-        for i in 0..=4 {
+        let beyond = self.dt * (self.v0.abs() + self.v1.abs());
+        let inside = self.p0.min(self.p1) - beyond >= limit.min && self.p0.max(self.p1) + beyond <= limit.max;
+        for i in (0..=4).filter(|_| !inside) {
             let t = self.dt * f64::from(i) / 4.0;
             let p = match i {
                 0 => self.p0,
@@ -271,10 +274,15 @@ impl Piece {
         }
         let peak = if self.a0.abs() > self.a1.abs() { self.a0 } else { self.a1 };
         // Rounding of positions around 1 weighs 6 / dt^2 in an acceleration.
-        if peak.abs() > limit.acceleration * (1.0 + RELATIVE_TOLERANCE) + self.rounding() {
+        if self.exceeds(peak.abs(), limit.acceleration * (1.0 + RELATIVE_TOLERANCE), Self::rounding) {
             return Err(("acceleration", peak, limit.acceleration));
         }
         Ok(())
+    }
+
+    /// Whether a value is beyond a limit by more than rounding, which is dear and seldom needed.
+    fn exceeds(&self, value: f64, limit: f64, rounding: impl Fn(&Self) -> f64) -> bool {
+        value > limit && value > limit + rounding(self)
     }
 
     fn rounding(&self) -> f64 {
@@ -283,13 +291,12 @@ impl Piece {
 
     /// Jerk within the piece, and no jump of the acceleration from the piece before.
     fn check_jerk(&self, before: Option<f64>, limit: &JointLimits) -> Result<(), (&'static str, f64, f64)> {
-        let allowed = limit.jerk * (1.0 + RELATIVE_TOLERANCE) + 2.0 * self.rounding() / self.dt;
         let jerk = (self.a1 - self.a0) / self.dt;
-        if jerk.abs() > allowed {
+        if self.exceeds(jerk.abs(), limit.jerk * (1.0 + RELATIVE_TOLERANCE), |p| 2.0 * p.rounding() / p.dt) {
             return Err(("jerk", jerk, limit.jerk));
         }
         let jump = before.map_or(0.0, |a| self.a0 - a);
-        if jump.abs() > limit.acceleration * RELATIVE_TOLERANCE + 2.0 * self.rounding() {
+        if self.exceeds(jump.abs(), limit.acceleration * RELATIVE_TOLERANCE, |p| 2.0 * p.rounding()) {
             return Err(("jerk", jump / self.dt, limit.jerk));
         }
         Ok(())
