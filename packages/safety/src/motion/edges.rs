@@ -235,7 +235,7 @@ fn room_is_kept_for_the_longest_stop_and_not_much_more() {
 
 #[test]
 fn roundings_are_tried_with_the_fewest_steps_first_and_each_once() {
-    let all: Vec<_> = near_by().collect();
+    let all = near_by().to_vec();
     assert!(all.iter().all(|(d, h, u)| (-1..=2).contains(d) && (-1..=1).contains(h) && (-1..=2).contains(u)));
     assert!(all.is_sorted_by_key(|(d, h, u)| d + h + u));
     let mut once = all.clone();
