@@ -1,19 +1,27 @@
-//! How the graphs of a family are run. One module a family.
+//! How the graphs of a family are run. One module a family, all behind [`Runner`].
 //!
 //! A runner owns its sessions and its input tensors; it takes normalised inputs and gives normalised actions, and knows nothing of
 //! robots, units or cameras.
 
+mod action_tokens;
+mod diffusion;
+mod encode;
 mod flow_matching;
 mod single_pass;
 
 use crate::manifest::{Manifest, RunnerSpec};
 use crate::package::PolicyPackage;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
+use action_tokens::ActionTokens;
+use diffusion::Diffusion;
 use flow_matching::FlowMatching;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::Tensor;
 use single_pass::SinglePass;
 use std::borrow::Cow;
+use std::fmt::Debug;
+
+pub(crate) use diffusion::z_values;
 
 /// Why a run of the graphs gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -31,42 +39,51 @@ pub enum RunError {
     },
 }
 
-/// The runner that a manifest asks for.
-#[derive(Debug)]
-pub(crate) enum Runner {
-    SinglePass(SinglePass),
-    FlowMatching(FlowMatching),
+/// What a run went through, for comparison with another runtime.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Trace {
+    /// Outputs of `encode`, in the manifest's order; empty for a single pass.
+    pub context: Vec<Vec<f32>>,
+    /// Action tokens, in their order; empty for all others.
+    pub tokens: Vec<i64>,
 }
 
-impl Runner {
-    pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
-        Ok(match package.manifest.runner {
-            RunnerSpec::SinglePass {} => Self::SinglePass(SinglePass::open(package, options)?),
-            RunnerSpec::FlowMatching { steps, .. } => Self::FlowMatching(FlowMatching::open(package, steps, options)?),
-        })
-    }
+/// Normalised actions that a new chunk is to continue, row-major `[horizon x actions]`, and how much each row counts, 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prefix<'a> {
+    pub actions: &'a [f32],
+    pub weights: &'a [f32],
+}
 
+/// The way a family of policies is run.
+pub(crate) trait Runner: Debug + Send {
     /// Input tensors of the graph that sees the observation, to be filled before [`Self::run`].
-    pub(crate) fn observation(&mut self) -> &mut ObservationTensors {
-        match self {
-            Self::SinglePass(runner) => &mut runner.observation,
-            Self::FlowMatching(runner) => &mut runner.observation,
-        }
-    }
+    fn observation(&mut self) -> &mut ObservationTensors;
 
-    /// Runs on the observation and writes normalised actions, row-major `[horizon x actions]`. `noise` is the sample at t = 1
-    /// (not looked at by a single pass). `trace` receives the outputs of `encode`, for comparison with another runtime.
-    pub(crate) fn run(
+    /// Values of noise that a run takes: the sample that it starts from, row-major `[horizon x actions]`, then the fresh noise of its steps.
+    fn noise_len(&self) -> usize;
+
+    /// Whether a chunk can be made to continue another; otherwise `prefix` is not looked at.
+    fn can_continue(&self) -> bool;
+
+    /// Runs on the observation and writes normalised actions, row-major `[horizon x actions]`.
+    fn run(
         &mut self,
         noise: &[f32],
+        prefix: Option<Prefix<'_>>,
         actions: &mut [f32],
-        trace: Option<&mut Vec<Vec<f32>>>,
-    ) -> Result<(), RunError> {
-        match self {
-            Self::SinglePass(runner) => runner.run(actions),
-            Self::FlowMatching(runner) => runner.run(noise, actions, trace),
-        }
-    }
+        trace: Option<&mut Trace>,
+    ) -> Result<(), RunError>;
+}
+
+/// The runner that a manifest asks for.
+pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+    Ok(match &package.manifest.runner {
+        RunnerSpec::SinglePass {} => Box::new(SinglePass::open(package, options)?),
+        RunnerSpec::FlowMatching { steps, .. } => Box::new(FlowMatching::open(package, *steps, options)?),
+        RunnerSpec::Diffusion(spec) => Box::new(Diffusion::open(package, spec, options)?),
+        RunnerSpec::ActionTokens(spec) => Box::new(ActionTokens::open(package, spec, options)?),
+    })
 }
 
 /// The tensors that an observation fills, made once.
@@ -132,6 +149,10 @@ impl Graph {
         let file = package.folder.join(&package.manifest.graphs[role].file);
         let session = runtime::session(&package.graphs[role], &file, options, true)?;
         Ok(Self { file: file.display().to_string(), session })
+    }
+
+    fn failed(&self, source: ort::Error) -> RuntimeError {
+        RuntimeError::Graph { graph: self.file.clone(), source }
     }
 
     fn run(&mut self, inputs: Inputs<'_>) -> Result<SessionOutputs<'_>, RunError> {

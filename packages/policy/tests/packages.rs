@@ -138,7 +138,7 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["action"]["step"] = f64::NAN.into(), &["action.step"]),
         (|m| m["runner"]["steps"] = 0.into(), &["runner.steps"]),
         (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
-        (|m| m["runner"]["type"] = "diffusion".into(), &["diffusion"]),
+        (|m| m["runner"]["type"] = "telepathy".into(), &["telepathy"]),
         (|m| m["execution"]["replan_steps"] = 4.into(), &["execution.replan_steps", "4"]),
         (|m| m["robot"]["joints"][1] = "slide_x".into(), &["robot.joints", "'slide_x'", "twice"]),
         (|m| drop(m["robot"]["units"].as_sequence_mut().unwrap().pop()), &["robot.units", "3"]),

@@ -1,12 +1,12 @@
 //! Observation in, chunk out: behaviour cloning by regression, ACT, and anything whose sampling is inside its graph.
 
-use super::{Graph, ObservationTensors, RunError, output};
+use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 
 #[derive(Debug)]
 pub(crate) struct SinglePass {
-    pub(super) observation: ObservationTensors,
+    observation: ObservationTensors,
     policy: Graph,
     actions: String,
 }
@@ -14,13 +14,32 @@ pub(crate) struct SinglePass {
 impl SinglePass {
     pub(super) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let policy = Graph::open(package, "policy", options)?;
-        let observation = ObservationTensors::new(&package.manifest)
-            .map_err(|source| RuntimeError::Graph { graph: policy.file.clone(), source })?;
+        let observation = ObservationTensors::new(&package.manifest).map_err(|source| policy.failed(source))?;
         let actions = package.manifest.graphs["policy"].outputs[0].clone();
         Ok(Self { observation, policy, actions })
     }
+}
 
-    pub(super) fn run(&mut self, actions: &mut [f32]) -> Result<(), RunError> {
+impl Runner for SinglePass {
+    fn observation(&mut self) -> &mut ObservationTensors {
+        &mut self.observation
+    }
+
+    fn noise_len(&self) -> usize {
+        0
+    }
+
+    fn can_continue(&self) -> bool {
+        false
+    }
+
+    fn run(
+        &mut self,
+        _noise: &[f32],
+        _prefix: Option<Prefix<'_>>,
+        actions: &mut [f32],
+        _trace: Option<&mut Trace>,
+    ) -> Result<(), RunError> {
         let file = self.policy.file.clone();
         let outputs = self.policy.run(self.observation.inputs())?;
         actions.copy_from_slice(output(&file, &outputs, &self.actions, actions.len())?);
