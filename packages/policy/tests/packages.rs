@@ -222,3 +222,42 @@ proptest! {
         }
     }
 }
+
+/// A change of a manifest, and what the refusal names.
+type Case = (fn(&mut serde_yaml::Value), &'static [&'static str]);
+
+#[test]
+fn samplers_and_tokens_that_cannot_be_are_refused_by_name() {
+    let diffusion: &[Case] = &[
+        (|m| m["runner"]["steps"] = 5.into(), &["runner.steps", "ddpm", "6"]),
+        (|m| m["runner"]["train_steps"] = 0.into(), &["runner.train_steps"]),
+        (|m| m["runner"]["clip"] = 0.0.into(), &["runner.clip"]),
+        (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
+        (|m| m["runner"]["prediction"] = "score".into(), &["score"]),
+        (|m| m["runner"]["seed"] = 1.into(), &["seed"]),
+        (|m| m["graphs"]["step"]["inputs"] = vec!["x", "t"].into(), &["graphs.step.inputs", "context"]),
+    ];
+    let tokens: &[Case] = &[
+        (|m| m["runner"]["tokens"] = 51.into(), &["runner.tokens", "52"]),
+        (|m| m["runner"]["vocab"] = 41.into(), &["decode", "logits", "41"]),
+        (|m| m["runner"]["bins"] = 41.into(), &["runner.bins"]),
+        (|m| m["runner"]["centres"] = 14.into(), &["runner.centres", "16"]),
+        (|m| m["runner"]["first_token"] = 40.into(), &["runner.first_token"]),
+        // A state that is nobody's output, one that is bound to a tensor of the observation, one bound twice.
+        (|m| m["runner"]["cache"] = serde_yaml::Value::Sequence(vec![]), &["graphs.decode.inputs", "cache"]),
+        (|m| m["runner"]["cache"][0]["output"] = "logits".into(), &["graphs.decode.outputs"]),
+        (|m| m["runner"]["cache"][0]["input"] = "context".into(), &["graphs.decode.inputs"]),
+        (
+            |m| {
+                let first = m["runner"]["cache"][0].clone();
+                m["runner"]["cache"].as_sequence_mut().unwrap().push(first);
+            },
+            &["runner.cache[1].input", "twice"],
+        ),
+    ];
+    for (name, cases) in [("ddpm", diffusion), ("tokens", tokens)] {
+        for (change, parts) in cases {
+            names(&Fixture::new(name).edit(*change).refusal(), parts);
+        }
+    }
+}
