@@ -261,3 +261,46 @@ fn samplers_and_tokens_that_cannot_be_are_refused_by_name() {
         }
     }
 }
+
+/// What a person reads before a policy is let near a robot.
+#[test]
+fn a_check_says_what_a_package_is_and_everything_that_is_missing() {
+    let robot = fixture::gantry();
+    let limits = tempfile::NamedTempFile::new().unwrap();
+    let joint = |name: &str| {
+        format!(
+            "  {name}: {{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}}\n"
+        )
+    };
+    let yaml: String = ["joint_limits:\n".to_owned()].into_iter().chain(fixture::JOINTS.map(joint)).collect();
+    std::fs::write(limits.path(), yaml).unwrap();
+    let cameras = ["front".to_owned()];
+    let setup = efm_policy::Setup { robot: &robot, joint_limits: limits.path(), cameras: Some(&cameras) };
+
+    for (name, words) in [
+        ("flow", ["flow matching in 4 steps", "can continue"]),
+        ("ddim", ["diffusion (DDIM) in 5 of 10 steps", "can continue"]),
+        ("tokens", ["52 action tokens of 16 bins", "cannot continue"]),
+        ("single", ["one pass", "joint positions"]),
+    ] {
+        let found = efm_policy::check(&Fixture::new(name).folder, &[], Some(setup));
+        assert_eq!(found.problems, [""; 0], "{name}");
+        assert!(found.parity.unwrap().holds() && found.policy.is_some(), "{name}");
+        names(&found.facts.join("; "), &words);
+    }
+
+    let broken = Fixture::new("flow").edit(|m| {
+        m["robot"]["joints"][0] = "slide_w".into();
+        m["observation"]["images"][0]["name"] = "side".into();
+    });
+    std::fs::remove_file(broken.folder.join("step.onnx")).unwrap();
+    let found = efm_policy::check(&broken.folder, &[], Some(setup));
+    names(&found.problems.join("; "), &["slide_w", "'side'", "front", "step.onnx"]);
+    assert_eq!(found.problems.len(), 3);
+
+    let drifted = Fixture::new("flow").edit_golden(|g| g["actions"][0] = 1.0.into());
+    let found = efm_policy::check(&drifted.folder, &[], Some(setup));
+    names(&found.problems.join("; "), &["exporter", "actions"]);
+    let nothing = efm_policy::check(std::path::Path::new("/nowhere"), &[], Some(setup));
+    names(&nothing.problems.join("; "), &["/nowhere/policy.yaml"]);
+}
