@@ -17,6 +17,7 @@
 //! ONNX Runtime is a shared library, found through the environment variable [`LIBRARY_VARIABLE`] when the first graph is read.
 
 mod actions;
+mod bare;
 mod check;
 mod encoder;
 mod files;
@@ -30,6 +31,7 @@ mod runner;
 mod runtime;
 
 pub use actions::ActionError;
+pub use bare::BareGraphs;
 pub use check::{Check, Setup, check};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,

@@ -130,28 +130,28 @@ impl ObservationTensors {
     }
 }
 
-type Inputs<'a> = Vec<(Cow<'a, str>, SessionInputValue<'a>)>;
+pub(crate) type Inputs<'a> = Vec<(Cow<'a, str>, SessionInputValue<'a>)>;
 
-fn zeros(shape: &[i64]) -> ort::Result<Tensor<f32>> {
+pub(crate) fn zeros(shape: &[i64]) -> ort::Result<Tensor<f32>> {
     let len = shape.iter().product::<i64>().max(0) as usize;
     Tensor::from_array((shape.to_vec(), vec![0f32; len]))
 }
 
 /// A session with the name of its file, for messages.
 #[derive(Debug)]
-struct Graph {
-    file: String,
-    session: Session,
+pub(crate) struct Graph {
+    pub file: String,
+    pub session: Session,
 }
 
 impl Graph {
-    fn open(package: &PolicyPackage, role: &str, options: RuntimeOptions) -> Result<Self, RuntimeError> {
+    pub fn open(package: &PolicyPackage, role: &str, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let file = package.folder.join(&package.manifest.graphs[role].file);
         let session = runtime::session(&package.graphs[role], &file, options, true)?;
         Ok(Self { file: file.display().to_string(), session })
     }
 
-    fn failed(&self, source: ort::Error) -> RuntimeError {
+    pub fn failed(&self, source: ort::Error) -> RuntimeError {
         RuntimeError::Graph { graph: self.file.clone(), source }
     }
 
