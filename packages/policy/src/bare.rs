@@ -2,7 +2,7 @@
 
 use crate::manifest::RunnerSpec;
 use crate::package::PolicyPackage;
-use crate::runner::{Graph, Inputs, zeros};
+use crate::runner::{Graph, Inputs, RunError, zeros};
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
 
@@ -12,8 +12,10 @@ pub struct BareGraphs {
     encode: Graph,
     step: Graph,
     context: Vec<String>,
-    observed: Vec<(String, Tensor<f32>)>,
-    stepped: Vec<(String, Tensor<f32>)>,
+    observed: Vec<Tensor<f32>>,
+    stepped: Vec<Tensor<f32>>,
+    /// Inputs of `step` in turn, by their places among `stepped` and `context`.
+    order: Vec<usize>,
     steps: usize,
 }
 
@@ -38,30 +40,30 @@ impl BareGraphs {
                 tensor.extract_tensor_mut().1.fill(0.3);
                 Ok((input.name, tensor))
             };
-            inputs.map(tensor).collect::<ort::Result<Vec<_>>>().map_err(|source| graph.failed(source))
+            let tensors: ort::Result<(Vec<String>, Vec<_>)> = inputs.map(tensor).collect();
+            tensors.map_err(|source| graph.failed(source))
         };
-        let (observed, stepped) = (tensors(&encode)?, tensors(&step)?);
-        Ok(Some(Self { encode, step, context, observed, stepped, steps }))
+        let ((_, observed), (names, stepped)) = (tensors(&encode)?, tensors(&step)?);
+        let order = step.order(&names.iter().chain(&context).map(String::as_str).collect::<Vec<_>>());
+        Ok(Some(Self { encode, step, context, observed, stepped, order, steps }))
     }
 
     /// Runs them once.
     ///
     /// # Errors
     /// From ONNX Runtime.
-    pub fn run(&mut self) -> Result<(), RuntimeError> {
-        fn inputs(tensors: &[(String, Tensor<f32>)]) -> Inputs<'_> {
-            tensors.iter().map(|(name, tensor)| (name.as_str().into(), tensor.into())).collect()
-        }
-        let Graph { file, session } = &mut self.encode;
-        let context = session
-            .run(inputs(&self.observed))
-            .map_err(|source| RuntimeError::Graph { graph: file.clone(), source })?;
+    pub fn run(&mut self) -> Result<(), RunError> {
+        let inputs: Inputs<'_> = self.observed.iter().map(|tensor| tensor.into()).collect();
+        let (_, context) = self.encode.run(&inputs)?;
         for _ in 0..self.steps {
-            let mut given = inputs(&self.stepped);
-            given
-                .extend(self.context.iter().filter_map(|name| Some((name.as_str().into(), context.get(name)?.into()))));
-            let Graph { file, session } = &mut self.step;
-            session.run(given).map_err(|source| RuntimeError::Graph { graph: file.clone(), source })?;
+            let mut inputs = Inputs::new();
+            for place in &self.order {
+                match place.checked_sub(self.stepped.len()) {
+                    None => inputs.push((&self.stepped[*place]).into()),
+                    Some(place) => inputs.extend(context.get(&self.context[place]).map(Into::into)),
+                }
+            }
+            self.step.run(&inputs)?;
         }
         Ok(())
     }

@@ -16,9 +16,9 @@ use action_tokens::ActionTokens;
 use diffusion::Diffusion;
 use flow_matching::FlowMatching;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::Tensor;
+use ort::value::{Outlet, Tensor};
 use single_pass::SinglePass;
-use std::borrow::Cow;
+use smallvec::SmallVec;
 use std::fmt::Debug;
 
 pub(crate) use diffusion::z_values;
@@ -125,12 +125,23 @@ impl ObservationTensors {
         self.text.1.extract_tensor_mut().1
     }
 
-    fn inputs(&self) -> Inputs<'_> {
-        self.images.iter().chain([&self.state, &self.text]).map(|(name, t)| (name.as_str().into(), t.into())).collect()
+    /// Names of the tensors.
+    fn names(&self) -> Vec<&str> {
+        self.images.iter().chain([&self.state, &self.text]).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The tensor whose name stands at a place of [`Self::names`].
+    fn at(&self, place: usize) -> &Tensor<f32> {
+        match place.checked_sub(self.images.len()) {
+            None => &self.images[place].1,
+            Some(0) => &self.state.1,
+            Some(_) => &self.text.1,
+        }
     }
 }
 
-pub(crate) type Inputs<'a> = Vec<(Cow<'a, str>, SessionInputValue<'a>)>;
+/// Inputs of a graph in its own order; few enough to need no allocation.
+pub(crate) type Inputs<'a> = SmallVec<[SessionInputValue<'a>; 16]>;
 
 pub(crate) fn zeros(shape: &[i64]) -> ort::Result<Tensor<f32>> {
     let len = shape.iter().product::<i64>().max(0) as usize;
@@ -155,9 +166,19 @@ impl Graph {
         RuntimeError::Graph { graph: self.file.clone(), source }
     }
 
-    fn run(&mut self, inputs: Inputs<'_>) -> Result<SessionOutputs<'_>, RunError> {
+    /// For each of its inputs in turn, the place of its name in `names`. The package was checked to have no others.
+    pub fn order(&self, names: &[&str]) -> Vec<usize> {
+        let place = |input: &Outlet| names.iter().position(|name| *name == input.name());
+        self.session.inputs().iter().filter_map(place).collect()
+    }
+
+    /// Runs on inputs in the order of [`Self::order`]; gives its file, for messages, and its outputs.
+    pub fn run(&mut self, inputs: &[SessionInputValue<'_>]) -> Result<(&str, SessionOutputs<'_>), RunError> {
         let Self { file, session } = self;
-        session.run(inputs).map_err(|source| RuntimeError::Graph { graph: file.clone(), source }.into())
+        match session.run(inputs) {
+            Ok(outputs) => Ok((file, outputs)),
+            Err(source) => Err(RuntimeError::Graph { graph: file.clone(), source }.into()),
+        }
     }
 }
 

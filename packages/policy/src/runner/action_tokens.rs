@@ -17,8 +17,10 @@ pub(crate) struct ActionTokens {
     encode: Encode,
     decode: Graph,
     spec: TokenSpec,
-    /// Names of the token, its position and the logits in `decode`.
-    names: [String; 3],
+    /// Its inputs in turn, by their places among the token, its position, what `encode` gives, and the cache.
+    order: Vec<usize>,
+    /// Name of the logits.
+    gives: String,
     token: Tensor<i64>,
     position: Tensor<i64>,
     /// What the cache is before the first token, in the order of the bindings: nothing, of the right width.
@@ -45,8 +47,11 @@ impl ActionTokens {
         let empty = empty.collect::<ort::Result<_>>().map_err(failed)?;
         let single = || Tensor::from_array(([1i64, 1], vec![0i64]));
         let (token, position) = (single().map_err(failed)?, single().map_err(failed)?);
-        let names = [graph.inputs[0].clone(), graph.inputs[1].clone(), graph.outputs[0].clone()];
-        Ok(Self { encode, spec: spec.clone(), names, token, position, empty, decode })
+        let cached = spec.cache.iter().map(|binding| &binding.input);
+        let names = graph.inputs[..2].iter().chain(encode.context()).chain(cached);
+        let order = decode.order(&names.map(String::as_str).collect::<Vec<_>>());
+        let gives = graph.outputs[0].clone();
+        Ok(Self { encode, spec: spec.clone(), order, gives, token, position, empty, decode })
     }
 }
 
@@ -88,8 +93,8 @@ impl Runner for ActionTokens {
         actions: &mut [f32],
         mut trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let Self { encode, decode, spec, names: [token_name, position_name, logits_name], token, position, empty } =
-            self;
+        let Self { encode, decode, spec, order, gives, token, position, empty } = self;
+        let contexts = encode.context().len();
         let context = encode.run(trace.as_deref_mut())?;
         if let Some(trace) = &mut trace {
             trace.tokens.clear();
@@ -99,21 +104,21 @@ impl Runner for ActionTokens {
         for (k, action) in actions.iter_mut().enumerate() {
             token.extract_tensor_mut().1[0] = last;
             position.extract_tensor_mut().1[0] = k as i64;
-            let mut inputs: Inputs<'_> = vec![
-                (token_name.as_str().into(), (&*token).into()),
-                (position_name.as_str().into(), (&*position).into()),
-            ];
-            context.add_to(&mut inputs)?;
-            for (i, binding) in spec.cache.iter().enumerate() {
-                let past = match cache.get(i) {
-                    Some(past) => past.into(),
-                    None => (&empty[i]).into(),
-                };
-                inputs.push((binding.input.as_str().into(), past));
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*token).into(),
+                    1 => (&*position).into(),
+                    place if place < 2 + contexts => context.at(place - 2)?.into(),
+                    place => {
+                        let part = place - 2 - contexts;
+                        cache.get(part).map_or_else(|| (&empty[part]).into(), |past| past.into())
+                    }
+                });
             }
-            let file = decode.file.clone();
-            let mut outputs = decode.run(inputs)?;
-            last = most_likely(spec, output(&file, &outputs, logits_name, spec.vocab)?);
+            let (file, mut outputs) = decode.run(&inputs)?;
+            drop(inputs);
+            last = most_likely(spec, output(file, &outputs, gives, spec.vocab)?);
             *action = value_of(spec, last);
             if let Some(trace) = &mut trace {
                 trace.tokens.push(last);
@@ -121,7 +126,7 @@ impl Runner for ActionTokens {
             cache.clear();
             for binding in &spec.cache {
                 let problem =
-                    || RunError::Output { graph: file.clone(), problem: format!("no output '{}'", binding.output) };
+                    || RunError::Output { graph: file.to_owned(), problem: format!("no output '{}'", binding.output) };
                 cache.push(outputs.remove(&binding.output).ok_or_else(problem)?);
             }
         }

@@ -15,7 +15,7 @@
 
 use super::encode::Encode;
 use super::flow_matching::keep_frozen;
-use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
 use crate::manifest::{DiffusionSpec, NoiseSchedule, Prediction, Sampler};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
@@ -25,8 +25,10 @@ use ort::value::Tensor;
 pub(crate) struct Diffusion {
     encode: Encode,
     step: Graph,
-    /// Names of the sample, the time and the prediction in `step`.
-    names: [String; 3],
+    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
+    order: Vec<usize>,
+    /// Name of its output.
+    gives: String,
     x: Tensor<f32>,
     t: Tensor<f32>,
     spec: DiffusionSpec,
@@ -132,8 +134,9 @@ impl Diffusion {
         let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
         let x = zeros(&chunk).map_err(|source| step.failed(source))?;
         let t = zeros(&[1]).map_err(|source| step.failed(source))?;
-        let names = [graph.inputs[0].clone(), graph.inputs[1].clone(), graph.outputs[0].clone()];
-        Ok(Self { encode, step, names, x, t, plan: plan(spec), spec: spec.clone() })
+        let names: Vec<&str> = graph.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
+        let (order, gives) = (step.order(&names), graph.outputs[0].clone());
+        Ok(Self { encode, step, order, gives, x, t, plan: plan(spec), spec: spec.clone() })
     }
 }
 
@@ -158,19 +161,25 @@ impl Runner for Diffusion {
         actions: &mut [f32],
         trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let Self { encode, step, names: [x_name, t_name, out_name], x, t, spec, plan } = self;
+        let Self { encode, step, order, gives, x, t, spec, plan } = self;
         let context = encode.run(trace)?;
         let (first, fresh) = noise.split_at(actions.len());
         let mut fresh = fresh.chunks(actions.len());
         x.extract_tensor_mut().1.copy_from_slice(first);
         for stage in plan.iter() {
             t.extract_tensor_mut().1[0] = stage.time as f32;
-            let mut inputs: super::Inputs<'_> =
-                vec![(x_name.as_str().into(), (&*x).into()), (t_name.as_str().into(), (&*t).into())];
-            context.add_to(&mut inputs)?;
-            let file = step.file.clone();
-            let outputs = step.run(inputs)?;
-            let predicted = output(&file, &outputs, out_name, actions.len())?;
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*x).into(),
+                    1 => (&*t).into(),
+                    place => context.at(place - 2)?.into(),
+                });
+            }
+            let (file, outputs) = step.run(&inputs)?;
+            // The sample is changed in place.
+            drop(inputs);
+            let predicted = output(file, &outputs, gives, actions.len())?;
             // DDPM draws for every step but the last, for which nothing is left.
             let z = fresh.next();
             let columns = prefix.map_or(1, |p| actions.len() / p.weights.len());

@@ -4,11 +4,13 @@ use super::{Graph, Inputs, ObservationTensors, RunError, Trace};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::session::SessionOutputs;
+use ort::value::DynValue;
 
 #[derive(Debug)]
 pub(super) struct Encode {
     pub observation: ObservationTensors,
     graph: Graph,
+    order: Vec<usize>,
     /// Names of its outputs.
     context: Vec<String>,
 }
@@ -24,14 +26,20 @@ impl Encode {
     pub fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let graph = Graph::open(package, "encode", options)?;
         let observation = ObservationTensors::new(&package.manifest).map_err(|source| graph.failed(source))?;
-        Ok(Self { observation, graph, context: package.manifest.graphs["encode"].outputs.clone() })
+        let order = graph.order(&observation.names());
+        Ok(Self { observation, graph, order, context: package.manifest.graphs["encode"].outputs.clone() })
+    }
+
+    /// Names of its outputs.
+    pub fn context(&self) -> &[String] {
+        &self.context
     }
 
     /// Runs on the observation. Copies the outputs when asked to.
     pub fn run(&mut self, trace: Option<&mut Trace>) -> Result<Context<'_>, RunError> {
-        let Self { observation, graph: Graph { file, session }, context: names } = self;
-        let outputs =
-            session.run(observation.inputs()).map_err(|source| RuntimeError::Graph { graph: file.clone(), source })?;
+        let Self { observation, graph, order, context: names } = self;
+        let inputs: Inputs<'_> = order.iter().map(|place| observation.at(*place).into()).collect();
+        let (file, outputs) = graph.run(&inputs)?;
         let context = Context { file, names, outputs };
         if let Some(trace) = trace {
             trace.context.clear();
@@ -48,16 +56,13 @@ impl Encode {
 }
 
 impl Context<'_> {
-    fn value(&self, name: &str) -> Result<&ort::value::DynValue, RunError> {
+    fn value(&self, name: &str) -> Result<&DynValue, RunError> {
         let problem = || RunError::Output { graph: self.file.to_owned(), problem: format!("no output '{name}'") };
         self.outputs.get(name).ok_or_else(problem)
     }
 
-    /// Adds all of it to the inputs of another graph.
-    pub fn add_to<'b>(&'b self, inputs: &mut Inputs<'b>) -> Result<(), RunError> {
-        for name in self.names {
-            inputs.push((name.as_str().into(), self.value(name)?.into()));
-        }
-        Ok(())
+    /// The output at a place in the manifest.
+    pub fn at(&self, place: usize) -> Result<&DynValue, RunError> {
+        self.value(&self.names[place])
     }
 }

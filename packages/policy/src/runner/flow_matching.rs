@@ -10,7 +10,7 @@
 //! they end as they were.
 
 use super::encode::Encode;
-use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
@@ -23,8 +23,10 @@ pub(crate) struct FlowMatching {
     encode: Encode,
     step: Graph,
     steps: usize,
-    /// Names of the sample, the time and the velocity in `step`.
-    names: [String; 3],
+    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
+    order: Vec<usize>,
+    /// Name of its output.
+    gives: String,
     x: Tensor<f32>,
     t: Tensor<f32>,
 }
@@ -38,8 +40,9 @@ impl FlowMatching {
         let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
         let x = zeros(&chunk).map_err(|source| step.failed(source))?;
         let t = zeros(&[1]).map_err(|source| step.failed(source))?;
-        let names = [spec.inputs[0].clone(), spec.inputs[1].clone(), spec.outputs[0].clone()];
-        Ok(Self { encode, steps, names, x, t, step })
+        let names: Vec<&str> = spec.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
+        let (order, gives) = (step.order(&names), spec.outputs[0].clone());
+        Ok(Self { encode, steps, order, gives, x, t, step })
     }
 }
 
@@ -63,7 +66,7 @@ impl Runner for FlowMatching {
         actions: &mut [f32],
         trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let Self { encode, step, steps, names: [x_name, t_name, v_name], x, t } = self;
+        let Self { encode, step, steps, order, gives, x, t } = self;
         let context = encode.run(trace)?;
         x.extract_tensor_mut().1.copy_from_slice(noise);
         let dt = -1.0 / *steps as f32;
@@ -71,12 +74,18 @@ impl Runner for FlowMatching {
             // From k and not by adding up dt, so that the last time is not off by the sum of its roundings.
             let now = 1.0 - k as f32 / *steps as f32;
             t.extract_tensor_mut().1[0] = now;
-            let mut inputs: super::Inputs<'_> =
-                vec![(x_name.as_str().into(), (&*x).into()), (t_name.as_str().into(), (&*t).into())];
-            context.add_to(&mut inputs)?;
-            let file = step.file.clone();
-            let outputs = step.run(inputs)?;
-            let v = output(&file, &outputs, v_name, actions.len())?;
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*x).into(),
+                    1 => (&*t).into(),
+                    place => context.at(place - 2)?.into(),
+                });
+            }
+            let (file, outputs) = step.run(&inputs)?;
+            // The sample is changed in place.
+            drop(inputs);
+            let v = output(file, &outputs, gives, actions.len())?;
             let x = x.extract_tensor_mut().1;
             match prefix {
                 None => x.iter_mut().zip(v).for_each(|(x, v)| *x += dt * v),

@@ -1,6 +1,6 @@
 //! Observation in, chunk out: behaviour cloning by regression, ACT, and anything whose sampling is inside its graph.
 
-use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output};
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 
@@ -8,6 +8,7 @@ use crate::runtime::{RuntimeError, RuntimeOptions};
 pub(crate) struct SinglePass {
     observation: ObservationTensors,
     policy: Graph,
+    order: Vec<usize>,
     actions: String,
 }
 
@@ -16,7 +17,8 @@ impl SinglePass {
         let policy = Graph::open(package, "policy", options)?;
         let observation = ObservationTensors::new(&package.manifest).map_err(|source| policy.failed(source))?;
         let actions = package.manifest.graphs["policy"].outputs[0].clone();
-        Ok(Self { observation, policy, actions })
+        let order = policy.order(&observation.names());
+        Ok(Self { observation, order, policy, actions })
     }
 }
 
@@ -40,9 +42,9 @@ impl Runner for SinglePass {
         actions: &mut [f32],
         _trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let file = self.policy.file.clone();
-        let outputs = self.policy.run(self.observation.inputs())?;
-        actions.copy_from_slice(output(&file, &outputs, &self.actions, actions.len())?);
+        let inputs: Inputs<'_> = self.order.iter().map(|place| self.observation.at(*place).into()).collect();
+        let (file, outputs) = self.policy.run(&inputs)?;
+        actions.copy_from_slice(output(file, &outputs, &self.actions, actions.len())?);
         Ok(())
     }
 }
