@@ -299,10 +299,10 @@ HOW = {
     "sqrt(abar) clean) / sqrt(1 - abar); the loss is the squared error of the noise plus that of the clean chunk, {draws} draws of time "
     "and noise a frame. At run time: {scheduler}, {sampler_steps} steps, noise of scale {noise_scale:g} at the start.",
     "action_tokens": "A decoder-only transformer of {blocks} layers, width {width}, 4 heads: {horizon} rows of 4 values are {count} "
-    "tokens, row by row. 256 bins over -1 to 1 between the ends of each action in the training data ({share_text}), read "
-    "back as 255 centres, as OpenVLA. The context scales and shifts the input of every layer. Cross entropy on the right bin blurred over its neighbours ({blur:g} "
-    "bins); half of the sequences shown are off by {jitter:g} bins. Greedy decoding with a cache of keys and values, which repeats the "
-    "whole-sequence network over 50 tokens.",
+    "tokens, row by row. 256 bins over -1 to 1 between the ends of each action in the training data ({share_text}), read back as 255 "
+    "centres, as OpenVLA. The context scales and shifts the input of every layer. Cross entropy on the right bin blurred over its "
+    "neighbours ({blur:g} bins); half of the sequences shown are off by {jitter:g} bins. Greedy decoding with a cache of keys and "
+    "values, which repeats the whole-sequence network over 50 tokens.",
 }
 
 
