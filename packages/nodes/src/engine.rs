@@ -3,7 +3,7 @@
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Embedding, Observation, Policy, PolicyPackage, RuntimeOptions};
+use efm_policy::{Embedding, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,6 +22,8 @@ pub struct Setup {
     pub limits: LimitsFile,
     /// Threads that a graph may use.
     pub threads: usize,
+    /// What runs the graphs.
+    pub provider: Provider,
 }
 
 /// A picture by camera: rgb8 at the policy's size.
@@ -148,7 +150,7 @@ fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
     }
     let joints = package.manifest().joints().map_err(|e| e.to_string())?;
     let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(|e| e.to_string())?;
-    let options = RuntimeOptions { intra_threads: setup.threads };
+    let options = RuntimeOptions { intra_threads: setup.threads, provider: setup.provider };
     Policy::open(package, &robot, &limits, options).map_err(|e| e.to_string())
 }
 
@@ -164,6 +166,7 @@ mod tests {
             cameras: Vec::new(),
             limits: LimitsFile::parse("joint_limits: {}", "test").unwrap(),
             threads: 1,
+            provider: Provider::Cpu,
         }
     }
 

@@ -49,4 +49,4 @@ pub use normalize::VectorNormalization;
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use runner::RunError;
-pub use runtime::{LIBRARY_VARIABLE, RuntimeError, RuntimeOptions, TensorSpec, use_library};
+pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, use_library};

@@ -2,6 +2,7 @@
 //! and gives.
 
 use ort::environment::Environment;
+use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -27,6 +28,12 @@ pub enum RuntimeError {
         /// What the loader said.
         problem: String,
     },
+    /// The library was built without what is to run the graphs.
+    #[error("ONNX Runtime here has no execution provider {wanted}; build or install one that has it, or use cpu")]
+    Provider {
+        /// Which.
+        wanted: Provider,
+    },
     /// A graph cannot be loaded or run.
     #[error("ONNX graph {graph}: {source}")]
     Graph {
@@ -43,12 +50,66 @@ pub struct RuntimeOptions {
     /// Threads that one graph may use. The result of a graph may depend on this number in its last digits; it is the same from
     /// run to run for the same number.
     pub intra_threads: usize,
+    /// What runs the graphs. On anything but the CPU results differ in their last digits from the exporter's.
+    pub provider: Provider,
 }
 
 impl Default for RuntimeOptions {
-    /// One thread.
+    /// One thread on the CPU.
     fn default() -> Self {
-        Self { intra_threads: 1 }
+        Self { intra_threads: 1, provider: Provider::Cpu }
+    }
+}
+
+/// What runs the graphs: an execution provider of ONNX Runtime, where the library that is loaded has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Provider {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// NVIDIA's CUDA.
+    Cuda,
+    /// NVIDIA's TensorRT; what it cannot run goes to CUDA, then to the processor.
+    TensorRt,
+    /// Intel's OpenVINO.
+    OpenVino,
+}
+
+impl Provider {
+    /// All, by their names in configuration.
+    pub const NAMED: [(&'static str, Self); 4] =
+        [("cpu", Self::Cpu), ("cuda", Self::Cuda), ("tensorrt", Self::TensorRt), ("openvino", Self::OpenVino)];
+
+    /// By its name in configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|(known, _)| *known == name).map(|(_, provider)| provider)
+    }
+
+    /// What a session is told, the most wanted first; the processor is always there. The error of one that the library lacks is ours, as
+    /// ONNX Runtime would only warn and take the processor.
+    fn dispatches(self) -> Result<Vec<ExecutionProviderDispatch>, RuntimeError> {
+        let there = match self {
+            Self::Cpu => Ok(true),
+            Self::Cuda => ep::CUDA::is_available(),
+            Self::TensorRt => ep::TensorRT::is_available(),
+            Self::OpenVino => ep::OpenVINO::is_available(),
+        };
+        if !there.unwrap_or(false) {
+            return Err(RuntimeError::Provider { wanted: self });
+        }
+        Ok(match self {
+            Self::Cpu => Vec::new(),
+            Self::Cuda => vec![ep::CUDA::default().build().error_on_failure()],
+            Self::TensorRt => vec![ep::TensorRT::default().build().error_on_failure(), ep::CUDA::default().build()],
+            Self::OpenVino => vec![ep::OpenVINO::default().build().error_on_failure()],
+        })
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMED.iter().find(|(_, provider)| provider == self).map_or("", |(name, _)| name);
+        f.write_str(name)
     }
 }
 
@@ -100,15 +161,18 @@ pub(crate) fn session(
 ) -> Result<Session, RuntimeError> {
     let failed = |source: ort::Error| RuntimeError::Graph { graph: graph.display().to_string(), source };
     let level = if optimize { GraphOptimizationLevel::All } else { GraphOptimizationLevel::Disable };
+    let environment = environment()?;
+    let providers = options.provider.dispatches()?;
     let build = |builder: SessionBuilder| -> ort::Result<SessionBuilder> {
         Ok(builder
+            .with_execution_providers(&providers)?
             .with_intra_threads(options.intra_threads.max(1))?
             .with_parallel_execution(false)?
             .with_deterministic_compute(true)?
             .with_intra_op_spinning(false)?
             .with_optimization_level(level)?)
     };
-    let builder = Session::builder(&environment()?).map_err(failed)?;
+    let builder = Session::builder(&environment).map_err(failed)?;
     build(builder).and_then(|mut b| b.commit_from_memory(bytes)).map_err(failed)
 }
 

@@ -302,3 +302,20 @@ fn a_policy_is_not_opened_on_a_robot_that_it_does_not_fit() {
     let err = Policy::open(package, &robot, &limits(&robot, &JOINTS[..3]), RuntimeOptions::default()).unwrap_err();
     names(&err.to_string(), &["'finger'", "limits"]);
 }
+
+/// A team that asks for its GPU is told that this library has none, and is not served slowly in silence.
+#[test]
+fn an_execution_provider_that_the_library_lacks_is_refused_by_name() {
+    let fixture = Fixture::new("flow");
+    let package = fixture.load().unwrap();
+    let robot = gantry();
+    for (name, provider) in efm_policy::Provider::NAMED {
+        assert_eq!(efm_policy::Provider::named(name), Some(provider));
+        let options = RuntimeOptions { provider, ..RuntimeOptions::default() };
+        match Policy::open(package.clone(), &robot, &limits(&robot, &JOINTS), options) {
+            Ok(mut policy) => assert!(policy.verify_golden().unwrap().holds(), "{name}"),
+            Err(error) => names(&error.to_string(), &["execution provider", name]),
+        }
+    }
+    assert_eq!(efm_policy::Provider::named("abacus"), None);
+}

@@ -14,7 +14,7 @@ use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::replan::Replan;
 use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
-use efm_policy::{ImageSpec, Manifest};
+use efm_policy::{ImageSpec, Manifest, Provider};
 use efm_robot::LimitsFile;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
@@ -53,6 +53,8 @@ fn specs() -> Vec<Spec> {
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
+            .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
         Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
             .range(0.0, 9e15),
     ]);
@@ -358,6 +360,7 @@ fn main() -> ExitCode {
             cameras: params.texts("cameras"),
             limits,
             threads: usize::try_from(params.integer("threads")).unwrap_or(1),
+            provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
         };
         let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
         let engine = Engine::start(setup, move |given| {
