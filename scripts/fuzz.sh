@@ -5,7 +5,7 @@ efm_fuzz_usage() {
 usage: ./efm fuzz [TARGET ...] [--seconds N]
        ./efm fuzz ruckig
 
-  TARGET         urdf, srdf, limits, obstacles, messages, chunks, clock (default: all, one after the other)
+  TARGET         urdf, srdf, limits, obstacles, manifest, messages, chunks, clock (default: all, one after the other)
   --seconds N    for each target (default 300)
   ruckig         not a fuzzer: the trajectory generation against the C++ original, on 180,000 problems (needs a C++20 compiler)
 
@@ -43,17 +43,17 @@ efm_fuzz() {
     [ -x "$home/bin/cargo-fuzz" ] || cargo +nightly install --locked cargo-fuzz --version 0.13.2 --root "$home"
     export PATH="$home/bin:$PATH"
     cd "$EFM_ROOT"
-    for target in ${targets:-urdf srdf limits obstacles messages chunks clock}; do
+    for target in ${targets:-urdf srdf limits obstacles manifest messages chunks clock}; do
         case $target in
             urdf | srdf) dict=-dict=$EFM_ROOT/fuzz/dict/xml.dict ;;
-            limits | obstacles) dict=-dict=$EFM_ROOT/fuzz/dict/yaml.dict ;;
+            limits | obstacles | manifest) dict=-dict=$EFM_ROOT/fuzz/dict/yaml.dict ;;
             *) dict=-use_value_profile=0 ;;
         esac
         mkdir -p "$home/corpus/$target" "$home/artifacts/$target"
         # All of it is safe Rust: a sanitizer would only make it slow.
         cargo +nightly fuzz run --sanitizer none --target-dir "$home/target" "$target" \
             "$home/corpus/$target" "$EFM_ROOT/fuzz/corpus/$target" -- \
-            "-max_total_time=$seconds" -timeout=20 -rss_limit_mb=3000 -max_len=3000 "-artifact_prefix=$home/artifacts/$target/" "$dict" || code=1
+            "-max_total_time=$seconds" -timeout=20 -rss_limit_mb=3000 -max_len=4000 "-artifact_prefix=$home/artifacts/$target/" "$dict" || code=1
     done
     return $code
 }

@@ -3,4 +3,5 @@
 
 pub mod descriptions;
 pub mod messages;
+pub mod packages;
 pub mod streams;

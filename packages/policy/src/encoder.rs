@@ -242,7 +242,7 @@ impl EncoderPackage {
     /// When its manifest is wrong, or a file is missing or changed.
     pub fn load(folder: &Path) -> Result<Self, EncoderError> {
         let manifest = EncoderManifest::read(&folder.join(ENCODER_FILE))?;
-        let model = files::read_checked(folder, &manifest.model.file, &manifest.model.sha256)?;
+        let model = files::read_graph(folder, &manifest.model.file, &manifest.model.sha256)?;
         let tokenizer = files::read_checked(folder, &manifest.tokenizer.file, &manifest.tokenizer.sha256)?;
         Ok(Self { folder: folder.to_owned(), manifest, model, tokenizer })
     }

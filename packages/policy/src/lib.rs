@@ -20,6 +20,7 @@ mod actions;
 mod bare;
 mod check;
 mod encoder;
+mod external;
 mod files;
 mod golden;
 mod manifest;

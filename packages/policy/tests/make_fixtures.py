@@ -199,6 +199,13 @@ def flow(sentence, embedding, encoder_manifest):
     encode_graph(odd / "encode_renamed.onnx", state="proprio")
     encode_graph(odd / "encode_wide.onnx", width=8)
     step_graph(odd / "step_nan.onnx", nan=True)
+    # Weights beside the graph, where a graph may name any file of the machine.
+    model = onnx.load(folder / "encode.onnx")
+    for tensor in model.graph.initializer:
+        if tensor.name == "ee":
+            onnx.external_data_helper.set_external_data(tensor, location="../weights.bin")
+            tensor.ClearField("raw_data")
+    (odd / "encode_external.onnx").write_bytes(model.SerializeToString())
 
 
 def single(sentence, embedding, encoder_manifest):
@@ -358,6 +365,13 @@ def tokens(sentence, embedding, encoder_manifest, vocab=40, bins=16, horizon=13)
         sequence.append(vocab - bins + int(logits.argmax()))
         i = min(max(vocab - sequence[-1] - 1, 0), bins - 2)
         values.append((edges[i] + edges[i + 1]) / 2)
+    odd = DATA / "odd"
+    wide = onnx.load(folder / "decode.onnx")
+    for value in [*wide.graph.input, *wide.graph.output]:
+        if value.name.endswith(".key"):
+            value.type.tensor_type.shape.dim[1].dim_param = "heads"
+    odd.mkdir(exist_ok=True)
+    (odd / "decode_open.onnx").write_bytes(wide.SerializeToString())
     n = action["normalization"]
     actions = (np.array(values).reshape(horizon, 4) + 1) / 2 * (np.array(n["q99"]) - n["q01"]) + n["q01"]
     assert len(set(sequence[1:])) > 4

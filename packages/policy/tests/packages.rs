@@ -304,3 +304,25 @@ fn a_check_says_what_a_package_is_and_everything_that_is_missing() {
     let nothing = efm_policy::check(std::path::Path::new("/nowhere"), &[], Some(setup));
     names(&nothing.problems.join("; "), &["/nowhere/policy.yaml"]);
 }
+
+/// A package from elsewhere is not to make us read other files of this machine, nor more than there is memory for.
+#[test]
+fn graphs_that_reach_out_or_grow_without_a_bound_are_refused() {
+    let outside = Fixture::new("flow").swap_graph("encode", "encode_external.onnx");
+    std::fs::write(outside.folder.join("../weights.bin"), [0u8; 4 * 28]).unwrap();
+    names(&outside.refusal(), &["encode.onnx", "another file"]);
+    let open = Fixture::new("tokens").swap_graph("decode", "decode_open.onnx");
+    names(&open.refusal(), &["decode.onnx", "past_key_values.0.key", "open"]);
+
+    let huge = Fixture::new("flow");
+    let file = std::fs::OpenOptions::new().write(true).open(huge.folder.join("step.onnx")).unwrap();
+    file.set_len(3 << 30).unwrap();
+    names(&huge.refusal(), &["step.onnx", "3221225472", "2147483648"]);
+    #[cfg(unix)]
+    {
+        let endless = Fixture::new("flow");
+        std::fs::remove_file(endless.folder.join("step.onnx")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", endless.folder.join("step.onnx")).unwrap();
+        names(&endless.refusal(), &["step.onnx", "not a file"]);
+    }
+}
