@@ -249,7 +249,8 @@ was trained on and with which auxiliary labels.
 {episodes} demonstrations of the scripted expert in the MuJoCo simulator of this project ({kinds}; seeds {first_seed} to {last_seed} of the
 split `train`), {frames} frames at 5 Hz, recorded as rosbag2 MCAP (`efm-demonstrations`). {fresh} Only attempts that succeeded
 were kept; in part of them the tool was pushed off the expert's path. A leak check ran before training (`efm-benchmark leaks`);
-`demonstrations.jsonl` lists them. {held_frames} frames of {held_percent:.0f} % of the episodes were held out for the figures below.
+`demonstrations.jsonl` lists what was recorded. {held_frames} frames of {held_percent:.0f} % of the episodes were held out for the
+figures below.
 
 ## Head and training
 

@@ -45,11 +45,11 @@ TERMS = (
     "family", "seed", "steps", "batch", "draws", "learning_rate", "weight_decay", "ema", "held_out",
     "horizon", "width", "hidden", "blocks", "blur", "jitter", "share",
 )  # fmt: skip
-# Sizes of each family; options override them.
+# Sizes and pace of each family; options override them.
 DEFAULTS = {
-    "chunk_regression": {"steps": 4000, "horizon": 16, "width": 128, "hidden": 256, "blocks": 3},
-    "diffusion": {"steps": 6000, "horizon": 16, "width": 128, "hidden": 256, "blocks": 3},
-    "action_tokens": {"steps": 3000, "horizon": 6, "width": 128, "hidden": 256, "blocks": 2},
+    "chunk_regression": {"steps": 4000, "batch": 256, "learning_rate": 1e-3, "horizon": 16, "width": 128, "hidden": 256, "blocks": 3},
+    "diffusion": {"steps": 6000, "batch": 256, "learning_rate": 1e-3, "horizon": 16, "width": 128, "hidden": 256, "blocks": 3},
+    "action_tokens": {"steps": 2400, "batch": 128, "learning_rate": 2e-3, "horizon": 6, "width": 128, "hidden": 256, "blocks": 2},
 }
 
 
@@ -326,9 +326,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--copies", type=int, default=contexts.COPIES, help="sentences a frame")
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=None)
     parser.add_argument("--draws", type=int, default=4, help="noise samples a frame (diffusion)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=None)
     parser.add_argument("--weight-decay", type=float, default=1e-2)
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--held-out", type=float, default=0.05)
@@ -345,7 +345,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parse(line: list[str] | None = None) -> argparse.Namespace:
-    """Options with the family's sizes filled in."""
+    """Options with what the family has of its own filled in."""
     arguments = parser().parse_args(line)
     for name, value in DEFAULTS[arguments.family].items():
         if getattr(arguments, name) is None:
