@@ -279,6 +279,8 @@ pub struct Scheduler {
     /// The last change from one chunk to the next, and how many there were.
     seam: Option<Seam>,
     seams: u64,
+    /// What was followed before it.
+    before: Vec<Reference>,
     /// Why the last chunk that was taken was not put in use after all, and how many were not.
     dropped: Option<ChunkRefusal>,
     drops: u64,
@@ -323,6 +325,7 @@ impl Scheduler {
             }
         }
         let fades = vec![Fade::default(); joints.len()];
+        let before = vec![Reference::default(); joints.len()];
         let blend_duration = config.blend_s;
         Ok(Self {
             joints,
@@ -341,6 +344,7 @@ impl Scheduler {
             ensemble: Ensemble::new(),
             seam: None,
             seams: 0,
+            before,
             dropped: None,
             drops: 0,
         })
@@ -467,25 +471,39 @@ impl Scheduler {
             self.ensemble.add(unmixed, lag, start, m, &self.straight, &mut rows);
         }
         let replaces = self.current.is_some() && !self.retired;
+        if replaces {
+            self.look_back(start, &followed);
+        }
         self.lag = lag;
         self.retired = false;
         self.current = Some(rows);
         self.blend_from(start, &followed);
         if replaces {
-            self.seam = Some(self.seam_at(start, &followed));
+            self.seam = Some(self.seam_at(start, age_s));
             self.seams += 1;
         }
         true
     }
 
-    /// What the change to the chunk in use, which was just made at `at` (plan time), is to whoever follows.
-    fn seam_at(&self, at: Stamp, followed: &impl Fn(usize) -> Reference) -> Seam {
-        let mut seam = Seam { at, gap: 0.0, jump: 0.0, jerk: 0.0 };
+    /// Keeps the states in which the reference is left at `at` (plan time). Where it is blended, a path begins in the states `followed`; where it
+    /// is not, it is what the old chunk has, as long as that lasts.
+    fn look_back(&mut self, at: Stamp, followed: &impl Fn(usize) -> Reference) {
+        let old = !self.config.mode.blends() && matches!(self.status(at), ReferenceStatus::Active { .. });
+        let moment = self.moment(at);
+        for joint in 0..self.joints.len() {
+            let before = if old { self.of_joint_at(joint, &moment) } else { None };
+            self.before[joint] = before.unwrap_or_else(|| followed(joint));
+        }
+    }
+
+    /// What the change to the chunk in use, which was just made at `at` (plan time), is to whoever follows the reference.
+    fn seam_at(&self, at: Stamp, delay_s: f64) -> Seam {
+        let mut seam = Seam { at, delay_s, gap: 0.0, jump: 0.0, jerk: 0.0 };
         let Some(rows) = &self.current else { return seam };
         let moments = [0.0, 1.0, 2.0].map(|k| self.moment(at.offset_seconds(k * SEAM_STEP)));
         let place = rows.place(at.offset_nanos(self.lag));
         for joint in (0..self.joints.len()).filter(|joint| !self.straight[*joint]) {
-            let before = followed(joint);
+            let before = self.before[joint];
             let after = moments.map(|m| self.of_joint_at(joint, &m).unwrap_or_default().position);
             seam.gap = seam.gap.max((rows.at(joint, false, &place).position - before.position).abs());
             seam.jump = seam.jump.max((after[0] - before.position).abs());

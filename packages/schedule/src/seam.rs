@@ -12,7 +12,10 @@ pub const SEAM_STEP: f64 = 0.01;
 pub struct Seam {
     /// When (plan time).
     pub at: Stamp,
-    /// How far the new chunk, as it was proposed, is from what was followed: rad or m. What blending has to take away.
+    /// Seconds of plan time from the observation of the chunk that took over: what it was late by (see [`crate::consumed`]).
+    pub delay_s: f64,
+    /// How far the new chunk, before it is blended, is from the reference that it takes over from: rad or m. What blending has to
+    /// take away.
     pub gap: f64,
     /// How far the reference leaps: rad or m. Zero where it is blended.
     pub jump: f64,

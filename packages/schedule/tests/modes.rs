@@ -56,10 +56,23 @@ fn a_queue_goes_on_from_the_first_row_however_late_the_chunk_is_and_so_leaps_bac
     follow(&mut s, &chunk(0.6, |t| 0.15 + 0.5 * (t - 0.6)), 0.0, 0.3);
     let (count, seam) = s.seams();
     let seam = seam.unwrap();
-    assert_eq!((count, seam.at), (1, at(0.9)));
+    assert_eq!((count, seam.at, consumed(seam.delay_s, 0.1)), (1, at(0.9), 3));
     assert!((seam.jump - 0.15).abs() < 1e-6 && (seam.gap - 0.15).abs() < 1e-6, "{seam:?}");
     assert!(seam.jerk > 0.15 / 1e-6, "{seam:?}");
     assert!((position(&s, 0.9) - 0.15).abs() < 1e-6);
+}
+
+#[test]
+fn the_leap_is_told_from_the_old_reference_however_far_behind_the_robot_is() {
+    for mode in [Mode::Fifo, Mode::TemporalEnsemble { m: 0.0 }] {
+        let mut s = scheduler(mode);
+        follow(&mut s, &chunk(0.0, |_| 1.0), 1.0, 0.0);
+        s.offer(&chunk(0.4, |_| 1.1), at(0.4)).unwrap();
+        // Whoever follows is far off: no matter.
+        assert!(s.take_over(at(0.4), |_| Reference { position: 0.3, ..Reference::default() }));
+        let expected = if mode == Mode::Fifo { 0.1 } else { 0.05 };
+        assert!((s.seams().1.unwrap().jump - expected).abs() < 1e-6, "{mode}: {:?}", s.seams());
+    }
 }
 
 #[test]
