@@ -6,7 +6,8 @@ use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
-use efm_safety::OfferRefusal;
+use efm_safety::{IdleReason, OfferRefusal};
+use efm_schedule::Mode;
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Scene, World, WorldError};
@@ -36,11 +37,16 @@ pub struct EpisodeOptions {
     pub delay: Duration,
     /// Longest episode, s.
     pub time_limit: f64,
+    /// How one chunk follows another.
+    pub mode: Mode,
+    /// Whether the agent looks again only after its last chunk has reached the streamer, as a policy does that can think of one thing at a
+    /// time; the arm moves on meanwhile. Otherwise it looks every period, however many chunks are under way.
+    pub one_at_a_time: bool,
 }
 
 impl Default for EpisodeOptions {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(60), time_limit: TIME_LIMIT }
+        Self { delay: Duration::from_millis(60), time_limit: TIME_LIMIT, mode: Mode::default(), one_at_a_time: false }
     }
 }
 
@@ -78,8 +84,10 @@ pub fn run_watched(
     rig.reset(scene)?;
     let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
-    let mut stopped: Option<String> = None;
-    let mut under_way: VecDeque<(Stamp, ActionChunk)> = VecDeque::new();
+    agent.schedule(rig.mode(), options.delay.as_secs_f64());
+    let delay = options.delay.as_nanos() as i64;
+    let mut next_look = 0;
+    let mut deliveries = Deliveries::default();
     loop {
         watch(rig)?;
         let (t, verdict) = (rig.cell().elapsed(), *rig.cell().verdict());
@@ -92,35 +100,64 @@ pub fn run_watched(
             outcome.success = verdict.success();
             outcome.failure = category(verdict.failure, verdict.distance, observer.observed());
             outcome.reason = failure_text(&verdict);
-            if let Some(stop) = stopped.filter(|_| !outcome.success) {
+            if let Some(stop) = deliveries.stopped.filter(|_| !outcome.success) {
                 outcome.reason += &format!("; {stop}");
             }
             outcome.seconds = t;
             outcome.state_hash = state_hash(rig.cell().world());
             return Ok(outcome);
         }
-        if nanos % period < STEP_NANOS {
+        let look = if options.one_at_a_time { nanos >= next_look } else { nanos % period < STEP_NANOS };
+        if look {
+            if options.one_at_a_time {
+                // What comes in this moment is there before the agent looks again.
+                deliveries.deliver(rig, agent, &mut observer, &mut outcome);
+                next_look = nanos + period.max(delay);
+            }
             outcome.looks += 1;
             match agent.act(rig)? {
-                Some(chunk) => under_way.push_back((rig.cell().now() + options.delay, chunk)),
+                Some(chunk) => deliveries.under_way.push_back((rig.cell().now() + options.delay, chunk)),
                 None => outcome.refused += 1,
             }
         }
-        while under_way.front().is_some_and(|(due, _)| *due <= rig.cell().now()) {
-            if let Some((_, chunk)) = under_way.pop_front()
-                && let Err(refusal) = rig.offer(&chunk)
-            {
+        deliveries.deliver(rig, agent, &mut observer, &mut outcome);
+        if let Some(IdleReason::NoChunk(Some(_)) | IdleReason::Latched(_)) = rig.step()? {
+            agent.ended();
+        }
+        if let Some(seam) = rig.seam() {
+            agent.followed(seam);
+        }
+    }
+}
+
+/// Chunks between agent and streamer.
+#[derive(Default)]
+struct Deliveries {
+    /// When each is there.
+    under_way: VecDeque<(Stamp, ActionChunk)>,
+    /// The first stop that lasted.
+    stopped: Option<String>,
+}
+
+impl Deliveries {
+    /// Hands over what is there by now.
+    fn deliver(&mut self, rig: &mut Rig, agent: &mut Agent, observer: &mut Observer, outcome: &mut EpisodeOutcome) {
+        let t = rig.cell().elapsed();
+        while self.under_way.front().is_some_and(|(due, _)| *due <= rig.cell().now()) {
+            let Some((_, chunk)) = self.under_way.pop_front() else { return };
+            let offered = rig.offer(&chunk);
+            agent.arrived(offered.is_ok());
+            if let Err(refusal) = offered {
                 log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
                 outcome.refused += 1;
                 if let OfferRefusal::Stopped(reason) = &refusal
                     && reason.is_latched()
                 {
                     observer.stopped();
-                    stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
+                    self.stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
                 }
             }
         }
-        rig.step()?;
     }
 }
 

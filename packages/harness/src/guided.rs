@@ -1,0 +1,212 @@
+//! Policies that can be told what of the running chunk goes on while they think (real-time chunking).
+
+use efm_core::ActionChunk;
+use efm_policy::{Embedding, Observation, Policy, PolicyError};
+use efm_schedule::{Decay, DelayConfig, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
+
+/// What a new chunk shall continue, in the policy's un-normalised actions before references and inverse kinematics.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Guide {
+    /// The previous chunk's actions, row-major, shifted so that row 0 is the new chunk's row 0; rows beyond its end are missing.
+    pub actions: Vec<f64>,
+    /// One a row of the new chunk, 0 to 1; zero for missing rows.
+    pub weights: Vec<f64>,
+}
+
+/// A policy that may be guided. What cannot be guided has no last actions, and then there never is a guide.
+pub trait GuidedPolicy {
+    /// The chunk for an observation and a goal, continuing what the guide says where there is one.
+    ///
+    /// # Errors
+    /// As [`Policy::act`].
+    fn act_guided(
+        &mut self,
+        observation: &Observation<'_>,
+        goal: &Embedding,
+        noise_seed: u64,
+        guide: Option<&Guide>,
+    ) -> Result<ActionChunk, PolicyError>;
+
+    /// Un-normalised actions of the last chunk, row-major `[horizon x columns]`; empty where it cannot be guided.
+    fn last_actions(&self) -> &[f64];
+
+    /// Makes actions that were meant relative to the joints `from` relative to the joints `to`: where the tool has moved between two
+    /// observations, its old targets have other offsets.
+    fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]);
+}
+
+/// Without guidance, until the policy runtime has it.
+impl GuidedPolicy for Policy {
+    fn act_guided(
+        &mut self,
+        observation: &Observation<'_>,
+        goal: &Embedding,
+        noise_seed: u64,
+        _guide: Option<&Guide>,
+    ) -> Result<ActionChunk, PolicyError> {
+        self.act(observation, goal, noise_seed)
+    }
+
+    fn last_actions(&self) -> &[f64] {
+        &[]
+    }
+
+    fn rebase(&self, _actions: &mut [f64], _from: &[f64], _to: &[f64]) {}
+}
+
+/// Remembers the running chunk and how long the policy takes, and makes guides of them.
+#[derive(Debug)]
+pub struct Chunking {
+    plan: RtcPlan,
+    /// Of each column, whether its rows are joined by straight lines (a gripper's).
+    straight: Vec<bool>,
+    delays: DelayEstimator,
+    /// The last chunk and the joints it was made at; it guides once it is taken.
+    last: Option<(RawChunk, Vec<f64>)>,
+    taken: bool,
+    guided: u64,
+}
+
+impl Chunking {
+    /// For a policy with `horizon` rows of columns that are `straight` or not, `step` seconds apart, of which `execute` are followed before it
+    /// looks again. `latency` (seconds) is what it is expected to take until more is known.
+    pub fn new(horizon: usize, step: f64, execute: usize, straight: Vec<bool>, latency: f64) -> Self {
+        let execute = execute.clamp(1, horizon.saturating_sub(1).max(1));
+        let plan = RtcPlan { horizon, step, execute, decay: Decay::Exponential };
+        let config = DelayConfig { initial: consumed(latency, step), ..DelayConfig::default() };
+        // The default window and quantile are usable.
+        let delays = DelayEstimator::new(config).unwrap_or_else(|error| unreachable!("{error}"));
+        Self { plan, straight, delays, last: None, taken: false, guided: 0 }
+    }
+
+    /// The guide for an observation now; `now` is plan time.
+    pub fn guide(
+        &mut self,
+        policy: &impl GuidedPolicy,
+        now: efm_core::Stamp,
+        joints: &[f64],
+    ) -> Result<Option<Guide>, efm_schedule::RtcError> {
+        let Some((raw, from)) = self.last.as_ref().filter(|_| self.taken) else { return Ok(None) };
+        let mut raw = raw.clone();
+        policy.rebase(&mut raw.actions, from, joints);
+        let guide = self.plan.guide(&raw, now, self.delays.predicted(), &self.straight)?;
+        self.guided += u64::from(guide.is_some());
+        Ok(guide.map(|g| Guide { actions: g.previous, weights: g.weights }))
+    }
+
+    /// The policy made a chunk, of an observation at `now` (plan time).
+    pub fn made(&mut self, policy: &impl GuidedPolicy, now: efm_core::Stamp, joints: &[f64]) {
+        let actions = policy.last_actions().to_vec();
+        self.taken = false;
+        self.last = (!actions.is_empty())
+            .then(|| (RawChunk { observed_at: now, actions, columns: self.straight.len() }, joints.to_vec()));
+    }
+
+    /// The chunk that was made last reached the scheduler, which takes it or does not. What is not taken guides nothing.
+    pub fn arrived(&mut self, taken: bool) {
+        self.taken = taken;
+    }
+
+    /// A chunk is followed: how late it was says how late the next will be.
+    pub fn followed(&mut self, seam: &Seam) {
+        self.delays.learn(consumed(seam.delay_s, self.plan.step));
+    }
+
+    /// The motion came to an end: nothing goes on while the policy thinks.
+    pub fn ended(&mut self) {
+        self.taken = false;
+    }
+
+    /// How many guides there were; forgets it.
+    pub fn take_guided(&mut self) -> u64 {
+        std::mem::take(&mut self.guided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use efm_core::Stamp;
+
+    /// Actions are relative to the first joint.
+    struct Fake {
+        last: Vec<f64>,
+    }
+
+    impl GuidedPolicy for Fake {
+        fn act_guided(
+            &mut self,
+            _: &Observation<'_>,
+            _: &Embedding,
+            _: u64,
+            _: Option<&Guide>,
+        ) -> Result<ActionChunk, PolicyError> {
+            Err(PolicyError::NoImage("none".to_owned()))
+        }
+
+        fn last_actions(&self) -> &[f64] {
+            &self.last
+        }
+
+        fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]) {
+            actions.iter_mut().for_each(|a| *a += from[0] - to[0]);
+        }
+    }
+
+    fn at(seconds: f64) -> Stamp {
+        Stamp::from_nanos(1_000_000_000).offset_seconds(seconds)
+    }
+
+    fn chunking(latency: f64) -> Chunking {
+        Chunking::new(16, 0.1, 2, vec![false], latency)
+    }
+
+    fn fake() -> Fake {
+        Fake { last: (1..=16).map(|k| 0.01 * k as f64).collect() }
+    }
+
+    #[test]
+    fn the_guide_is_the_rest_of_the_running_chunk_seen_from_where_the_tool_is_now() {
+        let (mut chunking, policy) = (chunking(0.28), fake());
+        assert_eq!(chunking.guide(&policy, at(0.0), &[0.5]).unwrap(), None, "nothing runs yet");
+        chunking.made(&policy, at(0.0), &[0.5]);
+        assert_eq!(chunking.guide(&policy, at(0.3), &[0.5]).unwrap(), None, "made, but not there yet");
+        chunking.arrived(true);
+        let guide = chunking.guide(&policy, at(0.3), &[0.53]).unwrap().unwrap();
+        // The tool has moved by 0.03, and so has the row that is due next.
+        for (k, action) in guide.actions.iter().enumerate() {
+            assert!((action - 0.01 * (k + 1) as f64).abs() < 1e-9, "row {k}: {action}");
+        }
+        assert_eq!((guide.actions.len(), guide.weights.len()), (13, 16));
+        // 280 ms are three actions, until more is known.
+        assert!(guide.weights[2] == 1.0 && guide.weights[3] < 1.0, "{:?}", guide.weights);
+        assert_eq!((chunking.take_guided(), chunking.take_guided()), (1, 0));
+    }
+
+    #[test]
+    fn delays_are_learnt_from_seams() {
+        let (mut chunking, policy) = (chunking(0.1), fake());
+        let seam = Seam { at: at(0.0), delay_s: 0.45, gap: 0.0, jump: 0.0, jerk: 0.0 };
+        // The first is left out.
+        (0..2).for_each(|_| chunking.followed(&seam));
+        chunking.made(&policy, at(0.0), &[0.0]);
+        chunking.arrived(true);
+        let guide = chunking.guide(&policy, at(0.2), &[0.0]).unwrap().unwrap();
+        assert!(guide.weights[4] == 1.0 && guide.weights[5] < 1.0, "{:?}", guide.weights);
+    }
+
+    #[test]
+    fn what_is_not_followed_guides_nothing() {
+        let (mut chunking, policy) = (chunking(0.1), fake());
+        chunking.made(&policy, at(0.0), &[0.0]);
+        chunking.arrived(false);
+        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "refused");
+        chunking.arrived(true);
+        chunking.ended();
+        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "stopped");
+        chunking.made(&Fake { last: Vec::new() }, at(0.0), &[0.0]);
+        chunking.arrived(true);
+        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "a policy that cannot be guided");
+    }
+}
