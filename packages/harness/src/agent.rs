@@ -236,6 +236,17 @@ impl Agent {
         Ok(())
     }
 
+    /// Gives another instruction in mid-episode. The expert does not listen.
+    ///
+    /// # Errors
+    /// When the sentence cannot be embedded.
+    pub fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
+        if let Agent::Policy(agent) = self {
+            agent.goal = Some(agent.policy.embed(sentence)?);
+        }
+        Ok(())
+    }
+
     /// How one chunk follows another in the episode that begins, and how many seconds the policy is expected to take. Whoever cannot be
     /// guided does not care.
     pub fn schedule(&mut self, mode: Mode, latency: f64) {

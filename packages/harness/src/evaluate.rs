@@ -223,7 +223,8 @@ pub fn evaluate(
     for plan in plans {
         let first = first_seed(plan.subject.split, plan.subject.seed, settings.episodes)?;
         let scenes = || (first..).take(settings.episodes).map(Scene::sample).collect::<Vec<_>>();
-        let shuffled = plan.subject.control == Some(Control::Shuffled);
+        // Where the own sentence comes later, another one's comes first.
+        let shuffled = plan.subject.control == Some(Control::Shuffled) || settings.options.new_goal.is_some();
         sentences.push(if shuffled { Some(shuffled_sentences(&scenes())?) } else { None });
     }
     let total = plans.len() * settings.episodes;

@@ -20,6 +20,8 @@ pub struct Flow {
     pub dropped: u64,
     /// Seconds between the rows of the last chunk.
     pub step: f64,
+    /// Seconds from an instruction in mid-episode until a chunk for it was followed. What was committed by then (some 40 ms) goes on.
+    pub instruction_to_motion: Option<f64>,
     counted: u64,
     begun: bool,
 }
@@ -122,6 +124,12 @@ pub struct ScheduleFigures {
     pub dropped: u64,
     /// Chunks for which the policy was guided by the one before.
     pub guided: u64,
+    /// Rule for an instruction in mid-episode, where one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_new_goal: Option<String>,
+    /// Milliseconds from that instruction until a chunk for it was followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction_to_motion_ms: Option<Spread>,
 }
 
 impl ScheduleFigures {
@@ -148,7 +156,17 @@ impl ScheduleFigures {
             late_ticks: sum(|f| f.late),
             dropped: sum(|f| f.dropped),
             guided,
+            on_new_goal: None,
+            instruction_to_motion_ms: None,
         }
+    }
+
+    /// With what the instruction in mid-episode came to.
+    pub fn with_new_goal(mut self, rule: OnNewGoal, flows: &[Flow]) -> Self {
+        let times: Vec<f64> = flows.iter().filter_map(|f| f.instruction_to_motion).map(|s| 1e3 * s).collect();
+        self.on_new_goal = Some(rule.name().to_owned());
+        self.instruction_to_motion_ms = (!times.is_empty()).then(|| Spread::of(times));
+        self
     }
 
     /// The mode; says so where a policy that cannot be guided ran in one that guides.
@@ -159,9 +177,18 @@ impl ScheduleFigures {
     /// In a line.
     pub fn in_words(&self) -> String {
         let mode = self.in_mode();
+        let new_goal = match (&self.on_new_goal, self.instruction_to_motion_ms) {
+            (Some(rule), Some(ms)) => {
+                format!(
+                    "; {rule}: instruction to motion p50 {:.0}, p95 {:.0}, largest {:.0} ms",
+                    ms.p50, ms.p95, ms.max
+                )
+            }
+            _ => String::new(),
+        };
         format!(
             "{mode} at {:.0} ms: seam jump p50 {:.1}, p95 {:.1}, largest {:.1} mrad (gap p95 {:.1}); jerk p50 {:.0}, p95 {:.0}, \
-             largest {:.0} rad/s^3; idle {:.1} %; {} of {} ticks late; {} chunks dropped",
+             largest {:.0} rad/s^3; idle {:.1} %; {} of {} ticks late; {} chunks dropped{new_goal}",
             self.latency_ms,
             1e3 * self.seam_jump.p50,
             1e3 * self.seam_jump.p95,

@@ -2,7 +2,7 @@
 
 use efm_core::ActionChunk;
 use efm_policy::{Embedding, Observation, Policy, PolicyError};
-use efm_schedule::{Decay, DelayConfig, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
+use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
 
 /// What a new chunk shall continue, in the policy's un-normalised actions before references and inverse kinematics.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -73,20 +73,23 @@ impl Chunking {
     pub fn new(horizon: usize, step: f64, execute: usize, straight: Vec<bool>, latency: f64) -> Self {
         let execute = execute.clamp(1, horizon.saturating_sub(1).max(1));
         let plan = RtcPlan { horizon, step, execute, decay: Decay::Exponential };
-        let config = DelayConfig { initial: consumed(latency, step), ..DelayConfig::default() };
-        // The default window and quantile are usable.
-        let delays = DelayEstimator::new(config).unwrap_or_else(|error| unreachable!("{error}"));
+        let delays = DelayEstimator::expecting(consumed(latency, step));
         Self { plan, straight, delays, last: None, taken: false, guided: 0 }
     }
 
-    /// The guide for an observation now; `now` is plan time.
+    /// The guide for an observation now; `now` is plan time. None where no chunk goes on meanwhile.
+    ///
+    /// # Errors
+    /// When the policy's last actions do not fit its columns.
     pub fn guide(
         &mut self,
         policy: &impl GuidedPolicy,
         now: efm_core::Stamp,
         joints: &[f64],
     ) -> Result<Option<Guide>, efm_schedule::RtcError> {
-        let Some((raw, from)) = self.last.as_ref().filter(|_| self.taken) else { return Ok(None) };
+        // A chunk of one row has no rest to go on with.
+        let usable = self.taken && self.plan.horizon > 1;
+        let Some((raw, from)) = self.last.as_ref().filter(|_| usable) else { return Ok(None) };
         let mut raw = raw.clone();
         policy.rebase(&mut raw.actions, from, joints);
         let guide = self.plan.guide(&raw, now, self.delays.predicted(), &self.straight)?;

@@ -192,6 +192,10 @@ impl Rig {
         self.flow.take()
     }
 
+    pub(crate) fn flow_mut(&mut self) -> &mut Flow {
+        &mut self.flow
+    }
+
     /// The seam of the last step, if a chunk took over from another one in it.
     pub fn seam(&self) -> Option<&Seam> {
         self.seam.as_ref()
@@ -202,6 +206,23 @@ impl Rig {
         match &self.follower {
             Follower::Filtered(streamer) => streamer.scheduler(),
             Follower::Unfiltered(follower) => follower.scheduler(),
+        }
+    }
+
+    /// Whether the arm rests and nothing is sent.
+    pub fn at_rest(&self) -> bool {
+        match &self.follower {
+            Follower::Filtered(streamer) => !streamer.is_streaming(),
+            Follower::Unfiltered(follower) => follower.scheduler().in_use().is_none(),
+        }
+    }
+
+    /// Brings the arm to rest and forgets all chunks (without a filter: abruptly).
+    pub fn cancel(&mut self) {
+        let now = self.cell.now();
+        match &mut self.follower {
+            Follower::Filtered(streamer) => streamer.cancel(now),
+            Follower::Unfiltered(follower) => follower.cancel(now),
         }
     }
 

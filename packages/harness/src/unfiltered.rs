@@ -42,6 +42,11 @@ impl Unfiltered {
         &self.scheduler
     }
 
+    /// Follows nothing more.
+    pub fn cancel(&mut self, now: Stamp) {
+        self.scheduler.clear(now);
+    }
+
     /// Takes a chunk.
     ///
     /// # Errors

@@ -69,6 +69,13 @@ impl DelayEstimator {
         Ok(Self { config, seen, next: 0, sorted, left_out: 0 })
     }
 
+    /// One with the usual settings that predicts `initial` actions until it knows better.
+    pub fn expecting(initial: usize) -> Self {
+        let config = DelayConfig { initial, ..DelayConfig::default() };
+        let (seen, sorted) = (Vec::with_capacity(config.window), Vec::with_capacity(config.window));
+        Self { config, seen, next: 0, sorted, left_out: 0 }
+    }
+
     /// Learns what an inference has cost, in actions (see [`consumed`]).
     pub fn learn(&mut self, actions: usize) {
         if self.left_out < self.config.cold {

@@ -4,14 +4,14 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use efm_harness::control::Control;
 use efm_harness::curves;
-use efm_harness::episode::EpisodeOptions;
+use efm_harness::episode::{EpisodeOptions, NewGoal};
 use efm_harness::evaluate::{Actor, Plan, Progress, Settings, evaluate, first_seed};
 use efm_harness::page;
 use efm_harness::planner::RobotFiles;
 use efm_harness::report::{Document, EpisodeOutcome, Run, Subject, command_line};
 use efm_harness::rig::Filter;
 use efm_harness::strip::{self, Strip};
-use efm_schedule::Mode;
+use efm_schedule::{Mode, OnNewGoal};
 use efm_sim::tasks::Split;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -65,12 +65,19 @@ struct Args {
     #[arg(long, default_value_t = 60)]
     delay_ms: u64,
     /// As --delay-ms, of a policy that thinks of one thing at a time: it looks again when its last chunk has come, or after its replan
-    /// period, whichever is later, and the arm moves on meanwhile. Measures how motion flows from chunk to chunk. [default: 0, with --mode]
+    /// period, whichever is later, and the arm moves on meanwhile. Measures how motion flows from chunk to chunk.
     #[arg(long, value_name = "L", conflicts_with_all = ["delay_ms", "from"])]
     latency_ms: Option<u64>,
     /// How one chunk follows another: blend, fifo, temporal_ensemble or rtc. Measures as --latency-ms does. [default: blend]
     #[arg(long, conflicts_with_all = ["delay_ms", "from"])]
     mode: Option<Mode>,
+    /// Gives each episode another one's sentence first, and its own after --new-goal-at seconds; what happens to the motion then: blend,
+    /// finish_chunk or stop_first. Measures as --latency-ms does, and the time from instruction to motion.
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["delay_ms", "from", "controls", "control"])]
+    on_new_goal: Option<OnNewGoal>,
+    /// See --on-new-goal.
+    #[arg(long, default_value_t = 2.0, value_name = "S", requires = "on_new_goal")]
+    new_goal_at: f64,
     /// Sends chunks to the controllers without the safety filter, to see what the filter costs.
     #[arg(long)]
     unfiltered: bool,
@@ -121,7 +128,7 @@ fn main() -> Result<()> {
 }
 
 fn options(args: &Args) -> EpisodeOptions {
-    let measured = args.latency_ms.is_some() || args.mode.is_some();
+    let measured = args.latency_ms.is_some() || args.mode.is_some() || args.on_new_goal.is_some();
     let delay = Duration::from_millis(if measured { args.latency_ms.unwrap_or(0) } else { args.delay_ms });
     EpisodeOptions { delay, mode: args.mode.unwrap_or_default(), one_at_a_time: measured, ..EpisodeOptions::default() }
 }
