@@ -2,7 +2,7 @@
 
 use crate::stats::quantile;
 use efm_safety::{Activity, IdleReason, StopReason, Tick};
-use efm_schedule::{Mode, ReferenceStatus, Scheduler, Seam, consumed};
+use efm_schedule::{Mode, OnNewGoal, ReferenceStatus, Scheduler, Seam, consumed};
 use serde::{Deserialize, Serialize};
 
 /// What the ticks of an episode saw. The time before the first chunk is followed is left out: nothing can be late yet.

@@ -129,8 +129,13 @@ fn main() -> Result<()> {
 
 fn options(args: &Args) -> EpisodeOptions {
     let measured = args.latency_ms.is_some() || args.mode.is_some() || args.on_new_goal.is_some();
-    let delay = Duration::from_millis(if measured { args.latency_ms.unwrap_or(0) } else { args.delay_ms });
-    EpisodeOptions { delay, mode: args.mode.unwrap_or_default(), one_at_a_time: measured, ..EpisodeOptions::default() }
+    EpisodeOptions {
+        delay: Duration::from_millis(if measured { args.latency_ms.unwrap_or(0) } else { args.delay_ms }),
+        mode: args.mode.unwrap_or_default(),
+        one_at_a_time: measured,
+        new_goal: args.on_new_goal.map(|rule| NewGoal { at: args.new_goal_at, rule }),
+        ..EpisodeOptions::default()
+    }
 }
 
 /// What cannot be written is told before the work, not after it.
