@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 from training.data import Frames
+from training.diffusion import Sampler
 
 CARD = """# {name} {version}
 
@@ -228,3 +229,151 @@ def write_card(out: Path, run: Path, info: dict, frames: Frames, arguments: argp
         "object_error_mm": round(last["object_mm"], 2),
         "action_error_mm": {f"{0.1 * k:.1f} s": round(last[f"action_mm_{k}"], 2) for k in (1, 4, 16)},
     }
+
+
+HEAD_CARD = """# {name} {version}
+
+{what} In: a front image (96x72), a wrist image (64x48), the measured joints and a sentence; nothing else. Out:
+{seconds:.1f} s of tool positions and finger width. **The head alone was trained here, on the frozen encoder of
+`{package}`**: {parameters:.2f}M parameters on top of a graph that is copied byte for byte. It shows that this family of policies runs;
+it reproduces no published system's results, and says little about how the families compare, as the encoder was trained together
+with a flow head.
+
+## Tasks
+
+Benchmark `{benchmark}` {benchmark_version}, as `{package}`: its model card says what is asked, what the splits are, and what the encoder
+was trained on and with which auxiliary labels.
+
+## Data
+
+{episodes} demonstrations of the scripted expert in the MuJoCo simulator of this project ({kinds}; seeds {first_seed} to {last_seed} of the
+split `train`), {frames} frames at 5 Hz, recorded as rosbag2 MCAP (`efm-demonstrations`). {fresh} Only attempts that succeeded
+were kept; in part of them the tool was pushed off the expert's path. A leak check ran before training (`efm-benchmark leaks`);
+`demonstrations.jsonl` lists them. {held_frames} frames of {held_percent:.0f} % of the episodes were held out for the figures below.
+
+## Head and training
+
+{how}
+
+The context of every frame was computed once by `encode.onnx` through ONNX Runtime, with {copies} sentences a frame; pictures were not
+augmented. Then {minutes:.0f} minutes ({steps} steps of {batch} frames, {passes:.0f} passes over the data) on {threads} shared CPU core,
+float32, no GPU; seed {seed}; AdamW {learning_rate:g} with a cosine over the steps, weights averaged ({ema}). `./efm train --family
+{family}` repeats it.
+
+{remarks}Tool position against the expert's plan on held-out episodes, root mean square in mm after so long; the worst combination of
+object and goal after 0.4 s; finger position:
+
+| | 0.1 s | 0.2 s | 0.4 s | 0.8 s | 1.6 s | worst | finger |
+|---|---|---|---|---|---|---|---|
+| this head | {own} |
+{reference}
+![training](curve.png)
+
+The whole log is `log.csv`.
+
+## In closed loop
+
+{evaluation}
+
+## What it cannot do
+
+- Anything but these eight objects, these goals, this arm and this table from about these two cameras.
+- Several steps in one sentence, objects by relation, or anything else that is none of the tasks. It has no way to refuse.
+- Turn the hand: the tool points straight down at a fixed yaw.
+- Know that it failed. It is no safety function; limits are kept by what executes its chunks.
+
+Licence: Apache-2.0. Parity of the graphs with torch on the golden example: {parity:.1e}; torch starts at the context there, as the
+encoder is a graph already. One chunk takes {latency:.1f} ms on one core (ONNX Runtime {ort}); graphs of {size:.1f} MB.
+"""
+
+WHAT = {
+    "chunk_regression": "Chunk regression for a Panda arm over a table: one pass, the whole chunk at once.",
+    "diffusion": "A diffusion policy for a Panda arm over a table: a chunk is made out of noise in {sampler_steps} steps.",
+    "action_tokens": "Action tokens for a Panda arm over a table: an autoregressive transformer says the chunk value by value.",
+}
+HOW = {
+    "chunk_regression": "{blocks} residual blocks of width {width} whose inputs are scaled and shifted by the context; mean absolute "
+    "error (L1) on the normalised chunk, as ACT. The package has one graph: encoder and head joined.",
+    "diffusion": "{blocks} residual blocks of width {width} that take a noisy chunk, the time as a raw integer and the context. Cosine "
+    "schedule of {train_steps} steps, all of them trained. The network predicts the clean chunk and the graph returns the noise (x - "
+    "sqrt(abar) clean) / sqrt(1 - abar); the loss is the squared error of the noise plus that of the clean chunk, {draws} draws of time "
+    "and noise a frame. At run time: {scheduler}, {sampler_steps} steps, noise of scale {noise_scale:g} at the start.",
+    "action_tokens": "A decoder-only transformer of {blocks} layers, width {width}, 4 heads: {horizon} rows of 4 values are {count} "
+    "tokens, row by row. 256 bins over -1 to 1 between the ends of each action in the training data ({share_text}), read back as 255 "
+    "centres, as OpenVLA. The context scales and shifts the input of every layer. Cross entropy on the right bin blurred over its "
+    "neighbours ({blur:g} bins); half of the sequences shown are off by {jitter:g} bins. Greedy decoding with a cache of keys and "
+    "values, which repeats the whole-sequence network over 50 tokens.",
+}
+
+
+def write_head_card(arguments: argparse.Namespace, info: dict, frames: Frames, sampler: Sampler, graphs: dict) -> dict:
+    """Write `README.md`, `curve.png` and `log.csv` of a head; returns the manifest's section `training`."""
+    run, out = arguments.run, arguments.out
+    last = log_rows(run)[-1]
+    meta, settings, family = frames.meta, info["settings"], info["settings"]["family"]
+    for name in ("curve.png", "log.csv"):
+        (out / name).write_bytes((run / name).read_bytes())
+    columns = ("action_mm_1", "action_mm_2", "action_mm_4", "action_mm_8", "action_mm_16", "worst_combination_mm_4", "gripper_mm")
+
+    def figures(values: dict[str, float]) -> str:
+        return " | ".join("-" if math.isnan(values[key]) else f"{values[key]:.1f}" for key in columns)
+
+    reference = info["reference"]
+    seen = encoder_seeds(arguments.encoder)
+    both = len(seen & set(meta["seeds"]))
+    fresh = (
+        "None of them was among those that the encoder was trained on, so its context is as good here as it is in use."
+        if both == 0
+        else f"{both} of them were among those that the encoder was trained on, where its context is a little better than in use."
+    )
+    kinds = Counter(meta["kinds"])
+    held_episodes = len(set(frames.episode[frames.held_rows].tolist()))
+    details = {
+        **info, **settings, **sampler.as_dict(), "sampler_steps": sampler.steps, "count": settings["horizon"] * settings["action"],
+        "share_text": f"{100 * info['share']:g} % lie beyond each" if info["share"] else "the smallest and the largest value",
+    }  # fmt: skip
+    card = HEAD_CARD.format(
+        name=arguments.name,
+        version=arguments.version,
+        what=WHAT[family].format(**details),
+        how=HOW[family].format(**details),
+        package=info["encoder"],
+        seconds=0.1 * settings["horizon"],
+        parameters=info["parameters"] / 1e6,
+        benchmark=meta["benchmark"],
+        benchmark_version=meta["version"],
+        episodes=info["episodes"],
+        kinds=", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())),
+        first_seed=min(meta["seeds"]),
+        last_seed=max(meta["seeds"]),
+        frames=len(frames.front),
+        fresh=fresh,
+        held_frames=len(frames.held_rows),
+        held_percent=100.0 * held_episodes / info["episodes"],
+        minutes=last["seconds"] / 60.0,
+        steps=int(last["step"]),
+        passes=last["samples"] / info["train_frames"],
+        family=family,
+        remarks=f"{arguments.remarks}\n\n" if arguments.remarks else "",
+        own=figures(last),
+        reference=f"| the flow head of `{info['encoder']}`, same frames | {figures(reference)} |\n" if reference else "",
+        evaluation=evaluation_text(arguments.eval),
+        **{key: info[key] for key in ("batch", "threads", "copies", "seed", "learning_rate", "ema")},
+        **graphs,
+    )
+    (out / "README.md").write_text(wrapped(card))
+    return {
+        "benchmark": f"{meta['benchmark']} {meta['version']}",
+        "encoder": f"frozen, of {info['encoder']} (its model card says what that was trained on)",
+        "data": f"{info['episodes']} simulated demonstrations of a scripted expert, {len(frames.front)} frames",
+        "compute": f"{last['seconds'] / 60:.0f} minutes on {info['threads']} CPU core for the head alone",
+        "action_error_mm": {
+            f"{0.1 * k:.1f} s": round(last[f"action_mm_{k}"], 2) for k in (1, 4, 8, 16) if not math.isnan(last[f"action_mm_{k}"])
+        },
+    }
+
+
+def encoder_seeds(package: Path) -> set[int]:
+    """Seeds of the demonstrations that the encoder was trained on, from its package."""
+    file = package / "demonstrations.jsonl"
+    return {int(json.loads(line)["seed"]) for line in file.read_text().splitlines()} if file.exists() else set()

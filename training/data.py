@@ -56,6 +56,14 @@ def to_guess(metres: Tensor) -> Tensor:
     return (metres - torch.tensor(ORIGIN)[: metres.shape[-1]]) / UNIT
 
 
+def split_rows(episode: np.ndarray, count: int, seed: int, held_out: float) -> tuple[Tensor, Tensor]:
+    """Frames to train on and frames to validate on: each of the `count` episodes is wholly on one side."""
+    order = np.random.default_rng(seed).permutation(count)
+    held = np.zeros(count, bool)
+    held[order[: max(1, round(held_out * count))]] = True
+    return torch.from_numpy(np.flatnonzero(~held[episode])), torch.from_numpy(np.flatnonzero(held[episode]))
+
+
 @dataclass
 class Batch:
     """Normalised inputs and labels of B frames."""
@@ -102,11 +110,7 @@ class Frames:
         self.sentence = torch.from_numpy(load("sentence")).long()[self.episode]
         self._group_sentences()
         count = len(self.meta["episodes"])
-        order = np.random.default_rng(seed).permutation(count)
-        held = np.zeros(count, bool)
-        held[order[: max(1, round(held_out * count))]] = True
-        self.train_rows = torch.from_numpy(np.flatnonzero(~held[self.episode]))
-        self.held_rows = torch.from_numpy(np.flatnonzero(held[self.episode]))
+        self.train_rows, self.held_rows = split_rows(self.episode, count, seed, held_out)
         rows = self.train_rows.numpy()
         self.state_norm = Normalisation.of(self.states.numpy()[rows], 1e-3)
         self.action_norm = Normalisation.of(self.actions.numpy()[rows], 1e-3)

@@ -19,6 +19,7 @@ pub mod follower;
 pub mod histogram;
 pub mod kill;
 pub mod meter;
+pub mod policy;
 pub mod report;
 pub mod rivals;
 pub mod rng;

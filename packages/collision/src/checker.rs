@@ -40,18 +40,12 @@ struct Near {
     exact: bool,
 }
 
-/// How far apart a pair is at least, without looking: `distance`, less all the way of the farthest mover since the sweep began.
+/// How far apart a pair is at least, without looking: `distance`, less all the way of its bodies since the sweep began.
 #[derive(Debug, Clone, Copy)]
 struct Far {
     distance: f64,
     /// Whether it was not looked at in the last step, so that nothing else is known.
     skipped: bool,
-}
-
-/// The way of the farthest mover since the sweep began, metres, before a step and after it.
-struct Ways {
-    before: f64,
-    after: f64,
 }
 
 /// A pair whose distance is not certain within a piece of the step.
@@ -95,8 +89,9 @@ pub struct Checker {
     near: Vec<Near>,
     next: Vec<Near>,
     far: Vec<Far>,
-    /// Upper bound of how far any two bodies have moved relative to each other since the sweep began.
-    way: f64,
+    /// By body, metres: upper bounds of the ways since the sweep began, and the same a step earlier.
+    ways: Vec<f64>,
+    ways_before: Vec<f64>,
     motion: Motion,
     /// What each pair must keep in this sweep.
     limits: Vec<Limit>,
@@ -120,7 +115,8 @@ impl Checker {
             near: Vec::new(),
             next: Vec::new(),
             far: Vec::new(),
-            way: 0.0,
+            ways: Vec::new(),
+            ways_before: Vec::new(),
             motion: Motion::default(),
             limits: Vec::new(),
             floors: Vec::new(),
@@ -147,7 +143,8 @@ impl Checker {
             near: vec![unknown; pairs],
             next: vec![unknown; pairs],
             far: vec![Far { distance: f64::NEG_INFINITY, skipped: false }; pairs],
-            way: 0.0,
+            ways: vec![0.0; model.bodies.len()],
+            ways_before: vec![0.0; model.bodies.len()],
             motion: Motion::new(model),
             limits: vec![usual(model); pairs],
             floors: vec![UNKNOWN; pairs],
@@ -203,7 +200,7 @@ impl Checker {
             }
         }
         self.closest = best.pair;
-        self.way = 0.0;
+        self.ways.fill(0.0);
         for (far, near) in self.far.iter_mut().zip(&self.near) {
             *far = Far { distance: near.gap.distance, skipped: false };
         }
@@ -345,20 +342,23 @@ impl Checker {
         let mut nearest = best;
         self.open[0].clear();
         let usually = usual(model).shown;
-        let farthest = self.motion.farthest(model);
-        // Without bound every pair is looked at.
-        let ways = Ways { before: self.way, after: if farthest.is_finite() { self.way + farthest } else { self.way } };
-        self.way = ways.after;
-        let way = if farthest.is_finite() { self.way } else { f64::INFINITY };
+        self.ways_before.copy_from_slice(&self.ways);
+        // Without bounds every pair is looked at, and begins anew.
+        let bounded = self.motion.bounded();
+        if bounded {
+            let ways = self.ways.iter_mut().take(model.moving).enumerate();
+            ways.for_each(|(body, way)| *way += self.motion.whole_path(model, body));
+        }
         for i in closest_first(self.closest, model.pairs.len()) {
-            // The cheapest look: it was so far apart that, whatever has moved since, it is neither too close nor the closest now. (A pair that
-            // leaves has to be known better.)
-            let (limit, far) = (self.limits[i], self.far[i].distance - way);
-            if far > limit.always.max(best.distance) && far >= limit.shown && limit.shown >= usually {
+            // The cheapest look: it was so far apart that, whatever its bodies have moved since, it is neither too close nor the closest now. (A
+            // pair that leaves has to be known better.)
+            let (limit, pair) = (self.limits[i], &model.pairs[i]);
+            let far = self.far[i].distance - (self.ways[pair.a] + self.ways[pair.b]);
+            if bounded && far > limit.always.max(best.distance) && far >= limit.shown && limit.shown >= usually {
                 self.far[i].skipped = true;
                 continue;
             }
-            self.look_at(model, i, &ways, &mut best, &mut nearest)?;
+            self.look_at(model, i, &mut best, &mut nearest)?;
         }
         self.closest = nearest.pair;
         if !self.open[0].is_empty() {
@@ -379,28 +379,29 @@ impl Checker {
         &mut self,
         model: &CollisionModel,
         i: usize,
-        ways: &Ways,
         best: &mut Clearance,
         nearest: &mut Clearance,
     ) -> Result<(), TooClose> {
         let (limit, pair) = (self.limits[i], &model.pairs[i]);
+        let way_of = |ways: &[f64]| ways[pair.a] + ways[pair.b];
+        let (way_before, way) = (way_of(&self.ways_before), way_of(&self.ways));
         let wanted = limit.always.max(best.distance);
         let (last, next) = (&self.frames[0], &self.frames[1]);
         let path = self.motion.path(model, pair);
         let before = &mut self.near[i];
         if self.far[i].skipped {
-            let gap = Gap { distance: self.far[i].distance - ways.before, normal: Vector3::z() };
+            let gap = Gap { distance: self.far[i].distance - way_before, normal: Vector3::z() };
             *before = Near { gap, exact: false };
         }
         let distance = model.at_least(pair, &next.placed);
         self.next[i] = Near { gap: Gap { distance, normal: Vector3::z() }, exact: false };
-        self.far[i] = Far { distance: distance + ways.after, skipped: false };
+        self.far[i] = Far { distance: distance + way, skipped: false };
         if distance >= limit.shown && (before.gap.distance + distance - path) / 2.0 > wanted {
             return Ok(());
         }
         let after = model.gap(pair, &next.placed);
         self.next[i] = Near { gap: after, exact: true };
-        self.far[i].distance = after.distance + ways.after;
+        self.far[i].distance = after.distance + way;
         if after.distance < nearest.distance {
             *nearest = Clearance { distance: after.distance, pair: i };
         }

@@ -63,6 +63,8 @@ pub(crate) struct Motion {
     pub change: Vec<f64>,
     /// Whether the deviation at s is at most 4 s (1 - s) of `deviation`.
     pub bowed: bool,
+    /// Whether sliding joints are within what the constant levers were made for.
+    within: bool,
     /// By body, as the chains: first-order path bounds by constant levers of the first 0, 1, 2... axes.
     pub paths: Vec<f64>,
 }
@@ -71,7 +73,7 @@ impl Motion {
     pub fn new(model: &CollisionModel) -> Self {
         let axes = vec![0.0; model.axes.axes.len()];
         let paths = vec![0.0; model.chains.len() + model.bodies.len()];
-        Self { travel: axes.clone(), deviation: axes.clone(), change: axes, bowed: false, paths }
+        Self { travel: axes.clone(), deviation: axes.clone(), change: axes, bowed: false, within: true, paths }
     }
 
     /// Fills in everything for the step from `last` to `next`. False where a number is not finite.
@@ -107,6 +109,7 @@ impl Motion {
                 within &= at(last[j]).max(at(next[j])) + travel <= axis.extent;
             }
         }
+        self.within = within;
         for body in 0..model.moving {
             let start = model.chain_starts[body];
             let chain = &model.chains[start..model.chain_starts[body + 1]];
@@ -121,10 +124,14 @@ impl Motion {
         finite
     }
 
-    /// Upper bound of how far any two bodies move relative to each other, by the constant levers.
-    pub fn farthest(&self, model: &CollisionModel) -> f64 {
-        let whole = |body: usize| self.paths[model.chain_starts[body + 1] + body];
-        2.0 * (0..model.moving).map(whole).fold(0.0, f64::max)
+    /// Upper bound of how far a body moves in the frame of the root link, by the constant levers.
+    pub fn whole_path(&self, model: &CollisionModel, body: usize) -> f64 {
+        self.paths[model.chain_starts[body + 1] + body]
+    }
+
+    /// Whether the constant levers hold, so that paths are finite.
+    pub fn bounded(&self) -> bool {
+        self.within
     }
 
     /// Upper bound of how far the bodies of a pair move relative to each other, by the constant levers.

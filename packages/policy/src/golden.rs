@@ -1,6 +1,7 @@
 //! The worked example of a package: what the exporter's own run gave, to be repeated here.
 
 use crate::manifest::{Manifest, RunnerSpec};
+use crate::runner::z_values;
 use serde_json::{Map, Value};
 
 /// Inputs and results of one run by the exporter.
@@ -14,10 +15,13 @@ pub struct Golden {
     pub images: Vec<Vec<u8>>,
     /// Measured joint positions, in robot order.
     pub joints: Vec<f64>,
-    /// The sample at t = 1, row-major `[horizon x actions]`; empty for a single pass.
+    /// The sample that it starts from, row-major `[horizon x actions]`, then the fresh noise of each step that draws any; empty where nothing is
+    /// sampled.
     pub noise: Vec<f32>,
     /// Outputs of `encode`, in the manifest's order; empty for a single pass.
     pub context: Vec<Vec<f32>>,
+    /// Action tokens, in their order; empty for policies that have none.
+    pub tokens: Vec<i64>,
     /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`.
     pub actions: Vec<f64>,
 }
@@ -43,6 +47,8 @@ pub enum GoldenError {
 pub struct Parity {
     /// Largest difference of the outputs of `encode`; 0 for a single pass.
     pub context_max_abs: f64,
+    /// Action tokens that differ.
+    pub tokens_wrong: usize,
     /// Largest difference of the un-normalised actions, metres or radians.
     pub actions_max_abs: f64,
     /// Cosine of the angle between the embeddings of the sentence here and there.
@@ -58,6 +64,7 @@ impl Parity {
     /// Whether the run here counts as the same.
     pub fn holds(&self) -> bool {
         self.context_max_abs <= Self::MAX_ABS
+            && self.tokens_wrong == 0
             && self.actions_max_abs <= Self::MAX_ABS
             && self.embedding_cosine >= Self::MIN_COSINE
     }
@@ -65,7 +72,7 @@ impl Parity {
 
 impl Golden {
     /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `text`, `joints`, `actions`, the tensor name
-    /// of each image; for flow matching `noise` and the name of each output of `encode`.
+    /// of each image; for what is sampled `noise`; the name of each output of `encode`; for action tokens `tokens`.
     ///
     /// # Errors
     /// Naming the field.
@@ -83,11 +90,22 @@ impl Golden {
             }
             images.push(values.into_iter().map(|v| v as u8).collect());
         }
-        let (mut noise, mut context) = (Vec::new(), Vec::new());
-        if let RunnerSpec::FlowMatching { .. } = manifest.runner {
-            noise = singles("noise", Some(chunk))?;
-            for name in &manifest.graphs["encode"].outputs {
-                context.push(singles(name, None)?);
+        let noise = match &manifest.runner {
+            RunnerSpec::FlowMatching { .. } => singles("noise", Some(chunk))?,
+            RunnerSpec::Diffusion(spec) => singles("noise", Some(chunk + z_values(spec, chunk)))?,
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => Vec::new(),
+        };
+        let mut context = Vec::new();
+        for name in manifest.graphs.get("encode").map_or(&[][..], |encode| &encode.outputs) {
+            context.push(singles(name, None)?);
+        }
+        let mut tokens = Vec::new();
+        if let RunnerSpec::ActionTokens(spec) = &manifest.runner {
+            for value in floats("tokens", Some(spec.tokens))? {
+                if value.fract() != 0.0 || !(0.0..spec.vocab as f64).contains(&value) {
+                    return Err(field("tokens", format!("holds {value}; expected ids below runner.vocab")));
+                }
+                tokens.push(value as i64);
             }
         }
         let sentence = match fields.get("sentence") {
@@ -101,6 +119,7 @@ impl Golden {
             joints: floats("joints", Some(manifest.robot.joints.len()))?,
             noise,
             context,
+            tokens,
             actions: floats("actions", Some(chunk))?,
         })
     }

@@ -17,6 +17,8 @@
 //! ONNX Runtime is a shared library, found through the environment variable [`LIBRARY_VARIABLE`] when the first graph is read.
 
 mod actions;
+mod bare;
+mod check;
 mod encoder;
 mod files;
 mod golden;
@@ -29,6 +31,8 @@ mod runner;
 mod runtime;
 
 pub use actions::ActionError;
+pub use bare::BareGraphs;
+pub use check::{Check, Setup, check};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
     SentenceEncoder, SentenceError,
@@ -36,13 +40,13 @@ pub use encoder::{
 pub use files::FileError;
 pub use golden::{Golden, GoldenError, Parity};
 pub use manifest::{
-    ActionSpace, ActionSpec, Axis, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit, LanguageSpec,
-    MANIFEST_FILE, Manifest, ManifestError, ObservationSpec, PolicyInfo, Reference, RobotContract, Rpy, RunnerSpec,
-    StateSpec,
+    ActionSpace, ActionSpec, Axis, CacheBinding, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
+    ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, NoiseSchedule, ObservationSpec,
+    PolicyInfo, Prediction, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec,
 };
 pub use noise::fill_normal;
 pub use normalize::VectorNormalization;
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
-pub use policy::{Observation, OpenError, Policy, PolicyError};
+pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use runner::RunError;
 pub use runtime::{LIBRARY_VARIABLE, RuntimeError, RuntimeOptions, TensorSpec, use_library};

@@ -295,6 +295,91 @@ pub enum RunnerSpec {
         #[serde(default = "one")]
         noise_scale: f64,
     },
+    /// `encode` once, then `step` for each step of a denoising diffusion.
+    Diffusion(DiffusionSpec),
+    /// `encode` once, then `decode` for each token, with a cache of keys and values.
+    ActionTokens(TokenSpec),
+}
+
+/// How a diffusion policy is sampled.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffusionSpec {
+    /// The way from noise to actions.
+    pub scheduler: Sampler,
+    /// Steps of noise in training.
+    pub train_steps: usize,
+    /// Steps of sampling; for DDPM those of training.
+    pub steps: usize,
+    /// How much noise each step of training adds.
+    pub schedule: NoiseSchedule,
+    /// What the network was trained to tell.
+    pub prediction: Prediction,
+    /// Normalised values are cut to plus or minus this: the sample by DDPM, the predicted clean value by DDIM. None: not cut.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// Standard deviation of the sample that it starts from.
+    #[serde(default = "one")]
+    pub noise_scale: f64,
+}
+
+/// The way from noise to actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// With fresh noise in each step.
+    Ddpm,
+    /// Without.
+    Ddim,
+}
+
+/// How much noise each step of training adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseSchedule {
+    /// `squaredcos_cap_v2`.
+    Cosine,
+}
+
+/// What a denoising network tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// The noise.
+    Epsilon,
+    /// The clean sample.
+    Sample,
+    /// `sqrt(abar) noise - sqrt(1 - abar) sample`.
+    Velocity,
+}
+
+/// How action tokens are decoded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// Tokens of a chunk: one an action and row, row by row.
+    pub tokens: usize,
+    /// Ids that `decode` gives logits for. The last `bins` of them stand for actions, from the highest down.
+    pub vocab: usize,
+    /// Ids that stand for actions.
+    pub bins: usize,
+    /// Values that they stand for: `bins`, or one less where they are the middles between as many edges (OpenVLA).
+    pub centres: usize,
+    /// Id that `decode` is shown first.
+    pub first_token: i64,
+    /// State of `decode`: what each output becomes an input of for the next token.
+    #[serde(default)]
+    pub cache: Vec<CacheBinding>,
+}
+
+/// A part of the state of a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheBinding {
+    /// Name of the input, whose open dimension is the number of tokens so far.
+    pub input: String,
+    /// Name of the output that it is next.
+    pub output: String,
 }
 
 fn one() -> f64 {
@@ -562,6 +647,14 @@ impl Manifest {
                 }
                 &["encode", "step"]
             }
+            RunnerSpec::Diffusion(spec) => {
+                spec.check()?;
+                &["encode", "step"]
+            }
+            RunnerSpec::ActionTokens(spec) => {
+                spec.check(self.action.horizon * self.action.names.len())?;
+                &["encode", "decode"]
+            }
         };
         for role in roles {
             if !self.graphs.contains_key(*role) {
@@ -596,22 +689,36 @@ impl Manifest {
                 return Err((format!("graphs.{observing}.inputs"), problem));
             }
         }
-        if let RunnerSpec::FlowMatching { .. } = self.runner {
+        let last = roles[roles.len() - 1];
+        let (graph, cache) = (&self.graphs[last], self.cache());
+        if roles.len() == 2 {
+            let leading = if last == "decode" { "the token, its position" } else { "the sample, the time" };
             let context = &self.graphs["encode"].outputs;
-            let step = &self.graphs["step"];
-            if step.inputs.len() != 2 + context.len() || context.iter().any(|c| !step.inputs[2..].contains(c)) {
+            let rest: BTreeSet<_> = context.iter().chain(cache.iter().map(|binding| &binding.input)).collect();
+            let given: BTreeSet<_> = graph.inputs.iter().skip(2).collect();
+            if rest != given || graph.inputs.len() != 2 + given.len() || given.len() != context.len() + cache.len() {
+                let inputs = &graph.inputs;
                 let problem = format!(
-                    "is {:?}; expected the sample, the time, then the outputs of graphs.encode {context:?}",
-                    step.inputs
+                    "is {inputs:?}; expected {leading}, then the outputs of graphs.encode and the inputs of the cache {rest:?}"
                 );
-                return Err(("graphs.step.inputs".into(), problem));
+                return Err((format!("graphs.{last}.inputs"), problem));
             }
         }
-        let (last, outputs) = (roles[roles.len() - 1], &self.graphs[roles[roles.len() - 1]].outputs);
-        if outputs.len() != 1 {
-            return Err((format!("graphs.{last}.outputs"), format!("is {outputs:?}; expected one tensor")));
+        let rest: BTreeSet<_> = cache.iter().map(|binding| &binding.output).collect();
+        let given: BTreeSet<_> = graph.outputs.iter().skip(1).collect();
+        if graph.outputs.len() != 1 + cache.len() || rest != given {
+            let what = if cache.is_empty() { "one tensor" } else { "the logits, then the outputs of the cache" };
+            return Err((format!("graphs.{last}.outputs"), format!("is {:?}; expected {what}", graph.outputs)));
         }
         Ok(())
+    }
+
+    /// State that a graph is given back.
+    pub(crate) fn cache(&self) -> &[CacheBinding] {
+        match &self.runner {
+            RunnerSpec::ActionTokens(spec) => &spec.cache,
+            _ => &[],
+        }
     }
 
     /// Names of the tensors that an observation fills: cameras in order, state, language.
@@ -619,6 +726,64 @@ impl Manifest {
         let o = &self.observation;
         let images = o.images.iter().map(|image| image.tensor.as_str());
         images.chain([o.state.tensor.as_str(), o.language.tensor.as_str()]).collect()
+    }
+}
+
+impl DiffusionSpec {
+    fn check(&self) -> Result<(), (String, String)> {
+        let wrong = |field: &str, problem: String| Err((format!("runner.{field}"), problem));
+        if !(1..=1000).contains(&self.train_steps) {
+            return wrong("train_steps", format!("is {}; expected 1 to 1000", self.train_steps));
+        }
+        if !(1..=self.train_steps).contains(&self.steps) {
+            return wrong("steps", format!("is {}; expected 1 to train_steps ({})", self.steps, self.train_steps));
+        }
+        if self.scheduler == Sampler::Ddpm && self.steps != self.train_steps {
+            let problem = format!("is {}; ddpm takes every step of training ({})", self.steps, self.train_steps);
+            return wrong("steps", problem);
+        }
+        if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
+            return wrong("clip", format!("is {clip}; expected a positive number"));
+        }
+        if !(0.0..=10.0).contains(&self.noise_scale) {
+            return wrong("noise_scale", format!("is {}; expected 0 to 10", self.noise_scale));
+        }
+        Ok(())
+    }
+}
+
+impl TokenSpec {
+    fn check(&self, chunk: usize) -> Result<(), (String, String)> {
+        let wrong = |field: &str, problem: String| Err((format!("runner.{field}"), problem));
+        if self.tokens != chunk || self.tokens > 4096 {
+            let problem = format!("is {}; expected action.horizon x action.names = {chunk}, at most 4096", self.tokens);
+            return wrong("tokens", problem);
+        }
+        if !(2..=10_000_000).contains(&self.vocab) {
+            return wrong("vocab", format!("is {}; expected 2 to 10000000", self.vocab));
+        }
+        if !(2..=self.vocab).contains(&self.bins) {
+            return wrong("bins", format!("is {}; expected 2 to vocab ({})", self.bins, self.vocab));
+        }
+        if self.centres != self.bins && self.centres + 1 != self.bins {
+            return wrong("centres", format!("is {}; expected bins ({}) or one less", self.centres, self.bins));
+        }
+        if !(0..self.vocab as i64).contains(&self.first_token) {
+            return wrong(
+                "first_token",
+                format!("is {}; expected an id below vocab ({})", self.first_token, self.vocab),
+            );
+        }
+        let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+        for (i, binding) in self.cache.iter().enumerate() {
+            if !inputs.insert(&binding.input) {
+                return wrong(&format!("cache[{i}].input"), format!("'{}' is bound twice", binding.input));
+            }
+            if !outputs.insert(&binding.output) {
+                return wrong(&format!("cache[{i}].output"), format!("'{}' is bound twice", binding.output));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -26,6 +26,15 @@ pub enum VectorNormalization {
         /// Added to the range both ways.
         eps: f64,
     },
+    /// As `min_max`, between quantiles: `2 * (v - q01) / (q99 - q01 + eps) - 1`, and back (openpi, OpenVLA). Values beyond them are not cut.
+    Quantiles {
+        /// Becomes -1.
+        q01: Vec<f64>,
+        /// Becomes 1 (but for `eps`); above `q01`.
+        q99: Vec<f64>,
+        /// Added to the range both ways.
+        eps: f64,
+    },
 }
 
 impl VectorNormalization {
@@ -35,6 +44,7 @@ impl VectorNormalization {
             Self::Identity {} => return Ok(()),
             Self::MeanStd { mean, std, eps } => ([("mean", mean), ("std", std)], *eps),
             Self::MinMax { min, max, eps } => ([("min", min), ("max", max)], *eps),
+            Self::Quantiles { q01, q99, eps } => ([("q01", q01), ("q99", q99)], *eps),
         };
         for (name, list) in lists {
             if list.len() != len {
@@ -56,6 +66,10 @@ impl VectorNormalization {
                     let problem = format!("is {}; expected more than min ({})", max[i], min[i]);
                     return Err((format!("{field}.max[{i}]"), problem));
                 }
+                Self::Quantiles { q01, q99, .. } if q99[i] <= q01[i] => {
+                    let problem = format!("is {}; expected more than q01 ({})", q99[i], q01[i]);
+                    return Err((format!("{field}.q99[{i}]"), problem));
+                }
                 _ => {}
             }
         }
@@ -67,7 +81,9 @@ impl VectorNormalization {
         match self {
             Self::Identity {} => value,
             Self::MeanStd { mean, std, eps } => (value - mean[i]) / (std[i] + eps),
-            Self::MinMax { min, max, eps } => 2.0 * (value - min[i]) / (max[i] - min[i] + eps) - 1.0,
+            Self::MinMax { min: low, max: high, eps } | Self::Quantiles { q01: low, q99: high, eps } => {
+                2.0 * (value - low[i]) / (high[i] - low[i] + eps) - 1.0
+            }
         }
     }
 
@@ -76,7 +92,9 @@ impl VectorNormalization {
         match self {
             Self::Identity {} => value,
             Self::MeanStd { mean, std, eps } => value * (std[i] + eps) + mean[i],
-            Self::MinMax { min, max, eps } => (value + 1.0) / 2.0 * (max[i] - min[i] + eps) + min[i],
+            Self::MinMax { min: low, max: high, eps } | Self::Quantiles { q01: low, q99: high, eps } => {
+                (value + 1.0) / 2.0 * (high[i] - low[i] + eps) + low[i]
+            }
         }
     }
 }
@@ -107,6 +125,7 @@ mod tests {
                 VectorNormalization::Identity {},
                 VectorNormalization::MeanStd { mean: vec![mean], std: vec![std], eps },
                 VectorNormalization::MinMax { min: vec![mean - std], max: vec![mean + std], eps },
+                VectorNormalization::Quantiles { q01: vec![mean - std], q99: vec![mean + std], eps },
             ];
             for n in all {
                 prop_assert!((n.undo(0, n.apply(0, v)) - v).abs() < 1e-9);

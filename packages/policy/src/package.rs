@@ -273,44 +273,63 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
         signatures.insert(role.as_str(), (inputs, outputs));
     }
 
-    // Everything expected of one tensor: (role, output?, name, shape). All are float32.
+    // Everything expected of one tensor: (role, output?, name, type, shape).
     let chunk = vec![1, manifest.action.horizon as i64, manifest.action_len() as i64];
-    let mut expected: Vec<(&str, bool, &str, Vec<i64>)> = Vec::new();
-    let observing = match manifest.runner {
+    let mut expected: Vec<(&str, bool, &str, &str, Vec<i64>)> = Vec::new();
+    let observing = if manifest.graphs.contains_key("encode") { "encode" } else { "policy" };
+    let stepping = match &manifest.runner {
         RunnerSpec::SinglePass {} => {
-            expected.push(("policy", true, &manifest.graphs["policy"].outputs[0], chunk));
-            "policy"
+            expected.push(("policy", true, &manifest.graphs["policy"].outputs[0], "float32", chunk));
+            None
         }
-        RunnerSpec::FlowMatching { .. } => {
+        RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => {
             let step = &manifest.graphs["step"];
-            expected.push(("step", false, &step.inputs[0], chunk.clone()));
-            expected.push(("step", false, &step.inputs[1], vec![1]));
-            expected.push(("step", true, &step.outputs[0], chunk));
-            for context in &manifest.graphs["encode"].outputs {
-                let (_, outputs) = &signatures["encode"];
-                if let Some(given) = outputs.iter().find(|t| t.name == *context) {
-                    expected.push(("encode", true, context, given.shape.clone()));
-                    expected.push(("step", false, context, given.shape.clone()));
-                }
+            expected.push(("step", false, &step.inputs[0], "float32", chunk.clone()));
+            expected.push(("step", false, &step.inputs[1], "float32", vec![1]));
+            expected.push(("step", true, &step.outputs[0], "float32", chunk));
+            Some("step")
+        }
+        RunnerSpec::ActionTokens(spec) => {
+            let decode = &manifest.graphs["decode"];
+            expected.push(("decode", false, &decode.inputs[0], "int64", vec![1, 1]));
+            expected.push(("decode", false, &decode.inputs[1], "int64", vec![1, 1]));
+            expected.push(("decode", true, &decode.outputs[0], "float32", vec![1, 1, spec.vocab as i64]));
+            for binding in &spec.cache {
+                let shape = cache_shape(&signatures["decode"].0, &binding.input, spec.tokens).map_err(|problem| {
+                    let file = folder.join(&decode.file);
+                    PackageError::Tensor { file, role: "decode".to_owned(), problem }
+                })?;
+                expected.push(("decode", false, &binding.input, "float32", shape.clone()));
+                expected.push(("decode", true, &binding.output, "float32", shape));
             }
-            "encode"
+            Some("decode")
         }
     };
+    for (stepping, context) in
+        stepping.iter().flat_map(|role| manifest.graphs["encode"].outputs.iter().map(move |c| (*role, c)))
+    {
+        let (_, outputs) = &signatures["encode"];
+        if let Some(given) = outputs.iter().find(|t| t.name == *context) {
+            expected.push(("encode", true, context, "float32", given.shape.clone()));
+            expected.push((stepping, false, context, "float32", given.shape.clone()));
+        }
+    }
     let observation = &manifest.observation;
     for image in &observation.images {
-        expected.push((observing, false, &image.tensor, image.shape().to_vec()));
+        expected.push((observing, false, &image.tensor, "float32", image.shape().to_vec()));
     }
-    expected.push((observing, false, &observation.state.tensor, vec![1, manifest.state_len() as i64]));
-    expected.push((observing, false, &observation.language.tensor, vec![1, observation.language.encoder.dim as i64]));
+    let dim = observation.language.encoder.dim as i64;
+    expected.push((observing, false, &observation.state.tensor, "float32", vec![1, manifest.state_len() as i64]));
+    expected.push((observing, false, &observation.language.tensor, "float32", vec![1, dim]));
 
-    for (role, output, name, shape) in expected {
+    for (role, output, name, dtype, shape) in expected {
         let (inputs, outputs) = &signatures[role];
         let tensors: &[TensorSpec] = if output { outputs } else { inputs };
         let what = if output { "output" } else { "input" };
         let found = tensors.iter().find(|t| t.name == name);
-        if !found.is_some_and(|t| t.accepts("float32", &shape)) {
+        if !found.is_some_and(|t| t.accepts(dtype, &shape)) {
             let found = found.map_or("missing".to_owned(), TensorSpec::to_string);
-            let problem = format!("{what} '{name}' is {found}; the manifest expects float32 {shape:?}");
+            let problem = format!("{what} '{name}' is {found}; the manifest expects {dtype} {shape:?}");
             return Err(PackageError::Tensor {
                 file: folder.join(&manifest.graphs[role].file),
                 role: role.to_owned(),
@@ -319,4 +338,21 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
         }
     }
     Ok(())
+}
+
+/// Shape of a part of a cache, whose one open dimension, if any, is the number of tokens so far.
+fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i64>, String> {
+    /// Values that a part of a cache may have: a wrong graph is not to make us ask for more.
+    const MOST: i64 = 1 << 28;
+    let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
+    let open = input.shape.iter().filter(|d| **d < 0).count();
+    if open > 1 {
+        return Err(format!("input '{name}' is {input}; of a cache only the number of tokens so far may be open"));
+    }
+    let fixed = input.shape.iter().filter(|d| **d >= 0);
+    let values = fixed.chain([&(tokens as i64)]).try_fold(1i64, |product, d| product.checked_mul(*d));
+    if values.is_none_or(|values| values > MOST) {
+        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST} values"));
+    }
+    Ok(input.shape.clone())
 }

@@ -3,10 +3,10 @@
 use crate::actions::{ActionDecoder, ActionError};
 use crate::encoder::{Embedding, EncoderError, SentenceEncoder, SentenceError};
 use crate::golden::{Parity, max_abs_difference};
-use crate::manifest::{Axis, Manifest, RunnerSpec};
+use crate::manifest::{ActionSpace, Axis, Manifest, Reference, RunnerSpec};
 use crate::noise::fill_normal;
 use crate::package::{PolicyPackage, RobotMismatch};
-use crate::runner::{RunError, Runner};
+use crate::runner::{self, Prefix, RunError, Runner, Trace};
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use efm_core::{ActionChunk, ChunkError, JointNames, JointNamesError, JointSample, Stamp};
 use efm_robot::{Chain, ChainError, IkError, LimitSet, RobotModel};
@@ -119,6 +119,16 @@ pub struct Observation<'a> {
     pub joints: &'a JointSample,
 }
 
+/// What a new chunk is to continue: the actions of the chunk in use, shifted so that their row 0 is that of the new one.
+#[derive(Debug, Clone, Copy)]
+pub struct Guide<'a> {
+    /// Un-normalised actions before inverse kinematics, row-major `[horizon x actions]`, with relative ones counted from the observation of the new
+    /// chunk (see [`Policy::rebase`]). What stands in rows of weight zero does not matter.
+    pub actions: &'a [f64],
+    /// One a row, 0 to 1: 1 for what the robot does while the policy thinks, then falling to 0.
+    pub weights: &'a [f64],
+}
+
 /// A package opened for a robot. Not shared between threads; the same inputs give the same chunk, bit by bit, on the same machine.
 #[derive(Debug)]
 pub struct Policy {
@@ -129,7 +139,7 @@ pub struct Policy {
     chain_places: Vec<usize>,
     images: Vec<Normalization>,
     encoder: SentenceEncoder,
-    runner: Runner,
+    runner: Box<dyn Runner>,
     decoder: ActionDecoder,
     scratch: Scratch,
 }
@@ -140,6 +150,8 @@ struct Scratch {
     chain: Vec<f64>,
     state: Vec<f64>,
     noise: Vec<f32>,
+    prefix: Vec<f32>,
+    weights: Vec<f32>,
     normalized: Vec<f32>,
     actions: Vec<f64>,
 }
@@ -166,12 +178,14 @@ impl Policy {
         let rest = manifest.action.rest_posture.as_ref().unwrap_or(&package.golden.joints);
         let decoder = ActionDecoder::new(manifest, &joints, &chain, limits, rest)?;
         let encoder = SentenceEncoder::open(&package.encoder, options)?;
-        let runner = Runner::open(&package, options)?;
+        let runner = runner::open(&package, options)?;
         let chunk = manifest.action.horizon * manifest.action_len();
         let scratch = Scratch {
             chain: vec![0.0; chain.dof()],
             state: Vec::with_capacity(manifest.state_len()),
-            noise: vec![0.0; chunk],
+            noise: vec![0.0; runner.noise_len()],
+            prefix: vec![0.0; chunk],
+            weights: vec![0.0; manifest.action.horizon],
             normalized: vec![0.0; chunk],
             actions: vec![0.0; chunk],
         };
@@ -209,7 +223,7 @@ impl Policy {
     }
 
     /// The chunk for an observation and a goal: row k is due (k + 1) steps after the observation. `noise_seed` chooses among what a
-    /// flow-matching policy might do; it does nothing to others.
+    /// policy that samples might do; it does nothing to others.
     ///
     /// # Errors
     /// When the observation does not fit the manifest, the network gives something that is not finite, or a row is out of reach.
@@ -218,6 +232,20 @@ impl Policy {
         observation: &Observation<'_>,
         goal: &Embedding,
         noise_seed: u64,
+    ) -> Result<ActionChunk, PolicyError> {
+        self.act_guided(observation, goal, noise_seed, None)
+    }
+
+    /// As [`Self::act`], but the chunk continues another; see [`Self::can_continue`].
+    ///
+    /// # Errors
+    /// As [`Self::act`], and when the guide has another size than a chunk or a value that counts is not finite.
+    pub fn act_guided(
+        &mut self,
+        observation: &Observation<'_>,
+        goal: &Embedding,
+        noise_seed: u64,
+        guide: Option<Guide<'_>>,
     ) -> Result<ActionChunk, PolicyError> {
         let measured = &observation.joints.positions;
         self.measure(measured)?;
@@ -229,12 +257,12 @@ impl Policy {
         }
         self.set_state()?;
         self.set_goal(goal)?;
-        let scale = match self.package.manifest.runner {
-            RunnerSpec::FlowMatching { noise_scale, .. } => noise_scale,
-            RunnerSpec::SinglePass {} => 0.0,
+        self.draw(noise_seed);
+        let guided = match guide {
+            Some(guide) => self.set_guide(guide)?,
+            None => false,
         };
-        fill_normal(noise_seed, scale, &mut self.scratch.noise);
-        self.run(None)?;
+        self.run(guided, None)?;
         let mut positions = Vec::with_capacity(self.package.manifest.action.horizon * self.joints.len());
         self.decoder.decode(&self.scratch.actions, measured, &mut positions)?;
         Ok(ActionChunk::new(observation.stamp, self.package.manifest.action.step, self.joints.clone(), positions)?)
@@ -270,15 +298,59 @@ impl Policy {
         self.measure(&golden.joints)?;
         let state = self.scratch.state.clone();
         let images: Vec<&[u8]> = golden.images.iter().map(Vec::as_slice).collect();
-        let mut context = Vec::new();
-        self.infer(&images, &state, &text, &golden.noise, Some(&mut context))?;
+        let mut trace = Trace::default();
+        self.infer(&images, &state, &text, &golden.noise, Some(&mut trace))?;
+        let context = trace.context;
         let mut context_max_abs = if context.len() == golden.context.len() { 0.0 } else { f64::INFINITY };
         for (a, b) in context.iter().zip(&golden.context) {
             let difference = max_abs_difference(a.iter().map(|v| f64::from(*v)), b.iter().map(|v| f64::from(*v)));
             context_max_abs = f64::max(context_max_abs, difference);
         }
         let actions_max_abs = max_abs_difference(self.scratch.actions.iter().copied(), golden.actions.iter().copied());
-        Ok(Parity { context_max_abs, actions_max_abs, embedding_cosine })
+        let same = trace.tokens.iter().zip(&golden.tokens).filter(|(a, b)| a == b).count();
+        let tokens_wrong = trace.tokens.len().max(golden.tokens.len()) - same;
+        Ok(Parity { context_max_abs, tokens_wrong, actions_max_abs, embedding_cosine })
+    }
+
+    /// Whether a chunk can be made to continue another; otherwise a guide is not looked at.
+    pub fn can_continue(&self) -> bool {
+        self.runner.can_continue()
+    }
+
+    /// Un-normalised actions of the last chunk, before references and inverse kinematics, row-major `[horizon x actions]`.
+    pub fn last_actions(&self) -> &[f64] {
+        &self.scratch.actions
+    }
+
+    /// Makes actions that count from the observation with the joints at `from` count from that with the joints at `to` (both in the order of
+    /// [`Self::joints`]). Absolute ones stay. Panics when there are fewer joints, or no whole rows.
+    pub fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]) {
+        let spec = &self.package.manifest.action;
+        let columns = spec.names.len();
+        let tools = || (self.tool_at(from).translation.vector, self.tool_at(to).translation.vector);
+        let gripper = spec.gripper_joint.as_deref().and_then(|joint| self.joints.index_of(joint));
+        let shift: Vec<f64> = match spec.space {
+            ActionSpace::JointPosition => (0..columns).map(|j| from[j] - to[j]).collect(),
+            ActionSpace::EndEffector => {
+                let (before, after) = tools();
+                let of = |name: &str| match name {
+                    "x" => before.x - after.x,
+                    "y" => before.y - after.y,
+                    "z" => before.z - after.z,
+                    "gripper" => gripper.map_or(0.0, |joint| from[joint] - to[joint]),
+                    // Rotations are never relative.
+                    _ => 0.0,
+                };
+                spec.names.iter().map(|name| of(name)).collect()
+            }
+        };
+        for row in actions.chunks_exact_mut(columns) {
+            for ((value, shift), reference) in row.iter_mut().zip(&shift).zip(&spec.reference) {
+                if *reference == Reference::Relative {
+                    *value += shift;
+                }
+            }
+        }
     }
 
     fn infer(
@@ -287,12 +359,12 @@ impl Policy {
         state: &[f64],
         goal: &Embedding,
         noise: &[f32],
-        trace: Option<&mut Vec<Vec<f32>>>,
+        trace: Option<&mut Trace>,
     ) -> Result<(), PolicyError> {
         let manifest = &self.package.manifest;
         length("the list of pictures", images.len(), manifest.observation.images.len())?;
         length("the state", state.len(), manifest.state_len())?;
-        if let RunnerSpec::FlowMatching { .. } = manifest.runner {
+        if !self.scratch.noise.is_empty() {
             length("the noise", noise.len(), self.scratch.noise.len())?;
             if let Some(i) = noise.iter().position(|v| !v.is_finite()) {
                 let (place, value) = (i.to_string(), f64::from(noise[i]));
@@ -307,7 +379,53 @@ impl Policy {
         self.scratch.state.extend_from_slice(state);
         self.set_state()?;
         self.set_goal(goal)?;
-        self.run(trace)
+        self.run(false, trace)
+    }
+
+    /// Fills the noise of a run from a seed.
+    fn draw(&mut self, seed: u64) {
+        // Only changes the numbers: any other function of the seed would do.
+        const FRESH: u64 = 0x5851_f42d_4c95_7f2d;
+        let noise = &mut self.scratch.noise;
+        match &self.package.manifest.runner {
+            RunnerSpec::FlowMatching { noise_scale, .. } => fill_normal(seed, *noise_scale, noise),
+            RunnerSpec::Diffusion(spec) => {
+                let (first, fresh) = noise.split_at_mut(self.scratch.actions.len());
+                fill_normal(seed, spec.noise_scale, first);
+                fill_normal(seed ^ FRESH, 1.0, fresh);
+            }
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => {}
+        }
+    }
+
+    /// Normalises what the chunk is to continue. False where nothing of it counts.
+    fn set_guide(&mut self, guide: Guide<'_>) -> Result<bool, PolicyError> {
+        let Scratch { prefix, weights, .. } = &mut self.scratch;
+        length("the guide", guide.actions.len(), prefix.len())?;
+        length("the weights of the guide", guide.weights.len(), weights.len())?;
+        let spec = &self.package.manifest.action;
+        let columns = spec.names.len();
+        for (row, (weight, out)) in guide.weights.iter().zip(weights.iter_mut()).enumerate() {
+            if !(0.0..=1.0).contains(weight) {
+                let place = row.to_string();
+                return Err(PolicyError::InputNotFinite {
+                    what: "the weight of the guide's row",
+                    place,
+                    value: *weight,
+                });
+            }
+            *out = *weight as f32;
+            for column in 0..columns {
+                let value = guide.actions[row * columns + column];
+                let normalized = if *weight > 0.0 { spec.normalization.apply(column, value) as f32 } else { 0.0 };
+                if !normalized.is_finite() {
+                    let place = format!("'{}' in row {row}", spec.names[column]);
+                    return Err(PolicyError::InputNotFinite { what: "the guide's", place, value });
+                }
+                prefix[row * columns + column] = normalized;
+            }
+        }
+        Ok(weights.iter().any(|weight| *weight > 0.0))
     }
 
     /// Makes the state vector of measured joints: the joints, then the tool centre in the base link.
@@ -370,9 +488,10 @@ impl Policy {
     }
 
     /// Runs the graphs and un-normalises what they give into `scratch.actions`.
-    fn run(&mut self, trace: Option<&mut Vec<Vec<f32>>>) -> Result<(), PolicyError> {
-        let Scratch { noise, normalized, actions, .. } = &mut self.scratch;
-        self.runner.run(noise, normalized, trace)?;
+    fn run(&mut self, guided: bool, trace: Option<&mut Trace>) -> Result<(), PolicyError> {
+        let Scratch { noise, prefix, weights, normalized, actions, .. } = &mut self.scratch;
+        let prefix = guided.then_some(Prefix { actions: prefix, weights });
+        self.runner.run(noise, prefix, normalized, trace)?;
         let spec = &self.package.manifest.action;
         let columns = spec.names.len();
         for (i, (value, out)) in normalized.iter().zip(actions).enumerate() {

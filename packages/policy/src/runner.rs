@@ -1,19 +1,27 @@
-//! How the graphs of a family are run. One module a family.
+//! How the graphs of a family are run. One module a family, all behind [`Runner`].
 //!
 //! A runner owns its sessions and its input tensors; it takes normalised inputs and gives normalised actions, and knows nothing of
 //! robots, units or cameras.
 
+mod action_tokens;
+mod diffusion;
+mod encode;
 mod flow_matching;
 mod single_pass;
 
 use crate::manifest::{Manifest, RunnerSpec};
 use crate::package::PolicyPackage;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
+use action_tokens::ActionTokens;
+use diffusion::Diffusion;
 use flow_matching::FlowMatching;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::Tensor;
+use ort::value::{Outlet, Tensor};
 use single_pass::SinglePass;
-use std::borrow::Cow;
+use smallvec::SmallVec;
+use std::fmt::Debug;
+
+pub(crate) use diffusion::z_values;
 
 /// Why a run of the graphs gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -31,42 +39,51 @@ pub enum RunError {
     },
 }
 
-/// The runner that a manifest asks for.
-#[derive(Debug)]
-pub(crate) enum Runner {
-    SinglePass(SinglePass),
-    FlowMatching(FlowMatching),
+/// What a run went through, for comparison with another runtime.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Trace {
+    /// Outputs of `encode`, in the manifest's order; empty for a single pass.
+    pub context: Vec<Vec<f32>>,
+    /// Action tokens, in their order; empty for all others.
+    pub tokens: Vec<i64>,
 }
 
-impl Runner {
-    pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
-        Ok(match package.manifest.runner {
-            RunnerSpec::SinglePass {} => Self::SinglePass(SinglePass::open(package, options)?),
-            RunnerSpec::FlowMatching { steps, .. } => Self::FlowMatching(FlowMatching::open(package, steps, options)?),
-        })
-    }
+/// Normalised actions that a new chunk is to continue, row-major `[horizon x actions]`, and how much each row counts, 0 to 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prefix<'a> {
+    pub actions: &'a [f32],
+    pub weights: &'a [f32],
+}
 
+/// The way a family of policies is run.
+pub(crate) trait Runner: Debug + Send {
     /// Input tensors of the graph that sees the observation, to be filled before [`Self::run`].
-    pub(crate) fn observation(&mut self) -> &mut ObservationTensors {
-        match self {
-            Self::SinglePass(runner) => &mut runner.observation,
-            Self::FlowMatching(runner) => &mut runner.observation,
-        }
-    }
+    fn observation(&mut self) -> &mut ObservationTensors;
 
-    /// Runs on the observation and writes normalised actions, row-major `[horizon x actions]`. `noise` is the sample at t = 1
-    /// (not looked at by a single pass). `trace` receives the outputs of `encode`, for comparison with another runtime.
-    pub(crate) fn run(
+    /// Values of noise that a run takes: the sample that it starts from, row-major `[horizon x actions]`, then the fresh noise of its steps.
+    fn noise_len(&self) -> usize;
+
+    /// Whether a chunk can be made to continue another; otherwise `prefix` is not looked at.
+    fn can_continue(&self) -> bool;
+
+    /// Runs on the observation and writes normalised actions, row-major `[horizon x actions]`.
+    fn run(
         &mut self,
         noise: &[f32],
+        prefix: Option<Prefix<'_>>,
         actions: &mut [f32],
-        trace: Option<&mut Vec<Vec<f32>>>,
-    ) -> Result<(), RunError> {
-        match self {
-            Self::SinglePass(runner) => runner.run(actions),
-            Self::FlowMatching(runner) => runner.run(noise, actions, trace),
-        }
-    }
+        trace: Option<&mut Trace>,
+    ) -> Result<(), RunError>;
+}
+
+/// The runner that a manifest asks for.
+pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+    Ok(match &package.manifest.runner {
+        RunnerSpec::SinglePass {} => Box::new(SinglePass::open(package, options)?),
+        RunnerSpec::FlowMatching { steps, .. } => Box::new(FlowMatching::open(package, *steps, options)?),
+        RunnerSpec::Diffusion(spec) => Box::new(Diffusion::open(package, spec, options)?),
+        RunnerSpec::ActionTokens(spec) => Box::new(ActionTokens::open(package, spec, options)?),
+    })
 }
 
 /// The tensors that an observation fills, made once.
@@ -108,35 +125,60 @@ impl ObservationTensors {
         self.text.1.extract_tensor_mut().1
     }
 
-    fn inputs(&self) -> Inputs<'_> {
-        self.images.iter().chain([&self.state, &self.text]).map(|(name, t)| (name.as_str().into(), t.into())).collect()
+    /// Names of the tensors.
+    fn names(&self) -> Vec<&str> {
+        self.images.iter().chain([&self.state, &self.text]).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The tensor whose name stands at a place of [`Self::names`].
+    fn at(&self, place: usize) -> &Tensor<f32> {
+        match place.checked_sub(self.images.len()) {
+            None => &self.images[place].1,
+            Some(0) => &self.state.1,
+            Some(_) => &self.text.1,
+        }
     }
 }
 
-type Inputs<'a> = Vec<(Cow<'a, str>, SessionInputValue<'a>)>;
+/// Inputs of a graph in its own order; few enough to need no allocation.
+pub(crate) type Inputs<'a> = SmallVec<[SessionInputValue<'a>; 16]>;
 
-fn zeros(shape: &[i64]) -> ort::Result<Tensor<f32>> {
+pub(crate) fn zeros(shape: &[i64]) -> ort::Result<Tensor<f32>> {
     let len = shape.iter().product::<i64>().max(0) as usize;
     Tensor::from_array((shape.to_vec(), vec![0f32; len]))
 }
 
 /// A session with the name of its file, for messages.
 #[derive(Debug)]
-struct Graph {
-    file: String,
-    session: Session,
+pub(crate) struct Graph {
+    pub file: String,
+    pub session: Session,
 }
 
 impl Graph {
-    fn open(package: &PolicyPackage, role: &str, options: RuntimeOptions) -> Result<Self, RuntimeError> {
+    pub fn open(package: &PolicyPackage, role: &str, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let file = package.folder.join(&package.manifest.graphs[role].file);
         let session = runtime::session(&package.graphs[role], &file, options, true)?;
         Ok(Self { file: file.display().to_string(), session })
     }
 
-    fn run(&mut self, inputs: Inputs<'_>) -> Result<SessionOutputs<'_>, RunError> {
+    pub fn failed(&self, source: ort::Error) -> RuntimeError {
+        RuntimeError::Graph { graph: self.file.clone(), source }
+    }
+
+    /// For each of its inputs in turn, the place of its name in `names`. The package was checked to have no others.
+    pub fn order(&self, names: &[&str]) -> Vec<usize> {
+        let place = |input: &Outlet| names.iter().position(|name| *name == input.name());
+        self.session.inputs().iter().filter_map(place).collect()
+    }
+
+    /// Runs on inputs in the order of [`Self::order`]; gives its file, for messages, and its outputs.
+    pub fn run(&mut self, inputs: &[SessionInputValue<'_>]) -> Result<(&str, SessionOutputs<'_>), RunError> {
         let Self { file, session } = self;
-        session.run(inputs).map_err(|source| RuntimeError::Graph { graph: file.clone(), source }.into())
+        match session.run(inputs) {
+            Ok(outputs) => Ok((file, outputs)),
+            Err(source) => Err(RuntimeError::Graph { graph: file.clone(), source }.into()),
+        }
     }
 }
 

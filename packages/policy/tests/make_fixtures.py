@@ -9,6 +9,10 @@ They are not trained and mean nothing; they are small graphs whose answers the t
   v = (x - a) / t + 0.5 in the first three columns, v = x - a in the last. Euler's method with N steps then ends at a - 0.5 / N
   whatever the noise was, and at a + (1 - 1/N)^N * (noise - a).
 * "single" (joint positions, 2 rows, 4 columns): row k = (k + 1) * 0.1 * joints (normalised state) + text[1].
+* "ddpm" and "ddim" (end-effector, 3 rows, 4 columns): the same context a; the graph says 0.5 x - 0.25 a + 0.01 t. Their golden chunks are computed here
+  from the published formulas, in double precision.
+* "tokens" (end-effector, 13 rows, 4 columns: 52 tokens): h = sin(sum of the embeddings of all tokens so far + a + 0.05 position), logits h W. The golden tokens
+  are computed here over the whole sequence each time, without a cache.
 * odd/: variants with one thing wrong each.
 """
 import hashlib
@@ -224,6 +228,142 @@ def single(sentence, embedding, encoder_manifest):
                        "joints": joints, "actions": actions.astype(np.float64).flatten().tolist()})
 
 
+END_EFFECTOR = {"space": "end_effector", "names": ["x", "y", "z", "gripper"], "units": ["m"] * 4,
+                "reference": ["relative", "relative", "absolute", "absolute"],
+                "orientation": {"roll": 0.0, "pitch": 0.0, "yaw": 0.0}, "gripper_joint": "finger", "step": 0.1}
+JOINTS_AT = [0.1, -0.2, 0.3, 0.03]
+
+
+def encode_entry(folder):
+    return {"file": "encode.onnx", "sha256": sha(folder / "encode.onnx"), "inputs": ["image_front", "state", "text"],
+            "outputs": ["context"]}
+
+
+def seen(folder, m, pixels, embedding):
+    return run(folder / "encode.onnx", image_front=normalized_image(m, pixels), state=normalized_state(m, JOINTS_AT),
+               text=embedding[None])[0]
+
+
+def example(sentence, embedding, pixels, context, **more):
+    return {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(), "joints": JOINTS_AT,
+            "context": context.flatten().tolist()} | more
+
+
+def abar(count):
+    """squaredcos_cap_v2: products of 1 - beta."""
+    f = lambda u: np.cos((u + 0.008) / 1.008 * np.pi / 2) ** 2
+    betas = np.array([min(1 - f((k + 1) / count) / f(k / count), 0.999) for k in range(count)])
+    return np.cumprod(1 - betas), betas
+
+
+def sample_ddpm(x, eps, fresh, count, clip):
+    """Octo's action_heads.py."""
+    bars, betas = abar(count)
+    for i, k in enumerate(reversed(range(count))):
+        x = (x - betas[k] / np.sqrt(1 - bars[k]) * eps(x, k)) / np.sqrt(1 - betas[k])
+        if k > 0:
+            x = x + np.sqrt(betas[k]) * fresh[i]
+        x = np.clip(x, -clip, clip)
+    return x
+
+
+def sample_ddim(x, velocity, count, steps, clip):
+    """Song et al., eq. 12 with sigma 0, for a network that says v = sqrt(abar) eps - sqrt(1 - abar) x0."""
+    bars, _ = abar(count)
+    times = [i * count // steps for i in range(steps)][::-1]
+    for k, after in zip(times, [*times[1:], None]):
+        signal, noise = np.sqrt(bars[k]), np.sqrt(1 - bars[k])
+        clean = np.clip(signal * x - noise * velocity(x, k), -clip, clip)
+        eps = (x - signal * clean) / noise
+        bar = 1.0 if after is None else bars[after]
+        x = np.sqrt(bar) * clean + np.sqrt(1 - bar) * eps
+    return x
+
+
+def diffusion(name, sentence, embedding, encoder_manifest, runner, seed):
+    folder, rng = DATA / name, np.random.default_rng(seed)
+    encode_graph(folder / "encode.onnx")
+    nodes = [
+        helper.make_node("Unsqueeze", ["context", "axis"], ["a"]),
+        helper.make_node("Mul", ["a", "quarter"], ["b"]),
+        helper.make_node("Mul", ["x", "half"], ["c"]),
+        helper.make_node("Mul", ["t", "cent"], ["d"]),
+        helper.make_node("Sub", ["c", "b"], ["e"]),
+        helper.make_node("Add", ["e", "d"], ["predicted"]),
+    ]
+    save(folder / "step.onnx", nodes, [("x", F, [1, 3, 4]), ("t", F, [1]), ("context", F, [1, 4])], [("predicted", F, [1, 3, 4])],
+         [const("axis", [1], np.int64), const("quarter", 0.25), const("half", 0.5), const("cent", 0.01)])
+    action = END_EFFECTOR | {"horizon": 3, "normalization": {"kind": "min_max", "min": [-0.2, -0.1, 0.2, 0.0],
+                                                               "max": [0.2, 0.3, 0.4, 0.04], "eps": 0.0}}
+    graphs = {"encode": encode_entry(folder), "step": {"file": "step.onnx", "sha256": sha(folder / "step.onnx"),
+                                                       "inputs": ["x", "t", "context"], "outputs": ["predicted"]}}
+    m = manifest("flow", encoder_manifest, 4, "NCHW", action, runner, graphs, None)
+    m["policy"]["name"] = m["policy"]["family"] = name
+    pixels = rng.integers(0, 256, (2, 4, 3))
+    context = seen(folder, m, pixels, embedding)
+    says = lambda x, k: 0.5 * x - 0.25 * context.astype(np.float64) + 0.01 * k
+    draws = runner["steps"] if runner["scheduler"] == "ddpm" else 1
+    noise = rng.normal(size=(draws, 3, 4)).astype(np.float32)
+    start = noise[0].astype(np.float64)
+    if runner["scheduler"] == "ddpm":
+        x = sample_ddpm(start, says, noise[1:].astype(np.float64), runner["steps"], runner["clip"])
+    else:
+        x = sample_ddim(start, says, runner["train_steps"], runner["steps"], runner["clip"])
+    n = action["normalization"]
+    actions = (x + 1) / 2 * (np.array(n["max"]) - n["min"]) + n["min"]
+    finish(folder, m, example(sentence, embedding, pixels, context, noise=noise.flatten().tolist(), actions=actions.flatten().tolist()))
+
+
+def tokens(sentence, embedding, encoder_manifest, vocab=40, bins=16, horizon=13):
+    folder, rng = DATA / "tokens", np.random.default_rng(6)
+    encode_graph(folder / "encode.onnx")
+    table, weights = rng.normal(size=(vocab, 4)), rng.normal(size=(4, vocab))
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["word"]),
+        helper.make_node("Unsqueeze", ["word", "one"], ["key"]),
+        helper.make_node("Concat", ["past_key_values.0.key", "key"], ["present.0.key"], axis=2),
+        helper.make_node("ReduceSum", ["present.0.key", "two"], ["all"], keepdims=0),
+        helper.make_node("Cast", ["position_ids"], ["place"], to=F),
+        helper.make_node("Mul", ["place", "twentieth"], ["shift"]),
+        helper.make_node("Unsqueeze", ["context", "one"], ["a"]),
+        helper.make_node("Unsqueeze", ["shift", "two"], ["shift3"]),
+        helper.make_node("Sum", ["all", "a", "shift3"], ["sum"]),
+        helper.make_node("Sin", ["sum"], ["h"]),
+        helper.make_node("MatMul", ["h", "weights"], ["logits"]),
+    ]
+    save(folder / "decode.onnx", nodes,
+         [("input_ids", I, [1, 1]), ("position_ids", I, [1, 1]), ("context", F, [1, 4]), ("past_key_values.0.key", F, [1, 1, "past", 4])],
+         [("logits", F, [1, 1, vocab]), ("present.0.key", F, [1, 1, "present", 4])],
+         [const("table", table), const("weights", weights), const("one", [1], np.int64), const("two", [2], np.int64),
+          const("twentieth", 0.05)])
+    action = END_EFFECTOR | {"horizon": horizon, "normalization": {"kind": "quantiles", "q01": [-0.2, -0.1, 0.2, 0.0],
+                                                                    "q99": [0.2, 0.3, 0.4, 0.04], "eps": 0.0}}
+    graphs = {"encode": encode_entry(folder),
+              "decode": {"file": "decode.onnx", "sha256": sha(folder / "decode.onnx"),
+                         "inputs": ["input_ids", "position_ids", "context", "past_key_values.0.key"],
+                         "outputs": ["logits", "present.0.key"]}}
+    runner = {"type": "action_tokens", "tokens": 4 * horizon, "vocab": vocab, "bins": bins, "centres": bins - 1, "first_token": 3,
+              "cache": [{"input": "past_key_values.0.key", "output": "present.0.key"}]}
+    m = manifest("flow", encoder_manifest, 4, "NCHW", action, runner, graphs, None)
+    m["policy"]["name"] = m["policy"]["family"] = "tokens"
+    pixels = rng.integers(0, 256, (2, 4, 3))
+    context = seen(folder, m, pixels, embedding)
+    sequence, values = [runner["first_token"]], []
+    edges = np.linspace(-1, 1, bins)
+    for k in range(4 * horizon):
+        h = np.sin(table[sequence].sum(0) + context[0] + 0.05 * k)
+        logits = (h @ weights)[vocab - bins:]
+        # The choice must not hang on rounding.
+        assert np.diff(np.sort(logits)[-2:])[0] > 1e-4
+        sequence.append(vocab - bins + int(logits.argmax()))
+        i = min(max(vocab - sequence[-1] - 1, 0), bins - 2)
+        values.append((edges[i] + edges[i + 1]) / 2)
+    n = action["normalization"]
+    actions = (np.array(values).reshape(horizon, 4) + 1) / 2 * (np.array(n["q99"]) - n["q01"]) + n["q01"]
+    assert len(set(sequence[1:])) > 4
+    finish(folder, m, example(sentence, embedding, pixels, context, tokens=sequence[1:], actions=actions.flatten().tolist()))
+
+
 def gantry():
     links = "".join(f'  <link name="{n}"/>\n' for n in ["base", "x", "y", "z", "tool", "left"])
     slide = lambda name, parent, child, axis, low, high: (
@@ -243,3 +383,8 @@ if __name__ == "__main__":
     words = encoder()
     flow(*words)
     single(*words)
+    ddpm = {"type": "diffusion", "scheduler": "ddpm", "train_steps": 6, "steps": 6, "schedule": "cosine", "prediction": "epsilon", "clip": 2.0}
+    diffusion("ddpm", *words, ddpm, 4)
+    ddim = {"type": "diffusion", "scheduler": "ddim", "train_steps": 10, "steps": 5, "schedule": "cosine", "prediction": "velocity", "clip": 1.0}
+    diffusion("ddim", *words, ddim, 5)
+    tokens(*words)

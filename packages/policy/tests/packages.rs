@@ -138,7 +138,7 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["action"]["step"] = f64::NAN.into(), &["action.step"]),
         (|m| m["runner"]["steps"] = 0.into(), &["runner.steps"]),
         (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
-        (|m| m["runner"]["type"] = "diffusion".into(), &["diffusion"]),
+        (|m| m["runner"]["type"] = "telepathy".into(), &["telepathy"]),
         (|m| m["execution"]["replan_steps"] = 4.into(), &["execution.replan_steps", "4"]),
         (|m| m["robot"]["joints"][1] = "slide_x".into(), &["robot.joints", "'slide_x'", "twice"]),
         (|m| drop(m["robot"]["units"].as_sequence_mut().unwrap().pop()), &["robot.units", "3"]),
@@ -221,4 +221,86 @@ proptest! {
             prop_assert!(e.to_string().starts_with("policy.yaml: "));
         }
     }
+}
+
+/// A change of a manifest, and what the refusal names.
+type Case = (fn(&mut serde_yaml::Value), &'static [&'static str]);
+
+#[test]
+fn samplers_and_tokens_that_cannot_be_are_refused_by_name() {
+    let diffusion: &[Case] = &[
+        (|m| m["runner"]["steps"] = 5.into(), &["runner.steps", "ddpm", "6"]),
+        (|m| m["runner"]["train_steps"] = 0.into(), &["runner.train_steps"]),
+        (|m| m["runner"]["clip"] = 0.0.into(), &["runner.clip"]),
+        (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
+        (|m| m["runner"]["prediction"] = "score".into(), &["score"]),
+        (|m| m["runner"]["seed"] = 1.into(), &["seed"]),
+        (|m| m["graphs"]["step"]["inputs"] = vec!["x", "t"].into(), &["graphs.step.inputs", "context"]),
+    ];
+    let tokens: &[Case] = &[
+        (|m| m["runner"]["tokens"] = 51.into(), &["runner.tokens", "52"]),
+        (|m| m["runner"]["vocab"] = 41.into(), &["decode", "logits", "41"]),
+        (|m| m["runner"]["bins"] = 41.into(), &["runner.bins"]),
+        (|m| m["runner"]["centres"] = 14.into(), &["runner.centres", "16"]),
+        (|m| m["runner"]["first_token"] = 40.into(), &["runner.first_token"]),
+        // A state that is nobody's output, one that is bound to a tensor of the observation, one bound twice.
+        (|m| m["runner"]["cache"] = serde_yaml::Value::Sequence(vec![]), &["graphs.decode.inputs", "cache"]),
+        (|m| m["runner"]["cache"][0]["output"] = "logits".into(), &["graphs.decode.outputs"]),
+        (|m| m["runner"]["cache"][0]["input"] = "context".into(), &["graphs.decode.inputs"]),
+        (
+            |m| {
+                let first = m["runner"]["cache"][0].clone();
+                m["runner"]["cache"].as_sequence_mut().unwrap().push(first);
+            },
+            &["runner.cache[1].input", "twice"],
+        ),
+    ];
+    for (name, cases) in [("ddpm", diffusion), ("tokens", tokens)] {
+        for (change, parts) in cases {
+            names(&Fixture::new(name).edit(*change).refusal(), parts);
+        }
+    }
+}
+
+/// What a person reads before a policy is let near a robot.
+#[test]
+fn a_check_says_what_a_package_is_and_everything_that_is_missing() {
+    let robot = fixture::gantry();
+    let limits = tempfile::NamedTempFile::new().unwrap();
+    let joint = |name: &str| {
+        format!(
+            "  {name}: {{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}}\n"
+        )
+    };
+    let yaml: String = ["joint_limits:\n".to_owned()].into_iter().chain(fixture::JOINTS.map(joint)).collect();
+    std::fs::write(limits.path(), yaml).unwrap();
+    let cameras = ["front".to_owned()];
+    let setup = efm_policy::Setup { robot: &robot, joint_limits: limits.path(), cameras: Some(&cameras) };
+
+    for (name, words) in [
+        ("flow", ["flow matching in 4 steps", "can continue"]),
+        ("ddim", ["diffusion (DDIM) in 5 of 10 steps", "can continue"]),
+        ("tokens", ["52 action tokens of 16 bins", "cannot continue"]),
+        ("single", ["one pass", "joint positions"]),
+    ] {
+        let found = efm_policy::check(&Fixture::new(name).folder, &[], Some(setup));
+        assert_eq!(found.problems, [""; 0], "{name}");
+        assert!(found.parity.unwrap().holds() && found.policy.is_some(), "{name}");
+        names(&found.facts.join("; "), &words);
+    }
+
+    let broken = Fixture::new("flow").edit(|m| {
+        m["robot"]["joints"][0] = "slide_w".into();
+        m["observation"]["images"][0]["name"] = "side".into();
+    });
+    std::fs::remove_file(broken.folder.join("step.onnx")).unwrap();
+    let found = efm_policy::check(&broken.folder, &[], Some(setup));
+    names(&found.problems.join("; "), &["slide_w", "'side'", "front", "step.onnx"]);
+    assert_eq!(found.problems.len(), 3);
+
+    let drifted = Fixture::new("flow").edit_golden(|g| g["actions"][0] = 1.0.into());
+    let found = efm_policy::check(&drifted.folder, &[], Some(setup));
+    names(&found.problems.join("; "), &["exporter", "actions"]);
+    let nothing = efm_policy::check(std::path::Path::new("/nowhere"), &[], Some(setup));
+    names(&nothing.problems.join("; "), &["/nowhere/policy.yaml"]);
 }

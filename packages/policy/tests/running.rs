@@ -7,7 +7,9 @@ mod fixture;
 
 use approx::assert_abs_diff_eq;
 use efm_core::{JointSample, Stamp};
-use efm_policy::{Embedding, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal};
+use efm_policy::{
+    Embedding, Guide, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal,
+};
 use fixture::{Fixture, JOINTS, gantry, limits, names};
 
 fn sample(positions: [f64; 4]) -> JointSample {
@@ -28,7 +30,7 @@ fn normalized(state: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_exporters_own_run_is_repeated() {
-    for name in ["flow", "single"] {
+    for name in ["flow", "single", "ddpm", "ddim", "tokens"] {
         let parity = Fixture::new(name).open().verify_golden().unwrap();
         assert!(parity.holds(), "{name}: {parity:?}");
         assert!(parity.actions_max_abs < 1e-6 && parity.embedding_cosine > 1.0 - 1e-6, "{name}: {parity:?}");
@@ -46,6 +48,81 @@ fn a_run_that_differs_from_the_exporters_does_not_hold() {
     let other = Fixture::new("flow").edit_golden(|g| g["sentence"] = "push the blue ball".into());
     let parity = other.open().verify_golden().unwrap();
     assert!(!parity.holds() && parity.actions_max_abs < 1e-6, "{parity:?}");
+}
+
+/// 52 tokens, chosen over the whole sequence there and with a cache here: one that differs makes all after it differ.
+#[test]
+fn a_token_that_differs_from_the_exporters_is_counted() {
+    let fixture = Fixture::new("tokens").edit_golden(|g| {
+        let last = g["tokens"].as_array().unwrap().len() - 1;
+        g["tokens"][last] = 39.into();
+    });
+    let parity = fixture.open().verify_golden().unwrap();
+    assert!(parity.tokens_wrong <= 1 && parity.actions_max_abs < 1e-6, "{parity:?}");
+    let fixture = Fixture::new("tokens").edit(|m| m["runner"]["first_token"] = 4.into());
+    let parity = fixture.open().verify_golden().unwrap();
+    assert!(parity.tokens_wrong > 10 && !parity.holds(), "{parity:?}");
+}
+
+#[test]
+fn a_policy_that_samples_gives_the_same_chunk_for_the_same_seed_and_another_for_another() {
+    let picture: Vec<u8> = (0..24).map(|i| i * 10).collect();
+    for name in ["flow", "ddpm", "ddim"] {
+        let mut policy = Fixture::new(name).open();
+        let goal = policy.embed("pick the red cube").unwrap();
+        let mut chunk = |seed| act(&mut policy, &picture, &goal, seed).unwrap();
+        assert_eq!(chunk(3), chunk(3), "{name}");
+        assert_ne!(chunk(3), chunk(4), "{name}");
+    }
+}
+
+#[test]
+fn a_chunk_that_continues_another_keeps_the_rows_that_are_done_meanwhile() {
+    let picture: Vec<u8> = (0..24).map(|i| i * 10).collect();
+    for name in ["flow", "ddpm", "ddim"] {
+        let mut policy = Fixture::new(name).open();
+        assert!(policy.can_continue());
+        let goal = policy.embed("pick the red cube").unwrap();
+        act(&mut policy, &picture, &goal, 3).unwrap();
+        let (free, joints) = (policy.last_actions().to_vec(), sample(Q));
+        let mut before = free.clone();
+        before.iter_mut().for_each(|v| *v += 0.004);
+        let observation = Observation { stamp: Stamp::from_nanos(5), images: &[("front", &picture)], joints: &joints };
+        let mut guided = |actions: &[f64], weights: &[f64]| {
+            policy
+                .act_guided(&observation, &goal, 3, Some(Guide { actions, weights }))
+                .map(|_| policy.last_actions().to_vec())
+        };
+        let after = guided(&before, &[1.0, 0.0, 0.0]).unwrap();
+        for i in 0..4 {
+            assert_abs_diff_eq!(after[i], before[i], epsilon = 1e-6);
+        }
+        assert_abs_diff_eq!(&after[4..], &free[4..], epsilon = 1e-6);
+        assert_abs_diff_eq!(guided(&before, &[0.0; 3]).unwrap()[..], free[..], epsilon = 1e-9);
+        // Rows that do not count may be anything; those that count may not.
+        before[11] = f64::NAN;
+        guided(&before, &[1.0, 0.5, 0.0]).unwrap();
+        names(&guided(&before, &[1.0, 0.5, 0.1]).unwrap_err().to_string(), &["'gripper' in row 2"]);
+        names(&guided(&free, &[1.0, 1.5, 0.0]).unwrap_err().to_string(), &["weight", "1.5"]);
+        names(&guided(&free[1..], &[1.0, 0.5, 0.0]).unwrap_err().to_string(), &["guide", "11", "12"]);
+    }
+    for name in ["single", "tokens"] {
+        assert!(!Fixture::new(name).open().can_continue());
+    }
+}
+
+#[test]
+fn relative_actions_are_counted_from_another_observation() {
+    let policy = Fixture::new("flow").open();
+    let to = [0.15, -0.25, 0.4, 0.01];
+    let mut actions = vec![0.1, 0.2, 0.3, 0.02];
+    policy.rebase(&mut actions, &Q, &to);
+    // x and y are relative to the tool, z and the gripper are not.
+    assert_abs_diff_eq!(actions[..], [0.05, 0.25, 0.3, 0.02][..], epsilon = 1e-12);
+    let policy = Fixture::new("single").open();
+    let mut actions = vec![0.1, 0.2, 0.3, 0.02];
+    policy.rebase(&mut actions, &Q, &to);
+    assert_abs_diff_eq!(actions[..], [0.05, 0.2, 0.3, 0.02][..], epsilon = 1e-12);
 }
 
 #[test]

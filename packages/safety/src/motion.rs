@@ -4,6 +4,7 @@
 //! velocities by cubic pieces then draws exactly the curve that was planned, so a limit kept here is kept there.
 
 use crate::limits::JointLimits;
+use std::convert::Infallible;
 
 /// State of a joint at a grid time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -106,9 +107,22 @@ pub(crate) fn glide_within(s: &State, e: &State, dt: f64, limits: &JointLimits) 
 /// It is the time-optimal stop (ramp to a peak deceleration, hold, ramp to zero) with its three times rounded up to the grid and
 /// the peak solved anew, so that the jerk is constant in every step.
 pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec<State>) -> bool {
+    let found: Result<bool, Infallible> = ramp_stop_seen(s, dt, limits, tail, |_, _| Ok(()));
+    found == Ok(true)
+}
+
+/// As [`ramp_stop`], where `see` is shown the tail after each state that comes to it, with whether that is the last one. Its error ends the
+/// search. A tail that has one state is a new attempt: what was seen before it is void.
+pub(crate) fn ramp_stop_seen<E>(
+    s: &State,
+    dt: f64,
+    limits: &JointLimits,
+    tail: &mut Vec<State>,
+    mut see: impl FnMut(&[State], bool) -> Result<(), E>,
+) -> Result<bool, E> {
     tail.clear();
     if s.is_rest() {
-        return s.p >= limits.min - SLACK && s.p <= limits.max + SLACK;
+        return Ok(s.p >= limits.min - SLACK && s.p <= limits.max + SLACK);
     }
     let (a_max, j_max) = (limits.acceleration, limits.jerk);
     // The velocity that is left when the acceleration has been taken to zero: its sign says which way to brake.
@@ -123,7 +137,7 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
     // Where the present acceleration alone nearly stops the joint, rounding may call for a little of the opposite one.
     let relax = steps(a.abs() / j_max) + 1;
     if (down + hold + up).max(relax + 1) + 6 > tail.capacity() {
-        return false;
+        return Ok(false);
     }
     let families = [(down, hold, up), (relax, 0, 1)];
     for ((down, hold, up), (more_down, more_hold, more_up)) in
@@ -170,13 +184,14 @@ pub(crate) fn ramp_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec
                 break;
             }
             tail.push(next);
+            see(tail, i == down + hold + up)?;
             last = next;
         }
         if within {
-            return true;
+            return Ok(true);
         }
     }
-    false
+    Ok(false)
 }
 
 /// Steps more of the three phases, (down, hold, up).

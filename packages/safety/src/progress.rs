@@ -12,7 +12,7 @@
 //! that asks nothing impossible: the same argument as for the joints' stops, one level up.
 
 use crate::limits::{JointLimits, exceeds};
-use crate::motion::{State, ramp_stop};
+use crate::motion::{State, ramp_stop, ramp_stop_seen};
 use efm_schedule::Reference;
 
 /// Part of what following may use that the path itself may ask for; the rest is for taking back what is left of an error.
@@ -408,14 +408,13 @@ impl Progress {
         let mut outcome = Err(PathLimit::Scale);
         for rung in slower.into_iter().filter(|rung| *rung < last).chain([last, first / 2]) {
             self.left = self.left.checked_sub(1).ok_or(PathLimit::Scale)?;
-            if !brake_of(rung, from, self.dt, &mut self.scratch) {
-                continue;
-            }
-            self.along.copy_from_slice(&self.next);
-            outcome = self.look_at_brake(path, from);
-            if outcome.is_ok() {
-                (self.rung, self.waits_for) = (rung, 0);
-                break;
+            match self.look_at_brake(path, rung, from, false) {
+                Ok(true) => {
+                    (self.rung, self.waits_for) = (rung, 0);
+                    return Ok(());
+                }
+                Ok(false) => {}
+                Err(limit) => outcome = Err(limit),
             }
         }
         outcome
@@ -473,21 +472,41 @@ impl Progress {
     /// Writes into `scratch` what is `ahead` for `wait` steps (at least one), and a brake, which is looked at.
     fn brake_after(&mut self, path: &mut impl Path, wait: usize, rung: usize) -> Result<(), PathLimit> {
         let begin = self.ahead[wait - 1];
-        if !brake_of(rung, &begin, self.dt, &mut self.scratch) {
+        if !self.look_at_brake(path, rung, &begin, true)? {
             return Err(PathLimit::Scale);
         }
-        self.along.copy_from_slice(&self.waiting);
-        self.look_at_brake(path, &begin)?;
         self.scratch.extend_from_slice(&self.ahead[..wait]);
         self.scratch.rotate_right(wait);
         (self.waits_for, self.waits_rung) = (wait, rung);
         Ok(())
     }
 
-    /// Looks at the brake in `scratch`, which begins where the joints accelerate with `along`.
-    fn look_at_brake(&mut self, path: &mut impl Path, from: &State) -> Result<(), PathLimit> {
-        let how = (&*self.brake_limits, self.tool_speed, self.dt, self.stride);
-        look_along(how, path, *from, &self.scratch, &mut self.along)
+    /// Writes a brake into `scratch` while looking at it, so that what is impossible costs little: most brakes are refused at their beginning. It
+    /// begins where the joints accelerate with `next`, or with `waiting`. False where there is no such brake.
+    fn look_at_brake(
+        &mut self,
+        path: &mut impl Path,
+        rung: usize,
+        from: &State,
+        waits: bool,
+    ) -> Result<bool, PathLimit> {
+        let Self { next, waiting, along, scratch, brake_limits, tool_speed, dt, stride, .. } = self;
+        let begin: &[f64] = if waits { waiting } else { next };
+        let mut last = *from;
+        brake_seen(rung, from, *dt, scratch, |states, ends| {
+            if states.len() == 1 {
+                last = *from;
+                along.copy_from_slice(begin);
+            }
+            let beyond = states.len() % *stride;
+            if beyond != 0 && !ends {
+                return Ok(());
+            }
+            let steps = if beyond == 0 { *stride } else { beyond };
+            look_along((brake_limits, *tool_speed, *dt, steps), path, last, &states[states.len() - steps..], along)?;
+            last = states[states.len() - 1];
+            Ok(())
+        })
     }
 }
 
@@ -564,16 +583,30 @@ fn rung_seconds(rung: usize) -> f64 {
 
 /// States to s = 0 on a rung of the ladder: a jerk-limited stop of the rate.
 fn brake_of(rung: usize, from: &State, dt: f64, states: &mut Vec<State>) -> bool {
+    ramp_stop(from, dt, &brake_limits(rung, from), states)
+}
+
+/// As [`brake_of`], shown as it comes to be; see [`ramp_stop_seen`].
+fn brake_seen<E>(
+    rung: usize,
+    from: &State,
+    dt: f64,
+    states: &mut Vec<State>,
+    see: impl FnMut(&[State], bool) -> Result<(), E>,
+) -> Result<bool, E> {
+    ramp_stop_seen(from, dt, &brake_limits(rung, from), states, see)
+}
+
+fn brake_limits(rung: usize, from: &State) -> JointLimits {
     let seconds = rung_seconds(rung);
-    let limits = JointLimits {
+    JointLimits {
         min: f64::NEG_INFINITY,
         max: f64::INFINITY,
         velocity: FASTEST,
         // From rate 1 to 0 in this time, in two ramps.
         acceleration: (2.0 / seconds).max(from.a.abs()),
         jerk: 4.0 / (seconds * seconds),
-    };
-    ramp_stop(from, dt, &limits, states)
+    }
 }
 
 /// Seconds that the slowest of some joints needs to stop from its top speed.

@@ -1,10 +1,10 @@
-//! `efm-bench`: measures the safety filter.
+//! `efm-bench`: measures the safety filter, and what policies cost.
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, report, run, tick, transparent};
+use efm_bench::{arm, cell, counting, episode, kill, policy, report, run, tick, transparent};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use std::time::Instant;
 #[global_allocator]
 static ALLOCATOR: counting::Counting = counting::Counting;
 
-/// Measures the safety filter.
+/// Measures the safety filter, and what policies cost.
 #[derive(Parser)]
 #[command(name = "efm-bench", version)]
 struct Args {
@@ -79,6 +79,8 @@ enum What {
     Tick(tick::Args),
     /// The expert's demonstrations through the filter. Fails where more than 1 % of the ticks of jerk-limited ones differ by more than 1 mrad.
     Transparent(transparent::Args),
+    /// What a policy's chunk costs beside the calls to ONNX Runtime. Fails where that is more than 3 % of them and more than 0.3 ms.
+    Policy(policy::Args),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +100,7 @@ fn bench(args: Args) -> Result<bool> {
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
+        What::Policy(options) => policy::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {

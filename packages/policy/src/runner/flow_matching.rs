@@ -2,22 +2,31 @@
 //!
 //! Training draws x_t = t * noise + (1 - t) * actions and regresses v = noise - actions, so following v backwards in time leads from
 //! noise to actions. Here, as in openpi's `sample_actions`, by Euler's method: x += dt * v(x, t), dt = -1/steps, t = 1 - k/steps.
+//!
+//! A chunk that is to continue another is guided (Black, Galliker, Levine, "Real-Time Execution of Action Chunking Flow Policies", arXiv
+//! 2506.07339, eq. 2 to 4): with the clean chunk a = x - t v that each step predicts, and the rows y to continue, weighted by w,
+//! v is lessened by g w (y - a), where g = min(b, t / (1 - t) * ((1 - t)^2 + t^2) / t^2) and b = 10. (The paper's time is 1 - t. Its Jacobian
+//! of a by x is taken as one, so that no gradient of the graph is needed.) Rows of weight one are what the robot will do in the meantime;
+//! they end as they were.
 
-use super::{Graph, ObservationTensors, RunError, output, zeros};
+use super::encode::Encode;
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
 
+/// Largest weight of the guidance (the paper's beta).
+const MOST_GUIDANCE: f32 = 10.0;
+
 #[derive(Debug)]
 pub(crate) struct FlowMatching {
-    pub(super) observation: ObservationTensors,
-    encode: Graph,
+    encode: Encode,
     step: Graph,
     steps: usize,
-    /// Names of the outputs of `encode`.
-    context: Vec<String>,
-    /// Names of the sample, the time and the velocity in `step`.
-    names: [String; 3],
+    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
+    order: Vec<usize>,
+    /// Name of its output.
+    gives: String,
     x: Tensor<f32>,
     t: Tensor<f32>,
 }
@@ -25,67 +34,116 @@ pub(crate) struct FlowMatching {
 impl FlowMatching {
     pub(super) fn open(package: &PolicyPackage, steps: usize, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let manifest = &package.manifest;
-        let encode = Graph::open(package, "encode", options)?;
+        let encode = Encode::open(package, options)?;
         let step = Graph::open(package, "step", options)?;
-        let failed = |source| RuntimeError::Graph { graph: step.file.clone(), source };
         let spec = &manifest.graphs["step"];
-        let (observation, x, t) = (|| {
-            let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
-            Ok((ObservationTensors::new(manifest)?, zeros(&chunk)?, zeros(&[1])?))
-        })()
-        .map_err(failed)?;
-        Ok(Self {
-            observation,
-            encode,
-            steps,
-            context: manifest.graphs["encode"].outputs.clone(),
-            names: [spec.inputs[0].clone(), spec.inputs[1].clone(), spec.outputs[0].clone()],
-            x,
-            t,
-            step,
-        })
+        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
+        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
+        let t = zeros(&[1]).map_err(|source| step.failed(source))?;
+        let names: Vec<&str> = spec.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
+        let (order, gives) = (step.order(&names), spec.outputs[0].clone());
+        Ok(Self { encode, steps, order, gives, x, t, step })
+    }
+}
+
+impl Runner for FlowMatching {
+    fn observation(&mut self) -> &mut ObservationTensors {
+        &mut self.encode.observation
     }
 
-    /// `noise` is x at t = 1. Copies the context when asked to.
-    pub(super) fn run(
+    fn noise_len(&self) -> usize {
+        self.x.extract_tensor().1.len()
+    }
+
+    fn can_continue(&self) -> bool {
+        true
+    }
+
+    fn run(
         &mut self,
         noise: &[f32],
+        prefix: Option<Prefix<'_>>,
         actions: &mut [f32],
-        trace: Option<&mut Vec<Vec<f32>>>,
+        trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let file = self.encode.file.clone();
-        let context = self.encode.run(self.observation.inputs())?;
-        let missing = |name: &str| RunError::Output { graph: file.clone(), problem: format!("no output '{name}'") };
-        if let Some(trace) = trace {
-            trace.clear();
-            for name in &self.context {
-                let value = context.get(name).ok_or_else(|| missing(name))?;
-                let (_, values) = value
-                    .try_extract_tensor::<f32>()
-                    .map_err(|source| RuntimeError::Graph { graph: file.clone(), source })?;
-                trace.push(values.to_vec());
-            }
-        }
-
-        let [x_name, t_name, v_name] = &self.names;
-        let file = self.step.file.clone();
-        self.x.extract_tensor_mut().1.copy_from_slice(noise);
-        let dt = -1.0 / self.steps as f32;
-        for k in 0..self.steps {
+        let Self { encode, step, steps, order, gives, x, t } = self;
+        let context = encode.run(trace)?;
+        x.extract_tensor_mut().1.copy_from_slice(noise);
+        let dt = -1.0 / *steps as f32;
+        for k in 0..*steps {
             // From k and not by adding up dt, so that the last time is not off by the sum of its roundings.
-            self.t.extract_tensor_mut().1[0] = 1.0 - k as f32 / self.steps as f32;
-            let mut inputs: super::Inputs<'_> =
-                vec![(x_name.as_str().into(), (&self.x).into()), (t_name.as_str().into(), (&self.t).into())];
-            for name in &self.context {
-                inputs.push((name.as_str().into(), context.get(name).ok_or_else(|| missing(name))?.into()));
+            let now = 1.0 - k as f32 / *steps as f32;
+            t.extract_tensor_mut().1[0] = now;
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*x).into(),
+                    1 => (&*t).into(),
+                    place => context.at(place - 2)?.into(),
+                });
             }
-            let outputs = self.step.run(inputs)?;
-            let v = output(&file, &outputs, v_name, actions.len())?;
-            for (x, v) in self.x.extract_tensor_mut().1.iter_mut().zip(v) {
-                *x += dt * v;
+            let (file, outputs) = step.run(&inputs)?;
+            // The sample is changed in place.
+            drop(inputs);
+            let v = output(file, &outputs, gives, actions.len())?;
+            let x = x.extract_tensor_mut().1;
+            match prefix {
+                None => x.iter_mut().zip(v).for_each(|(x, v)| *x += dt * v),
+                Some(prefix) => guided_step(x, v, now, dt, prefix),
             }
         }
-        actions.copy_from_slice(self.x.extract_tensor().1);
+        actions.copy_from_slice(x.extract_tensor().1);
+        if let Some(prefix) = prefix {
+            keep_frozen(actions, prefix);
+        }
         Ok(())
+    }
+}
+
+/// One step of Euler's method, guided; see the module.
+fn guided_step(x: &mut [f32], v: &[f32], t: f32, dt: f32, prefix: Prefix<'_>) {
+    let past = 1.0 - t;
+    // At t = 1 the quotient is infinite, and the least of it and b is b.
+    let guidance =
+        if past > 0.0 { (t / past * (past * past + t * t) / (t * t)).min(MOST_GUIDANCE) } else { MOST_GUIDANCE };
+    let columns = x.len() / prefix.weights.len();
+    for (i, (x, v)) in x.iter_mut().zip(v).enumerate() {
+        let missing = prefix.actions[i] - (*x - t * v);
+        *x += dt * (v - guidance * prefix.weights[i / columns] * missing);
+    }
+}
+
+/// Rows of weight one end as they were.
+pub(super) fn keep_frozen(actions: &mut [f32], prefix: Prefix<'_>) {
+    let columns = actions.len() / prefix.weights.len();
+    let rows = actions.chunks_mut(columns).zip(prefix.actions.chunks(columns)).zip(prefix.weights);
+    for ((row, frozen), _) in rows.filter(|(_, weight)| **weight >= 1.0) {
+        row.copy_from_slice(frozen);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network that always wants `to` draws straight lines; guided, it ends between that and the prefix, the nearer to the prefix
+    /// the more that counts, and where it does not count exactly where it would have ended.
+    #[test]
+    fn guidance_draws_each_row_towards_the_prefix_as_much_as_it_counts() {
+        const STEPS: usize = 10;
+        let (to, weights) = (1.0, [1.0, 0.9, 0.5, 0.1, 0.0]);
+        let prefix = Prefix { actions: &[-1.0; 5], weights: &weights };
+        let mut x = [0.3; 5];
+        for k in 0..STEPS {
+            let t = 1.0 - k as f32 / STEPS as f32;
+            let v: Vec<f32> = x.iter().map(|x| (x - to) / t).collect();
+            guided_step(&mut x, &v, t, -1.0 / STEPS as f32, prefix);
+        }
+        assert!((x[4] - to).abs() < 1.0e-6, "{x:?}");
+        assert!(x.is_sorted(), "{x:?}");
+        assert!((x[0] + 1.0).abs() < 0.3 && x[3] > 0.5, "{x:?}");
+        keep_frozen(&mut x, prefix);
+        assert_eq!(x[0], -1.0);
+        assert!(x[1] > -1.0);
     }
 }

@@ -1,0 +1,101 @@
+//! What our own code around the model costs: a chunk of a policy, beside nothing but the calls to ONNX Runtime that it makes.
+
+use crate::counting::allocations;
+use anyhow::{Context, Result};
+use efm_core::{JointSample, Stamp};
+use efm_harness::agent::policy_folder;
+use efm_harness::planner::RobotFiles;
+use efm_policy::{BareGraphs, Observation, Policy, PolicyPackage, RuntimeOptions};
+use efm_robot::{LimitSet, RobotModel};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What may be spent beside the model: this part of its time, or this many milliseconds, whichever is more.
+const ALLOWED: (f64, f64) = (0.03, 0.3);
+
+/// Options of `efm-bench policy`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Policy package of two phases (flow matching or diffusion): a folder, or a name in models/.
+    #[arg(long, default_value = "panda_tabletop_flow")]
+    pub policy: String,
+    /// How many chunks.
+    #[arg(long, default_value_t = 500)]
+    pub chunks: usize,
+    /// Writes the results here.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// Does what the options say; whether the overhead is allowed.
+///
+/// # Errors
+/// When the package cannot be run, or the results cannot be written.
+pub fn bench(root: &Path, args: &Args) -> Result<bool> {
+    let folder = policy_folder(&args.policy, root)?;
+    let package = PolicyPackage::load(&folder, &[root.join("models")])?;
+    let files = RobotFiles::under(root);
+    let robot = RobotModel::load(&files.urdf)?;
+    let limits = LimitSet::load(&robot, &files.joint_limits, &package.manifest().joints()?)?;
+    let mut bare = BareGraphs::open(&package, RuntimeOptions::default())?
+        .context("--policy: only packages with graphs encode and step are compared")?;
+    let mut policy = Policy::open(package, &robot, &limits, RuntimeOptions::default())?;
+    let golden = policy.package().golden().clone();
+    let goal = policy.embed(&golden.sentence)?;
+    let cameras: Vec<String> = policy.manifest().cameras().map(str::to_owned).collect();
+    let images: Vec<(&str, &[u8])> =
+        cameras.iter().map(String::as_str).zip(golden.images.iter().map(Vec::as_slice)).collect();
+    let joints = JointSample {
+        stamp: Stamp::ZERO,
+        velocities: vec![0.0; golden.joints.len()],
+        positions: golden.joints.clone(),
+    };
+    let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &joints };
+
+    let (mut ours, mut alone) = (Vec::new(), Vec::new());
+    let (mut ours_allocated, mut alone_allocated) = (0, 0);
+    const WARM_UP: usize = 20;
+    for chunk in 0..args.chunks + WARM_UP {
+        let (before, began) = (allocations(), Instant::now());
+        policy.act(&observation, &goal, chunk as u64)?;
+        let (took, allocated) = (began.elapsed().as_secs_f64() * 1e3, allocations() - before);
+        let (before, began) = (allocations(), Instant::now());
+        bare.run()?;
+        let (bare_took, bare_allocated) = (began.elapsed().as_secs_f64() * 1e3, allocations() - before);
+        if chunk >= WARM_UP {
+            ours.push(took);
+            alone.push(bare_took);
+            (ours_allocated, alone_allocated) = (allocated, bare_allocated);
+        }
+    }
+    let (ours, alone) = (quantiles(ours), quantiles(alone));
+    let overhead = ours.0 - alone.0;
+    let allowed = (ALLOWED.0 * alone.0).max(ALLOWED.1);
+    let holds = overhead <= allowed;
+    println!("{}, {} chunks, turn by turn on one thread:", folder.display(), args.chunks);
+    println!("  the graphs alone   p50 {:.3} ms  p99 {:.3} ms  {alone_allocated} allocations", alone.0, alone.1);
+    println!("  a chunk            p50 {:.3} ms  p99 {:.3} ms  {ours_allocated} allocations", ours.0, ours.1);
+    println!(
+        "  our own part: {overhead:.3} ms = {:.1} % of the graphs' (allowed {allowed:.3} ms){}",
+        100.0 * overhead / alone.0,
+        if holds { "" } else { ": TOO MUCH" }
+    );
+    if let Some(file) = &args.json {
+        let document = json!({
+            "policy": args.policy, "chunks": args.chunks, "overhead_ms": overhead, "overhead_share": overhead / alone.0,
+            "graphs_ms": {"p50": alone.0, "p99": alone.1}, "chunk_ms": {"p50": ours.0, "p99": ours.1},
+            "allocations": {"graphs": alone_allocated, "chunk": ours_allocated},
+        });
+        std::fs::write(file, serde_json::to_string_pretty(&document)? + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(holds)
+}
+
+/// Median and 99th percentile.
+fn quantiles(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |part: f64| values[((values.len() as f64 * part) as usize).min(values.len() - 1)];
+    (at(0.5), at(0.99))
+}

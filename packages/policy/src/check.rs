@@ -1,0 +1,151 @@
+//! Whether a package will run on a robot, and what is missing, in words: every problem that can be found, not only the first.
+
+use crate::golden::Parity;
+use crate::manifest::{ActionSpace, Manifest, Reference, RunnerSpec, Sampler};
+use crate::package::{PolicyPackage, check_cameras, check_robot};
+use crate::policy::Policy;
+use crate::runtime::RuntimeOptions;
+use efm_robot::{LimitSet, RobotModel};
+use std::path::{Path, PathBuf};
+
+/// The robot that a package is to run on.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Its description.
+    pub robot: &'a RobotModel,
+    /// Joint limits in MoveIt's format, beside those of the description.
+    pub joint_limits: &'a Path,
+    /// Names of its cameras, where they are known.
+    pub cameras: Option<&'a [String]>,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Check {
+    /// What the package is and needs, one sentence each.
+    pub facts: Vec<String>,
+    /// Why it will not run as it is, one sentence each; none: it will.
+    pub problems: Vec<String>,
+    /// The policy, where it could be opened.
+    pub policy: Option<Policy>,
+    /// How far it is from its exporter's run, where that could be repeated.
+    pub parity: Option<Parity>,
+}
+
+/// Looks at the package in a folder and, where `setup` is given, at whether it fits. Sentence encoders are looked for as
+/// [`PolicyPackage::load`] does.
+pub fn check(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_>>) -> Check {
+    let mut found = Check::default();
+    let manifest = match Manifest::read(folder) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            found.problems.push(error.to_string());
+            return found;
+        }
+    };
+    found.facts = facts(&manifest);
+    if let Some(setup) = &setup {
+        if let Err(error) = check_robot(&manifest, setup.robot) {
+            found.problems.push(error.to_string());
+        }
+        if let Some(Err(error)) = setup.cameras.map(|cameras| check_cameras(&manifest, cameras)) {
+            found.problems.push(error.to_string());
+        }
+    }
+    let package = match PolicyPackage::load(folder, search_path) {
+        Ok(package) => package,
+        Err(error) => {
+            found.problems.push(error.to_string());
+            return found;
+        }
+    };
+    let Some(setup) = setup else { return found };
+    if !found.problems.is_empty() {
+        return found;
+    }
+    match open(package, setup) {
+        Ok((policy, parity)) => {
+            if !parity.holds() {
+                found.problems.push(too_far(&parity));
+            }
+            (found.policy, found.parity) = (Some(policy), Some(parity));
+        }
+        Err(problem) => found.problems.push(problem),
+    }
+    found
+}
+
+fn open(package: PolicyPackage, setup: Setup<'_>) -> Result<(Policy, Parity), String> {
+    let joints = package.manifest().joints().map_err(|e| e.to_string())?;
+    let limits = LimitSet::load(setup.robot, setup.joint_limits, &joints).map_err(|e| e.to_string())?;
+    let mut policy =
+        Policy::open(package, setup.robot, &limits, RuntimeOptions::default()).map_err(|e| e.to_string())?;
+    let parity = policy.verify_golden().map_err(|e| format!("its worked example does not run: {e}"))?;
+    Ok((policy, parity))
+}
+
+fn too_far(parity: &Parity) -> String {
+    format!(
+        "it does not repeat its exporter's run: the context differs by {:.1e} and the actions by {:.1e} (at most {:.0e}), {} tokens are others, \
+         the sentence's embedding has cosine {:.4} (at least {})",
+        parity.context_max_abs,
+        parity.actions_max_abs,
+        Parity::MAX_ABS,
+        parity.tokens_wrong,
+        parity.embedding_cosine,
+        Parity::MIN_COSINE,
+    )
+}
+
+fn facts(manifest: &Manifest) -> Vec<String> {
+    let (info, robot, action) = (&manifest.policy, &manifest.robot, &manifest.action);
+    let cameras = manifest.observation.images.iter().map(|i| format!("'{}' ({}x{})", i.name, i.width, i.height));
+    let cameras: Vec<String> = cameras.collect();
+    let cameras = if cameras.is_empty() { "no camera".to_owned() } else { format!("cameras {}", cameras.join(", ")) };
+    let space = match action.space {
+        ActionSpace::EndEffector => format!("poses of '{}' in '{}'", robot.tip_link, robot.base_link),
+        ActionSpace::JointPosition => "joint positions".to_owned(),
+    };
+    let relative: Vec<&str> = (action.names.iter().zip(&action.reference))
+        .filter(|(_, reference)| **reference == Reference::Relative)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let relative = if relative.is_empty() {
+        "all absolute".to_owned()
+    } else {
+        format!("{} relative to the observation", relative.join(", "))
+    };
+    let runner = match &manifest.runner {
+        RunnerSpec::SinglePass {} => "one pass of its graph".to_owned(),
+        RunnerSpec::FlowMatching { steps, .. } => format!("flow matching in {steps} steps"),
+        RunnerSpec::Diffusion(spec) => {
+            let scheduler = if spec.scheduler == Sampler::Ddpm { "DDPM" } else { "DDIM" };
+            format!("diffusion ({scheduler}) in {} of {} steps", spec.steps, spec.train_steps)
+        }
+        RunnerSpec::ActionTokens(spec) => {
+            format!("{} action tokens of {} bins, one after another", spec.tokens, spec.bins)
+        }
+    };
+    let continues = match manifest.runner {
+        RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => "can",
+        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => "cannot",
+    };
+    vec![
+        format!("{} {} ({})", info.name, info.version, info.family),
+        format!(
+            "sees {cameras}, {} joints and a sentence ({})",
+            robot.joints.len(),
+            manifest.observation.language.encoder.name
+        ),
+        format!("moves {}", robot.joints.join(", ")),
+        format!("gives {space} ({}; {relative})", action.names.join(", ")),
+        format!(
+            "chunks of {} rows, {} s apart ({:.2} s), looked for anew every {:.2} s",
+            action.horizon,
+            action.step,
+            manifest.chunk_seconds(),
+            action.step * manifest.execution.replan_steps as f64
+        ),
+        format!("is run by {runner}; {continues} continue the chunk in use (real-time chunking)"),
+    ]
+}

@@ -1,0 +1,175 @@
+//! Action tokens (RT-2, OpenVLA): `encode` sees the observation once, `decode` gives one token after another with a cache of keys and values.
+//!
+//! Each column of the actions is cut into bins, and the last ids of the vocabulary stand for them from the highest id down (OpenVLA's
+//! `action_tokenizer.py`): bin = clip(vocabulary - id - 1, 0, centres - 1), value = -1 + (2 bin + 1) / centres. With 256 edges from -1 to 1 there
+//! are 255 centres between them (OpenVLA); with 256 bins of equal width there are 256 (RT-2). Decoding is greedy among the ids that stand for
+//! actions; of two that are alike it takes the lower.
+
+use super::encode::Encode;
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use crate::manifest::TokenSpec;
+use crate::package::PolicyPackage;
+use crate::runtime::{self, RuntimeError, RuntimeOptions};
+use ort::value::{DynValue, Tensor};
+
+#[derive(Debug)]
+pub(crate) struct ActionTokens {
+    encode: Encode,
+    decode: Graph,
+    spec: TokenSpec,
+    /// Its inputs in turn, by their places among the token, its position, what `encode` gives, and the cache.
+    order: Vec<usize>,
+    /// Name of the logits.
+    gives: String,
+    token: Tensor<i64>,
+    position: Tensor<i64>,
+    /// What the cache is before the first token, in the order of the bindings: nothing, of the right width.
+    empty: Vec<Tensor<f32>>,
+}
+
+impl ActionTokens {
+    pub(super) fn open(
+        package: &PolicyPackage,
+        spec: &TokenSpec,
+        options: RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        let encode = Encode::open(package, options)?;
+        let decode = Graph::open(package, "decode", options)?;
+        let graph = &package.manifest.graphs["decode"];
+        let (inputs, _) = runtime::signature(&decode.session);
+        let failed = |source| decode.failed(source);
+        let empty = spec.cache.iter().map(|binding| {
+            let known = inputs.iter().find(|t| t.name == binding.input);
+            // An open dimension is that of the tokens so far: none. The package was checked to have one at most.
+            let shape: Vec<i64> = known.map_or(Vec::new(), |t| t.shape.iter().map(|d| (*d).max(0)).collect());
+            zeros(&shape)
+        });
+        let empty = empty.collect::<ort::Result<_>>().map_err(failed)?;
+        let single = || Tensor::from_array(([1i64, 1], vec![0i64]));
+        let (token, position) = (single().map_err(failed)?, single().map_err(failed)?);
+        let cached = spec.cache.iter().map(|binding| &binding.input);
+        let names = graph.inputs[..2].iter().chain(encode.context()).chain(cached);
+        let order = decode.order(&names.map(String::as_str).collect::<Vec<_>>());
+        let gives = graph.outputs[0].clone();
+        Ok(Self { encode, spec: spec.clone(), order, gives, token, position, empty, decode })
+    }
+}
+
+/// The most likely id among those that stand for actions.
+fn most_likely(spec: &TokenSpec, logits: &[f32]) -> i64 {
+    let first = spec.vocab - spec.bins;
+    let mut best = first;
+    for id in first..spec.vocab {
+        if logits[id] > logits[best] {
+            best = id;
+        }
+    }
+    best as i64
+}
+
+/// The normalised action, -1 to 1, that an id stands for.
+pub(crate) fn value_of(spec: &TokenSpec, id: i64) -> f32 {
+    let bin = (spec.vocab as i64 - id - 1).clamp(0, spec.centres as i64 - 1);
+    (-1.0 + (2 * bin + 1) as f64 / spec.centres as f64) as f32
+}
+
+impl Runner for ActionTokens {
+    fn observation(&mut self) -> &mut ObservationTensors {
+        &mut self.encode.observation
+    }
+
+    fn noise_len(&self) -> usize {
+        0
+    }
+
+    fn can_continue(&self) -> bool {
+        false
+    }
+
+    fn run(
+        &mut self,
+        _noise: &[f32],
+        _prefix: Option<Prefix<'_>>,
+        actions: &mut [f32],
+        mut trace: Option<&mut Trace>,
+    ) -> Result<(), RunError> {
+        let Self { encode, decode, spec, order, gives, token, position, empty } = self;
+        let contexts = encode.context().len();
+        let context = encode.run(trace.as_deref_mut())?;
+        if let Some(trace) = &mut trace {
+            trace.tokens.clear();
+        }
+        let mut cache: Vec<DynValue> = Vec::with_capacity(spec.cache.len());
+        let mut last = spec.first_token;
+        for (k, action) in actions.iter_mut().enumerate() {
+            token.extract_tensor_mut().1[0] = last;
+            position.extract_tensor_mut().1[0] = k as i64;
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*token).into(),
+                    1 => (&*position).into(),
+                    place if place < 2 + contexts => context.at(place - 2)?.into(),
+                    place => {
+                        let part = place - 2 - contexts;
+                        cache.get(part).map_or_else(|| (&empty[part]).into(), |past| past.into())
+                    }
+                });
+            }
+            let (file, mut outputs) = decode.run(&inputs)?;
+            drop(inputs);
+            last = most_likely(spec, output(file, &outputs, gives, spec.vocab)?);
+            *action = value_of(spec, last);
+            if let Some(trace) = &mut trace {
+                trace.tokens.push(last);
+            }
+            cache.clear();
+            for binding in &spec.cache {
+                let problem =
+                    || RunError::Output { graph: file.to_owned(), problem: format!("no output '{}'", binding.output) };
+                cache.push(outputs.remove(&binding.output).ok_or_else(problem)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(centres: usize) -> TokenSpec {
+        TokenSpec { tokens: 4, vocab: 32_000, bins: 256, centres, first_token: 1, cache: Vec::new() }
+    }
+
+    /// OpenVLA: `bins = linspace(-1, 1, 256)`, `centres = (bins[:-1] + bins[1:]) / 2`, index = clip(vocab - id - 1, 0, 254).
+    #[test]
+    fn ids_stand_for_the_centres_of_openvlas_bins() {
+        let edges: Vec<f64> = (0..256).map(|i| -1.0 + 2.0 * f64::from(i) / 255.0).collect();
+        for id in 31_744..32_000i64 {
+            let index = (32_000 - id - 1).clamp(0, 254) as usize;
+            let centre = 0.5 * (edges[index] + edges[index + 1]);
+            assert!((f64::from(value_of(&spec(255), id)) - centre).abs() < 1.0e-6, "{id}");
+        }
+        // The two lowest ids stand for the last centre.
+        assert_eq!(value_of(&spec(255), 31_744), value_of(&spec(255), 31_745));
+    }
+
+    /// RT-2: 256 bins of equal width.
+    #[test]
+    fn with_256_centres_each_id_stands_for_its_own_bin() {
+        for (id, bin) in [(31_999, 0), (31_998, 1), (31_744, 255)] {
+            let centre = -1.0 + (2.0 * f64::from(bin) + 1.0) / 256.0;
+            assert!((f64::from(value_of(&spec(256), id)) - centre).abs() < 1.0e-6);
+        }
+    }
+
+    #[test]
+    fn only_ids_that_stand_for_actions_are_taken_and_of_equals_the_lower() {
+        let mut logits = vec![0.0; 32_000];
+        logits[5] = 9.0;
+        logits[31_800] = 1.0;
+        logits[31_900] = 1.0;
+        assert_eq!(most_likely(&spec(255), &logits), 31_800);
+    }
+}

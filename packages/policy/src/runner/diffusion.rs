@@ -1,0 +1,270 @@
+//! Denoising diffusion in two phases (Octo, Diffusion Policy): `encode` sees the observation once, `step` is evaluated many times.
+//!
+//! With abar_k the product of the alphas up to k, training draws x_k = sqrt(abar_k) a + sqrt(1 - abar_k) e and regresses e (`epsilon`), a (`sample`)
+//! or v = sqrt(abar_k) e - sqrt(1 - abar_k) a (`velocity`; Salimans and Ho, arXiv 2202.00512). Each is turned into e here.
+//!
+//! * **DDPM** (Ho, Jain, Abbeel, arXiv 2006.11239, algorithm 2, with sigma^2 = beta, as in Octo's `action_heads.py`):
+//!   x <- (x - (1 - alpha_k) / sqrt(1 - abar_k) e) / sqrt(alpha_k) + sqrt(beta_k) z for k = T-1 ... 0, without z in the last, and cut to +-clip.
+//! * **DDIM** (Song, Meng, Ermon, arXiv 2010.02502, eq. 12 with sigma 0), at every T/steps-th k: a is predicted and cut to +-clip, and
+//!   x <- sqrt(abar_prev) a + sqrt(1 - abar_prev) e with the e that goes with the cut a; abar_prev is 1 in the end.
+//!
+//! Cosine schedule (Nichol and Dhariwal, arXiv 2102.09672, eq. 17): beta_k = min(1 - f((k+1)/T) / f(k/T), 0.999),
+//! f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
+//!
+//! A chunk that is to continue another is drawn to it in its clean form: a <- a + w (y - a) at each step, as inpainting does.
+
+use super::encode::Encode;
+use super::flow_matching::keep_frozen;
+use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use crate::manifest::{DiffusionSpec, NoiseSchedule, Prediction, Sampler};
+use crate::package::PolicyPackage;
+use crate::runtime::{RuntimeError, RuntimeOptions};
+use ort::value::Tensor;
+
+#[derive(Debug)]
+pub(crate) struct Diffusion {
+    encode: Encode,
+    step: Graph,
+    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
+    order: Vec<usize>,
+    /// Name of its output.
+    gives: String,
+    x: Tensor<f32>,
+    t: Tensor<f32>,
+    spec: DiffusionSpec,
+    plan: Vec<Stage>,
+}
+
+/// One step of the sampler.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stage {
+    /// The integer that `step` is told.
+    time: usize,
+    abar: f64,
+    /// Of the step after it; 1 in the last.
+    abar_next: f64,
+    alpha: f64,
+}
+
+/// How many values of fresh noise the steps of a sampler draw beside the first sample, for chunks of `chunk` values.
+pub(crate) fn z_values(spec: &DiffusionSpec, chunk: usize) -> usize {
+    match spec.scheduler {
+        Sampler::Ddpm => (spec.steps - 1) * chunk,
+        Sampler::Ddim => 0,
+    }
+}
+
+/// Products of the alphas up to each k.
+fn abars(schedule: NoiseSchedule, steps: usize) -> Vec<f64> {
+    let NoiseSchedule::Cosine = schedule;
+    let f = |u: f64| ((u + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
+    let at = |k: usize| f(k as f64 / steps as f64);
+    let betas = (0..steps).map(|k| (1.0 - at(k + 1) / at(k)).min(0.999));
+    betas
+        .scan(1.0, |product, beta| {
+            *product *= 1.0 - beta;
+            Some(*product)
+        })
+        .collect()
+}
+
+fn plan(spec: &DiffusionSpec) -> Vec<Stage> {
+    let abars = abars(spec.schedule, spec.train_steps);
+    let times: Vec<usize> = (0..spec.steps).rev().map(|i| i * spec.train_steps / spec.steps).collect();
+    let stage = |i: usize, time: usize| Stage {
+        time,
+        abar: abars[time],
+        abar_next: times.get(i + 1).map_or(1.0, |next| abars[*next]),
+        alpha: abars[time] / if time == 0 { 1.0 } else { abars[time - 1] },
+    };
+    times.iter().enumerate().map(|(i, time)| stage(i, *time)).collect()
+}
+
+impl Stage {
+    /// The clean value and the noise in `x`, from what the network predicts.
+    fn parts(&self, prediction: Prediction, x: f64, predicted: f64) -> (f64, f64) {
+        let (signal, noise) = (self.abar.sqrt(), (1.0 - self.abar).sqrt());
+        match prediction {
+            Prediction::Epsilon => ((x - noise * predicted) / signal, predicted),
+            Prediction::Sample => (predicted, (x - signal * predicted) / noise),
+            Prediction::Velocity => (signal * x - noise * predicted, signal * predicted + noise * x),
+        }
+    }
+
+    /// The noise in `x` where its clean value is `clean`.
+    fn noise_of(&self, x: f64, clean: f64) -> f64 {
+        (x - self.abar.sqrt() * clean) / (1.0 - self.abar).sqrt()
+    }
+
+    /// Takes one value a step further. `drawn`: what it is to continue, and how much that counts. `z`: fresh noise.
+    fn next(&self, spec: &DiffusionSpec, x: f64, predicted: f64, drawn: Option<(f64, f64)>, z: f64) -> f64 {
+        let (mut clean, mut noise) = self.parts(spec.prediction, x, predicted);
+        let clip = spec.clip.unwrap_or(f64::INFINITY);
+        if let Some((to, weight)) = drawn {
+            clean += weight * (to - clean);
+            noise = self.noise_of(x, clean);
+        }
+        match spec.scheduler {
+            Sampler::Ddpm => {
+                let beta = 1.0 - self.alpha;
+                let mean = (x - beta / (1.0 - self.abar).sqrt() * noise) / self.alpha.sqrt();
+                (mean + beta.sqrt() * z).clamp(-clip, clip)
+            }
+            Sampler::Ddim => {
+                if clean.abs() > clip {
+                    clean = clean.clamp(-clip, clip);
+                    noise = self.noise_of(x, clean);
+                }
+                self.abar_next.sqrt() * clean + (1.0 - self.abar_next).sqrt() * noise
+            }
+        }
+    }
+}
+
+impl Diffusion {
+    pub(super) fn open(
+        package: &PolicyPackage,
+        spec: &DiffusionSpec,
+        options: RuntimeOptions,
+    ) -> Result<Self, RuntimeError> {
+        let manifest = &package.manifest;
+        let encode = Encode::open(package, options)?;
+        let step = Graph::open(package, "step", options)?;
+        let graph = &manifest.graphs["step"];
+        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
+        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
+        let t = zeros(&[1]).map_err(|source| step.failed(source))?;
+        let names: Vec<&str> = graph.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
+        let (order, gives) = (step.order(&names), graph.outputs[0].clone());
+        Ok(Self { encode, step, order, gives, x, t, plan: plan(spec), spec: spec.clone() })
+    }
+}
+
+impl Runner for Diffusion {
+    fn observation(&mut self) -> &mut ObservationTensors {
+        &mut self.encode.observation
+    }
+
+    fn noise_len(&self) -> usize {
+        let chunk = self.x.extract_tensor().1.len();
+        chunk + z_values(&self.spec, chunk)
+    }
+
+    fn can_continue(&self) -> bool {
+        true
+    }
+
+    fn run(
+        &mut self,
+        noise: &[f32],
+        prefix: Option<Prefix<'_>>,
+        actions: &mut [f32],
+        trace: Option<&mut Trace>,
+    ) -> Result<(), RunError> {
+        let Self { encode, step, order, gives, x, t, spec, plan } = self;
+        let context = encode.run(trace)?;
+        let (first, fresh) = noise.split_at(actions.len());
+        let mut fresh = fresh.chunks(actions.len());
+        x.extract_tensor_mut().1.copy_from_slice(first);
+        for stage in plan.iter() {
+            t.extract_tensor_mut().1[0] = stage.time as f32;
+            let mut inputs = Inputs::new();
+            for place in order.iter() {
+                inputs.push(match *place {
+                    0 => (&*x).into(),
+                    1 => (&*t).into(),
+                    place => context.at(place - 2)?.into(),
+                });
+            }
+            let (file, outputs) = step.run(&inputs)?;
+            // The sample is changed in place.
+            drop(inputs);
+            let predicted = output(file, &outputs, gives, actions.len())?;
+            // DDPM draws for every step but the last, for which nothing is left.
+            let z = fresh.next();
+            let columns = prefix.map_or(1, |p| actions.len() / p.weights.len());
+            for (i, x) in x.extract_tensor_mut().1.iter_mut().enumerate() {
+                let drawn = prefix.map(|p| (f64::from(p.actions[i]), f64::from(p.weights[i / columns])));
+                let z = z.map_or(0.0, |z| f64::from(z[i]));
+                *x = stage.next(spec, f64::from(*x), f64::from(predicted[i]), drawn, z) as f32;
+            }
+        }
+        actions.copy_from_slice(x.extract_tensor().1);
+        if let Some(prefix) = prefix {
+            keep_frozen(actions, prefix);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn spec(scheduler: Sampler, steps: usize, prediction: Prediction) -> DiffusionSpec {
+        let schedule = NoiseSchedule::Cosine;
+        DiffusionSpec { scheduler, train_steps: 20, steps, schedule, prediction, clip: Some(5.0), noise_scale: 1.0 }
+    }
+
+    /// Values of `betas_for_alpha_bar` of the diffusers package's formula, computed apart from this code with 50 digits.
+    #[test]
+    fn the_cosine_schedule_has_the_published_values() {
+        let abars = abars(NoiseSchedule::Cosine, 20);
+        assert_eq!(abars.len(), 20);
+        let f = |u: f64| {
+            ((u + 0.008) / 1.008 * std::f64::consts::PI / 2.0).cos().powi(2)
+                / f64::cos(0.008 / 1.008 * std::f64::consts::PI / 2.0).powi(2)
+        };
+        // Where no beta was cut the product telescopes to f(k) / f(0).
+        for (k, abar) in abars.iter().enumerate().take(19) {
+            assert!((abar - f((k + 1) as f64 / 20.0)).abs() < 1.0e-12, "{k}");
+        }
+        assert!((abars[19] / abars[18] - 0.001).abs() < 1.0e-12, "the last beta is cut to 0.999");
+        assert!((abars[9] - 0.493_8).abs() < 1.0e-3, "{}", abars[9]);
+    }
+
+    #[test]
+    fn ddim_looks_at_evenly_spaced_times_and_ends_clean() {
+        let stages = plan(&spec(Sampler::Ddim, 5, Prediction::Epsilon));
+        assert_eq!(stages.iter().map(|s| s.time).collect::<Vec<_>>(), [16, 12, 8, 4, 0]);
+        assert_eq!(stages[4].abar_next, 1.0);
+        assert!(stages.windows(2).all(|w| w[0].abar_next == w[1].abar));
+    }
+
+    proptest! {
+        /// Whatever a network is trained to predict, a perfect one leads a sampler to the same place.
+        #[test]
+        fn all_kinds_of_prediction_are_the_same(x in -3.0..3.0f64, clean in -2.0..2.0f64, z in -2.0..2.0f64, k in 0usize..20) {
+            for scheduler in [Sampler::Ddpm, Sampler::Ddim] {
+                let stage = plan(&spec(scheduler, 20, Prediction::Epsilon))[k];
+                let (signal, noise) = (stage.abar.sqrt(), (1.0 - stage.abar).sqrt());
+                let epsilon = (x - signal * clean) / noise;
+                let velocity = signal * epsilon - noise * clean;
+                let ends = [(Prediction::Epsilon, epsilon), (Prediction::Sample, clean), (Prediction::Velocity, velocity)]
+                    .map(|(prediction, says)| stage.next(&spec(scheduler, 20, prediction), x, says, None, z));
+                prop_assert!((ends[0] - ends[1]).abs() < 1e-6 && (ends[0] - ends[2]).abs() < 1e-6, "{:?}", ends);
+            }
+        }
+
+        /// A network that knows the clean value leads there from any noise: by DDIM exactly.
+        #[test]
+        fn a_perfect_network_is_followed_to_its_end(start in -3.0..3.0f64, clean in -2.0..2.0f64, steps in 1usize..20) {
+            let spec = spec(Sampler::Ddim, steps, Prediction::Sample);
+            let end = plan(&spec).iter().fold(start, |x, stage| stage.next(&spec, x, clean, None, 0.0));
+            prop_assert!((end - clean).abs() < 1e-9);
+        }
+
+        /// What is to be continued is reached where it counts fully, and does nothing where it does not.
+        #[test]
+        fn a_prefix_draws_the_clean_value(start in -3.0..3.0f64, clean in -2.0..2.0f64, to in -2.0..2.0f64) {
+            for scheduler in [Sampler::Ddpm, Sampler::Ddim] {
+                let spec = spec(scheduler, 20, Prediction::Sample);
+                let end = |weight| plan(&spec).iter().fold(start, |x, stage| stage.next(&spec, x, clean, Some((to, weight)), 0.0));
+                let free = plan(&spec).iter().fold(start, |x, stage| stage.next(&spec, x, clean, None, 0.0));
+                prop_assert!((end(1.0) - to).abs() < 1e-6 && (end(0.0) - free).abs() < 1e-9);
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The graph `encode`: it sees the observation once, and what it gives is shown to every step after it.
+
+use super::{Graph, Inputs, ObservationTensors, RunError, Trace};
+use crate::package::PolicyPackage;
+use crate::runtime::{RuntimeError, RuntimeOptions};
+use ort::session::SessionOutputs;
+use ort::value::DynValue;
+
+#[derive(Debug)]
+pub(super) struct Encode {
+    pub observation: ObservationTensors,
+    graph: Graph,
+    order: Vec<usize>,
+    /// Names of its outputs.
+    context: Vec<String>,
+}
+
+/// What `encode` gave, with its names.
+pub(super) struct Context<'a> {
+    file: &'a str,
+    names: &'a [String],
+    outputs: SessionOutputs<'a>,
+}
+
+impl Encode {
+    pub fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
+        let graph = Graph::open(package, "encode", options)?;
+        let observation = ObservationTensors::new(&package.manifest).map_err(|source| graph.failed(source))?;
+        let order = graph.order(&observation.names());
+        Ok(Self { observation, graph, order, context: package.manifest.graphs["encode"].outputs.clone() })
+    }
+
+    /// Names of its outputs.
+    pub fn context(&self) -> &[String] {
+        &self.context
+    }
+
+    /// Runs on the observation. Copies the outputs when asked to.
+    pub fn run(&mut self, trace: Option<&mut Trace>) -> Result<Context<'_>, RunError> {
+        let Self { observation, graph, order, context: names } = self;
+        let inputs: Inputs<'_> = order.iter().map(|place| observation.at(*place).into()).collect();
+        let (file, outputs) = graph.run(&inputs)?;
+        let context = Context { file, names, outputs };
+        if let Some(trace) = trace {
+            trace.context.clear();
+            for name in context.names {
+                let value = context.value(name)?;
+                let (_, values) = value
+                    .try_extract_tensor::<f32>()
+                    .map_err(|source| RuntimeError::Graph { graph: context.file.to_owned(), source })?;
+                trace.context.push(values.to_vec());
+            }
+        }
+        Ok(context)
+    }
+}
+
+impl Context<'_> {
+    fn value(&self, name: &str) -> Result<&DynValue, RunError> {
+        let problem = || RunError::Output { graph: self.file.to_owned(), problem: format!("no output '{name}'") };
+        self.outputs.get(name).ok_or_else(problem)
+    }
+
+    /// The output at a place in the manifest.
+    pub fn at(&self, place: usize) -> Result<&DynValue, RunError> {
+        self.value(&self.names[place])
+    }
+}
