@@ -182,7 +182,7 @@ impl PolicyAgent {
             Some(chunking) => {
                 let joints = &observation.joints.positions;
                 let guide = chunking.guide(&self.policy, plan_time, joints)?;
-                let chunk = self.policy.act_guided(&observation, goal, noise, guide.as_ref());
+                let chunk = GuidedPolicy::act_guided(&mut self.policy, &observation, goal, noise, guide);
                 if chunk.is_ok() {
                     chunking.made(&self.policy, plan_time, joints);
                 }

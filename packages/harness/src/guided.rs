@@ -1,17 +1,8 @@
 //! Policies that can be told what of the running chunk goes on while they think (real-time chunking).
 
 use efm_core::ActionChunk;
-use efm_policy::{Embedding, Observation, Policy, PolicyError};
+use efm_policy::{Embedding, Guide, Observation, Policy, PolicyError};
 use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
-
-/// What a new chunk shall continue, in the policy's un-normalised actions before references and inverse kinematics.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Guide {
-    /// The previous chunk's actions, row-major, shifted so that row 0 is the new chunk's row 0; rows beyond its end are missing.
-    pub actions: Vec<f64>,
-    /// One a row of the new chunk, 0 to 1; zero for missing rows.
-    pub weights: Vec<f64>,
-}
 
 /// A policy that may be guided. What cannot be guided has no last actions, and then there never is a guide.
 pub trait GuidedPolicy {
@@ -24,7 +15,7 @@ pub trait GuidedPolicy {
         observation: &Observation<'_>,
         goal: &Embedding,
         noise_seed: u64,
-        guide: Option<&Guide>,
+        guide: Option<Guide<'_>>,
     ) -> Result<ActionChunk, PolicyError>;
 
     /// Un-normalised actions of the last chunk, row-major `[horizon x columns]`; empty where it cannot be guided.
@@ -35,23 +26,24 @@ pub trait GuidedPolicy {
     fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]);
 }
 
-/// Without guidance, until the policy runtime has it.
 impl GuidedPolicy for Policy {
     fn act_guided(
         &mut self,
         observation: &Observation<'_>,
         goal: &Embedding,
         noise_seed: u64,
-        _guide: Option<&Guide>,
+        guide: Option<Guide<'_>>,
     ) -> Result<ActionChunk, PolicyError> {
-        self.act(observation, goal, noise_seed)
+        Policy::act_guided(self, observation, goal, noise_seed, guide)
     }
 
     fn last_actions(&self) -> &[f64] {
-        &[]
+        if self.can_continue() { Policy::last_actions(self) } else { &[] }
     }
 
-    fn rebase(&self, _actions: &mut [f64], _from: &[f64], _to: &[f64]) {}
+    fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]) {
+        Policy::rebase(self, actions, from, to);
+    }
 }
 
 /// Remembers the running chunk and how long the policy takes, and makes guides of them.
@@ -65,6 +57,9 @@ pub struct Chunking {
     last: Option<(RawChunk, Vec<f64>)>,
     taken: bool,
     guided: u64,
+    /// The guide that was made last: all rows of the new chunk, and their weights.
+    actions: Vec<f64>,
+    weights: Vec<f64>,
 }
 
 impl Chunking {
@@ -74,7 +69,7 @@ impl Chunking {
         let execute = execute.clamp(1, horizon.saturating_sub(1).max(1));
         let plan = RtcPlan { horizon, step, execute, decay: Decay::Exponential };
         let delays = DelayEstimator::expecting(consumed(latency, step));
-        Self { plan, straight, delays, last: None, taken: false, guided: 0 }
+        Self { plan, straight, delays, last: None, taken: false, guided: 0, actions: Vec::new(), weights: Vec::new() }
     }
 
     /// The guide for an observation now; `now` is plan time. None where no chunk goes on meanwhile.
@@ -86,15 +81,19 @@ impl Chunking {
         policy: &impl GuidedPolicy,
         now: efm_core::Stamp,
         joints: &[f64],
-    ) -> Result<Option<Guide>, efm_schedule::RtcError> {
+    ) -> Result<Option<Guide<'_>>, efm_schedule::RtcError> {
         // A chunk of one row has no rest to go on with.
         let usable = self.taken && self.plan.horizon > 1;
         let Some((raw, from)) = self.last.as_ref().filter(|_| usable) else { return Ok(None) };
         let mut raw = raw.clone();
         policy.rebase(&mut raw.actions, from, joints);
         let guide = self.plan.guide(&raw, now, self.delays.predicted(), &self.straight)?;
-        self.guided += u64::from(guide.is_some());
-        Ok(guide.map(|g| Guide { actions: g.previous, weights: g.weights }))
+        let Some(guide) = guide else { return Ok(None) };
+        self.guided += 1;
+        (self.actions, self.weights) = (guide.previous, guide.weights);
+        // Rows that the old chunk has not are there, but weigh nothing.
+        self.actions.resize(self.plan.horizon * self.straight.len(), 0.0);
+        Ok(Some(Guide { actions: &self.actions, weights: &self.weights }))
     }
 
     /// The policy made a chunk, of an observation at `now` (plan time).
@@ -143,7 +142,7 @@ mod tests {
             _: &Observation<'_>,
             _: &Embedding,
             _: u64,
-            _: Option<&Guide>,
+            _: Option<Guide<'_>>,
         ) -> Result<ActionChunk, PolicyError> {
             Err(PolicyError::NoImage("none".to_owned()))
         }
@@ -172,16 +171,17 @@ mod tests {
     #[test]
     fn the_guide_is_the_rest_of_the_running_chunk_seen_from_where_the_tool_is_now() {
         let (mut chunking, policy) = (chunking(0.28), fake());
-        assert_eq!(chunking.guide(&policy, at(0.0), &[0.5]).unwrap(), None, "nothing runs yet");
+        assert!(chunking.guide(&policy, at(0.0), &[0.5]).unwrap().is_none(), "nothing runs yet");
         chunking.made(&policy, at(0.0), &[0.5]);
-        assert_eq!(chunking.guide(&policy, at(0.3), &[0.5]).unwrap(), None, "made, but not there yet");
+        assert!(chunking.guide(&policy, at(0.3), &[0.5]).unwrap().is_none(), "made, but not there yet");
         chunking.arrived(true);
         let guide = chunking.guide(&policy, at(0.3), &[0.53]).unwrap().unwrap();
         // The tool has moved by 0.03, and so has the row that is due next.
-        for (k, action) in guide.actions.iter().enumerate() {
+        for (k, action) in guide.actions.iter().take(13).enumerate() {
             assert!((action - 0.01 * (k + 1) as f64).abs() < 1e-9, "row {k}: {action}");
         }
-        assert_eq!((guide.actions.len(), guide.weights.len()), (13, 16));
+        assert_eq!((guide.actions.len(), guide.weights.len()), (16, 16));
+        assert!(guide.weights[13..].iter().all(|w| *w == 0.0), "what the old chunk has not weighs nothing");
         // 280 ms are three actions, until more is known.
         assert!(guide.weights[2] == 1.0 && guide.weights[3] < 1.0, "{:?}", guide.weights);
         assert_eq!((chunking.take_guided(), chunking.take_guided()), (1, 0));
@@ -204,12 +204,12 @@ mod tests {
         let (mut chunking, policy) = (chunking(0.1), fake());
         chunking.made(&policy, at(0.0), &[0.0]);
         chunking.arrived(false);
-        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "refused");
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "refused");
         chunking.arrived(true);
         chunking.ended();
-        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "stopped");
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "stopped");
         chunking.made(&Fake { last: Vec::new() }, at(0.0), &[0.0]);
         chunking.arrived(true);
-        assert_eq!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap(), None, "a policy that cannot be guided");
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "a policy that cannot be guided");
     }
 }
