@@ -1,5 +1,6 @@
 //! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
+use crate::guided::{Chunking, GuidedPolicy};
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
 use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
@@ -9,6 +10,7 @@ use efm_policy::{
     SentenceError,
 };
 use efm_robot::{LimitSet, RobotModel};
+use efm_schedule::{Mode, RtcError, Seam};
 use efm_sim::world::{HEIGHT, WIDTH};
 use efm_sim::{Camera, Expert, ExpertView, Scene, WorldError};
 use efm_vision::{ImageView, Resizer, VisionError};
@@ -34,6 +36,9 @@ pub enum AgentError {
     /// The sentence.
     #[error(transparent)]
     Sentence(#[from] SentenceError),
+    /// The guide of real-time chunking.
+    #[error("real-time chunking: {0}")]
+    Rtc(#[from] RtcError),
     /// Drawing.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -79,6 +84,8 @@ pub struct PolicyAgent {
     seed: u64,
     count: u64,
     inference: Vec<f64>,
+    /// Where chunks continue each other.
+    chunking: Option<Chunking>,
 }
 
 impl PolicyAgent {
@@ -103,7 +110,8 @@ impl PolicyAgent {
             let small = vec![0; resizer.output_len()];
             cameras.push((image.name.clone(), camera, resizer, small));
         }
-        Ok(Self { policy, cameras, picture: Vec::new(), goal: None, seed: 0, count: 0, inference: Vec::new() })
+        let (picture, inference) = (Vec::new(), Vec::new());
+        Ok(Self { policy, cameras, picture, goal: None, seed: 0, count: 0, inference, chunking: None })
     }
 
     /// The policy.
@@ -115,6 +123,15 @@ impl PolicyAgent {
     pub fn identity(&self) -> (String, String) {
         let info = &self.policy.manifest().policy;
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
+    }
+
+    /// What makes chunks continue each other, for a policy that takes `latency` seconds.
+    fn new_chunking(&self, latency: f64) -> Chunking {
+        let manifest = self.policy.manifest();
+        let action = &manifest.action;
+        let gripper = |name: &String| name == "gripper" || Some(name) == action.gripper_joint.as_ref();
+        let straight = action.names.iter().map(gripper).collect();
+        Chunking::new(action.horizon, action.step, manifest.execution.replan_steps, straight, latency)
     }
 
     /// Says beside each other what the policy and the expert want, for whoever looks for the cause of a failure.
@@ -155,11 +172,23 @@ impl PolicyAgent {
         let began = Instant::now();
         let images: Vec<(&str, &[u8])> =
             self.cameras.iter().map(|(n, _, _, small)| (n.as_str(), small.as_slice())).collect();
+        let plan_time = rig.plan_time();
         let observation = Observation { stamp, images: &images, joints: rig.measured() };
         let goal = self.goal.as_ref().ok_or(AgentError::NotBegun)?;
         // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
         let noise = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);
-        let chunk = self.policy.act(&observation, goal, noise)?;
+        let chunk = match &mut self.chunking {
+            None => self.policy.act(&observation, goal, noise)?,
+            Some(chunking) => {
+                let joints = &observation.joints.positions;
+                let guide = chunking.guide(&self.policy, plan_time, joints)?;
+                let chunk = GuidedPolicy::act_guided(&mut self.policy, &observation, goal, noise, guide);
+                if chunk.is_ok() {
+                    chunking.made(&self.policy, plan_time, joints);
+                }
+                chunk?
+            }
+        };
         self.count += 1;
         self.inference.push(began.elapsed().as_secs_f64() * 1e3);
         if log::log_enabled!(log::Level::Trace) {
@@ -205,6 +234,58 @@ impl Agent {
             Agent::Nothing | Agent::Expert(_) => {}
         }
         Ok(())
+    }
+
+    /// Gives another instruction in mid-episode. The expert does not listen.
+    ///
+    /// # Errors
+    /// When the sentence cannot be embedded.
+    pub fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
+        if let Agent::Policy(agent) = self {
+            agent.goal = Some(agent.policy.embed(sentence)?);
+        }
+        Ok(())
+    }
+
+    /// How one chunk follows another in the episode that begins, and how many seconds the policy is expected to take. Whoever cannot be
+    /// guided does not care.
+    pub fn schedule(&mut self, mode: Mode, latency: f64) {
+        if let Agent::Policy(agent) = self {
+            agent.chunking = (mode == Mode::Rtc).then(|| agent.new_chunking(latency));
+        }
+    }
+
+    fn chunking(&mut self) -> Option<&mut Chunking> {
+        match self {
+            Agent::Policy(agent) => agent.chunking.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// The last chunk reached the scheduler, which takes it or does not.
+    pub fn arrived(&mut self, taken: bool) {
+        if let Some(chunking) = self.chunking() {
+            chunking.arrived(taken);
+        }
+    }
+
+    /// A chunk is followed in the place of another one.
+    pub fn followed(&mut self, seam: &Seam) {
+        if let Some(chunking) = self.chunking() {
+            chunking.followed(seam);
+        }
+    }
+
+    /// The arm stands still: nothing goes on while the policy thinks.
+    pub fn ended(&mut self) {
+        if let Some(chunking) = self.chunking() {
+            chunking.ended();
+        }
+    }
+
+    /// For how many chunks the policy was guided so far; forgets it.
+    pub fn take_guided(&mut self) -> u64 {
+        self.chunking().map_or(0, Chunking::take_guided)
     }
 
     /// Time between two looks.

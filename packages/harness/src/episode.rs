@@ -6,7 +6,8 @@ use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
-use efm_safety::OfferRefusal;
+use efm_safety::{IdleReason, OfferRefusal, StreamConfig};
+use efm_schedule::{Duty, GoalId, GoalSwitch, Mode, MotionNow, OnNewGoal};
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Scene, World, WorldError};
@@ -28,6 +29,15 @@ pub enum EpisodeError {
     World(#[from] WorldError),
 }
 
+/// An instruction that replaces the first one in mid-episode.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NewGoal {
+    /// When it is given: seconds after the start.
+    pub at: f64,
+    /// What happens to the motion.
+    pub rule: OnNewGoal,
+}
+
 /// How an episode is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EpisodeOptions {
@@ -36,11 +46,24 @@ pub struct EpisodeOptions {
     pub delay: Duration,
     /// Longest episode, s.
     pub time_limit: f64,
+    /// How one chunk follows another.
+    pub mode: Mode,
+    /// Whether the agent looks again only after its last chunk has reached the streamer, as a policy does that can think of one thing at a
+    /// time; the arm moves on meanwhile. Otherwise it looks every period, however many chunks are under way.
+    pub one_at_a_time: bool,
+    /// Where the agent is told something else first: when it is told the scene's own sentence.
+    pub new_goal: Option<NewGoal>,
 }
 
 impl Default for EpisodeOptions {
     fn default() -> Self {
-        Self { delay: Duration::from_millis(60), time_limit: TIME_LIMIT }
+        Self {
+            delay: Duration::from_millis(60),
+            time_limit: TIME_LIMIT,
+            mode: Mode::default(),
+            one_at_a_time: false,
+            new_goal: None,
+        }
     }
 }
 
@@ -75,11 +98,18 @@ pub fn run_watched(
 ) -> Result<EpisodeOutcome, EpisodeError> {
     let mut outcome = EpisodeOutcome::of(&scene, told);
     agent.begin_told(&scene, &outcome.goal)?;
+    let own_sentence = scene.sentence.clone();
     rig.reset(scene)?;
     let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
-    let mut stopped: Option<String> = None;
-    let mut under_way: VecDeque<(Stamp, ActionChunk)> = VecDeque::new();
+    agent.schedule(rig.mode(), options.delay.as_secs_f64());
+    let delay = options.delay.as_nanos() as i64;
+    let mut next_look = 0;
+    let rule = options.new_goal.map(|new| new.rule).unwrap_or_default();
+    let lead_s = options.delay.as_secs_f64() + StreamConfig::default().committed_s + StreamConfig::default().period_s;
+    let mut deliveries = Deliveries::new(GoalSwitch::new(rule, lead_s));
+    let (mut heard, mut cancelled) = (FIRST, false);
+    deliveries.switch.ask(FIRST, motion(rig), rig.cell().now());
     loop {
         watch(rig)?;
         let (t, verdict) = (rig.cell().elapsed(), *rig.cell().verdict());
@@ -92,35 +122,116 @@ pub fn run_watched(
             outcome.success = verdict.success();
             outcome.failure = category(verdict.failure, verdict.distance, observer.observed());
             outcome.reason = failure_text(&verdict);
-            if let Some(stop) = stopped.filter(|_| !outcome.success) {
+            if let Some(stop) = deliveries.stopped.filter(|_| !outcome.success) {
                 outcome.reason += &format!("; {stop}");
             }
             outcome.seconds = t;
             outcome.state_hash = state_hash(rig.cell().world());
             return Ok(outcome);
         }
-        if nanos % period < STEP_NANOS {
+        if options.new_goal.is_some_and(|new| t >= new.at) {
+            deliveries.switch.ask(SECOND, motion(rig), rig.cell().now());
+        }
+        let duty = deliveries.switch.update(motion(rig), rig.cell().now());
+        if duty == Duty::Stop && !cancelled {
+            cancelled = true;
+            rig.cancel();
+        }
+        if duty == Duty::Follow(SECOND) && heard == FIRST {
+            heard = SECOND;
+            agent.tell(&own_sentence)?;
+        }
+        let look = if options.one_at_a_time { nanos >= next_look } else { nanos % period < STEP_NANOS };
+        if look && matches!(duty, Duty::Follow(_)) {
+            if options.one_at_a_time {
+                // What comes in this moment is there before the agent looks again.
+                deliveries.deliver(rig, agent, &mut observer, &mut outcome);
+                next_look = nanos + period.max(delay);
+            }
             outcome.looks += 1;
             match agent.act(rig)? {
-                Some(chunk) => under_way.push_back((rig.cell().now() + options.delay, chunk)),
+                Some(chunk) => deliveries.under_way.push_back((rig.cell().now() + options.delay, heard, chunk)),
                 None => outcome.refused += 1,
             }
         }
-        while under_way.front().is_some_and(|(due, _)| *due <= rig.cell().now()) {
-            if let Some((_, chunk)) = under_way.pop_front()
-                && let Err(refusal) = rig.offer(&chunk)
+        deliveries.deliver(rig, agent, &mut observer, &mut outcome);
+        if let Some(IdleReason::NoChunk(Some(_)) | IdleReason::Latched(_)) = rig.step()? {
+            agent.ended();
+        }
+        if let Some(seam) = rig.seam() {
+            agent.followed(seam);
+        }
+        deliveries.watch(rig);
+    }
+}
+
+/// The instruction that an episode begins with, and the one that may come later.
+const FIRST: GoalId = 1;
+const SECOND: GoalId = 2;
+
+fn motion(rig: &Rig) -> MotionNow {
+    MotionNow { ends_at: rig.scheduler().ends_at(), at_rest: rig.at_rest() }
+}
+
+/// Chunks between agent and streamer.
+struct Deliveries {
+    /// When each is there, and for which instruction it was made.
+    under_way: VecDeque<(Stamp, GoalId, ActionChunk)>,
+    /// Says which may be followed.
+    switch: GoalSwitch,
+    /// The first chunk of the second instruction, and when that was given.
+    awaited: Option<(Stamp, Stamp)>,
+    /// The first stop that lasted.
+    stopped: Option<String>,
+}
+
+impl Deliveries {
+    fn new(switch: GoalSwitch) -> Self {
+        Self { under_way: VecDeque::new(), switch, awaited: None, stopped: None }
+    }
+
+    /// Hands over what is there by now.
+    fn deliver(&mut self, rig: &mut Rig, agent: &mut Agent, observer: &mut Observer, outcome: &mut EpisodeOutcome) {
+        let (t, now) = (rig.cell().elapsed(), rig.cell().now());
+        while self.under_way.front().is_some_and(|(due, ..)| *due <= now) {
+            let Some((_, goal, chunk)) = self.under_way.pop_front() else { return };
+            let took_s = match self.switch.admit(goal, now) {
+                Ok(took_s) => took_s,
+                Err(refusal) => {
+                    log::debug!("seed {}, {t:.2} s: chunk dropped: {refusal}", outcome.seed);
+                    agent.arrived(false);
+                    outcome.refused += 1;
+                    continue;
+                }
+            };
+            if goal == SECOND
+                && let Some(took_s) = took_s
             {
+                self.awaited = Some((chunk.observed_at(), now.offset_seconds(-took_s)));
+            }
+            let offered = rig.offer(&chunk);
+            agent.arrived(offered.is_ok());
+            if let Err(refusal) = offered {
                 log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
                 outcome.refused += 1;
                 if let OfferRefusal::Stopped(reason) = &refusal
                     && reason.is_latched()
                 {
                     observer.stopped();
-                    stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
+                    self.stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
                 }
             }
         }
-        rig.step()?;
+    }
+
+    /// Looks whether a chunk of the second instruction is followed by now.
+    fn watch(&mut self, rig: &mut Rig) {
+        let Some((first, asked)) = self.awaited else { return };
+        if rig.scheduler().in_use().is_some_and(|(chunk, _)| chunk >= first) {
+            let seconds = rig.cell().now().seconds_since(asked);
+            rig.flow_mut().instruction_to_motion = Some(seconds);
+            self.awaited = None;
+        }
     }
 }
 

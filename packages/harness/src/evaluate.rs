@@ -6,6 +6,7 @@
 use crate::agent::{Agent, AgentError, PolicyAgent, policy_folder};
 use crate::control::{Control, TooFew, shuffled_sentences};
 use crate::episode::{self, EpisodeError, EpisodeOptions};
+use crate::flow::{Flow, ScheduleFigures};
 use crate::planner::{ExpertPlanner, RobotFiles};
 use crate::random::RandomPlanner;
 use crate::report::{EpisodeOutcome, Quantiles, Run, Subject};
@@ -186,6 +187,9 @@ pub fn first_seed(split: Split, seed: u64, episodes: usize) -> Result<u64, Evalu
 struct Collected {
     outcomes: Vec<EpisodeOutcome>,
     inference: Vec<f64>,
+    /// How motion flowed, and how many chunks were guided.
+    flows: Vec<Flow>,
+    guided: u64,
     /// Seconds that workers spent in its episodes, added up.
     busy: f64,
 }
@@ -198,7 +202,10 @@ impl Collected {
         let mut run = Run::new(subject, self.outcomes);
         run.latency_ms = Quantiles::of(&mut self.inference);
         run.times_real_time = Some(simulated / self.busy.max(1e-9));
-        run.delay_ms = Some(options.delay.as_secs_f64() * 1e3);
+        let latency_ms = options.delay.as_secs_f64() * 1e3;
+        run.delay_ms = Some(latency_ms);
+        run.schedule =
+            options.one_at_a_time.then(|| ScheduleFigures::new(options.mode, latency_ms, &self.flows, self.guided));
         run
     }
 }
@@ -216,7 +223,8 @@ pub fn evaluate(
     for plan in plans {
         let first = first_seed(plan.subject.split, plan.subject.seed, settings.episodes)?;
         let scenes = || (first..).take(settings.episodes).map(Scene::sample).collect::<Vec<_>>();
-        let shuffled = plan.subject.control == Some(Control::Shuffled);
+        // Where the own sentence comes later, another one's comes first.
+        let shuffled = plan.subject.control == Some(Control::Shuffled) || settings.options.new_goal.is_some();
         sentences.push(if shuffled { Some(shuffled_sentences(&scenes())?) } else { None });
     }
     let total = plans.len() * settings.episodes;
@@ -241,9 +249,9 @@ pub fn evaluate(
             let scene = Scene::sample(subject.split.seeds().start + subject.seed + index as u64);
             let told = sentences[plan].as_ref().map(|all| all[index].as_str());
             let began = Instant::now();
-            let (outcome, inference) = worker.episode(&plans[plan], scene, told)?;
+            let done = worker.episode(&plans[plan], scene, told)?;
             let busy = began.elapsed().as_secs_f64();
-            state.lock().unwrap_or_else(PoisonError::into_inner).take(plan, outcome, inference, busy);
+            state.lock().unwrap_or_else(PoisonError::into_inner).take(plan, done, busy);
         }
     };
     std::thread::scope(|scope| {
@@ -287,10 +295,12 @@ struct State<'a> {
 }
 
 impl State<'_> {
-    fn take(&mut self, plan: usize, outcome: EpisodeOutcome, mut inference: Vec<f64>, busy: f64) {
+    fn take(&mut self, plan: usize, mut done: Done, busy: f64) {
         let collected = &mut self.collected[plan];
-        collected.outcomes.push(outcome);
-        collected.inference.append(&mut inference);
+        collected.outcomes.push(done.outcome);
+        collected.inference.append(&mut done.inference);
+        collected.flows.push(done.flow);
+        collected.guided += done.guided;
         collected.busy += busy;
         self.seen[plan] = (collected.outcomes.len(), collected.busy);
         let of_run = (collected.outcomes.len(), collected.outcomes.iter().filter(|o| o.success).count());
@@ -324,6 +334,16 @@ fn time_left(runs: &[(usize, f64)], episodes: usize, jobs: usize) -> f64 {
     runs.iter().map(|run| mean(run) * episodes.saturating_sub(run.0) as f64).sum::<f64>() / jobs.max(1) as f64
 }
 
+/// What an episode came to.
+struct Done {
+    outcome: EpisodeOutcome,
+    /// Milliseconds of each inference.
+    inference: Vec<f64>,
+    flow: Flow,
+    /// For how many chunks the policy was guided.
+    guided: u64,
+}
+
 /// Cell and agents of a thread.
 pub(crate) struct Worker<'a> {
     pub(crate) settings: &'a Settings,
@@ -348,22 +368,21 @@ impl Worker<'_> {
         };
         let rig = match &mut self.rig {
             Some(rig) => rig,
-            empty => empty.insert(Rig::with(&self.settings.files, scene.clone(), self.settings.filter)?),
+            empty => {
+                let Settings { files, filter, options, .. } = self.settings;
+                empty.insert(Rig::scheduled(files, scene.clone(), *filter, options.mode)?)
+            }
         };
         Ok((rig, &mut self.agents[place].1))
     }
 
-    fn episode(
-        &mut self,
-        plan: &Plan,
-        scene: Scene,
-        told: Option<&str>,
-    ) -> Result<(EpisodeOutcome, Vec<f64>), EvaluateError> {
+    fn episode(&mut self, plan: &Plan, scene: Scene, told: Option<&str>) -> Result<Done, EvaluateError> {
         let (seed, options) = (scene.seed, self.settings.options);
         let (rig, agent) = self.ready(plan, &scene)?;
         let outcome = episode::run_watched(rig, agent, scene, told, options, &mut |_| Ok(()))
             .map_err(|source| EvaluateError::Episode { seed, source })?;
-        Ok((outcome, agent.take_inference_times()))
+        let (inference, guided) = (agent.take_inference_times(), agent.take_guided());
+        Ok(Done { outcome, inference, flow: rig.take_flow(), guided })
     }
 }
 

@@ -5,13 +5,17 @@
 //!
 //! An evaluation: [`evaluate`] runs who acts ([`agent`]) on the scenes of a split, with its [`control`]s, episode by
 //! [`episode`]; [`failure`] says what went wrong in one; [`report`] sums up (JSON), and [`page`] and [`strip`] show it.
+//! How motion flows from chunk to chunk when the policy is slow is measured by [`flow`] and drawn by [`curves`].
 
 pub mod agent;
 pub mod batch;
 pub mod control;
+pub mod curves;
 pub mod episode;
 pub mod evaluate;
 pub mod failure;
+pub mod flow;
+pub mod guided;
 pub mod leaks;
 pub mod page;
 pub mod planner;

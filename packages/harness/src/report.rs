@@ -4,6 +4,7 @@
 
 use crate::control::Control;
 use crate::failure::Category;
+use crate::flow::ScheduleFigures;
 use crate::stats::{Interval, mcnemar_exact, quantile, wilson95};
 use efm_sim::Scene;
 use efm_sim::tasks::{BENCHMARK, BENCHMARK_VERSION, Split};
@@ -210,6 +211,9 @@ pub struct Run {
     /// In-process: simulated milliseconds from an observation until its chunk reached the streamer.
     #[serde(default)]
     pub delay_ms: Option<f64>,
+    /// How motion flowed from chunk to chunk, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleFigures>,
     /// Simulated seconds until success, of the episodes that succeeded.
     pub seconds_to_success: Option<Quantiles>,
     /// By kind of task.
@@ -249,6 +253,7 @@ impl Run {
             latency_ms: None,
             times_real_time: None,
             delay_ms: None,
+            schedule: None,
             seconds_to_success: Quantiles::of(&mut seconds),
             by_kind: Rate::by(&outcomes, |o| &o.kind),
             by_goal: Rate::by(&outcomes, |o| &o.target),
@@ -302,6 +307,9 @@ impl Run {
         }
         if let Some(x) = self.times_real_time {
             let _ = write!(text, "; {x:.1} times real time a worker");
+        }
+        if let Some(figures) = &self.schedule {
+            let _ = write!(text, "; {}", figures.in_words());
         }
         text
     }

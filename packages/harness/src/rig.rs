@@ -3,6 +3,7 @@
 //! The order of things within a step is that of the graph: joint states are measured, the streamer ticks on its 10 ms grid and
 //! its windows reach the controllers at once, then physics moves on.
 
+use crate::flow::Flow;
 use crate::planner::{PlanError, RobotFiles, chunk_joints};
 use crate::unfiltered::Unfiltered;
 use efm_collision::{CollisionError, CollisionModel, CollisionOptions, Obstacles};
@@ -12,7 +13,7 @@ use efm_safety::{
     Activity, CollisionSpace, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig,
     Surroundings, Tick, TrajectoryStreamer,
 };
-use efm_schedule::SchedulerError;
+use efm_schedule::{Mode, Scheduler, SchedulerConfig, SchedulerError, Seam};
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
 use efm_sim::{Cell, CellError, CommandRefusal, Scene, WorldFiles};
@@ -78,11 +79,21 @@ pub fn bodies(files: &RobotFiles) -> Result<CollisionModel, RigError> {
 /// # Errors
 /// When a setting is out of range.
 pub fn streamer(limits: Limits, bodies: CollisionModel) -> Result<TrajectoryStreamer, RigError> {
+    streamer_in(Mode::default(), limits, bodies)
+}
+
+/// As [`streamer`], with a choice of how one chunk follows another.
+///
+/// # Errors
+/// As [`streamer`].
+pub fn streamer_in(mode: Mode, limits: Limits, bodies: CollisionModel) -> Result<TrajectoryStreamer, RigError> {
     let controllers = vec![
         ControllerSpec { name: ARM_CONTROLLER.to_owned(), joints: JointNames::new(ARM_JOINTS)? },
         ControllerSpec { name: HAND_CONTROLLER.to_owned(), joints: JointNames::new([FINGER_JOINTS[0]])? },
     ];
-    let config = StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], ..StreamConfig::default() };
+    let schedule = SchedulerConfig { mode, ..SchedulerConfig::default() };
+    let config =
+        StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], schedule, ..StreamConfig::default() };
     let around = Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, None))), tool: None };
     Ok(TrajectoryStreamer::within(around, limits, controllers, config)?)
 }
@@ -107,6 +118,9 @@ pub struct Rig {
     cell: Cell,
     follower: Follower,
     filter: Filter,
+    mode: Mode,
+    flow: Flow,
+    seam: Option<Seam>,
     limits: Limits,
     bodies: CollisionModel,
     sample: JointSample,
@@ -128,22 +142,31 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn with(files: &RobotFiles, scene: Scene, filter: Filter) -> Result<Self, RigError> {
+        Self::scheduled(files, scene, filter, Mode::default())
+    }
+
+    /// As [`Rig::with`], with a choice of how one chunk follows another.
+    ///
+    /// # Errors
+    /// As [`Rig::new`].
+    pub fn scheduled(files: &RobotFiles, scene: Scene, filter: Filter, mode: Mode) -> Result<Self, RigError> {
         let (limits, bodies) = (limits(files)?, bodies(files)?);
         let cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
         let period_nanos = (StreamConfig::default().period_s * 1e9).round() as i64;
         let sample = JointSample { stamp: START, positions: vec![0.0; 8], velocities: vec![0.0; 8] };
-        let follower = Self::follower(filter, &limits, &bodies)?;
-        Ok(Self { cell, follower, filter, limits, bodies, sample, message: Trajectory::default(), period_nanos })
+        let follower = Self::follower(filter, mode, &limits, &bodies)?;
+        let (flow, seam, message) = (Flow::default(), None, Trajectory::default());
+        Ok(Self { cell, follower, filter, mode, flow, seam, limits, bodies, sample, message, period_nanos })
     }
 
-    fn follower(filter: Filter, limits: &Limits, bodies: &CollisionModel) -> Result<Follower, RigError> {
+    fn follower(filter: Filter, mode: Mode, limits: &Limits, bodies: &CollisionModel) -> Result<Follower, RigError> {
         Ok(match filter {
             Filter::Whole => {
-                let mut streamer = streamer(limits.clone(), bodies.clone())?;
+                let mut streamer = streamer_in(mode, limits.clone(), bodies.clone())?;
                 streamer.arm(true, START);
                 Follower::Filtered(Box::new(streamer))
             }
-            Filter::Off => Follower::Unfiltered(Box::new(Unfiltered::new(limits.joints().clone())?)),
+            Filter::Off => Follower::Unfiltered(Box::new(Unfiltered::scheduled(limits.joints().clone(), mode)?)),
         })
     }
 
@@ -153,8 +176,63 @@ impl Rig {
     /// Never for limits and settings that worked once.
     pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
         self.cell.reset(scene, START);
-        self.follower = Self::follower(self.filter, &self.limits, &self.bodies)?;
+        self.follower = Self::follower(self.filter, self.mode, &self.limits, &self.bodies)?;
+        self.flow = Flow::default();
+        self.seam = None;
         Ok(())
+    }
+
+    /// How one chunk follows another.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What the ticks since the last reset saw; forgets it.
+    pub fn take_flow(&mut self) -> Flow {
+        self.flow.take()
+    }
+
+    pub(crate) fn flow_mut(&mut self) -> &mut Flow {
+        &mut self.flow
+    }
+
+    /// The seam of the last step, if a chunk took over from another one in it.
+    pub fn seam(&self) -> Option<&Seam> {
+        self.seam.as_ref()
+    }
+
+    /// The scheduler: the reference before any filter.
+    pub fn scheduler(&self) -> &Scheduler {
+        match &self.follower {
+            Follower::Filtered(streamer) => streamer.scheduler(),
+            Follower::Unfiltered(follower) => follower.scheduler(),
+        }
+    }
+
+    /// Whether the arm rests and nothing is sent.
+    pub fn at_rest(&self) -> bool {
+        match &self.follower {
+            Follower::Filtered(streamer) => !streamer.is_streaming(),
+            Follower::Unfiltered(follower) => follower.scheduler().in_use().is_none(),
+        }
+    }
+
+    /// Brings the arm to rest and forgets all chunks (without a filter: abruptly).
+    pub fn cancel(&mut self) {
+        let now = self.cell.now();
+        match &mut self.follower {
+            Follower::Filtered(streamer) => streamer.cancel(now),
+            Follower::Unfiltered(follower) => follower.cancel(now),
+        }
+    }
+
+    /// Plan time: the clock, less what the filter has slowed the path down by.
+    pub fn plan_time(&self) -> Stamp {
+        let lag_s = match &self.follower {
+            Follower::Filtered(streamer) if streamer.is_streaming() => streamer.report().lag_s,
+            _ => 0.0,
+        };
+        self.cell.now().offset_seconds(-lag_s)
     }
 
     /// The cell, to look at.
@@ -182,6 +260,7 @@ impl Rig {
     /// When it refuses.
     pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), OfferRefusal> {
         let now = self.cell.now();
+        self.flow.step = chunk.step();
         match &mut self.follower {
             Follower::Filtered(streamer) => streamer.offer_chunk(chunk, now).map(|_| ()),
             Follower::Unfiltered(follower) => Ok(follower.offer(chunk, now)?),
@@ -195,25 +274,33 @@ impl Rig {
     /// When a controller refuses a verified window.
     pub fn step(&mut self) -> Result<Option<IdleReason>, RigError> {
         let mut idle = None;
+        self.seam = None;
         if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
             self.measured();
             let now = self.cell.now();
             match &mut self.follower {
-                Follower::Filtered(streamer) => match streamer.tick(now, Some((&self.sample, 0.0))) {
-                    Tick::Send(outgoing) => {
-                        if let Activity::Stopping(reason) = &outgoing.activity {
-                            log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+                Follower::Filtered(streamer) => {
+                    let tick = streamer.tick(now, Some((&self.sample, 0.0)));
+                    self.flow.filtered(&tick);
+                    match tick {
+                        Tick::Send(outgoing) => {
+                            if let Activity::Stopping(reason) = &outgoing.activity {
+                                log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+                            }
+                            for window in outgoing.windows {
+                                window.write_to(&mut self.message);
+                                self.cell.command(window.controller(), &self.message)?;
+                            }
                         }
-                        for window in outgoing.windows {
-                            window.write_to(&mut self.message);
-                            self.cell.command(window.controller(), &self.message)?;
-                        }
+                        Tick::Idle(reason) => idle = Some(reason),
+                        Tick::Hold => {}
                     }
-                    Tick::Idle(reason) => idle = Some(reason),
-                    Tick::Hold => {}
-                },
+                    self.seam = self.flow.scheduled(streamer.scheduler());
+                }
                 Follower::Unfiltered(follower) => {
                     follower.tick(now, &self.sample.positions);
+                    self.flow.unfiltered(follower.scheduler().status(now));
+                    self.seam = self.flow.scheduled(follower.scheduler());
                     for (controller, joints) in [(ARM_CONTROLLER, 0..7), (HAND_CONTROLLER, 7..8)] {
                         if follower.write(now, joints, &mut self.message) {
                             self.cell.command(controller, &self.message)?;

@@ -4,7 +4,7 @@
 //! obstacle, no stop but an abrupt one at the last row. For simulation only.
 
 use efm_core::{ActionChunk, JointNames, Stamp, Trajectory, TrajectoryPoint};
-use efm_schedule::{ChunkRefusal, Reference, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError};
+use efm_schedule::{ChunkRefusal, Mode, Reference, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError};
 use std::ops::Range;
 
 /// Spacing of points, and points of a window.
@@ -24,9 +24,27 @@ impl Unfiltered {
     /// # Errors
     /// Never for joints that are a set.
     pub fn new(joints: JointNames) -> Result<Self, SchedulerError> {
+        Self::scheduled(joints, Mode::default())
+    }
+
+    /// As [`Self::new`], with a choice of how one chunk follows another.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the mode's numbers are none.
+    pub fn scheduled(joints: JointNames, mode: Mode) -> Result<Self, SchedulerError> {
         let straight_joints = joints.iter().last().map(str::to_owned).into_iter().collect();
-        let config = SchedulerConfig { straight_joints, ..SchedulerConfig::default() };
+        let config = SchedulerConfig { straight_joints, mode, ..SchedulerConfig::default() };
         Ok(Self { scheduler: Scheduler::new(joints.clone(), config, None)?, joints })
+    }
+
+    /// What chunks became.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Follows nothing more.
+    pub fn cancel(&mut self, now: Stamp) {
+        self.scheduler.clear(now);
     }
 
     /// Takes a chunk.

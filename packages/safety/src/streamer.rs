@@ -442,6 +442,11 @@ impl TrajectoryStreamer {
         self.latched.as_ref()
     }
 
+    /// What chunks became, to look at: the reference before any filter.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
     /// How the path was followed last.
     pub fn report(&self) -> &PlanReport {
         self.plan.report()

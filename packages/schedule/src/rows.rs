@@ -17,6 +17,8 @@ pub(crate) struct Rows {
     velocities: Vec<f64>,
     /// The cubic after each row but the last, row-major.
     pieces: Vec<Cubic>,
+    /// Of [`Self::smooth`].
+    upper: Vec<f64>,
 }
 
 /// p + v t + c2 t^2 + c3 t^3, t seconds after a row.
@@ -60,17 +62,43 @@ impl Rows {
     ) -> Self {
         let joints = straight.len();
         let velocities = vec![0.0; positions.len()];
-        let mut rows = Self { observed_at, first, last, step, joints, positions, velocities, pieces: Vec::new() };
+        let n = positions.len() / joints;
+        let (pieces, upper) = (Vec::with_capacity(n.saturating_sub(1) * joints), vec![0.0; n]);
+        let mut rows = Self { observed_at, first, last, step, joints, positions, velocities, pieces, upper };
+        rows.rebuild(straight);
+        rows
+    }
+
+    /// Moves a row; takes effect with [`Self::rebuild`].
+    pub fn set(&mut self, row: usize, joint: usize, position: f64) {
+        self.positions[row * self.joints + joint] = position;
+    }
+
+    /// Joins the rows anew. Allocates nothing.
+    pub fn rebuild(&mut self, straight: &[bool]) {
         for (joint, straight) in straight.iter().enumerate() {
             if !straight {
-                rows.smooth(joint);
+                self.smooth(joint);
             }
         }
-        rows.pieces = (0..rows.len().saturating_sub(1))
-            .flat_map(|k| (0..joints).map(move |joint| (k, joint)))
-            .map(|(k, joint)| rows.between(k, joint))
-            .collect();
-        rows
+        self.pieces.clear();
+        for k in 0..self.len().saturating_sub(1) {
+            for joint in 0..self.joints {
+                let piece = self.between(k, joint);
+                self.pieces.push(piece);
+            }
+        }
+    }
+
+    /// Time of a row.
+    pub fn time_of(&self, row: usize) -> Stamp {
+        self.first.offset_seconds(row as f64 * self.step)
+    }
+
+    /// Moves all rows in time, so that row 0 is one step after `at`.
+    pub fn begin_at(&mut self, at: Stamp) {
+        let by = at.offset_seconds(self.step).nanos_since(self.first);
+        (self.first, self.last) = (self.first.offset_nanos(by), self.last.offset_nanos(by));
     }
 
     pub fn len(&self) -> usize {
@@ -85,28 +113,26 @@ impl Rows {
     /// with the one-sided second-order difference at both ends. Solved by forward elimination and back substitution; the
     /// matrix is diagonally dominant, so this is stable.
     fn smooth(&mut self, joint: usize) {
-        let (n, h) = (self.len(), self.step);
-        let p = |k: usize| self.positions[k * self.joints + joint];
-        let mut v = vec![0.0; n];
+        let (n, h, joints) = (self.len(), self.step, self.joints);
+        let Self { positions, velocities, upper, .. } = self;
+        let p = |k: usize| positions[k * joints + joint];
+        let v = |k: usize| k * joints + joint;
         match n {
             0 | 1 => {}
-            2 => v.fill((p(1) - p(0)) / h),
+            2 => (velocities[v(0)], velocities[v(1)]) = ((p(1) - p(0)) / h, (p(1) - p(0)) / h),
             _ => {
-                v[0] = (-3.0 * p(0) + 4.0 * p(1) - p(2)) / (2.0 * h);
-                v[n - 1] = (3.0 * p(n - 1) - 4.0 * p(n - 2) + p(n - 3)) / (2.0 * h);
-                let mut upper = vec![0.0; n];
+                velocities[v(0)] = (-3.0 * p(0) + 4.0 * p(1) - p(2)) / (2.0 * h);
+                velocities[v(n - 1)] = (3.0 * p(n - 1) - 4.0 * p(n - 2) + p(n - 3)) / (2.0 * h);
+                upper.fill(0.0);
                 for k in 1..n - 1 {
                     let pivot = 4.0 - upper[k - 1];
                     upper[k] = 1.0 / pivot;
-                    v[k] = (3.0 * (p(k + 1) - p(k - 1)) / h - v[k - 1]) / pivot;
+                    velocities[v(k)] = (3.0 * (p(k + 1) - p(k - 1)) / h - velocities[v(k - 1)]) / pivot;
                 }
                 for k in (1..n - 1).rev() {
-                    v[k] -= upper[k] * v[k + 1];
+                    velocities[v(k)] -= upper[k] * velocities[v(k + 1)];
                 }
             }
-        }
-        for (k, v) in v.into_iter().enumerate() {
-            self.velocities[k * self.joints + joint] = v;
         }
     }
 

@@ -1,6 +1,9 @@
 //! Which chunk is in use, and what it asks for at a time.
 
+use crate::ensemble::Ensemble;
+use crate::mode::Mode;
 use crate::rows::{Place, Rows};
+use crate::seam::{self, SEAM_STEP, Seam};
 use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
 use efm_core::{ActionChunk, JointNames, Stamp};
 
@@ -17,6 +20,8 @@ pub struct SchedulerConfig {
     pub max_blend_s: f64,
     /// Joints (grippers) whose rows are joined by straight lines and taken over without blending.
     pub straight_joints: Vec<String>,
+    /// How one chunk follows another.
+    pub mode: Mode,
 }
 
 impl Default for SchedulerConfig {
@@ -27,6 +32,7 @@ impl Default for SchedulerConfig {
             blend_s: 0.15,
             max_blend_s: 0.6,
             straight_joints: Vec::new(),
+            mode: Mode::default(),
         }
     }
 }
@@ -63,6 +69,9 @@ pub enum SchedulerError {
     /// A straight joint is not among the joints.
     #[error("the scheduler is told to treat '{0}' as a gripper, which is not among its joints")]
     UnknownJoint(String),
+    /// The weights of temporal ensembling.
+    #[error("the decay of temporal ensembling's weights is {0}; it must be a finite number, at least 0")]
+    Decay(f64),
     /// The limits have another number of joints, one is not positive, or a position range is empty.
     #[error("the reference limits must be {0} each: position ranges, and positive velocities, accelerations and jerks")]
     Limits(usize),
@@ -264,6 +273,17 @@ pub struct Scheduler {
     lag: i64,
     /// The chunk in use only says where the path to brake on leads.
     retired: bool,
+    /// The chunk that waits, and its predecessors, where they are averaged.
+    unmixed: Option<Rows>,
+    ensemble: Ensemble,
+    /// The last change from one chunk to the next, and how many there were.
+    seam: Option<Seam>,
+    seams: u64,
+    /// What was followed before it.
+    before: Vec<Reference>,
+    /// Why the last chunk that was taken was not put in use after all, and how many were not.
+    dropped: Option<ChunkRefusal>,
+    drops: u64,
 }
 
 impl Scheduler {
@@ -287,6 +307,7 @@ impl Scheduler {
                 return Err(SchedulerError::Time { field, value, least });
             }
         }
+        config.mode.check()?;
         let mut straight = vec![false; joints.len()];
         for name in &config.straight_joints {
             let place = joints.index_of(name).ok_or_else(|| SchedulerError::UnknownJoint(name.clone()))?;
@@ -304,6 +325,7 @@ impl Scheduler {
             }
         }
         let fades = vec![Fade::default(); joints.len()];
+        let before = vec![Reference::default(); joints.len()];
         let blend_duration = config.blend_s;
         Ok(Self {
             joints,
@@ -318,6 +340,13 @@ impl Scheduler {
             blend_duration,
             lag: 0,
             retired: false,
+            unmixed: None,
+            ensemble: Ensemble::new(),
+            seam: None,
+            seams: 0,
+            before,
+            dropped: None,
+            drops: 0,
         })
     }
 
@@ -360,7 +389,8 @@ impl Scheduler {
             return Err(ChunkRefusal::StepTime(step));
         }
         let last = chunk.ends_at();
-        if last < now {
+        // In a queue no row is over before it was followed.
+        if last < now && self.config.mode != Mode::Fifo {
             return Err(ChunkRefusal::Elapsed { late_s: now.seconds_since(last) });
         }
         let n = theirs.len();
@@ -384,9 +414,10 @@ impl Scheduler {
         debug_assert!(rows.is_finite());
         let accepted = Accepted {
             chunk: chunk.observed_at(),
-            first_row: rows.row_at(now),
+            first_row: if self.config.mode == Mode::Fifo { 0 } else { rows.row_at(now) },
             reordered: places.iter().enumerate().any(|(i, p)| i != *p),
         };
+        self.unmixed = matches!(self.config.mode, Mode::TemporalEnsemble { .. }).then(|| rows.clone());
         self.pending = Some(rows);
         Ok(accepted)
     }
@@ -414,24 +445,91 @@ impl Scheduler {
         lag: impl FnOnce(Stamp) -> i64,
         followed: impl Fn(usize) -> Reference,
     ) -> bool {
-        let Some(rows) = self.pending.take() else { return false };
-        let lag = lag(rows.observed_at);
+        let Some(mut rows) = self.pending.take() else { return false };
+        let unmixed = self.unmixed.take();
+        let mut lag = lag(rows.observed_at);
         let start = at;
         let at = at.offset_nanos(lag);
         let age_s = at.seconds_since(rows.observed_at);
-        if at >= rows.last || age_s > self.config.max_chunk_age_s + self.config.blend_s {
+        let max_s = self.config.max_chunk_age_s + self.config.blend_s;
+        let fifo = self.config.mode == Mode::Fifo;
+        let late = if age_s > max_s {
+            Some(ChunkRefusal::TooOld { age_s, max_s })
+        } else {
+            (at >= rows.last && !fifo).then(|| ChunkRefusal::Elapsed { late_s: at.seconds_since(rows.last) })
+        };
+        if late.is_some() {
+            self.dropped = late;
+            self.drops += 1;
             return false;
+        }
+        if fifo {
+            rows.begin_at(start);
+            lag = 0;
+        }
+        if let (Mode::TemporalEnsemble { m }, Some(unmixed)) = (self.config.mode, unmixed) {
+            self.ensemble.add(unmixed, lag, start, m, &self.straight, &mut rows);
+        }
+        let replaces = self.current.is_some() && !self.retired;
+        if replaces {
+            self.look_back(start, &followed);
         }
         self.lag = lag;
         self.retired = false;
         self.current = Some(rows);
-        self.blend_from(start, followed);
+        self.blend_from(start, &followed);
+        if replaces {
+            self.seam = Some(self.seam_at(start, age_s));
+            self.seams += 1;
+        }
         true
     }
 
-    /// Lets the path into the chunk in use begin anew at `at` (plan time), in the states `followed`.
+    /// Keeps the states in which the reference is left at `at` (plan time). Where it is blended, a path begins in the states `followed`; where it
+    /// is not, it is what the old chunk has, as long as that lasts.
+    fn look_back(&mut self, at: Stamp, followed: &impl Fn(usize) -> Reference) {
+        let old = !self.config.mode.blends() && matches!(self.status(at), ReferenceStatus::Active { .. });
+        let moment = self.moment(at);
+        for joint in 0..self.joints.len() {
+            let before = if old { self.of_joint_at(joint, &moment) } else { None };
+            self.before[joint] = before.unwrap_or_else(|| followed(joint));
+        }
+    }
+
+    /// What the change to the chunk in use, which was just made at `at` (plan time), is to whoever follows the reference.
+    fn seam_at(&self, at: Stamp, delay_s: f64) -> Seam {
+        let mut seam = Seam { at, delay_s, gap: 0.0, jump: 0.0, jerk: 0.0 };
+        let Some(rows) = &self.current else { return seam };
+        let moments = [0.0, 1.0, 2.0].map(|k| self.moment(at.offset_seconds(k * SEAM_STEP)));
+        let place = rows.place(at.offset_nanos(self.lag));
+        for joint in (0..self.joints.len()).filter(|joint| !self.straight[*joint]) {
+            let before = self.before[joint];
+            let after = moments.map(|m| self.of_joint_at(joint, &m).unwrap_or_default().position);
+            seam.gap = seam.gap.max((rows.at(joint, false, &place).position - before.position).abs());
+            seam.jump = seam.jump.max((after[0] - before.position).abs());
+            seam.jerk = seam.jerk.max(seam::jerk(before, after));
+        }
+        seam
+    }
+
+    /// How many chunks took over from another one, and the last time that one did.
+    pub fn seams(&self) -> (u64, Option<&Seam>) {
+        (self.seams, self.seam.as_ref())
+    }
+
+    /// How many chunks were taken but came too late to be put in use, and why the last of them was not.
+    pub fn dropped(&self) -> (u64, Option<&ChunkRefusal>) {
+        (self.drops, self.dropped.as_ref())
+    }
+
+    /// Lets the path into the chunk in use begin anew at `at` (plan time), in the states `followed`. Does nothing in modes that do not
+    /// blend.
     pub fn blend_from(&mut self, at: Stamp, followed: impl Fn(usize) -> Reference) {
         let Some(rows) = &self.current else { return };
+        if !self.config.mode.blends() {
+            // No fade was ever begun.
+            return;
+        }
         let place = rows.place(at.offset_nanos(self.lag));
         let mut duration = self.config.blend_s;
         for joint in 0..self.joints.len() {
@@ -460,6 +558,7 @@ impl Scheduler {
     pub fn clear(&mut self, now: Stamp) {
         self.current = None;
         self.pending = None;
+        self.ensemble.clear();
         self.cleared_at = Some(now);
     }
 
@@ -467,6 +566,7 @@ impl Scheduler {
     pub fn retire(&mut self, now: Stamp) {
         self.retired = true;
         self.pending = None;
+        self.ensemble.clear();
         self.cleared_at = Some(now);
     }
 
@@ -474,6 +574,7 @@ impl Scheduler {
     pub fn reset(&mut self) {
         self.current = None;
         self.pending = None;
+        self.ensemble.clear();
         self.cleared_at = None;
     }
 

@@ -3,13 +3,15 @@
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use efm_harness::control::Control;
-use efm_harness::episode::EpisodeOptions;
+use efm_harness::curves;
+use efm_harness::episode::{EpisodeOptions, NewGoal};
 use efm_harness::evaluate::{Actor, Plan, Progress, Settings, evaluate, first_seed};
 use efm_harness::page;
 use efm_harness::planner::RobotFiles;
 use efm_harness::report::{Document, EpisodeOutcome, Run, Subject, command_line};
 use efm_harness::rig::Filter;
 use efm_harness::strip::{self, Strip};
+use efm_schedule::{Mode, OnNewGoal};
 use efm_sim::tasks::Split;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -50,6 +52,9 @@ struct Args {
     /// Takes what --json wrote instead of running anything; may be given several times. Film strips need --policy too.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["split", "controls", "control", "json"])]
     from: Vec<PathBuf>,
+    /// Draws curves over the latency here (SVG), a line a mode, of the runs with --latency-ms or --mode.
+    #[arg(long, value_name = "FILE")]
+    curves: Option<PathBuf>,
     /// Film strips of failures for each policy and split.
     #[arg(long, default_value_t = 3, value_name = "N")]
     strips: usize,
@@ -59,6 +64,20 @@ struct Args {
     /// Simulated milliseconds from an observation until its chunk reaches the streamer.
     #[arg(long, default_value_t = 60)]
     delay_ms: u64,
+    /// As --delay-ms, of a policy that thinks of one thing at a time: it looks again when its last chunk has come, or after its replan
+    /// period, whichever is later, and the arm moves on meanwhile. Measures how motion flows from chunk to chunk.
+    #[arg(long, value_name = "L", conflicts_with_all = ["delay_ms", "from"])]
+    latency_ms: Option<u64>,
+    /// How one chunk follows another: blend, fifo, temporal_ensemble or rtc. Measures as --latency-ms does. [default: blend]
+    #[arg(long, conflicts_with_all = ["delay_ms", "from"])]
+    mode: Option<Mode>,
+    /// Gives each episode another one's sentence first, and its own after --new-goal-at seconds; what happens to the motion then: blend,
+    /// finish_chunk or stop_first. Measures as --latency-ms does, and the time from instruction to motion.
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["delay_ms", "from", "controls", "control"])]
+    on_new_goal: Option<OnNewGoal>,
+    /// See --on-new-goal.
+    #[arg(long, default_value_t = 2.0, value_name = "S", requires = "on_new_goal")]
+    new_goal_at: f64,
     /// Sends chunks to the controllers without the safety filter, to see what the filter costs.
     #[arg(long)]
     unfiltered: bool,
@@ -76,7 +95,7 @@ fn main() -> Result<()> {
         models: args.root.join("models"),
         episodes: args.episodes,
         jobs: args.jobs.max(1),
-        options: EpisodeOptions { delay: Duration::from_millis(args.delay_ms), ..EpisodeOptions::default() },
+        options: options(&args),
         filter: if args.unfiltered { Filter::Off } else { Filter::Whole },
     };
     let actors = actors(&args, &settings)?;
@@ -92,6 +111,12 @@ fn main() -> Result<()> {
     for comparison in &document.comparisons {
         println!("{}", comparison.in_words());
     }
+    if let Some(file) = &args.curves {
+        let drawing =
+            curves::svg(&document).context("--curves: no run was measured; run with --latency-ms or --mode")?;
+        std::fs::write(file, drawing).with_context(|| format!("cannot write {}", file.display()))?;
+        println!("curves: {}", file.display());
+    }
     if let Some(folder) = &args.report {
         let strips = strips(&args, &settings, &actors, &document, folder)?;
         let file = folder.join("index.html");
@@ -102,13 +127,26 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+fn options(args: &Args) -> EpisodeOptions {
+    let measured = args.latency_ms.is_some() || args.mode.is_some() || args.on_new_goal.is_some();
+    EpisodeOptions {
+        delay: Duration::from_millis(if measured { args.latency_ms.unwrap_or(0) } else { args.delay_ms }),
+        mode: args.mode.unwrap_or_default(),
+        one_at_a_time: measured,
+        new_goal: args.on_new_goal.map(|rule| NewGoal { at: args.new_goal_at, rule }),
+        ..EpisodeOptions::default()
+    }
+}
+
 /// What cannot be written is told before the work, not after it.
 fn check_outputs(args: &Args) -> Result<()> {
-    if let Some(folder) = args.json.as_deref().and_then(Path::parent)
-        && !folder.as_os_str().is_empty()
-        && !folder.is_dir()
-    {
-        bail!("--json: there is no folder {}", folder.display());
+    for (option, file) in [("--json", &args.json), ("--curves", &args.curves)] {
+        if let Some(folder) = file.as_deref().and_then(Path::parent)
+            && !folder.as_os_str().is_empty()
+            && !folder.is_dir()
+        {
+            bail!("{option}: there is no folder {}", folder.display());
+        }
     }
     if let Some(folder) = &args.report {
         std::fs::create_dir_all(folder).with_context(|| format!("--report: cannot make {}", folder.display()))?;
@@ -116,8 +154,8 @@ fn check_outputs(args: &Args) -> Result<()> {
     if args.episodes == 0 {
         bail!("--episodes: at least one");
     }
-    if !args.from.is_empty() && args.report.is_none() {
-        bail!("--from: says nothing new without --report DIR");
+    if !args.from.is_empty() && args.report.is_none() && args.curves.is_none() {
+        bail!("--from: says nothing new without --report DIR or --curves FILE");
     }
     Ok(())
 }

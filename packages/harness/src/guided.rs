@@ -1,0 +1,215 @@
+//! Policies that can be told what of the running chunk goes on while they think (real-time chunking).
+
+use efm_core::ActionChunk;
+use efm_policy::{Embedding, Guide, Observation, Policy, PolicyError};
+use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
+
+/// A policy that may be guided. What cannot be guided has no last actions, and then there never is a guide.
+pub trait GuidedPolicy {
+    /// The chunk for an observation and a goal, continuing what the guide says where there is one.
+    ///
+    /// # Errors
+    /// As [`Policy::act`].
+    fn act_guided(
+        &mut self,
+        observation: &Observation<'_>,
+        goal: &Embedding,
+        noise_seed: u64,
+        guide: Option<Guide<'_>>,
+    ) -> Result<ActionChunk, PolicyError>;
+
+    /// Un-normalised actions of the last chunk, row-major `[horizon x columns]`; empty where it cannot be guided.
+    fn last_actions(&self) -> &[f64];
+
+    /// Makes actions that were meant relative to the joints `from` relative to the joints `to`: where the tool has moved between two
+    /// observations, its old targets have other offsets.
+    fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]);
+}
+
+impl GuidedPolicy for Policy {
+    fn act_guided(
+        &mut self,
+        observation: &Observation<'_>,
+        goal: &Embedding,
+        noise_seed: u64,
+        guide: Option<Guide<'_>>,
+    ) -> Result<ActionChunk, PolicyError> {
+        Policy::act_guided(self, observation, goal, noise_seed, guide)
+    }
+
+    fn last_actions(&self) -> &[f64] {
+        if self.can_continue() { Policy::last_actions(self) } else { &[] }
+    }
+
+    fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]) {
+        Policy::rebase(self, actions, from, to);
+    }
+}
+
+/// Remembers the running chunk and how long the policy takes, and makes guides of them.
+#[derive(Debug)]
+pub struct Chunking {
+    plan: RtcPlan,
+    /// Of each column, whether its rows are joined by straight lines (a gripper's).
+    straight: Vec<bool>,
+    delays: DelayEstimator,
+    /// The last chunk and the joints it was made at; it guides once it is taken.
+    last: Option<(RawChunk, Vec<f64>)>,
+    taken: bool,
+    guided: u64,
+    /// The guide that was made last: all rows of the new chunk, and their weights.
+    actions: Vec<f64>,
+    weights: Vec<f64>,
+}
+
+impl Chunking {
+    /// For a policy with `horizon` rows of columns that are `straight` or not, `step` seconds apart, of which `execute` are followed before it
+    /// looks again. `latency` (seconds) is what it is expected to take until more is known.
+    pub fn new(horizon: usize, step: f64, execute: usize, straight: Vec<bool>, latency: f64) -> Self {
+        let execute = execute.clamp(1, horizon.saturating_sub(1).max(1));
+        let plan = RtcPlan { horizon, step, execute, decay: Decay::Exponential };
+        let delays = DelayEstimator::expecting(consumed(latency, step));
+        Self { plan, straight, delays, last: None, taken: false, guided: 0, actions: Vec::new(), weights: Vec::new() }
+    }
+
+    /// The guide for an observation now; `now` is plan time. None where no chunk goes on meanwhile.
+    ///
+    /// # Errors
+    /// When the policy's last actions do not fit its columns.
+    pub fn guide(
+        &mut self,
+        policy: &impl GuidedPolicy,
+        now: efm_core::Stamp,
+        joints: &[f64],
+    ) -> Result<Option<Guide<'_>>, efm_schedule::RtcError> {
+        // A chunk of one row has no rest to go on with.
+        let usable = self.taken && self.plan.horizon > 1;
+        let Some((raw, from)) = self.last.as_ref().filter(|_| usable) else { return Ok(None) };
+        let mut raw = raw.clone();
+        policy.rebase(&mut raw.actions, from, joints);
+        let guide = self.plan.guide(&raw, now, self.delays.predicted(), &self.straight)?;
+        let Some(guide) = guide else { return Ok(None) };
+        self.guided += 1;
+        (self.actions, self.weights) = (guide.previous, guide.weights);
+        // Rows that the old chunk has not are there, but weigh nothing.
+        self.actions.resize(self.plan.horizon * self.straight.len(), 0.0);
+        Ok(Some(Guide { actions: &self.actions, weights: &self.weights }))
+    }
+
+    /// The policy made a chunk, of an observation at `now` (plan time).
+    pub fn made(&mut self, policy: &impl GuidedPolicy, now: efm_core::Stamp, joints: &[f64]) {
+        let actions = policy.last_actions().to_vec();
+        self.taken = false;
+        self.last = (!actions.is_empty())
+            .then(|| (RawChunk { observed_at: now, actions, columns: self.straight.len() }, joints.to_vec()));
+    }
+
+    /// The chunk that was made last reached the scheduler, which takes it or does not. What is not taken guides nothing.
+    pub fn arrived(&mut self, taken: bool) {
+        self.taken = taken;
+    }
+
+    /// A chunk is followed: how late it was says how late the next will be.
+    pub fn followed(&mut self, seam: &Seam) {
+        self.delays.learn(consumed(seam.delay_s, self.plan.step));
+    }
+
+    /// The motion came to an end: nothing goes on while the policy thinks.
+    pub fn ended(&mut self) {
+        self.taken = false;
+    }
+
+    /// How many guides there were; forgets it.
+    pub fn take_guided(&mut self) -> u64 {
+        std::mem::take(&mut self.guided)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use efm_core::Stamp;
+
+    /// Actions are relative to the first joint.
+    struct Fake {
+        last: Vec<f64>,
+    }
+
+    impl GuidedPolicy for Fake {
+        fn act_guided(
+            &mut self,
+            _: &Observation<'_>,
+            _: &Embedding,
+            _: u64,
+            _: Option<Guide<'_>>,
+        ) -> Result<ActionChunk, PolicyError> {
+            Err(PolicyError::NoImage("none".to_owned()))
+        }
+
+        fn last_actions(&self) -> &[f64] {
+            &self.last
+        }
+
+        fn rebase(&self, actions: &mut [f64], from: &[f64], to: &[f64]) {
+            actions.iter_mut().for_each(|a| *a += from[0] - to[0]);
+        }
+    }
+
+    fn at(seconds: f64) -> Stamp {
+        Stamp::from_nanos(1_000_000_000).offset_seconds(seconds)
+    }
+
+    fn chunking(latency: f64) -> Chunking {
+        Chunking::new(16, 0.1, 2, vec![false], latency)
+    }
+
+    fn fake() -> Fake {
+        Fake { last: (1..=16).map(|k| 0.01 * k as f64).collect() }
+    }
+
+    #[test]
+    fn the_guide_is_the_rest_of_the_running_chunk_seen_from_where_the_tool_is_now() {
+        let (mut chunking, policy) = (chunking(0.28), fake());
+        assert!(chunking.guide(&policy, at(0.0), &[0.5]).unwrap().is_none(), "nothing runs yet");
+        chunking.made(&policy, at(0.0), &[0.5]);
+        assert!(chunking.guide(&policy, at(0.3), &[0.5]).unwrap().is_none(), "made, but not there yet");
+        chunking.arrived(true);
+        let guide = chunking.guide(&policy, at(0.3), &[0.53]).unwrap().unwrap();
+        // The tool has moved by 0.03, and so has the row that is due next.
+        for (k, action) in guide.actions.iter().take(13).enumerate() {
+            assert!((action - 0.01 * (k + 1) as f64).abs() < 1e-9, "row {k}: {action}");
+        }
+        assert_eq!((guide.actions.len(), guide.weights.len()), (16, 16));
+        assert!(guide.weights[13..].iter().all(|w| *w == 0.0), "what the old chunk has not weighs nothing");
+        // 280 ms are three actions, until more is known.
+        assert!(guide.weights[2] == 1.0 && guide.weights[3] < 1.0, "{:?}", guide.weights);
+        assert_eq!((chunking.take_guided(), chunking.take_guided()), (1, 0));
+    }
+
+    #[test]
+    fn delays_are_learnt_from_seams() {
+        let (mut chunking, policy) = (chunking(0.1), fake());
+        let seam = Seam { at: at(0.0), delay_s: 0.45, gap: 0.0, jump: 0.0, jerk: 0.0 };
+        // The first is left out.
+        (0..2).for_each(|_| chunking.followed(&seam));
+        chunking.made(&policy, at(0.0), &[0.0]);
+        chunking.arrived(true);
+        let guide = chunking.guide(&policy, at(0.2), &[0.0]).unwrap().unwrap();
+        assert!(guide.weights[4] == 1.0 && guide.weights[5] < 1.0, "{:?}", guide.weights);
+    }
+
+    #[test]
+    fn what_is_not_followed_guides_nothing() {
+        let (mut chunking, policy) = (chunking(0.1), fake());
+        chunking.made(&policy, at(0.0), &[0.0]);
+        chunking.arrived(false);
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "refused");
+        chunking.arrived(true);
+        chunking.ended();
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "stopped");
+        chunking.made(&Fake { last: Vec::new() }, at(0.0), &[0.0]);
+        chunking.arrived(true);
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "a policy that cannot be guided");
+    }
+}
