@@ -164,6 +164,22 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_given_back_as_they_were_made_each_in_its_place() {
+        let joints = JointNames::new(["a", "b"]).expect("names");
+        let (low, high) = (vec![-1.5, 0.0], vec![2.5, 0.04]);
+        let limits = Limits::new(joints.clone(), low, high, vec![2.0, 3.0], vec![4.0, 5.0], vec![6.0, 7.0]);
+        let limits = limits.expect("they are sound");
+        assert_eq!(limits.joints(), &joints);
+        assert_eq!((limits.min_position(), limits.max_position()), (&[-1.5, 0.0][..], &[2.5, 0.04][..]));
+        assert_eq!(
+            (limits.velocity(), limits.acceleration(), limits.jerk()),
+            (&[2.0, 3.0][..], &[4.0, 5.0][..], &[6.0, 7.0][..])
+        );
+        let second = JointLimits { min: 0.0, max: 0.04, velocity: 3.0, acceleration: 5.0, jerk: 7.0 };
+        assert_eq!(limits.of(1), second);
+    }
+
+    #[test]
     fn a_share_of_limits_leaves_the_range_as_it_is() {
         let whole = JointLimits { min: -1.0, max: 2.0, velocity: 3.0, acceleration: 4.0, jerk: 5.0 };
         let half = JointLimits { min: -1.0, max: 2.0, velocity: 1.5, acceleration: 2.0, jerk: 2.5 };

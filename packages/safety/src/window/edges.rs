@@ -92,6 +92,29 @@ fn positions_may_touch_the_range_at_either_end_and_between_and_not_leave_it() {
     }
 }
 
+/// Far from both ends of the range nothing between two points is looked at. A range that does not hold zero shows that "far" is a distance.
+#[test]
+fn what_turns_outside_of_a_range_on_one_side_of_zero_is_found() {
+    let (t, jerk) = (0.5 * DT, -1.0 / DT);
+    let v = 4.0 * t - 0.5 * jerk * t * t;
+    let rise = v * t - 2.0 * t * t + jerk * t * t * t / 6.0;
+    for sign in [1.0, -1.0] {
+        let (low, high) = (2.0, 3.0);
+        let limit =
+            JointLimits { min: f64::min(sign * low, sign * high), max: f64::max(sign * low, sign * high), ..limit() };
+        for (edge, way) in [(high, 1.0), (low, -1.0)] {
+            let beyond = |by: f64| {
+                let s = State { p: sign * (edge + way * (by - rise)), v: sign * way * v, a: -sign * way * 4.0 };
+                piece(s, -sign * way * 5.0).check(&limit)
+            };
+            assert_eq!(beyond(0.0), Ok(()));
+            let Err((what, is, may)) = beyond(2.0e-8) else { panic!("nothing is found") };
+            assert_eq!((what, may), ("position", sign * edge));
+            assert!((is - sign * (edge + way * 2.0e-8)).abs() < 1.0e-10);
+        }
+    }
+}
+
 #[test]
 fn the_jerk_and_the_jump_of_the_acceleration_may_touch_their_limits_and_not_cross_them() {
     for sign in [1.0, -1.0] {
