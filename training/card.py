@@ -1,4 +1,10 @@
-"""The model card of the policy: what it was trained on, how, how well it does, and what it cannot do."""
+"""The model card of the policy: what it was trained on, how, how well it does, and what it cannot do.
+
+    python -m training.card --package models/panda_tabletop_chunk --eval heldout.json [--eval novel.json ...]
+
+fills the section "In closed loop" of a card that is there, from the reports of `./efm eval --json`; neither the run nor its
+demonstrations are needed for that.
+"""
 
 from __future__ import annotations
 
@@ -287,6 +293,8 @@ Licence: Apache-2.0. Parity of the graphs with torch on the golden example: {par
 encoder is a graph already. One chunk takes {latency:.1f} ms on one core (ONNX Runtime {ort}); graphs of {size:.1f} MB.
 """
 
+CLOSED_LOOP = "## In closed loop\n\n"
+CANNOT = "\n\n## What it cannot do\n"
 WHAT = {
     "chunk_regression": "Chunk regression for a Panda arm over a table: one pass, the whole chunk at once.",
     "diffusion": "A diffusion policy for a Panda arm over a table: a chunk is made out of noise in {sampler_steps} steps.",
@@ -378,3 +386,29 @@ def encoder_seeds(package: Path) -> set[int]:
     """Seeds of the demonstrations that the encoder was trained on, from its package."""
     file = package / "demonstrations.jsonl"
     return {int(json.loads(line)["seed"]) for line in file.read_text().splitlines()} if file.exists() else set()
+
+
+def fill(package: Path, files: list[Path]) -> None:
+    """Write the section "In closed loop" of a package's card anew; the rest stays."""
+    card = package / "README.md"
+    before, heading, rest = card.read_text().partition(CLOSED_LOOP)
+    _, following, after = rest.partition(CANNOT)
+    if not heading or not following:
+        raise SystemExit(f"{card}: no sections {CLOSED_LOOP.strip()!r} and {CANNOT.strip()!r}")
+    card.write_text(before + heading + wrapped(evaluation_text(files)) + following + after)
+
+
+def main() -> None:
+    """Entry point of `python -m training.card`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--package", type=Path, required=True, help="the policy package")
+    parser.add_argument("--eval", type=Path, action="append", required=True, help="JSON of `./efm eval --json`; several")
+    arguments = parser.parse_args()
+    missing = [str(file) for file in arguments.eval if not file.exists()]
+    if missing:
+        raise SystemExit(f"{missing[0]} is not there")
+    fill(arguments.package, arguments.eval)
+
+
+if __name__ == "__main__":
+    main()

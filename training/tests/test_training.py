@@ -131,3 +131,22 @@ def test_the_card_states_rates_with_intervals_by_split_and_kind(tmp_path: Path):
     assert "| novel | shuffled | in-process | 0 of 4 |" in text
     assert "| novel | put | 3 of 3 | 100.0 % |" in text
     assert card.evaluation_text([]).startswith("Not evaluated")
+
+
+def test_a_card_that_is_there_is_filled_in_from_an_evaluation(tmp_path: Path):
+    whole = "# name\n\nHead.\n\n## In closed loop\n\nNot evaluated yet.\n\n## What it cannot do\n\n- Much.\n"
+    (tmp_path / "README.md").write_text(whole)
+    report = {"split": "heldout", "control": None, "how": "in-process", "episodes": 4, "successes": 3, "outcomes": []}
+    file = tmp_path / "eval.json"
+    file.write_text(json.dumps({"command": "", "runs": [report], "comparisons": []}))
+    card.fill(tmp_path, [file])
+    once = (tmp_path / "README.md").read_text()
+    assert "| heldout | - | in-process | 3 of 4 | 75.0 % |" in once
+    assert "Not evaluated" not in once
+    assert once.startswith("# name\n\nHead.\n\n## In closed loop\n\n")
+    assert once.endswith("\n\n## What it cannot do\n\n- Much.\n")
+    card.fill(tmp_path, [file])
+    assert (tmp_path / "README.md").read_text() == once
+    (tmp_path / "README.md").write_text("# name\n")
+    with pytest.raises(SystemExit, match="no sections"):
+        card.fill(tmp_path, [file])
