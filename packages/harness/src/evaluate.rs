@@ -204,8 +204,13 @@ impl Collected {
         run.times_real_time = Some(simulated / self.busy.max(1e-9));
         let latency_ms = options.delay.as_secs_f64() * 1e3;
         run.delay_ms = Some(latency_ms);
-        run.schedule =
-            options.one_at_a_time.then(|| ScheduleFigures::new(options.mode, latency_ms, &self.flows, self.guided));
+        if options.one_at_a_time {
+            let figures = ScheduleFigures::new(options.mode, latency_ms, &self.flows, self.guided);
+            run.schedule = Some(match options.new_goal {
+                Some(new) => figures.with_new_goal(new.rule, &self.flows),
+                None => figures,
+            });
+        }
         run
     }
 }

@@ -106,7 +106,7 @@ pub struct ScheduleFigures {
     pub latency_ms: f64,
     /// Changes from one chunk to the next, in all episodes.
     pub seams: usize,
-    /// How far a new chunk was from the reference before it, before any blending: rad.
+    /// How far a new chunk was from the chunk before it, before any blending: rad.
     pub seam_gap: Spread,
     /// How far the reference leapt at a seam: rad.
     pub seam_jump: Spread,

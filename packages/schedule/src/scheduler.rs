@@ -279,8 +279,9 @@ pub struct Scheduler {
     /// The last change from one chunk to the next, and how many there were.
     seam: Option<Seam>,
     seams: u64,
-    /// What was followed before it.
+    /// What was followed before it, and where the chunk before it was at that time.
     before: Vec<Reference>,
+    proposed: Vec<f64>,
     /// Why the last chunk that was taken was not put in use after all, and how many were not.
     dropped: Option<ChunkRefusal>,
     drops: u64,
@@ -326,6 +327,7 @@ impl Scheduler {
         }
         let fades = vec![Fade::default(); joints.len()];
         let before = vec![Reference::default(); joints.len()];
+        let proposed = vec![0.0; joints.len()];
         let blend_duration = config.blend_s;
         Ok(Self {
             joints,
@@ -345,6 +347,7 @@ impl Scheduler {
             seam: None,
             seams: 0,
             before,
+            proposed,
             dropped: None,
             drops: 0,
         })
@@ -488,11 +491,15 @@ impl Scheduler {
     /// Keeps the states in which the reference is left at `at` (plan time). Where it is blended, a path begins in the states `followed`; where it
     /// is not, it is what the old chunk has, as long as that lasts.
     fn look_back(&mut self, at: Stamp, followed: &impl Fn(usize) -> Reference) {
-        let old = !self.config.mode.blends() && matches!(self.status(at), ReferenceStatus::Active { .. });
         let moment = self.moment(at);
+        let lasts = matches!(self.status(at), ReferenceStatus::Active { .. });
         for joint in 0..self.joints.len() {
-            let before = if old { self.of_joint_at(joint, &moment) } else { None };
-            self.before[joint] = before.unwrap_or_else(|| followed(joint));
+            let (rows, place) = (self.current.as_ref(), moment.place.as_ref());
+            let old =
+                rows.zip(place).filter(|_| lasts).map(|(rows, place)| rows.at(joint, self.straight[joint], place));
+            let before = old.filter(|_| !self.config.mode.blends()).unwrap_or_else(|| followed(joint));
+            self.proposed[joint] = old.map_or(before.position, |old| old.position);
+            self.before[joint] = before;
         }
     }
 
@@ -505,7 +512,7 @@ impl Scheduler {
         for joint in (0..self.joints.len()).filter(|joint| !self.straight[*joint]) {
             let before = self.before[joint];
             let after = moments.map(|m| self.of_joint_at(joint, &m).unwrap_or_default().position);
-            seam.gap = seam.gap.max((rows.at(joint, false, &place).position - before.position).abs());
+            seam.gap = seam.gap.max((rows.at(joint, false, &place).position - self.proposed[joint]).abs());
             seam.jump = seam.jump.max((after[0] - before.position).abs());
             seam.jerk = seam.jerk.max(seam::jerk(before, after));
         }

@@ -14,8 +14,8 @@ pub struct Seam {
     pub at: Stamp,
     /// Seconds of plan time from the observation of the chunk that took over: what it was late by (see [`crate::consumed`]).
     pub delay_s: f64,
-    /// How far the new chunk, before it is blended, is from the reference that it takes over from: rad or m. What blending has to
-    /// take away.
+    /// How far the two chunks are apart, before any blending: rad or m. What real-time chunking makes small, and blending has to take
+    /// away. Where the old chunk was over: how far the new one is from what was followed.
     pub gap: f64,
     /// How far the reference leaps: rad or m. Zero where it is blended.
     pub jump: f64,

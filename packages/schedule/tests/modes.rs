@@ -92,8 +92,12 @@ fn blending_leaves_no_leap_whatever_the_chunks_say_and_tells_how_far_they_were_a
         let mut s = scheduler(mode);
         follow(&mut s, &chunk(0.0, |t| 0.5 * t), 0.0, 0.1);
         follow(&mut s, &chunk(0.4, |t| 0.5 * t + 0.02), 0.0, 0.2);
-        let seam = s.seams().1.unwrap();
+        let seam = *s.seams().1.unwrap();
         assert!(seam.jump < 1e-12 && (seam.gap - 0.02).abs() < 1e-6, "{seam:?}");
+        // That of the chunks, wherever whoever follows them is.
+        s.offer(&chunk(0.8, |t| 0.5 * t - 0.01), at(0.9)).unwrap();
+        assert!(s.take_over(at(0.9), |_| Reference { position: 7.0, ..Reference::default() }));
+        assert!((s.seams().1.unwrap().gap - 0.03).abs() < 1e-6, "{:?}", s.seams());
         // 60 h / T^3 is the largest jerk of the quintic that takes h back within T.
         assert!(seam.jerk < 60.0 * 0.02 / 0.15_f64.powi(3) * 1.01, "{seam:?}");
     }
