@@ -28,18 +28,21 @@ struct Point {
     median: Option<f64>,
 }
 
+/// A value, the ends of its whisker, and a second value beneath it.
+type Figure = (f64, Option<(f64, f64)>, Option<f64>);
+
 struct Panel {
     title: &'static str,
     /// What a unit of the axis is, in words.
     unit: &'static str,
     /// Factor from the figures to the axis.
     scale: f64,
-    of: fn(&Run, &ScheduleFigures) -> (f64, Option<(f64, f64)>, Option<f64>),
+    of: fn(&Run, &ScheduleFigures) -> Figure,
     /// The axis ends here at least.
     least: f64,
 }
 
-fn spread(s: &Spread) -> (f64, Option<(f64, f64)>, Option<f64>) {
+fn spread(s: &Spread) -> Figure {
     (s.p95, None, Some(s.p50))
 }
 
