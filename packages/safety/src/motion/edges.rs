@@ -243,3 +243,27 @@ fn roundings_are_tried_with_the_fewest_steps_first_and_each_once() {
     once.dedup();
     assert_eq!((once.len(), all.len()), (4 * 3 * 4 - 1, 4 * 3 * 4 - 1), "all but the one with three steps less");
 }
+
+#[test]
+fn who_watches_a_stop_is_shown_each_state_as_it_comes_and_which_one_is_the_last() {
+    let (limits, s) = (limits(), State { p: 0.0, v: 0.5, a: 0.3 });
+    let (mut tail, mut plain) = (Vec::with_capacity(200), Vec::with_capacity(200));
+    let mut seen: Vec<(usize, bool, State)> = Vec::new();
+    let found = ramp_stop_seen::<()>(&s, DT, &limits, &mut tail, |states, ends| {
+        seen.extend(states.last().map(|last| (states.len(), ends, *last)));
+        Ok(())
+    });
+    assert!(found == Ok(true) && ramp_stop(&s, DT, &limits, &mut plain));
+    assert_eq!(tail, plain);
+    // What was seen before the last attempt is void.
+    let from = seen.iter().rposition(|(len, ..)| *len == 1).unwrap();
+    let expected: Vec<_> = tail.iter().enumerate().map(|(i, s)| (i + 1, i + 1 == tail.len(), *s)).collect();
+    assert_eq!(seen[from..], expected);
+    // An objection ends it.
+    let mut count = 0;
+    let refused = ramp_stop_seen(&s, DT, &limits, &mut tail, |states, _| {
+        count += 1;
+        if states.len() == 3 { Err("enough") } else { Ok(()) }
+    });
+    assert_eq!((refused, count), (Err("enough"), 3));
+}
