@@ -58,9 +58,10 @@ impl Death {
         self.at_rest && self.off_tail <= ON_TAIL && self.violations == 0 && self.excess_loaded_s() <= 0.0
     }
 
-    /// Seconds beyond what the loaded limits allow; negative when it was in time.
+    /// Seconds beyond what the loaded limits allow; negative when it was in time. A state whose acceleration still adds to its speed may take
+    /// longer to stop, by any means, than one at top speed: then that is the measure.
     pub fn excess_loaded_s(&self) -> f64 {
-        self.rest_s - FACTOR * self.loaded_s - GRACE_S
+        self.rest_s - FACTOR * self.loaded_s.max(self.shortest_s) - GRACE_S
     }
 
     /// Seconds beyond what would be allowed if the committed part did not count; negative when it was in time.

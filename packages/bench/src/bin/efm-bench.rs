@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
 use efm_bench::{arm, cell, counting, episode, kill, policy, report, run, tick, transparent};
+use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -63,12 +64,15 @@ enum What {
         /// Writes the results here.
         #[arg(long)]
         json: Option<PathBuf>,
-        /// `window_s` of the filter, instead of the robots' own.
+        /// `window_s` of the filter [default: as shipped]
         #[arg(long)]
         window: Option<f64>,
-        /// `committed_s` of the filter, instead of the robots' own.
+        /// `committed_s` of the filter [default: as shipped]
         #[arg(long)]
         committed: Option<f64>,
+        /// Each robot has a window of its own at random, up to 0.15 s, which alone is longer than some may take.
+        #[arg(long, conflicts_with_all = ["window", "committed"])]
+        own_windows: bool,
         /// The death of this seed only.
         #[arg(long)]
         death: Option<u64>,
@@ -137,8 +141,12 @@ fn bench(args: Args) -> Result<bool> {
             }
             Ok(totals.filter.tally.total() == 0)
         }
-        What::Kill { runs, threads: wanted, seed, json, window, committed, death } => {
-            let settings = kill::Settings { window_s: window, committed_s: committed };
+        What::Kill { runs, threads: wanted, seed, json, window, committed, own_windows, death } => {
+            let shipped = StreamConfig::default();
+            let settings = kill::Settings {
+                window_s: (!own_windows).then_some(window.unwrap_or(shipped.window_s)),
+                committed_s: (!own_windows).then_some(committed.unwrap_or(shipped.committed_s)),
+            };
             let mut deaths = Vec::new();
             if let Some(seed) = death {
                 deaths.extend(kill::die(seed, &panda, settings)?);
