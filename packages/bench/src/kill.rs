@@ -162,14 +162,19 @@ pub struct Settings {
     pub window_s: Option<f64>,
     /// `StreamConfig::committed_s`.
     pub committed_s: Option<f64>,
+    /// Robots with other limits than the Panda's never move.
+    pub panda_only: bool,
 }
 
-/// Lets the publisher die once; `None` when the arm never moved.
+/// Lets the publisher die once; `None` when the arm never moved, or is not to.
 ///
 /// # Errors
 /// When a controller refuses a message, or the run cannot be set up.
 pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death>> {
     let mut stimulus = Stimulus::sane(seed, panda);
+    if settings.panda_only && !stimulus.panda {
+        return Ok(None);
+    }
     let config = &mut stimulus.arm.config;
     config.committed_s = settings.committed_s.unwrap_or(config.committed_s);
     config.window_s = settings.window_s.unwrap_or(config.window_s).max(config.committed_s);

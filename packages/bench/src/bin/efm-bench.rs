@@ -73,6 +73,9 @@ enum What {
         /// Each robot has a window of its own at random, up to 0.15 s, which alone is longer than some may take.
         #[arg(long, conflicts_with_all = ["window", "committed"])]
         own_windows: bool,
+        /// Only robots with the Panda's limits, which otherwise are a quarter.
+        #[arg(long = "panda")]
+        panda_only: bool,
         /// The death of this seed only.
         #[arg(long)]
         death: Option<u64>,
@@ -141,11 +144,12 @@ fn bench(args: Args) -> Result<bool> {
             }
             Ok(totals.filter.tally.total() == 0)
         }
-        What::Kill { runs, threads: wanted, seed, json, window, committed, own_windows, death } => {
+        What::Kill { runs, threads: wanted, seed, json, window, committed, own_windows, panda_only, death } => {
             let shipped = StreamConfig::default();
             let settings = kill::Settings {
                 window_s: (!own_windows).then_some(window.unwrap_or(shipped.window_s)),
                 committed_s: (!own_windows).then_some(committed.unwrap_or(shipped.committed_s)),
+                panda_only,
             };
             let mut deaths = Vec::new();
             if let Some(seed) = death {
