@@ -1,6 +1,6 @@
 //! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
-use crate::guided::{Chunking, GuidedPolicy};
+use crate::guided::Chunking;
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
 use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
@@ -182,7 +182,7 @@ impl PolicyAgent {
             Some(chunking) => {
                 let joints = &observation.joints.positions;
                 let guide = chunking.guide(&self.policy, plan_time, joints)?;
-                let chunk = GuidedPolicy::act_guided(&mut self.policy, &observation, goal, noise, guide);
+                let chunk = self.policy.act_guided(&observation, goal, noise, guide);
                 if chunk.is_ok() {
                     chunking.made(&self.policy, plan_time, joints);
                 }

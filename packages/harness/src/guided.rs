@@ -1,23 +1,10 @@
 //! Policies that can be told what of the running chunk goes on while they think (real-time chunking).
 
-use efm_core::ActionChunk;
-use efm_policy::{Embedding, Guide, Observation, Policy, PolicyError};
+use efm_policy::{Guide, Policy};
 use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
 
 /// A policy that may be guided. What cannot be guided has no last actions, and then there never is a guide.
 pub trait GuidedPolicy {
-    /// The chunk for an observation and a goal, continuing what the guide says where there is one.
-    ///
-    /// # Errors
-    /// As [`Policy::act`].
-    fn act_guided(
-        &mut self,
-        observation: &Observation<'_>,
-        goal: &Embedding,
-        noise_seed: u64,
-        guide: Option<Guide<'_>>,
-    ) -> Result<ActionChunk, PolicyError>;
-
     /// Un-normalised actions of the last chunk, row-major `[horizon x columns]`; empty where it cannot be guided.
     fn last_actions(&self) -> &[f64];
 
@@ -27,16 +14,6 @@ pub trait GuidedPolicy {
 }
 
 impl GuidedPolicy for Policy {
-    fn act_guided(
-        &mut self,
-        observation: &Observation<'_>,
-        goal: &Embedding,
-        noise_seed: u64,
-        guide: Option<Guide<'_>>,
-    ) -> Result<ActionChunk, PolicyError> {
-        Policy::act_guided(self, observation, goal, noise_seed, guide)
-    }
-
     fn last_actions(&self) -> &[f64] {
         if self.can_continue() { Policy::last_actions(self) } else { &[] }
     }
@@ -137,16 +114,6 @@ mod tests {
     }
 
     impl GuidedPolicy for Fake {
-        fn act_guided(
-            &mut self,
-            _: &Observation<'_>,
-            _: &Embedding,
-            _: u64,
-            _: Option<Guide<'_>>,
-        ) -> Result<ActionChunk, PolicyError> {
-            Err(PolicyError::NoImage("none".to_owned()))
-        }
-
         fn last_actions(&self) -> &[f64] {
             &self.last
         }

@@ -8,6 +8,7 @@ mod diffusion;
 mod encode;
 mod flow_matching;
 mod single_pass;
+mod stepper;
 
 use crate::manifest::{Manifest, RunnerSpec};
 use crate::package::PolicyPackage;

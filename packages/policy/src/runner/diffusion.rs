@@ -15,22 +15,16 @@
 
 use super::encode::Encode;
 use super::flow_matching::keep_frozen;
-use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use super::stepper::Stepper;
+use super::{ObservationTensors, Prefix, RunError, Runner, Trace};
 use crate::manifest::{DiffusionSpec, NoiseSchedule, Prediction, Sampler};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
-use ort::value::Tensor;
 
 #[derive(Debug)]
 pub(crate) struct Diffusion {
     encode: Encode,
-    step: Graph,
-    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
-    order: Vec<usize>,
-    /// Name of its output.
-    gives: String,
-    x: Tensor<f32>,
-    t: Tensor<f32>,
+    stepper: Stepper,
     spec: DiffusionSpec,
     plan: Vec<Stage>,
 }
@@ -127,16 +121,9 @@ impl Diffusion {
         spec: &DiffusionSpec,
         options: RuntimeOptions,
     ) -> Result<Self, RuntimeError> {
-        let manifest = &package.manifest;
         let encode = Encode::open(package, options)?;
-        let step = Graph::open(package, "step", options)?;
-        let graph = &manifest.graphs["step"];
-        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
-        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
-        let t = zeros(&[1]).map_err(|source| step.failed(source))?;
-        let names: Vec<&str> = graph.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
-        let (order, gives) = (step.order(&names), graph.outputs[0].clone());
-        Ok(Self { encode, step, order, gives, x, t, plan: plan(spec), spec: spec.clone() })
+        let stepper = Stepper::open(package, &encode, options)?;
+        Ok(Self { encode, stepper, plan: plan(spec), spec: spec.clone() })
     }
 }
 
@@ -146,7 +133,7 @@ impl Runner for Diffusion {
     }
 
     fn noise_len(&self) -> usize {
-        let chunk = self.x.extract_tensor().1.len();
+        let chunk = self.stepper.sample().len();
         chunk + z_values(&self.spec, chunk)
     }
 
@@ -161,35 +148,24 @@ impl Runner for Diffusion {
         actions: &mut [f32],
         trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let Self { encode, step, order, gives, x, t, spec, plan } = self;
+        let Self { encode, stepper, spec, plan } = self;
         let context = encode.run(trace)?;
         let (first, fresh) = noise.split_at(actions.len());
         let mut fresh = fresh.chunks(actions.len());
-        x.extract_tensor_mut().1.copy_from_slice(first);
+        let columns = prefix.map_or(1, |p| actions.len() / p.weights.len());
+        stepper.begin(first);
         for stage in plan.iter() {
-            t.extract_tensor_mut().1[0] = stage.time as f32;
-            let mut inputs = Inputs::new();
-            for place in order.iter() {
-                inputs.push(match *place {
-                    0 => (&*x).into(),
-                    1 => (&*t).into(),
-                    place => context.at(place - 2)?.into(),
-                });
-            }
-            let (file, outputs) = step.run(&inputs)?;
-            // The sample is changed in place.
-            drop(inputs);
-            let predicted = output(file, &outputs, gives, actions.len())?;
             // DDPM draws for every step but the last, for which nothing is left.
             let z = fresh.next();
-            let columns = prefix.map_or(1, |p| actions.len() / p.weights.len());
-            for (i, x) in x.extract_tensor_mut().1.iter_mut().enumerate() {
-                let drawn = prefix.map(|p| (f64::from(p.actions[i]), f64::from(p.weights[i / columns])));
-                let z = z.map_or(0.0, |z| f64::from(z[i]));
-                *x = stage.next(spec, f64::from(*x), f64::from(predicted[i]), drawn, z) as f32;
-            }
+            stepper.advance(&context, stage.time as f32, |x, predicted| {
+                for (i, x) in x.iter_mut().enumerate() {
+                    let drawn = prefix.map(|p| (f64::from(p.actions[i]), f64::from(p.weights[i / columns])));
+                    let z = z.map_or(0.0, |z| f64::from(z[i]));
+                    *x = stage.next(spec, f64::from(*x), f64::from(predicted[i]), drawn, z) as f32;
+                }
+            })?;
         }
-        actions.copy_from_slice(x.extract_tensor().1);
+        actions.copy_from_slice(stepper.sample());
         if let Some(prefix) = prefix {
             keep_frozen(actions, prefix);
         }

@@ -10,10 +10,10 @@
 //! they end as they were.
 
 use super::encode::Encode;
-use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
+use super::stepper::Stepper;
+use super::{ObservationTensors, Prefix, RunError, Runner, Trace};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
-use ort::value::Tensor;
 
 /// Largest weight of the guidance (the paper's beta).
 const MOST_GUIDANCE: f32 = 10.0;
@@ -21,28 +21,15 @@ const MOST_GUIDANCE: f32 = 10.0;
 #[derive(Debug)]
 pub(crate) struct FlowMatching {
     encode: Encode,
-    step: Graph,
+    stepper: Stepper,
     steps: usize,
-    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
-    order: Vec<usize>,
-    /// Name of its output.
-    gives: String,
-    x: Tensor<f32>,
-    t: Tensor<f32>,
 }
 
 impl FlowMatching {
     pub(super) fn open(package: &PolicyPackage, steps: usize, options: RuntimeOptions) -> Result<Self, RuntimeError> {
-        let manifest = &package.manifest;
         let encode = Encode::open(package, options)?;
-        let step = Graph::open(package, "step", options)?;
-        let spec = &manifest.graphs["step"];
-        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
-        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
-        let t = zeros(&[1]).map_err(|source| step.failed(source))?;
-        let names: Vec<&str> = spec.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
-        let (order, gives) = (step.order(&names), spec.outputs[0].clone());
-        Ok(Self { encode, steps, order, gives, x, t, step })
+        let stepper = Stepper::open(package, &encode, options)?;
+        Ok(Self { encode, stepper, steps })
     }
 }
 
@@ -52,7 +39,7 @@ impl Runner for FlowMatching {
     }
 
     fn noise_len(&self) -> usize {
-        self.x.extract_tensor().1.len()
+        self.stepper.sample().len()
     }
 
     fn can_continue(&self) -> bool {
@@ -66,33 +53,19 @@ impl Runner for FlowMatching {
         actions: &mut [f32],
         trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let Self { encode, step, steps, order, gives, x, t } = self;
+        let Self { encode, stepper, steps } = self;
         let context = encode.run(trace)?;
-        x.extract_tensor_mut().1.copy_from_slice(noise);
+        stepper.begin(noise);
         let dt = -1.0 / *steps as f32;
         for k in 0..*steps {
             // From k and not by adding up dt, so that the last time is not off by the sum of its roundings.
             let now = 1.0 - k as f32 / *steps as f32;
-            t.extract_tensor_mut().1[0] = now;
-            let mut inputs = Inputs::new();
-            for place in order.iter() {
-                inputs.push(match *place {
-                    0 => (&*x).into(),
-                    1 => (&*t).into(),
-                    place => context.at(place - 2)?.into(),
-                });
-            }
-            let (file, outputs) = step.run(&inputs)?;
-            // The sample is changed in place.
-            drop(inputs);
-            let v = output(file, &outputs, gives, actions.len())?;
-            let x = x.extract_tensor_mut().1;
-            match prefix {
+            stepper.advance(&context, now, |x, v| match prefix {
                 None => x.iter_mut().zip(v).for_each(|(x, v)| *x += dt * v),
                 Some(prefix) => guided_step(x, v, now, dt, prefix),
-            }
+            })?;
         }
-        actions.copy_from_slice(x.extract_tensor().1);
+        actions.copy_from_slice(stepper.sample());
         if let Some(prefix) = prefix {
             keep_frozen(actions, prefix);
         }

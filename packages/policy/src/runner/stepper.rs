@@ -1,0 +1,67 @@
+//! The graph `step` of a sampler: it is shown the sample and the time, with what `encode` gave, and says how the sample is to change.
+
+use super::encode::{Context, Encode};
+use super::{Graph, Inputs, RunError, output, zeros};
+use crate::package::PolicyPackage;
+use crate::runtime::{RuntimeError, RuntimeOptions};
+use ort::value::Tensor;
+
+#[derive(Debug)]
+pub(super) struct Stepper {
+    step: Graph,
+    /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
+    order: Vec<usize>,
+    /// Name of its output.
+    gives: String,
+    x: Tensor<f32>,
+    t: Tensor<f32>,
+}
+
+impl Stepper {
+    pub fn open(package: &PolicyPackage, encode: &Encode, options: RuntimeOptions) -> Result<Self, RuntimeError> {
+        let manifest = &package.manifest;
+        let step = Graph::open(package, "step", options)?;
+        let spec = &manifest.graphs["step"];
+        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
+        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
+        let t = zeros(&[1]).map_err(|source| step.failed(source))?;
+        let names: Vec<&str> = spec.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
+        let (order, gives) = (step.order(&names), spec.outputs[0].clone());
+        Ok(Self { step, order, gives, x, t })
+    }
+
+    /// The sample, row-major `[horizon x actions]`.
+    pub fn sample(&self) -> &[f32] {
+        self.x.extract_tensor().1
+    }
+
+    /// Begins with a sample.
+    pub fn begin(&mut self, sample: &[f32]) {
+        self.x.extract_tensor_mut().1.copy_from_slice(sample);
+    }
+
+    /// Runs once, and lets `change` change the sample by what the graph says of it.
+    pub fn advance(
+        &mut self,
+        context: &Context<'_>,
+        time: f32,
+        change: impl FnOnce(&mut [f32], &[f32]),
+    ) -> Result<(), RunError> {
+        let Self { step, order, gives, x, t } = self;
+        t.extract_tensor_mut().1[0] = time;
+        let mut inputs = Inputs::new();
+        for place in order.iter() {
+            inputs.push(match *place {
+                0 => (&*x).into(),
+                1 => (&*t).into(),
+                place => context.at(place - 2)?.into(),
+            });
+        }
+        let (file, outputs) = step.run(&inputs)?;
+        // The sample is changed in place.
+        drop(inputs);
+        let x = x.extract_tensor_mut().1;
+        change(x, output(file, &outputs, gives, x.len())?);
+        Ok(())
+    }
+}
