@@ -134,6 +134,8 @@ class Robot:
         self.joints = True
         self.encoding = "rgb8"
         self.size = size
+        # As the front camera's, unless said otherwise.
+        self.wrist_size: tuple[int, int] | None = None
         self._states = probe.node.create_publisher(JointState, "joint_states", joint_states)
         self._images = probe.node.create_publisher(Image, "observation/front/image", 5) if camera else None
         self._wrist_images = probe.node.create_publisher(Image, "observation/wrist/image", 5) if camera else None
@@ -151,6 +153,7 @@ class Robot:
                 stamp = now(self.probe, self.ahead)
                 self._images.publish(image(stamp, width, height, self.encoding))
                 if self.wrist:
+                    width, height = self.wrist_size or self.size
                     self._wrist_images.publish(image(earlier(stamp, self.wrist_behind), width, height, self.encoding))
             beat += 1
 

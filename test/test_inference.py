@@ -5,12 +5,30 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
-from graph_tools import ARM, ERROR, FINGER, LATCHED, MODELS, OK, URDF, Health, Robot, policy, ros, seconds, values
+from conftest import ROOT
+from graph_tools import (
+    ARM,
+    ERROR,
+    FINGER,
+    LATCHED,
+    MODELS,
+    OK,
+    URDF,
+    Health,
+    Robot,
+    duration,
+    now,
+    policy,
+    ros,
+    seconds,
+    values,
+)
 from std_msgs.msg import String
 from std_srvs.srv import SetBool
-from trajectory_msgs.msg import JointTrajectory
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 POLICY = "vla_inference: policy"
 
@@ -60,6 +78,76 @@ def test_chunks_come_at_the_replan_period_from_the_newest_observation(start, pro
     assert chunk.points[0].positions[0] == pytest.approx(robot.positions[0] + 0.015, abs=1e-6)
     status = inference.health.wait(POLICY, OK, "proposing")
     assert float(values(status)["inference p50 ms"]) > 0.0
+
+
+class Executor:
+    """Tells on execution_state that a chunk is followed, without moving anything."""
+
+    def __init__(self, probe):
+        self.probe = probe
+        self.publisher = probe.node.create_publisher(JointTrajectory, "execution_state", 1)
+        self.chunk = None
+        self.timer = probe.node.create_timer(0.01, self.tell)
+
+    def tell(self):
+        if self.chunk is None:
+            return
+        at = seconds(now(self.probe)) - seconds(self.chunk.header.stamp)
+        message = JointTrajectory(joint_names=self.chunk.joint_names)
+        message.header.stamp = self.chunk.header.stamp
+        message.points = [JointTrajectoryPoint(time_from_start=duration(at + 0.01 * k)) for k in range(4)]
+        self.publisher.publish(message)
+
+
+def apart(old, new):
+    """How far a chunk's first row is from what the chunk before has for its time, rad, over the arm's joints."""
+    due = seconds(new.header.stamp) + seconds(new.points[0].time_from_start) - seconds(old.header.stamp)
+    times = [seconds(point.time_from_start) for point in old.points]
+    return max(
+        abs(float(np.interp(due, times, [point.positions[joint] for point in old.points])) - new.points[0].positions[joint])
+        for joint in range(7)
+    )
+
+
+def test_in_real_time_chunking_a_chunk_goes_on_from_the_one_that_is_followed(start, probe):
+    robot = Robot(probe, size=(96, 72))
+    robot.wrist, robot.wrist_size = True, (64, 48)
+    executor = Executor(probe)
+    inference = Inference(start, probe, ROOT / "models" / "panda_tabletop_flow", mode="rtc", models_path=[str(ROOT / "models")])
+
+    def gaps(count):
+        """Between chunks; the one before is told to be followed, where the executor does."""
+        found, seen = [], len(inference.chunks)
+        while len(found) < count:
+            probe.until(lambda: len(inference.chunks) > seen, what="an action chunk")
+            new, old = inference.chunks[seen], inference.chunks[seen - 1] if seen else None
+            seen += 1
+            if old is not None:
+                found.append(apart(old, new))
+            if executor.chunk is not None:
+                executor.chunk = new
+        return sorted(found)
+
+    try:
+        inference.ask("push the red cube to the left")
+        # Nobody executes: each chunk begins where the arm stands, a fifth of a second later than the one before.
+        free = gaps(8)
+        assert values(inference.health.newest(POLICY))["guided chunks"] == "0"
+        executor.chunk = inference.chunks[-1]
+        guided = gaps(10)
+        probe.until(lambda: int(values(inference.health.newest(POLICY))["guided chunks"]) >= 5, what="guided chunks")
+        print(f"gaps, mrad: free {[round(1e3 * g, 1) for g in free]}, guided {[round(1e3 * g, 1) for g in guided]}")
+        assert guided[len(guided) // 2] < 0.5 * free[len(free) // 2]
+    finally:
+        robot.stop()
+
+
+def test_a_policy_that_cannot_be_guided_says_so_in_real_time_chunking(start, probe, robot):
+    inference = Inference(start, probe, mode="rtc")
+    inference.ask()
+    inference.proposes()
+    assert "cannot be guided" in inference.process.log
+    assert values(inference.health.wait(POLICY, OK, "proposing"))["guided chunks"] == "0"
 
 
 def test_without_an_instruction_nothing_is_proposed_and_an_empty_one_ends_it(start, probe, robot):

@@ -18,6 +18,7 @@ from graph_tools import (
     Health,
     Robot,
     chunk,
+    earlier,
     now,
     ros,
     seconds,
@@ -247,6 +248,114 @@ def test_without_a_goal_the_arm_comes_to_rest_and_takes_no_chunk(start, probe, r
     motion.knows(motion.send(robot.positions))
     motion.sends_nothing()
     check_windows(motion)
+
+
+class Sequel:
+    """The robot follows the publisher's windows exactly; one policy after another proposes."""
+
+    def __init__(self, start, probe, robot, **parameters):
+        self.motion = Motion(start, probe, **parameters)
+        self.probe, self.robot = probe, robot
+        self.asked = None
+        self.motion.instruction.publish(String(data="one"))
+        self.motion.health.wait(MOTION, WARN, "at rest")
+        self.follow()
+        self.first = self.propose()
+
+    def follow(self):
+        """From now on the joints are where the last window says."""
+        if self.motion.arm:
+            self.robot.positions[:7] = list(self.motion.arm[-1].points[0].positions)
+
+    def until(self, condition, what):
+        def met():
+            self.follow()
+            return condition()
+
+        return self.probe.until(met, what=what)
+
+    def told(self):
+        """Observation time of the chunk that is followed, and how far it has got; none at rest."""
+        if not self.motion.execution:
+            return None
+        message = self.motion.execution[-1]
+        stamp = seconds(message.header.stamp)
+        return (stamp, seconds(message.points[0].time_from_start)) if stamp else None
+
+    def propose(self, by=0.3, rows=20):
+        """A chunk is sent until it is followed, as by a policy that looks ten times a second; its observation time."""
+        sent = [0.0, set()]
+
+        def followed():
+            if time.monotonic() > sent[0] + 0.1:
+                sent[0] = time.monotonic()
+                sent[1].add(round(seconds(self.motion.send(self.robot.positions, by=by, rows=rows).header.stamp), 6))
+            told = self.told()
+            return told and round(told[0], 6) in sent[1] and told
+
+        return self.until(followed, "a chunk that is followed")[0]
+
+    def ask(self, text="two"):
+        self.asked = seconds(now(self.probe))
+        self.motion.instruction.publish(String(data=text))
+
+    def took(self):
+        """Milliseconds from an instruction to motion for it, as told; none before the first."""
+        told = values(self.motion.health.newest(MOTION)).get("instruction to motion p50 ms", "none yet")
+        return None if told == "none yet" else float(told)
+
+
+def test_another_instruction_is_blended_in_and_the_arm_goes_on_until_its_chunk_comes(start, probe, robot):
+    sequel = Sequel(start, probe, robot, max_tracking_error=5.0)
+    sequel.ask()
+    # The chunk of before is followed on, without a stop.
+    at = sequel.told()[1]
+    sequel.until(lambda: sequel.told() and sequel.told()[1] > at + 0.3, "more of the old chunk")
+    assert abs(sequel.told()[0] - sequel.first) < 1e-6
+    # One that was made of what was seen before the instruction is not taken any more.
+    late = sequel.motion.send(robot.positions, stamp=earlier(now(probe), seconds(now(probe)) - sequel.asked + 0.01))
+    sequel.motion.knows(late)
+    refused = lambda: "instruction" in values(sequel.motion.health.newest(MOTION))["last refusal"]  # noqa: E731
+    sequel.until(refused, "the refusal")
+    second = sequel.propose(by=-0.3)
+    assert second > sequel.asked
+    sequel.until(lambda: (sequel.took() or 0.0) > 0.0, "the time from instruction to motion")
+    assert all(seconds(m.header.stamp) for m in sequel.motion.execution[5:]), "it was never at rest"
+    check_windows(sequel.motion)
+
+
+def test_the_chunk_in_use_can_be_finished_before_another_instruction(start, probe, robot):
+    sequel = Sequel(start, probe, robot, max_tracking_error=5.0, on_new_goal="finish_chunk")
+    sequel.ask()
+    second = sequel.propose(by=-0.3)
+    # Two seconds long; the last chunk that comes in time takes its place.
+    before = [m for m in sequel.motion.execution if abs(seconds(m.header.stamp) - sequel.first) < 1e-6]
+    assert seconds(before[-1].points[-1].time_from_start) > 1.5
+    assert second > sequel.asked
+    check_windows(sequel.motion)
+
+
+def test_the_arm_can_come_to_rest_before_another_instruction(start, probe, robot):
+    sequel = Sequel(start, probe, robot, max_tracking_error=5.0, on_new_goal="stop_first")
+    sequel.ask()
+    second = sequel.propose(by=-0.3)
+    stamps = [seconds(m.header.stamp) for m in sequel.motion.execution]
+    assert 0.0 in stamps, "it was at rest in between"
+    assert second > sequel.asked
+    check_windows(sequel.motion)
+
+
+def test_execution_state_counts_the_chunks_own_time_where_the_arm_is_slowed_down(start, probe, robot):
+    sequel = Sequel(start, probe, robot, max_tracking_error=5.0, speed_scale=0.5)
+    heard = sequel.motion.execution
+    begun, ticks = len(heard), len(sequel.motion.ticks)
+    sequel.until(lambda: len(sequel.motion.ticks) > ticks + 60, "ticks")
+    of = [m for m in heard[begun:] if abs(seconds(m.header.stamp) - sequel.first) < 1e-6]
+    passed = seconds(of[-1].points[0].time_from_start) - seconds(of[0].points[0].time_from_start)
+    # Windows are 10 ms apart; some may be lost on the way, none is repeated.
+    windows = [w for w in sequel.motion.arm if seconds(w.header.stamp) > 0.0][-len(of) :]
+    clock = seconds(windows[-1].header.stamp) - seconds(windows[0].header.stamp)
+    assert 0.35 * clock < passed < 0.65 * clock, (passed, clock)
 
 
 def test_while_somebody_elses_goal_runs_on_a_controller_nothing_is_streamed(start, probe, robot):

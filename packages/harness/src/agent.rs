@@ -1,13 +1,12 @@
 //! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
-use crate::guided::Chunking;
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
 use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
 use efm_core::ActionChunk;
 use efm_policy::{
-    Embedding, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions,
-    SentenceError,
+    Chunking, Embedding, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage,
+    RuntimeOptions, SentenceError,
 };
 use efm_robot::{LimitSet, RobotModel};
 use efm_schedule::{Mode, RtcError, Seam};
@@ -123,15 +122,6 @@ impl PolicyAgent {
     pub fn identity(&self) -> (String, String) {
         let info = &self.policy.manifest().policy;
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
-    }
-
-    /// What makes chunks continue each other, for a policy that takes `latency` seconds.
-    fn new_chunking(&self, latency: f64) -> Chunking {
-        let manifest = self.policy.manifest();
-        let action = &manifest.action;
-        let gripper = |name: &String| name == "gripper" || Some(name) == action.gripper_joint.as_ref();
-        let straight = action.names.iter().map(gripper).collect();
-        Chunking::new(action.horizon, action.step, manifest.execution.replan_steps, straight, latency)
     }
 
     /// Says beside each other what the policy and the expert want, for whoever looks for the cause of a failure.
@@ -251,7 +241,7 @@ impl Agent {
     /// guided does not care.
     pub fn schedule(&mut self, mode: Mode, latency: f64) {
         if let Agent::Policy(agent) = self {
-            agent.chunking = (mode == Mode::Rtc).then(|| agent.new_chunking(latency));
+            agent.chunking = (mode == Mode::Rtc).then(|| Chunking::of(agent.policy.manifest(), latency));
         }
     }
 
@@ -272,14 +262,14 @@ impl Agent {
     /// A chunk is followed in the place of another one.
     pub fn followed(&mut self, seam: &Seam) {
         if let Some(chunking) = self.chunking() {
-            chunking.followed(seam);
+            chunking.followed(seam.delay_s);
         }
     }
 
     /// The arm stands still: nothing goes on while the policy thinks.
     pub fn ended(&mut self) {
         if let Some(chunking) = self.chunking() {
-            chunking.ended();
+            chunking.runs(None);
         }
     }
 

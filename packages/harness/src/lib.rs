@@ -15,7 +15,6 @@ pub mod episode;
 pub mod evaluate;
 pub mod failure;
 pub mod flow;
-pub mod guided;
 pub mod leaks;
 pub mod page;
 pub mod planner;

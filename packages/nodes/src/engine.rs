@@ -2,9 +2,11 @@
 //!
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
+use crate::execution::OnChunk;
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Embedding, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
+use efm_policy::{Chunking, Embedding, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_schedule::Mode;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -24,6 +26,8 @@ pub struct Setup {
     pub threads: usize,
     /// What runs the graphs.
     pub provider: Provider,
+    /// How one chunk follows another: whether the policy is guided by the one before.
+    pub mode: Mode,
 }
 
 /// A picture by camera: rgb8 at the policy's size.
@@ -46,18 +50,33 @@ pub enum Job {
         joints: JointSample,
         /// Of the flow's noise.
         noise_seed: u64,
+        /// Where the robot was then on the chunk that is followed.
+        following: Option<OnChunk>,
+        /// Seconds that a chunk was late, where that is news.
+        delay: Option<f64>,
     },
+}
+
+/// A chunk, and how it came about.
+#[derive(Debug)]
+pub struct Acted {
+    /// It.
+    pub chunk: ActionChunk,
+    /// Seconds that it took.
+    pub seconds: f64,
+    /// Actions that the policy is expected to take, where it was guided by the chunk that was followed meanwhile.
+    pub guided: Option<usize>,
 }
 
 /// What it answers, one answer a job. Errors are words for people.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Job::Open`]: name, version and the hash of the package; or why it is refused.
-    Opened(Result<String, String>),
+    /// To [`Job::Open`]: name, version and the hash of the package, and whether it can be guided; or why it is refused.
+    Opened(Result<(String, bool), String>),
     /// To [`Job::Embed`], with the sentence.
     Embedded(String, Result<(), String>),
-    /// To [`Job::Act`]: the chunk and the seconds it took; or why there is none.
-    Acted(Result<(ActionChunk, f64), String>),
+    /// To [`Job::Act`]: the chunk; or why there is none.
+    Acted(Result<Acted, String>),
 }
 
 /// The way to the engine's thread. When it is dropped, the thread ends after its job.
@@ -102,17 +121,20 @@ impl Engine {
 fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
     let mut policy: Option<Policy> = None;
     let mut goal: Option<Embedding> = None;
+    let mut chunking: Option<Chunking> = None;
     while let Ok(job) = inbox.recv() {
         answer(match job {
             Job::Open(urdf) => {
                 // A refused package leaves nothing behind that could propose.
-                (policy, goal) = (None, None);
+                (policy, goal, chunking) = (None, None, None);
                 Answer::Opened(open(setup, &urdf).map(|opened| {
                     let package = opened.package();
                     let info = &package.manifest().policy;
                     let said = format!("{} {} (sha256 {:.12})", info.name, info.version, package.hash());
+                    let guides = opened.can_continue();
+                    chunking = (guides && setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
                     policy = Some(opened);
-                    said
+                    (said, guides)
                 }))
             }
             Job::Embed(sentence) => {
@@ -123,15 +145,25 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
                 };
                 Answer::Embedded(sentence, embedded)
             }
-            Job::Act { stamp, pictures, joints, noise_seed } => {
+            Job::Act { stamp, pictures, joints, noise_seed, following, delay } => {
                 let began = Instant::now();
                 Answer::Acted(match (&mut policy, &goal) {
                     (Some(policy), Some(goal)) => {
                         let images: Vec<(&str, &[u8])> =
                             pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
                         let observation = Observation { stamp, images: &images, joints: &joints };
-                        let chunk = policy.act(&observation, goal, noise_seed).map_err(|e| e.to_string());
-                        chunk.map(|chunk| (chunk, began.elapsed().as_secs_f64()))
+                        let acted = match &mut chunking {
+                            None => {
+                                policy.act(&observation, goal, noise_seed).map(|c| (c, None)).map_err(|e| e.to_string())
+                            }
+                            Some(chunking) => {
+                                if let Some(delay) = delay {
+                                    chunking.followed(delay);
+                                }
+                                guided(policy, chunking, &observation, goal, noise_seed, following)
+                            }
+                        };
+                        acted.map(|(chunk, guided)| Acted { chunk, seconds: began.elapsed().as_secs_f64(), guided })
                     }
                     (None, _) => Err("no policy is open".to_owned()),
                     (_, None) => Err("there is no embedded instruction".to_owned()),
@@ -139,6 +171,28 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
             }
         });
     }
+}
+
+/// A chunk that goes on from the one that is followed, and the actions that the policy is expected to take.
+fn guided(
+    policy: &mut Policy,
+    chunking: &mut Chunking,
+    observation: &Observation<'_>,
+    goal: &Embedding,
+    noise_seed: u64,
+    following: Option<OnChunk>,
+) -> Result<(ActionChunk, Option<usize>), String> {
+    let joints = &observation.joints.positions;
+    chunking.runs(following.map(|on| on.chunk));
+    let expected = chunking.predicted();
+    let guide = match following {
+        Some(on) => chunking.guide(policy, on.at, joints).map_err(|e| format!("real-time chunking: {e}"))?,
+        None => None,
+    };
+    let guided = guide.is_some().then_some(expected);
+    let chunk = policy.act_guided(observation, goal, noise_seed, guide).map_err(|e| e.to_string())?;
+    chunking.made(policy, observation.stamp, joints);
+    Ok((chunk, guided))
 }
 
 fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
@@ -167,6 +221,7 @@ mod tests {
             limits: LimitsFile::parse("joint_limits: {}", "test").unwrap(),
             threads: 1,
             provider: Provider::Cpu,
+            mode: Mode::Blend,
         }
     }
 
@@ -178,7 +233,15 @@ mod tests {
         jobs.send(Job::Open("<robot".into())).unwrap();
         jobs.send(Job::Embed("go".into())).unwrap();
         let joints = JointSample { stamp: Stamp::ZERO, positions: vec![], velocities: vec![] };
-        jobs.send(Job::Act { stamp: Stamp::ZERO, pictures: vec![], joints, noise_seed: 0 }).unwrap();
+        jobs.send(Job::Act {
+            stamp: Stamp::ZERO,
+            pictures: vec![],
+            joints,
+            noise_seed: 0,
+            following: None,
+            delay: None,
+        })
+        .unwrap();
         assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.contains("robot_description")));
         assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Err(_))));
         assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.contains("no policy")));

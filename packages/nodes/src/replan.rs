@@ -5,21 +5,32 @@ use efm_core::Stamp;
 /// An image this much earlier than due, s, is taken all the same: cameras are not exact, and waiting for the next one costs more.
 const EARLY: f64 = 0.02;
 
+/// Everybody has heard of an instruction so long, s, after one has.
+const HEARD: f64 = 0.01;
+
+/// Longest wait for an observation that is new enough, s.
+const PATIENCE: f64 = 1.0;
+
 /// Spaces observations by the policy's replan period.
 #[derive(Debug, Clone)]
 pub struct Replan {
     period: f64,
     last: Option<Stamp>,
+    not_before: Option<Stamp>,
 }
 
 impl Replan {
     /// `period`: seconds between two observations that are worked on.
     pub fn new(period: f64) -> Self {
-        Self { period, last: None }
+        Self { period, last: None, not_before: None }
     }
 
     /// Whether an observation of this time is to be worked on. Time that goes back starts anew.
     pub fn is_due(&self, observed: Stamp) -> bool {
+        // Not for good, where the clock was set back.
+        if self.not_before.is_some_and(|from| observed < from && from.seconds_since(observed) < PATIENCE) {
+            return false;
+        }
         let Some(last) = self.last else { return true };
         let passed = observed.seconds_since(last);
         passed < 0.0 || (passed > 0.0 && passed >= self.period - EARLY.min(self.period / 2.0))
@@ -27,12 +38,13 @@ impl Replan {
 
     /// Work on an observation of this time has begun.
     pub fn begun(&mut self, observed: Stamp) {
-        self.last = Some(observed);
+        (self.last, self.not_before) = (Some(observed), None);
     }
 
-    /// The next observation is due at once, as after a new instruction.
-    pub fn restart(&mut self) {
-        self.last = None;
+    /// The first observation from `now` on is due at once, as after a new instruction: one of before would be refused by whoever has
+    /// heard of the instruction.
+    pub fn restart(&mut self, now: Stamp) {
+        (self.last, self.not_before) = (None, Some(now.offset_seconds(HEARD)));
     }
 }
 
@@ -65,7 +77,10 @@ mod tests {
         let mut replan = Replan::new(10.0);
         replan.begun(ms(500));
         assert!(!replan.is_due(ms(5000)));
-        replan.restart();
-        assert!(replan.is_due(ms(500)));
+        replan.restart(ms(5000));
+        assert!(!replan.is_due(ms(4990)) && !replan.is_due(ms(5005)) && replan.is_due(ms(5010)));
+        assert!(replan.is_due(ms(500)), "the clock was set back");
+        replan.begun(ms(5020));
+        assert!(!replan.is_due(ms(5100)));
     }
 }

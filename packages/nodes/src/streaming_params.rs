@@ -4,6 +4,7 @@ use crate::surroundings::{self, max_tool_speed};
 use crate::wiring::robot_specs;
 use efm_ros::{Params, Spec};
 use efm_safety::{StreamConfig, TaskLimits};
+use efm_schedule::{ACT_DECAY, Mode, OnNewGoal};
 use std::time::Duration;
 
 /// Parameters of `trajectory_publisher`.
@@ -92,6 +93,22 @@ pub fn specs() -> Vec<Spec> {
             &[],
             "Tighter limits of tasks: <name>: [words of the instruction, speed_scale=<0..1>, max_tool_speed=<m/s>].",
         ),
+        Spec::text(
+            "mode",
+            "blend",
+            "How one chunk follows another: blend (by the times that its rows were meant for), rtc (the same; tell vla_inference, too), \
+             temporal_ensemble (the mean of all chunks, as ACT has it) or fifo (from its first row on; to compare with).",
+        )
+        .choices(&Mode::NAMES),
+        Spec::double("ensemble_decay", ACT_DECAY, "Mode temporal_ensemble: weight of a chunk over that of the next younger one is e^this.")
+            .range(0.0, 10.0),
+        Spec::text(
+            "on_new_goal",
+            "blend",
+            "What becomes of the motion when another instruction comes: blend (it goes on until a chunk for the new one takes over), \
+             finish_chunk (the chunk in use is followed to its end first) or stop_first (the arm comes to rest first).",
+        )
+        .choices(&OnNewGoal::NAMES),
         Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
     ]);
     specs
@@ -121,11 +138,21 @@ pub fn stream_config(params: &Params) -> StreamConfig {
         gripper_joints: params.texts("gripper_joints"),
         ..StreamConfig::default()
     };
+    // Declared with choices: no other name gets here.
+    config.schedule.mode = match params.text("mode").parse().unwrap_or_default() {
+        Mode::TemporalEnsemble { .. } => Mode::TemporalEnsemble { m: params.double("ensemble_decay") },
+        mode => mode,
+    };
     config.schedule.max_chunk_age_s = params.double("max_chunk_age");
     config.schedule.future_tolerance_s = params.double("max_future");
     config.schedule.blend_s = params.double("blend_time");
     config.schedule.max_blend_s = config.schedule.max_blend_s.max(config.schedule.blend_s);
     config
+}
+
+/// The rule for an instruction that comes while another one is followed.
+pub fn on_new_goal(params: &Params) -> OnNewGoal {
+    params.text("on_new_goal").parse().unwrap_or_default()
 }
 
 /// Limits for instructions that hold certain words.
@@ -179,10 +206,15 @@ pub fn task_limits(rules: &[TaskRule], instruction: &str) -> TaskLimits {
     };
     let heard = spaced(instruction);
     let fitting = rules.iter().filter(|rule| heard.contains(&spaced(&rule.words)));
-    fitting.fold(TaskLimits::default(), |least, rule| TaskLimits {
-        speed_scale: least.speed_scale.min(rule.limits.speed_scale),
-        max_tool_speed: least.max_tool_speed.min(rule.limits.max_tool_speed),
-    })
+    fitting.fold(TaskLimits::default(), |least, rule| tightest(least, rule.limits))
+}
+
+/// What holds where two tasks are under way: the tighter of each.
+pub fn tightest(one: TaskLimits, other: TaskLimits) -> TaskLimits {
+    TaskLimits {
+        speed_scale: one.speed_scale.min(other.speed_scale),
+        max_tool_speed: one.max_tool_speed.min(other.max_tool_speed),
+    }
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ impl Voice {
         Ok(())
     }
 
-    /// What is committed and not yet executed, on the time axis of the chunk that it comes from. Returns the chunk when it is
-    /// another one than before.
+    /// What is committed and not yet executed, at the times that the chunk meant for it (where the arm is slowed down they pass more
+    /// slowly than the clock). Returns the chunk when it is another one than before.
     ///
     /// # Errors
     /// When ROS refuses.
@@ -60,6 +60,7 @@ impl Voice {
             (Some(_), Some(first)) => first.committed().min(first.len()),
             _ => 0,
         };
+        let now = windows.first().map_or(stamp, VerifiedWindow::stamp);
         self.state.points.resize_with(points, JointTrajectoryPoint::default);
         for (k, point) in self.state.points.iter_mut().enumerate() {
             point.positions.clear();
@@ -68,7 +69,7 @@ impl Voice {
                 point.positions.extend_from_slice(window.positions(k));
                 point.velocities.extend_from_slice(window.velocities(k));
                 let at = window.stamp().offset_nanos(window.time_from_start(k));
-                point.time_from_start = convert::duration(at.nanos_since(stamp));
+                point.time_from_start = convert::duration(execution.on_chunk(at, now).nanos_since(stamp));
             }
         }
         self.execution.publish(&self.state)?;

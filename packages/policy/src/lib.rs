@@ -19,6 +19,7 @@
 mod actions;
 mod bare;
 mod check;
+mod chunking;
 mod encoder;
 mod external;
 mod files;
@@ -34,6 +35,7 @@ mod runtime;
 pub use actions::ActionError;
 pub use bare::BareGraphs;
 pub use check::{Check, Setup, check};
+pub use chunking::{Chunking, GuidedPolicy};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
     SentenceEncoder, SentenceError,

@@ -188,6 +188,20 @@ pub struct Execution {
     pub row: usize,
     /// From here on a new chunk takes effect.
     pub committed_until: Stamp,
+    /// By how many nanoseconds the chunk's rows are due later than it meant them to be, because the arm is slowed down: now, and at
+    /// `committed_until`.
+    pub behind: (i64, i64),
+}
+
+impl Execution {
+    /// The time that the chunk meant for what is executed at `at`: what is left of it then are the rows that it has later. Between now and
+    /// the end of what is committed; what lies outside is as late as the nearer end.
+    pub fn on_chunk(&self, at: Stamp, now: Stamp) -> Stamp {
+        let (begin, end) = self.behind;
+        let whole = self.committed_until.seconds_since(now);
+        let part = if whole > 0.0 { (at.seconds_since(now) / whole).clamp(0.0, 1.0) } else { 1.0 };
+        at.offset_nanos(-(begin + (part * (end - begin) as f64).round() as i64))
+    }
 }
 
 /// What is to be published now: one window a controller, all with the same stamp.
@@ -888,7 +902,9 @@ impl TrajectoryStreamer {
             (_, Some((chunk, rows))) => (Some(chunk), rows - 1),
             _ => (None, 0),
         };
-        let execution = Execution { chunk, row, committed_until };
+        // Rows are timed in plan time as it was at the chunk's observation.
+        let (old, there) = (self.scheduler.lag(), self.plan.lag_at(committed_until));
+        let execution = Execution { chunk, row, committed_until, behind: (lag - old, there - old) };
         Tick::Send(Outgoing { windows: &self.sent, activity, execution, report })
     }
 }

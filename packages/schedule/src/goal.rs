@@ -18,8 +18,11 @@ impl OnNewGoal {
     /// All of them.
     pub const ALL: [OnNewGoal; 3] = [OnNewGoal::Blend, OnNewGoal::FinishChunk, OnNewGoal::StopFirst];
 
+    /// The names of all.
+    pub const NAMES: [&'static str; 3] = [Self::ALL[0].name(), Self::ALL[1].name(), Self::ALL[2].name()];
+
     /// Name, as in settings.
-    pub fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             OnNewGoal::Blend => "blend",
             OnNewGoal::FinishChunk => "finish_chunk",
@@ -125,8 +128,14 @@ impl GoalSwitch {
     /// A switch without an instruction. `lead_s`: how many seconds before the end of a chunk that is to be finished the policy shall look
     /// for the next one: as long as it takes (see [`crate::DelayEstimator`]). A lead that is no time counts as none.
     pub fn new(rule: OnNewGoal, lead_s: f64) -> Self {
-        let lead = if lead_s > 0.0 { (lead_s * 1.0e9).round() as i64 } else { 0 };
-        Self { rule, lead, goal: None, phase: Phase::Following, asked_at: None }
+        let mut switch = Self { rule, lead: 0, goal: None, phase: Phase::Following, asked_at: None };
+        switch.set_lead(lead_s);
+        switch
+    }
+
+    /// Changes the lead, see [`Self::new`].
+    pub fn set_lead(&mut self, lead_s: f64) {
+        self.lead = if lead_s > 0.0 { (lead_s * 1.0e9).round() as i64 } else { 0 };
     }
 
     /// The rule.

@@ -30,8 +30,12 @@ impl Mode {
     /// All of them, with ACT's weights.
     pub const ALL: [Mode; 4] = [Mode::Blend, Mode::Fifo, Mode::TemporalEnsemble { m: ACT_DECAY }, Mode::Rtc];
 
+    /// The names of all.
+    pub const NAMES: [&'static str; 4] =
+        [Self::ALL[0].name(), Self::ALL[1].name(), Self::ALL[2].name(), Self::ALL[3].name()];
+
     /// Name, as in settings and reports.
-    pub fn name(&self) -> &'static str {
+    pub const fn name(&self) -> &'static str {
         match self {
             Mode::Blend => "blend",
             Mode::Fifo => "fifo",

@@ -590,6 +590,12 @@ impl Scheduler {
         self.current.as_ref().filter(|_| !self.retired).map(|rows| (rows.observed_at, rows.len()))
     }
 
+    /// How many nanoseconds plan time was behind the clock when the chunk in use was observed: its rows are due so much earlier in plan time
+    /// than by their stamps.
+    pub fn lag(&self) -> i64 {
+        self.lag
+    }
+
     /// When the last row of the chunk in use is due (plan time).
     pub fn ends_at(&self) -> Option<Stamp> {
         self.current.as_ref().filter(|_| !self.retired).map(|rows| rows.last.offset_nanos(-self.lag))

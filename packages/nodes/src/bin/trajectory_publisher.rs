@@ -9,12 +9,15 @@ use efm_nodes::controller_state::ControllerState;
 use efm_nodes::controller_watch::ControllerWatches;
 use efm_nodes::files;
 use efm_nodes::filter_state::{self, Known, Slowed};
+use efm_nodes::goal_change::{Change, GoalChange};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::planning_scene::PlanningScene;
 use efm_nodes::scene_feed::{self, Outcome, SceneFeed};
-use efm_nodes::streaming_params::{TaskRule, specs, stream_config, task_limits, task_rules, tick_period};
+use efm_nodes::streaming_params::{
+    TaskRule, on_new_goal, specs, stream_config, task_limits, task_rules, tick_period, tightest,
+};
 use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
 use efm_nodes::voice::Voice;
 use efm_nodes::wiring::{ReceiptClock, robot_description};
@@ -29,6 +32,7 @@ use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Task, Va
 use efm_safety::{
     ControllerFault, ControllerSpec, IdleReason, Limits, StopReason, StreamConfig, Tick, TrajectoryStreamer,
 };
+use efm_schedule::MotionNow;
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,6 +82,7 @@ struct Publishing {
     filter: (Publisher<JointState>, JointState),
     slowed: Slowed,
     task_rules: Vec<TaskRule>,
+    goal: GoalChange,
     armed: bool,
     owners: Vec<(String, bool)>,
     phase: Phase,
@@ -93,6 +98,8 @@ struct Publishing {
     taken: u64,
     refused: u64,
     latency: Percentiles,
+    /// From an instruction until a chunk for it is followed.
+    change: Percentiles,
     scenes: Option<SceneFeed>,
     motion: Task,
     joint_health: Task,
@@ -126,9 +133,8 @@ impl Publishing {
             }
             error.to_string()
         })?;
-        if self.around.instruction.as_deref() == Some("") {
-            return Err("there is no goal".to_owned());
-        }
+        let (motion, now) = (self.motion_now(), self.clock.now());
+        self.goal.admit(chunk.observed_at(), motion, now)?;
         if let Some(owner) = self.owner() {
             return Err(format!("a goal of somebody else is active on {owner}"));
         }
@@ -139,7 +145,7 @@ impl Publishing {
             return Err(trouble.to_owned());
         }
         let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
-        streamer.offer_chunk(&chunk, self.clock.now()).map(|_| ()).map_err(|e| e.to_string())
+        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|e| e.to_string())
     }
 
     fn missing(&self, controller: usize) -> String {
@@ -201,18 +207,39 @@ impl Publishing {
         }
     }
 
+    /// The motion, as the rule for a new instruction has to know it.
+    fn motion_now(&self) -> MotionNow {
+        let streamer = self.streamer.as_ref().ok();
+        MotionNow {
+            ends_at: streamer.and_then(|s| s.scheduler().ends_at()),
+            at_rest: !streamer.is_some_and(TrajectoryStreamer::is_streaming),
+        }
+    }
+
     fn on_instruction(&mut self, text: &str) {
-        // Whatever was proposed for another goal must not be followed any more; a chunk for the new one takes over at once.
-        if self.around.instruction.as_deref() != Some(text)
+        let (motion, now) = (self.motion_now(), self.clock.now());
+        let change = self.goal.ask(text, motion, now);
+        self.around.instruction = Some(text.to_owned());
+        if change == Change::Same {
+            return;
+        }
+        if change == Change::Anew
             && let Ok(streamer) = &mut self.streamer
         {
-            streamer.cancel(self.clock.now());
-            if let Err(error) = streamer.set_task_limits(task_limits(&self.task_rules, text)) {
-                log::error!("parameter 'task_limits': {error}; the arm is stopped");
-                streamer.stop(self.clock.now());
-            }
+            streamer.cancel(now);
         }
-        self.around.instruction = Some(text.to_owned());
+        self.limit_task();
+    }
+
+    /// What the instruction asks to be careful with; of two that are under way the more careful.
+    fn limit_task(&mut self) {
+        let Ok(streamer) = &mut self.streamer else { return };
+        let limits = [self.goal.text(), self.goal.before()].into_iter().flatten();
+        let limits = limits.map(|text| task_limits(&self.task_rules, text)).reduce(tightest);
+        if let Err(error) = streamer.set_task_limits(limits.unwrap_or_default()) {
+            log::error!("parameter 'task_limits': {error}; the arm is stopped");
+            streamer.stop(self.clock.now());
+        }
     }
 
     fn on_joints(&mut self, message: &Received<JointState>) {
@@ -298,7 +325,7 @@ impl Publishing {
         }
         let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
         self.streamer = self.maker.streamer().map_err(|e| e.to_string());
-        if let (Ok(streamer), Some(text)) = (&mut self.streamer, &self.around.instruction)
+        if let (Ok(streamer), Some(text)) = (&mut self.streamer, self.goal.text())
             && let Err(error) = streamer.set_task_limits(task_limits(&self.task_rules, text))
         {
             self.streamer = Err(format!("parameter 'task_limits': {error}"));
@@ -337,6 +364,12 @@ impl Publishing {
         if let Some(scenes) = &mut self.scenes {
             scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
         }
+        let motion = self.motion_now();
+        if self.goal.must_stop(motion, now)
+            && let Ok(streamer) = &mut self.streamer
+        {
+            streamer.cancel(now);
+        }
         let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
         let mut heard = None;
         let phase = match &mut self.streamer {
@@ -372,6 +405,11 @@ impl Publishing {
         };
         if let Some(chunk) = heard {
             self.latency.add(self.clock.now().seconds_since(chunk));
+            if let Some(seconds) = self.goal.follows(chunk, now) {
+                self.change.add(seconds);
+                // The one before is over, and what it asked for.
+                self.limit_task();
+            }
         }
         let changed = !self.phase.is_like(&phase);
         self.phase = phase;
@@ -416,6 +454,7 @@ impl Publishing {
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
         ];
+        values.extend(self.change.shown_ms("instruction to motion"));
         values.extend(self.latency.shown_ms("observation to command"));
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
         if let Ok(streamer) = &self.streamer {
@@ -528,6 +567,7 @@ fn main() -> ExitCode {
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             slowed: Slowed::default(),
             task_rules: task_rules(&params)?,
+            goal: GoalChange::new(on_new_goal(&params)),
             streamer: Err(NO_ROBOT.to_owned()),
             voice: Voice {
                 windows,
@@ -551,6 +591,7 @@ fn main() -> ExitCode {
             taken: 0,
             refused: 0,
             latency: Percentiles::new(LATENCIES),
+            change: Percentiles::new(LATENCIES),
             scenes,
             motion: node.diagnostics().task("motion"),
             joint_health: node.diagnostics().task("joint_states"),

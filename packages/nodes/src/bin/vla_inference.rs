@@ -6,7 +6,8 @@
 use efm_core::freshness::FreshnessBounds;
 use efm_core::goal::Sentence;
 use efm_core::{JointNames, Stamp};
-use efm_nodes::engine::{Answer, Engine, Job, Pictures, Setup};
+use efm_nodes::engine::{Acted, Answer, Engine, Job, Pictures, Setup};
+use efm_nodes::execution::ExecutionFeed;
 use efm_nodes::files;
 use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
@@ -21,10 +22,12 @@ use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Spec, Task, convert, qos};
+use efm_schedule::Mode;
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
 
 /// Joint states are kept for so long, s: longer than any observation may be old.
 const RING: f64 = 3.0;
@@ -55,6 +58,13 @@ fn specs() -> Vec<Spec> {
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
         Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
             .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
+        Spec::text(
+            "mode",
+            "blend",
+            "How one chunk follows another, as trajectory_publisher is told: in rtc a policy that denoises is guided by what is left of the \
+             chunk that is followed (from execution_state), so that the new one goes on from it.",
+        )
+        .choices(&Mode::NAMES),
         Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
             .range(0.0, 9e15),
     ]);
@@ -101,8 +111,14 @@ struct Inference {
     enabled: bool,
     replan: Replan,
     noise_seed: u64,
+    mode: Mode,
+    /// What is followed, where that guides.
+    execution: ExecutionFeed,
     chunks: Publisher<JointTrajectory>,
     proposed: u64,
+    guided: u64,
+    /// Actions that the policy is expected to take.
+    expected: Option<usize>,
     failed: u64,
     failure: Option<String>,
     inference: Percentiles,
@@ -133,7 +149,7 @@ impl Inference {
         text.clone_into(&mut self.instruction);
         self.instruction_number += 1;
         self.failure = None;
-        self.replan.restart();
+        self.replan.restart(self.clock.now());
         // goal_intake checks goals; whoever publishes an instruction by other means is checked here.
         self.embedded = match Sentence::new(text) {
             Ok(_) => Ok(false),
@@ -150,10 +166,18 @@ impl Inference {
         match answer {
             Answer::Opened(outcome) => {
                 match &outcome {
-                    Ok(name) => log::info!("policy {name} is active"),
+                    Ok((name, guides)) => {
+                        log::info!("policy {name} is active");
+                        if self.mode == Mode::Rtc && !guides {
+                            log::warn!(
+                                "parameter 'mode' is rtc, but policies of this kind cannot be guided: their chunks are blended"
+                            );
+                        }
+                    }
                     Err(reason) => log::error!("the policy is refused: {reason}"),
                 }
-                self.policy = outcome.map_err(|reason| format!("the policy is refused: {reason}"));
+                self.policy =
+                    outcome.map(|(name, _)| name).map_err(|reason| format!("the policy is refused: {reason}"));
                 if self.embedded.is_ok() {
                     self.embedded = Ok(false);
                 }
@@ -168,8 +192,10 @@ impl Inference {
                 };
             }
             Answer::Embedded(..) => {} // for an instruction that is gone
-            Answer::Acted(Ok((chunk, seconds))) => {
+            Answer::Acted(Ok(Acted { chunk, seconds, guided })) => {
                 self.inference.add(seconds);
+                self.guided += u64::from(guided.is_some());
+                self.expected = guided.or(self.expected);
                 let for_this = busy == Busy::Acting(self.instruction_number);
                 if for_this && self.enabled && self.policy.is_ok() && !self.instruction.is_empty() {
                     self.chunks.publish(&convert::chunk_msg(&chunk, &self.frame))?;
@@ -206,7 +232,9 @@ impl Inference {
             self.replan.begun(stamp);
             let noise_seed = self.noise_seed;
             self.noise_seed = self.noise_seed.wrapping_add(1);
-            self.give(Job::Act { stamp, pictures, joints, noise_seed }, Busy::Acting(self.instruction_number));
+            let (following, delay) = (self.execution.at(stamp, self.clock.now()), self.execution.take_delay());
+            let job = Job::Act { stamp, pictures, joints, noise_seed, following, delay };
+            self.give(job, Busy::Acting(self.instruction_number));
         }
     }
 
@@ -214,6 +242,12 @@ impl Inference {
         if self.jobs.send(job).is_ok() {
             self.busy = busy;
         }
+    }
+
+    fn on_execution(&mut self, message: &JointTrajectory) {
+        let stamp = convert::stamp(&message.header.stamp);
+        let times = message.points.iter().map(|point| convert::duration_nanos(&point.time_from_start));
+        self.execution.heard((stamp != Stamp::ZERO).then_some(stamp), times, self.clock.now());
     }
 
     /// The newest observation, if it is due and everything in it is fresh. Its time is that of the oldest picture.
@@ -298,6 +332,10 @@ impl Inference {
             ("failures".to_owned(), self.failed.to_string()),
             ("next noise seed".to_owned(), self.noise_seed.to_string()),
         ];
+        if self.mode == Mode::Rtc {
+            values.push(("guided chunks".to_owned(), self.guided.to_string()));
+            values.extend(self.expected.map(|d| ("expected delay (actions)".to_owned(), d.to_string())));
+        }
         values.extend(self.inference.shown_ms("inference"));
         values.extend(self.age.shown_ms("observation to chunk"));
         self.health.report(level, text, values);
@@ -311,6 +349,16 @@ async fn next_picture(images: &mut [Latest<Image>]) {
     }
     let nexts = images.iter_mut().map(|latest| Box::pin(latest.next()));
     futures::future::select_all(nexts).await;
+}
+
+/// The next word of what is executed; never, where it guides nothing.
+async fn next_execution(
+    executions: &mut Option<Receiver<Received<JointTrajectory>>>,
+) -> Option<Received<JointTrajectory>> {
+    match executions {
+        Some(executions) => executions.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<Vec<CameraInput>, NodeError> {
@@ -352,6 +400,11 @@ fn main() -> ExitCode {
         let mut description = robot_description(node)?;
         let mut joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
+        let mode = params.text("mode").parse::<Mode>()?;
+        let mut executions = match mode {
+            Mode::Rtc => Some(node.every::<JointTrajectory>("execution_state", qos::trajectory())?),
+            _ => None,
+        };
         let mut enables = node.service::<SetBool::Service>("~/enable")?;
 
         let setup = Setup {
@@ -361,6 +414,7 @@ fn main() -> ExitCode {
             limits,
             threads: usize::try_from(params.integer("threads")).unwrap_or(1),
             provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
+            mode,
         };
         let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
         let engine = Engine::start(setup, move |given| {
@@ -397,8 +451,12 @@ fn main() -> ExitCode {
             enabled: params.bool("enabled_at_start"),
             replan: Replan::new(period),
             noise_seed: u64::try_from(params.integer("noise_seed")).unwrap_or_default(),
+            mode,
+            execution: ExecutionFeed::default(),
             chunks: node.publisher("action_chunk", qos::trajectory())?,
             proposed: 0,
+            guided: 0,
+            expected: None,
             failed: 0,
             failure: None,
             inference: Percentiles::new(1000),
@@ -424,6 +482,10 @@ fn main() -> ExitCode {
                     Some(message) = joint_states.recv() => {
                         this.on_joints(&message);
                         continue; // pictures, not joints, make an observation
+                    }
+                    Some(message) = next_execution(&mut executions) => {
+                        this.on_execution(&message.msg);
+                        continue;
                     }
                     () = next_picture(&mut images) => {}
                     Some(answer) = answers.recv() => this.on_answer(answer)?,

@@ -1,7 +1,13 @@
 //! Policies that can be told what of the running chunk goes on while they think (real-time chunking).
 
-use efm_policy::{Guide, Policy};
-use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcPlan, Seam, consumed};
+use crate::manifest::Manifest;
+use crate::policy::{Guide, Policy};
+use efm_core::Stamp;
+use efm_schedule::{Decay, DelayEstimator, RawChunk, RtcError, RtcPlan, consumed};
+use std::collections::VecDeque;
+
+/// Chunks that are remembered: the one that is followed, those that are under way, and some that were refused.
+const REMEMBERED: usize = 8;
 
 /// A policy that may be guided. What cannot be guided has no last actions, and then there never is a guide.
 pub trait GuidedPolicy {
@@ -24,15 +30,19 @@ impl GuidedPolicy for Policy {
 }
 
 /// Remembers the running chunk and how long the policy takes, and makes guides of them.
+///
+/// A chunk is known by the time of its observation. All times are those that the running chunk meant for its rows: where the robot is
+/// slowed down, plan time.
 #[derive(Debug)]
 pub struct Chunking {
     plan: RtcPlan,
     /// Of each column, whether its rows are joined by straight lines (a gripper's).
     straight: Vec<bool>,
     delays: DelayEstimator,
-    /// The last chunk and the joints it was made at; it guides once it is taken.
-    last: Option<(RawChunk, Vec<f64>)>,
-    taken: bool,
+    /// The last chunks, and the joints that each was made at.
+    made: VecDeque<(RawChunk, Vec<f64>)>,
+    /// The chunk that is followed.
+    running: Option<Stamp>,
     guided: u64,
     /// The guide that was made last: all rows of the new chunk, and their weights.
     actions: Vec<f64>,
@@ -46,22 +56,31 @@ impl Chunking {
         let execute = execute.clamp(1, horizon.saturating_sub(1).max(1));
         let plan = RtcPlan { horizon, step, execute, decay: Decay::Exponential };
         let delays = DelayEstimator::expecting(consumed(latency, step));
-        Self { plan, straight, delays, last: None, taken: false, guided: 0, actions: Vec::new(), weights: Vec::new() }
+        let made = VecDeque::with_capacity(REMEMBERED);
+        Self { plan, straight, delays, made, running: None, guided: 0, actions: Vec::new(), weights: Vec::new() }
     }
 
-    /// The guide for an observation now; `now` is plan time. None where no chunk goes on meanwhile.
+    /// For the policy of a manifest.
+    pub fn of(manifest: &Manifest, latency: f64) -> Self {
+        let action = &manifest.action;
+        let gripper = |name: &String| name == "gripper" || Some(name) == action.gripper_joint.as_ref();
+        let straight = action.names.iter().map(gripper).collect();
+        Self::new(action.horizon, action.step, manifest.execution.replan_steps, straight, latency)
+    }
+
+    /// The guide for an observation now. None where no chunk that is known goes on meanwhile.
     ///
     /// # Errors
     /// When the policy's last actions do not fit its columns.
     pub fn guide(
         &mut self,
         policy: &impl GuidedPolicy,
-        now: efm_core::Stamp,
+        now: Stamp,
         joints: &[f64],
-    ) -> Result<Option<Guide<'_>>, efm_schedule::RtcError> {
+    ) -> Result<Option<Guide<'_>>, RtcError> {
         // A chunk of one row has no rest to go on with.
-        let usable = self.taken && self.plan.horizon > 1;
-        let Some((raw, from)) = self.last.as_ref().filter(|_| usable) else { return Ok(None) };
+        let Some(running) = self.running.filter(|_| self.plan.horizon > 1) else { return Ok(None) };
+        let Some((raw, from)) = self.made.iter().find(|(raw, _)| raw.observed_at == running) else { return Ok(None) };
         let mut raw = raw.clone();
         policy.rebase(&mut raw.actions, from, joints);
         let guide = self.plan.guide(&raw, now, self.delays.predicted(), &self.straight)?;
@@ -73,27 +92,49 @@ impl Chunking {
         Ok(Some(Guide { actions: &self.actions, weights: &self.weights }))
     }
 
-    /// The policy made a chunk, of an observation at `now` (plan time).
-    pub fn made(&mut self, policy: &impl GuidedPolicy, now: efm_core::Stamp, joints: &[f64]) {
-        let actions = policy.last_actions().to_vec();
-        self.taken = false;
-        self.last = (!actions.is_empty())
-            .then(|| (RawChunk { observed_at: now, actions, columns: self.straight.len() }, joints.to_vec()));
+    /// The policy made a chunk, of an observation at `observed_at`. It guides once it is said to run.
+    pub fn made(&mut self, policy: &impl GuidedPolicy, observed_at: Stamp, joints: &[f64]) {
+        let actions = policy.last_actions();
+        if actions.is_empty() {
+            return;
+        }
+        // The buffers of the oldest serve the newest.
+        let (mut raw, mut from) = match self.made.len() {
+            REMEMBERED.. => self.made.pop_front().unwrap_or_else(Self::nothing),
+            _ => Self::nothing(),
+        };
+        raw.observed_at = observed_at;
+        raw.columns = self.straight.len();
+        raw.actions.clear();
+        raw.actions.extend_from_slice(actions);
+        from.clear();
+        from.extend_from_slice(joints);
+        self.made.push_back((raw, from));
+    }
+
+    fn nothing() -> (RawChunk, Vec<f64>) {
+        (RawChunk { observed_at: Stamp::ZERO, actions: Vec::new(), columns: 0 }, Vec::new())
+    }
+
+    /// Which chunk is followed; none where the robot stands still, so that nothing goes on while the policy thinks.
+    pub fn runs(&mut self, chunk: Option<Stamp>) {
+        self.running = chunk;
     }
 
     /// The chunk that was made last reached the scheduler, which takes it or does not. What is not taken guides nothing.
     pub fn arrived(&mut self, taken: bool) {
-        self.taken = taken;
+        let last = self.made.back().map(|(raw, _)| raw.observed_at);
+        self.runs(last.filter(|_| taken));
     }
 
-    /// A chunk is followed: how late it was says how late the next will be.
-    pub fn followed(&mut self, seam: &Seam) {
-        self.delays.learn(consumed(seam.delay_s, self.plan.step));
+    /// A chunk took over from another one, `delay` seconds after its observation: says how late the next will be.
+    pub fn followed(&mut self, delay: f64) {
+        self.delays.learn(consumed(delay, self.plan.step));
     }
 
-    /// The motion came to an end: nothing goes on while the policy thinks.
-    pub fn ended(&mut self) {
-        self.taken = false;
+    /// Actions that the policy is expected to take.
+    pub fn predicted(&self) -> usize {
+        self.delays.predicted()
     }
 
     /// How many guides there were; forgets it.
@@ -106,7 +147,6 @@ impl Chunking {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use efm_core::Stamp;
 
     /// Actions are relative to the first joint.
     struct Fake {
@@ -141,7 +181,7 @@ mod tests {
         assert!(chunking.guide(&policy, at(0.0), &[0.5]).unwrap().is_none(), "nothing runs yet");
         chunking.made(&policy, at(0.0), &[0.5]);
         assert!(chunking.guide(&policy, at(0.3), &[0.5]).unwrap().is_none(), "made, but not there yet");
-        chunking.arrived(true);
+        chunking.runs(Some(at(0.0)));
         let guide = chunking.guide(&policy, at(0.3), &[0.53]).unwrap().unwrap();
         // The tool has moved by 0.03, and so has the row that is due next.
         for (k, action) in guide.actions.iter().take(13).enumerate() {
@@ -157,9 +197,8 @@ mod tests {
     #[test]
     fn delays_are_learnt_from_seams() {
         let (mut chunking, policy) = (chunking(0.1), fake());
-        let seam = Seam { at: at(0.0), delay_s: 0.45, gap: 0.0, jump: 0.0, jerk: 0.0 };
         // The first is left out.
-        (0..2).for_each(|_| chunking.followed(&seam));
+        (0..2).for_each(|_| chunking.followed(0.45));
         chunking.made(&policy, at(0.0), &[0.0]);
         chunking.arrived(true);
         let guide = chunking.guide(&policy, at(0.2), &[0.0]).unwrap().unwrap();
@@ -173,10 +212,26 @@ mod tests {
         chunking.arrived(false);
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "refused");
         chunking.arrived(true);
-        chunking.ended();
+        chunking.runs(None);
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "stopped");
+        let mut chunking = self::chunking(0.1);
         chunking.made(&Fake { last: Vec::new() }, at(0.0), &[0.0]);
         chunking.arrived(true);
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "a policy that cannot be guided");
+    }
+
+    #[test]
+    fn a_chunk_that_goes_on_guides_although_later_ones_were_made_and_refused() {
+        let (mut chunking, policy) = (chunking(0.1), fake());
+        chunking.made(&policy, at(0.0), &[0.0]);
+        for k in 1..REMEMBERED {
+            chunking.made(&policy, at(0.01 * k as f64), &[0.0]);
+        }
+        chunking.runs(Some(at(0.0)));
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_some());
+        chunking.made(&policy, at(0.1), &[0.0]);
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "too many since");
+        chunking.runs(Some(at(7.0)));
+        assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "somebody else's");
     }
 }
