@@ -6,14 +6,15 @@ import json
 import signal
 
 import pytest
-from graph_tools import ERROR, LATCHED, OK, Health, policy, ros, seconds
+from graph_tools import ERROR, LATCHED, OK, Health, now, policy, ros, seconds, values
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 MOTION = "trajectory_publisher: motion"
 
@@ -120,6 +121,37 @@ def test_the_policy_moves_the_arm_through_the_graph_and_all_end_in_time(start, p
     graph.health.wait(MOTION, OK, "no goal")
     probe.until(lambda: abs(graph.joint1()[1]) < 0.005, what="rest")
     assert [process.stop() for process in graph.all] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("rule", ["blend", "finish_chunk", "stop_first"])
+def test_in_real_time_chunking_the_arm_goes_on_and_another_instruction_is_followed_by_its_rule(start, probe, rule):
+    """The shipped policy, guided by what the publisher tells; another instruction three times in mid-motion."""
+    execution = probe.hear(JointTrajectory, "execution_state", QoSProfile(depth=200))
+    health = Health(probe)
+    instruction = probe.node.create_publisher(String, "instruction", LATCHED)
+    shipped = {"policy": "panda_tabletop_flow"}
+    start("sim", *ros())
+    start("camera_ingest", *ros(**shipped))
+    patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5}
+    start("vla_inference", *ros(**shipped, mode="rtc", max_image_age=1.0, max_joint_state_age=0.5))
+    start("trajectory_publisher", *ros(armed_at_start=True, mode="rtc", on_new_goal=rule, **patient))
+    followed = lambda since: next((m for m in execution if seconds(m.header.stamp) > since), None)  # noqa: E731
+    took = []
+    for text in ["push the red cube", "push the yellow puck", "push the red cube", "push the yellow puck"]:
+        asked, heard = seconds(now(probe)), len(execution)
+        instruction.publish(String(data=text))
+        probe.until(lambda asked=asked: followed(asked), 60.0, "a chunk for the instruction")
+        took.append(seconds(now(probe)) - asked)
+        rested = any(not seconds(m.header.stamp) for m in execution[heard:])
+        if len(took) > 1 and rule == "stop_first":
+            assert rested, "it comes to rest between two instructions"
+        begun = seconds(execution[-1].header.stamp)
+        probe.until(lambda begun=begun: seconds(execution[-1].header.stamp) > begun + 0.3, what="further chunks")
+    told = values(health.newest(MOTION))
+    guided = lambda: int(values(health.newest("vla_inference: policy"))["guided chunks"])  # noqa: E731
+    probe.until(lambda: guided() >= 5, what="guided chunks")
+    shown = ", ".join(f"{1e3 * t:.0f}" for t in took[1:])
+    print(f"{rule}: instruction to motion {shown} ms as heard here; told p50 {told['instruction to motion p50 ms']} ms")
 
 
 def test_when_inference_is_killed_mid_motion_the_arm_comes_to_rest_and_diagnostics_say_why(start, probe):
