@@ -14,12 +14,8 @@ policy grasps; at 20 mm it does not, whatever the loss says.
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
 import json
-import math
 import os
-import time
 from pathlib import Path
 
 # Threads that wait sleep: on a machine that does other things too, spinning costs more than it gains. Before torch is loaded.
@@ -29,16 +25,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.course import Course
 from training.data import Augmentation, Batch, Frames
 from training.model import UNIT, Guesses, Policy, Settings
 from training.words import accuracy, cross_validate, train_words
 
 LOG_FIELDS = [
-    "seconds", "step", "samples", "rate", "loss", "flow_loss", "aux_loss", "learning_rate",
+    "flow_loss", "aux_loss", "learning_rate",
     "object_mm", "object_median_mm", "object_p95_mm", "front_mm", "all_objects_mm", "plate_mm", "target_mm",
     "action_mm_1", "action_mm_2", "action_mm_4", "action_mm_8", "action_mm_16", "worst_combination_mm_4", "gripper_mm",
     "object_accuracy", "goal_accuracy",
 ]  # fmt: skip
+PANELS = (
+    ("flow_loss", "aux_loss"),
+    ("object_mm", "front_mm", "plate_mm", "target_mm"),
+    ("action_mm_1", "action_mm_4", "action_mm_16", "worst_combination_mm_4"),
+)
 # What the weights depend on, beside the cache.
 TERMS = ("seed", "steps", "batch", "draws", "learning_rate", "ema", "aux_weight", "held_out", "bf16")
 FLOW_WEIGHT_TIME = 0.1  # the weight 1/t^2 of the velocity loss is held from here down
@@ -118,57 +120,6 @@ def validate(policy: Policy, frames: Frames, rows: Tensor, steps: int = 10) -> d
     }
 
 
-def plot(log: Path, picture: Path) -> None:
-    """Draw the log."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with log.open() as stream:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
-    steps = [row["step"] for row in rows]
-    figure, axes = pyplot.subplots(1, 3, figsize=(13, 3.6))
-    for axis, keys in zip(
-        axes,
-        (
-            ("flow_loss", "aux_loss"),
-            ("object_mm", "front_mm", "plate_mm", "target_mm"),
-            ("action_mm_1", "action_mm_4", "action_mm_16", "worst_combination_mm_4"),
-        ),
-        strict=True,
-    ):
-        for key in keys:
-            axis.plot(steps, [row[key] for row in rows], label=key.replace("_", " "))
-        axis.set_yscale("log")
-        axis.set_xlabel("steps")
-        axis.grid(alpha=0.3, which="both")
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(picture, dpi=110)
-    pyplot.close(figure)
-
-
-class Average:
-    """Exponential moving average of a network, buffers included."""
-
-    def __init__(self, policy: Policy, decay: float) -> None:
-        """Start at the network's own weights."""
-        self.policy = copy.deepcopy(policy).eval()
-        self.decay = decay
-        self.pairs = [
-            (mine, theirs)
-            for (mine, theirs) in zip(self.policy.state_dict().values(), policy.state_dict().values(), strict=True)
-            if mine.is_floating_point()
-        ]
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Move towards the network; faster in the first steps."""
-        keep = min(self.decay, (1.0 + step) / (10.0 + step))
-        torch._foreach_lerp_([mine for mine, _ in self.pairs], [theirs for _, theirs in self.pairs], 1.0 - keep)
-
-
 def compiled(encoder: torch.nn.Module) -> torch.nn.Module:
     """The encoder through torch.compile: about five times faster in bfloat16 here; needs a C++ compiler."""
     from torch._inductor import config
@@ -196,12 +147,6 @@ def network(frames: Frames, seed: int) -> Policy:
     return policy
 
 
-def step_size(arguments: argparse.Namespace, step: int) -> float:
-    """Learning rate of a step: a short rise, then a cosine that ends with the last step."""
-    cosine = 0.5 * (1.0 + math.cos(math.pi * step / arguments.steps))
-    return max(arguments.learning_rate * min(1.0, (step + 1) / 100.0) * cosine, 1e-6)
-
-
 def train(arguments: argparse.Namespace) -> bool:
     """Run until the steps are done (true) or the time is spent (false)."""
     run: Path = arguments.run
@@ -211,31 +156,15 @@ def train(arguments: argparse.Namespace) -> bool:
     policy = network(frames, arguments.seed)
     settings = policy.settings
     parameters = sum(parameter.numel() for parameter in policy.parameters())
-    trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=arguments.learning_rate, weight_decay=1e-4, fused=True)
-    average = Average(policy, arguments.ema)
     augment = Augmentation(tuple(frames.front.shape[1:3]), tuple(frames.wrist.shape[1:3]), arguments.seed)
-    generator = torch.Generator().manual_seed(arguments.seed)
-    spent, step, cursor = 0.0, 0, 0
-    order = torch.randperm(len(frames.train_rows), generator=generator)
-    checkpoint = run / "checkpoint.pt"
     # What the weights depend on; a run is only gone on with when it is the same.
     terms = {
         "cache": [frames.meta["frames"], len(frames.meta["episodes"]), len(frames.text), round(float(frames.states.double().sum()), 3)],
         **{name: getattr(arguments, name) for name in TERMS},
     }  # fmt: skip
-    resumed = arguments.resume and checkpoint.exists()
-    if resumed:
-        saved = torch.load(checkpoint, weights_only=True)
-        if saved["terms"] != terms:
-            raise SystemExit(f"{checkpoint} is of another run: {saved['terms']}, not {terms}; use another --run, or leave --resume out")
-        policy.load_state_dict(saved["policy"])
-        average.policy.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        generator.set_state(saved["generator"])
-        spent, step, cursor, order = saved["spent"], saved["step"], saved["cursor"], saved["order"]
-        print(f"resumed at {spent / 60:.1f} min, step {step}", flush=True)
-    elif arguments.init:
+    course = Course(arguments, frames.train_rows, policy, terms, LOG_FIELDS, PANELS, weight_decay=1e-4, save_every=120.0)
+    average, generator = course.average, course.generator
+    if arguments.init and not course.resumed:
         saved = torch.load(arguments.init, weights_only=True)
         policy.load_state_dict(saved["average"])
         average.policy.load_state_dict(saved["average"])
@@ -244,7 +173,7 @@ def train(arguments: argparse.Namespace) -> bool:
     picks = torch.randperm(len(frames.held_rows), generator=torch.Generator().manual_seed(0))
     held = frames.held_rows[picks[: arguments.validate_frames]]
     classes = (frames.text, frames.text_object, frames.text_goal)
-    if resumed:
+    if course.resumed:
         left_out = json.loads((run / "run.json").read_text())["words_left_out"]
     else:
         left_out = cross_validate(*classes, settings, arguments.seed)
@@ -272,78 +201,30 @@ def train(arguments: argparse.Namespace) -> bool:
         f"{100 * left_out['object']:.1f} % and {100 * left_out['goal']:.1f} % where the combination was left out",
         flush=True,
     )
-    log = run / "log.csv"
-    kept = log.read_text().splitlines()[1:] if resumed and log.exists() else []
-    # Rows beyond the checkpoint will come again.
-    kept = [row for row in kept if float(row.split(",")[LOG_FIELDS.index("step")]) <= step]
-    log.write_text("\n".join([",".join(LOG_FIELDS), *kept]) + "\n")
 
-    begun = time.monotonic() - spent
-    saved_at = logged_at = time.monotonic()
-    sums, since = torch.zeros(3), 0
-
-    def save() -> None:
-        state = {
-            "terms": terms, "policy": policy.state_dict(), "average": average.policy.state_dict(),
-            "optimizer": optimizer.state_dict(), "generator": generator.get_state(), "spent": time.monotonic() - begun,
-            "step": step, "cursor": cursor, "order": order,
-        }  # fmt: skip
-        torch.save(state, run / "checkpoint.tmp")
-        os.replace(run / "checkpoint.tmp", checkpoint)
-
-    if arguments.batch > len(order):
-        raise SystemExit(f"only {len(order)} frames to train on: fewer than a batch of {arguments.batch}")
-    while True:
-        spent = time.monotonic() - begun
-        finished = step >= arguments.steps
-        done = finished or spent > arguments.minutes * 60.0 or step == arguments.pause_at
-        if since and (done or step % arguments.every == 0):
-            means = (sums / since).tolist()
-            rate = since * arguments.batch / (time.monotonic() - logged_at)
-            row = {
-                "seconds": spent, "step": step, "samples": step * arguments.batch, "rate": rate, "loss": means[0],
-                "flow_loss": means[1], "aux_loss": means[2], "learning_rate": optimizer.param_groups[0]["lr"],
-                **validate(average.policy, frames, held),
-            }  # fmt: skip
-            with log.open("a") as stream:
-                csv.DictWriter(stream, LOG_FIELDS).writerow({key: f"{value:.6g}" for key, value in row.items()})
-            print(
-                f"{spent / 60:6.1f} min  step {step}/{arguments.steps}  {rate:.0f}/s  loss {means[0]:.4f} (flow {means[1]:.4f} "
-                f"aux {means[2]:.4f})  object {row['object_mm']:.1f} mm (median {row['object_median_mm']:.1f}, 95 % "
-                f"{row['object_p95_mm']:.1f}; front {row['front_mm']:.1f})  plate {row['plate_mm']:.1f}  target {row['target_mm']:.1f} mm  "
-                f"action {row['action_mm_1']:.1f}/{row['action_mm_4']:.1f}/{row['action_mm_16']:.1f} mm (worst combination "
-                f"{row['worst_combination_mm_4']:.1f})  gripper {row['gripper_mm']:.2f} mm",
-                flush=True,
-            )
-            plot(log, run / "curve.png")
-            sums, since, logged_at = torch.zeros(3), 0, time.monotonic()
-        if done or time.monotonic() - saved_at > 120.0:
-            save()
-            saved_at = time.monotonic()
-        if done:
-            return finished
-        for group in optimizer.param_groups:
-            group["lr"] = step_size(arguments, step)
-        if cursor + arguments.batch > len(order):
-            order, cursor = torch.randperm(len(frames.train_rows), generator=generator), 0
-        batch = frames.batch(frames.train_rows[order[cursor : cursor + arguments.batch]], generator)
-        cursor += arguments.batch
+    def losses(rows: Tensor) -> Tensor:
+        batch = frames.batch(rows, generator)
         augment(batch, generator)
         keep_what = (torch.rand(arguments.batch, 1, generator=generator) < 0.5).float()
-        policy.train()
         with torch.autocast("cpu", torch.bfloat16, enabled=arguments.bf16):
             context, guesses = encoder(batch.front, batch.wrist, batch.state, batch.text, keep_what)
         flow = flow_loss(policy, context, batch.action, arguments.draws, generator)
         aux = aux_loss(guesses, batch)
-        loss = flow + arguments.aux_weight * aux
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        step += 1
-        average.update(step)
-        sums += torch.tensor([loss.item(), flow.item(), aux.item()])
-        since += 1
+        return torch.stack([flow + arguments.aux_weight * aux, flow, aux])
+
+    def judge(means: list[float]) -> dict[str, float]:
+        rates = {"flow_loss": means[1], "aux_loss": means[2], "learning_rate": course.learning_rate}
+        return {**rates, **validate(average.policy, frames, held)}
+
+    def say(row: dict[str, float]) -> str:
+        return (
+            f"loss {row['loss']:.4f} (flow {row['flow_loss']:.4f} aux {row['aux_loss']:.4f})  object {row['object_mm']:.1f} mm (median "
+            f"{row['object_median_mm']:.1f}, 95 % {row['object_p95_mm']:.1f}; front {row['front_mm']:.1f})  plate {row['plate_mm']:.1f}  "
+            f"target {row['target_mm']:.1f} mm  action {row['action_mm_1']:.1f}/{row['action_mm_4']:.1f}/{row['action_mm_16']:.1f} mm (worst "
+            f"combination {row['worst_combination_mm_4']:.1f})  gripper {row['gripper_mm']:.2f} mm"
+        )
+
+    return course.go(losses, judge, say)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -13,11 +13,9 @@ holds the same of the package that the encoder is from, on the same frames.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import os
-import time
 from pathlib import Path
 
 # Threads that wait sleep; see training.train. Before torch is loaded.
@@ -30,16 +28,14 @@ from torch.nn import functional
 
 from training import contexts, tokens
 from training.contexts import Contexts, Package
+from training.course import Course
 from training.diffusion import Sampler
 from training.heads import FAMILIES, HeadSettings, build
 from training.tokens import Quantiles
-from training.train import Average, step_size
 
 ROWS = (1, 2, 4, 8, 16)
-LOG_FIELDS = [
-    "seconds", "step", "samples", "rate", "loss", "learning_rate",
-    *(f"action_mm_{k}" for k in ROWS), "worst_combination_mm_4", "gripper_mm",
-]  # fmt: skip
+LOG_FIELDS = ["learning_rate", *(f"action_mm_{k}" for k in ROWS), "worst_combination_mm_4", "gripper_mm"]
+PANELS = (("loss",), ("action_mm_1", "action_mm_4", "action_mm_16", "worst_combination_mm_4", "gripper_mm"))
 # What the weights depend on, beside the cache and the encoder.
 TERMS = (
     "family", "seed", "steps", "batch", "draws", "learning_rate", "weight_decay", "ema", "held_out",
@@ -167,31 +163,6 @@ def reference(package: Package, data: Contexts, rows: Tensor) -> dict[str, float
     return errors(package.action_norm.inverse(torch.cat(planned)), data.metres[rows], data.task[rows])
 
 
-def plot(log: Path, picture: Path) -> None:
-    """Draw the log."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    with log.open() as stream:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
-    steps = [row["step"] for row in rows]
-    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6))
-    drawn = (("loss",), ("action_mm_1", "action_mm_4", "action_mm_16", "worst_combination_mm_4", "gripper_mm"))
-    for axis, keys in zip(axes, drawn, strict=True):
-        for key in keys:
-            if not math.isnan(rows[-1][key]):
-                axis.plot(steps, [row[key] for row in rows], label=key.replace("_", " "))
-        axis.set_yscale("log")
-        axis.set_xlabel("steps")
-        axis.grid(alpha=0.3, which="both")
-        axis.legend()
-    figure.tight_layout()
-    figure.savefig(picture, dpi=90)
-    pyplot.close(figure)
-
-
 def train(arguments: argparse.Namespace) -> bool:
     """Run until the steps are done (true) or the time is spent (false)."""
     run: Path = arguments.run
@@ -208,28 +179,12 @@ def train(arguments: argparse.Namespace) -> bool:
     if arguments.family == "action_tokens":
         quantiles = Quantiles.of(data.metres[data.train_rows, : arguments.horizon], arguments.share)
     parameters = sum(parameter.numel() for parameter in head.parameters())
-    optimizer = torch.optim.AdamW(head.parameters(), lr=arguments.learning_rate, weight_decay=arguments.weight_decay, fused=True)
-    average = Average(head, arguments.ema)
-    generator = torch.Generator().manual_seed(arguments.seed)
-    spent, step, cursor = 0.0, 0, 0
-    order = torch.randperm(len(data.train_rows), generator=generator)
-    checkpoint = run / "checkpoint.pt"
     terms = {
         "cache": [*data.context.shape, round(float(data.metres.double().sum()), 3)],
         "encoder": package.hash,
         **{name: getattr(arguments, name) for name in TERMS},
     }
-    resumed = arguments.resume and checkpoint.exists()
-    if resumed:
-        saved = torch.load(checkpoint, weights_only=True)
-        if saved["terms"] != terms:
-            raise SystemExit(f"{checkpoint} is of another run: {saved['terms']}, not {terms}; use another --run, or leave --resume out")
-        head.load_state_dict(saved["head"])
-        average.policy.load_state_dict(saved["average"])
-        optimizer.load_state_dict(saved["optimizer"])
-        generator.set_state(saved["generator"])
-        spent, step, cursor, order = saved["spent"], saved["step"], saved["cursor"], saved["order"]
-        print(f"resumed at {spent / 60:.1f} min, step {step}", flush=True)
+    course = Course(arguments, data.train_rows, head, terms, LOG_FIELDS, PANELS, arguments.weight_decay, save_every=60.0)
     picks = torch.randperm(len(data.held_rows), generator=torch.Generator().manual_seed(0))
     held = data.held_rows[picks[: arguments.validate_frames]]
     info = {
@@ -250,66 +205,17 @@ def train(arguments: argparse.Namespace) -> bool:
     print(f"{parameters / 1e6:.2f}M parameters, {len(data.train_rows)} frames to train, {len(held)} to validate", flush=True)
     if info["reference"]:
         print("encoder's own head: " + ", ".join(f"{key} {value:.1f}" for key, value in info["reference"].items()), flush=True)
-    log = run / "log.csv"
-    kept = log.read_text().splitlines()[1:] if resumed and log.exists() else []
-    # Rows beyond the checkpoint will come again.
-    kept = [row for row in kept if float(row.split(",")[LOG_FIELDS.index("step")]) <= step]
-    log.write_text("\n".join([",".join(LOG_FIELDS), *kept]) + "\n")
-
-    begun = time.monotonic() - spent
-    saved_at = logged_at = time.monotonic()
-    total, since = 0.0, 0
     task = Task(head, data, package, arguments, quantiles)
-    judged = Task(average.policy, data, package, arguments, quantiles)
+    judged = Task(course.average.policy, data, package, arguments, quantiles)
 
-    def save() -> None:
-        state = {
-            "terms": terms, "head": head.state_dict(), "average": average.policy.state_dict(), "optimizer": optimizer.state_dict(),
-            "generator": generator.get_state(), "spent": time.monotonic() - begun, "step": step, "cursor": cursor, "order": order,
-        }  # fmt: skip
-        torch.save(state, run / "checkpoint.tmp")
-        os.replace(run / "checkpoint.tmp", checkpoint)
+    def judge(_: list[float]) -> dict[str, float]:
+        return {"learning_rate": course.learning_rate, **validate(judged, held)}
 
-    if arguments.batch > len(order):
-        raise SystemExit(f"only {len(order)} frames to train on: fewer than a batch of {arguments.batch}")
-    while True:
-        spent = time.monotonic() - begun
-        finished = step >= arguments.steps
-        done = finished or spent > arguments.minutes * 60.0 or step == arguments.pause_at
-        if since and (done or step % arguments.every == 0):
-            row = {
-                "seconds": spent, "step": step, "samples": step * arguments.batch,
-                "rate": since * arguments.batch / (time.monotonic() - logged_at), "loss": total / since,
-                "learning_rate": optimizer.param_groups[0]["lr"], **validate(judged, held),
-            }  # fmt: skip
-            with log.open("a") as stream:
-                csv.DictWriter(stream, LOG_FIELDS).writerow({key: f"{value:.6g}" for key, value in row.items()})
-            distances = " ".join(f"{row[f'action_mm_{k}']:.1f}" for k in ROWS)
-            figures = f"loss {row['loss']:.4f}, {distances} mm, finger {row['gripper_mm']:.2f} mm"
-            print(f"{spent / 60:5.1f} min, step {step}: {figures}", flush=True)
-            total, since, logged_at = 0.0, 0, time.monotonic()
-        if done or time.monotonic() - saved_at > 60.0:
-            save()
-            saved_at = time.monotonic()
-        if done:
-            plot(log, run / "curve.png")
-            return finished
-        for group in optimizer.param_groups:
-            group["lr"] = step_size(arguments, step)
-        if cursor + arguments.batch > len(order):
-            order, cursor = torch.randperm(len(data.train_rows), generator=generator), 0
-        rows = data.train_rows[order[cursor : cursor + arguments.batch]]
-        cursor += arguments.batch
-        head.train()
-        loss = task.loss(rows, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimizer.step()
-        step += 1
-        average.update(step)
-        total += loss.item()
-        since += 1
+    def say(row: dict[str, float]) -> str:
+        distances = " ".join(f"{row[f'action_mm_{k}']:.1f}" for k in ROWS)
+        return f"loss {row['loss']:.4f}, {distances} mm, finger {row['gripper_mm']:.2f} mm"
+
+    return course.go(lambda rows: task.loss(rows, course.generator)[None], judge, say)
 
 
 def parser() -> argparse.ArgumentParser:
