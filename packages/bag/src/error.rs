@@ -11,6 +11,14 @@ pub enum BagError {
     /// No bag there.
     #[error("{0} is neither an .mcap file nor a folder with one")]
     NotABag(PathBuf),
+    /// A file of a bag is a link to one outside of its folder.
+    #[error("{path} is a link to {target}, outside of the bag; give that file by itself")]
+    LinksOut {
+        /// Which file.
+        path: PathBuf,
+        /// What it links to.
+        target: PathBuf,
+    },
     /// A file operation failed.
     #[error("{path}: {source}")]
     Io {
@@ -79,6 +87,14 @@ pub enum BagError {
         topic: String,
         /// What it says.
         encoding: String,
+    },
+    /// A topic was asked for.
+    #[error("{path} has no message on topic '{topic}'")]
+    NoTopic {
+        /// Which bag.
+        path: PathBuf,
+        /// Which topic.
+        topic: String,
     },
     /// Asked to read a message as another type.
     #[error("topic '{topic}' holds {has} messages, not {wanted}")]

@@ -27,14 +27,18 @@
 
 pub mod cdr;
 pub mod error;
+pub mod inspect;
+mod mcap_file;
 pub mod msgs;
 pub mod qos;
 pub mod reader;
 pub mod schema;
+pub mod select;
 pub mod writer;
 
 pub use cdr::{CdrError, Decode, Encode, RosType};
 pub use error::BagError;
+pub use mcap_file::Damage;
 pub use qos::{Durability, Qos, Reliability};
 pub use reader::{BagMessage, BagReader};
 pub use writer::{BagOptions, BagSummary, BagWriter, Compression};

@@ -2,15 +2,10 @@
 
 use crate::cdr::{Decode, RosType};
 use crate::error::BagError;
+use crate::mcap_file::{Damage, McapFile, TOLD};
 use efm_core::Stamp;
-use mcap::sans_io::LinearReaderOptions;
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
-
-/// Largest record taken from a file, in bytes. A damaged length must not reserve all memory.
-const MAX_RECORD: usize = 256 << 20;
 
 /// A message of a bag, its bytes owned.
 #[derive(Debug, Clone)]
@@ -42,6 +37,21 @@ impl BagMessage {
         Stamp::from_nanos(i64::try_from(self.0.log_time).unwrap_or(i64::MAX))
     }
 
+    /// When it was published, as whoever recorded it knew.
+    pub fn publish_time(&self) -> Stamp {
+        Stamp::from_nanos(i64::try_from(self.0.publish_time).unwrap_or(i64::MAX))
+    }
+
+    /// Its number on its topic, counted by whoever recorded it.
+    pub fn sequence(&self) -> u32 {
+        self.0.sequence
+    }
+
+    /// The profiles that its publishers offered, in rosbag2's YAML; empty when the bag does not say.
+    pub fn offered_qos(&self) -> &str {
+        self.0.channel.metadata.get("offered_qos_profiles").map_or("", String::as_str)
+    }
+
     /// The CDR bytes, encapsulation header included.
     pub fn data(&self) -> &[u8] {
         &self.0.data
@@ -71,11 +81,14 @@ impl BagMessage {
 
 /// Reads the messages of a bag in the order of its files, one by one. Memory stays at the size of a chunk.
 ///
-/// A bag whose writer was killed is read as far as it was written; [`Self::truncated`] tells. Also an iterator.
+/// A bag whose writer was killed is read as far as it was written; [`Self::truncated`] tells. What is damaged is left out, and what comes after
+/// it is read; [`Self::damages`] tells. Also an iterator.
 pub struct BagReader {
     files: VecDeque<PathBuf>,
-    current: Option<(PathBuf, mcap::io::MessageReader<BufReader<File>>)>,
+    current: Option<McapFile>,
     truncated: bool,
+    damages: Vec<Damage>,
+    damaged: u64,
 }
 
 impl std::fmt::Debug for BagReader {
@@ -92,10 +105,13 @@ impl BagReader {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BagError> {
         let path = path.as_ref();
         let files = if path.is_dir() { files_of(path)? } else { vec![path.to_path_buf()] };
+        if path.is_dir() {
+            files.iter().try_for_each(|file| stays_in(path, file))?;
+        }
         if files.is_empty() {
             return Err(BagError::NotABag(path.to_path_buf()));
         }
-        let mut reader = Self { files: files.into(), current: None, truncated: false };
+        let mut reader = Self { files: files.into(), current: None, truncated: false, damages: Vec::new(), damaged: 0 };
         // So that a missing file is reported now.
         reader.advance()?;
         Ok(reader)
@@ -106,39 +122,43 @@ impl BagReader {
         self.truncated
     }
 
+    /// What could not be read of the files that are over, the first hundred; see [`Self::damaged`] for how many there were.
+    pub fn damages(&self) -> &[Damage] {
+        &self.damages
+    }
+
+    /// How many records could not be read of the files that are over.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
     /// The next message; `None` at the end.
     ///
     /// # Errors
-    /// When a file is damaged. Its other messages are then skipped.
+    /// When a file cannot be read or is none of a bag; the next call goes on with the next file.
     pub fn next_message(&mut self) -> Result<Option<BagMessage>, BagError> {
         loop {
-            let Some((path, reader)) = &mut self.current else { return Ok(None) };
-            match reader.next() {
-                Some(Ok(message)) => return Ok(Some(BagMessage(message))),
-                Some(Err(mcap::McapError::UnexpectedEof)) => {
-                    self.truncated = true;
-                    self.advance()?;
-                }
-                Some(Err(source)) => {
-                    let error = BagError::Mcap { path: path.clone(), source };
+            let Some(file) = &mut self.current else { return Ok(None) };
+            match file.next() {
+                Ok(Some(message)) => return Ok(Some(BagMessage(message))),
+                Ok(None) => self.advance()?,
+                Err(error) => {
                     self.advance()?;
                     return Err(error);
                 }
-                None => self.advance()?,
             }
         }
     }
 
     fn advance(&mut self) -> Result<(), BagError> {
-        self.current = None;
+        if let Some(over) = self.current.take() {
+            self.truncated |= over.truncated;
+            self.damaged += over.damaged;
+            let room = TOLD.saturating_sub(self.damages.len());
+            self.damages.extend(over.damages.into_iter().take(room));
+        }
         if let Some(path) = self.files.pop_front() {
-            let file = File::open(&path).map_err(|source| BagError::Io { path: path.clone(), source })?;
-            let options = LinearReaderOptions::default()
-                // Checked before a message is handed out.
-                .with_prevalidate_chunk_crcs(true)
-                .with_record_length_limit(MAX_RECORD);
-            let reader = mcap::io::MessageReader::new_with_options(BufReader::with_capacity(1 << 16, file), options);
-            self.current = Some((path, reader));
+            self.current = Some(McapFile::open(&path)?);
         }
         Ok(())
     }
@@ -150,6 +170,14 @@ impl Iterator for BagReader {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_message().transpose()
     }
+}
+
+/// A bag of a stranger must not make us read something else: its files lie in its folder.
+fn stays_in(dir: &Path, file: &Path) -> Result<(), BagError> {
+    let io = |path: &Path, source| BagError::Io { path: path.to_owned(), source };
+    let target = file.canonicalize().map_err(|e| io(file, e))?;
+    let dir = dir.canonicalize().map_err(|e| io(dir, e))?;
+    if target.starts_with(&dir) { Ok(()) } else { Err(BagError::LinksOut { path: file.to_owned(), target }) }
 }
 
 /// The `.mcap` files of a folder, in order.

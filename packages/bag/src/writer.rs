@@ -30,6 +30,10 @@ pub struct BagOptions {
     /// Log time after which a chunk is closed although it is not full: at most so much is lost when the process is killed.
     /// Default: 2 s.
     pub chunk_duration: Duration,
+    /// Bytes after which the next file of the bag is begun. Default: never.
+    pub max_file_bytes: Option<u64>,
+    /// Log time after which the next file of the bag is begun. Default: never.
+    pub max_file_duration: Option<Duration>,
     /// ROS distribution to note.
     pub ros_distro: String,
 }
@@ -40,6 +44,8 @@ impl Default for BagOptions {
             compression: Compression::Zstd(1),
             chunk_size: 1 << 20,
             chunk_duration: Duration::from_secs(2),
+            max_file_bytes: None,
+            max_file_duration: None,
             ros_distro: "jazzy".to_owned(),
         }
     }
@@ -54,35 +60,67 @@ pub struct BagSummary {
     pub messages: u64,
     /// Smallest and largest log time; both zero when there are no messages.
     pub span: (Stamp, Stamp),
-    /// Bytes of the `.mcap` file.
+    /// Bytes of the `.mcap` files.
     pub bytes: u64,
 }
 
 struct Topic {
-    channel: u16,
+    /// In the current file; none before its first message there.
+    channel: Option<u16>,
+    /// Its place in lists.
+    place: usize,
     type_name: String,
-    qos: Qos,
+    schema: String,
+    /// rosbag2's YAML.
+    qos: String,
     messages: u32,
 }
 
-/// Writes a bag: a folder with `<folder name>_0.mcap` and, once finished, `metadata.yaml`.
+/// A file of the bag.
+struct BagFile {
+    name: String,
+    messages: u64,
+    span: Option<(Stamp, Stamp)>,
+}
+
+impl BagFile {
+    fn new(bag: &str, number: usize) -> Self {
+        Self { name: format!("{bag}_{number}.mcap"), messages: 0, span: None }
+    }
+
+    fn note(&mut self, at: Stamp) {
+        self.messages += 1;
+        self.span = Some(self.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+    }
+}
+
+type Sink = BufWriter<File>;
+
+/// Writes a bag: a folder with `<folder name>_0.mcap` (and further ones, where files are bounded) and, once finished, `metadata.yaml`.
 ///
 /// Topic names are noted fully qualified, as rosbag2 does: a `/` is put before a relative name. A bag whose process was
 /// killed lacks `metadata.yaml` and the last unclosed chunk; [`crate::BagReader`] (and `ros2 bag reindex`) read it. Dropping
 /// a writer finishes its bag, errors then go to the log.
 pub struct BagWriter {
     dir: PathBuf,
-    file_name: String,
-    /// Taken when the bag is completed.
-    mcap: Option<mcap::Writer<BufWriter<File>>>,
+    name: String,
+    /// The last one is written.
+    files: Vec<BagFile>,
+    /// Taken when a file is completed.
+    mcap: Option<mcap::Writer<Sink>>,
     options: BagOptions,
     /// By name without the leading `/`.
     topics: HashMap<String, Topic>,
-    qos: HashMap<String, Qos>,
+    /// Profiles that were asked for, in YAML.
+    qos: HashMap<String, String>,
     scratch: CdrWriter,
     chunk_bytes: usize,
     chunk_started: Option<Stamp>,
-    span: Option<(Stamp, Stamp)>,
+    /// Of the current file, as far as chunks are closed.
+    file_bytes: u64,
+    file_started: Option<Stamp>,
+    /// Bytes of the files that are complete.
+    bytes: u64,
 }
 
 impl std::fmt::Debug for BagWriter {
@@ -111,10 +149,30 @@ impl BagWriter {
             .ok()
             .and_then(|d| d.file_name().map(|n| n.to_string_lossy().into_owned()))
             .unwrap_or_else(|| "bag".to_owned());
-        let file_name = format!("{name}_0.mcap");
-        let path = dir.join(&file_name);
-        let file = File::create(&path).map_err(|source| BagError::Io { path: path.clone(), source })?;
-        let (compression, level) = match options.compression {
+        let mut bag = Self {
+            dir,
+            name,
+            files: Vec::new(),
+            mcap: None,
+            options,
+            topics: HashMap::new(),
+            qos: HashMap::new(),
+            scratch: CdrWriter::new(),
+            chunk_bytes: 0,
+            chunk_started: None,
+            file_bytes: 0,
+            file_started: None,
+            bytes: 0,
+        };
+        bag.begin_file()?;
+        Ok(bag)
+    }
+
+    fn begin_file(&mut self) -> Result<(), BagError> {
+        let next = BagFile::new(&self.name, self.files.len());
+        let path = self.dir.join(&next.name);
+        let file = File::create_new(&path).map_err(|source| BagError::Io { path: path.clone(), source })?;
+        let (compression, level) = match self.options.compression {
             Compression::None => (None, 0),
             Compression::Zstd(level) => (Some(mcap::Compression::Zstd), level.clamp(1, 22)),
         };
@@ -131,18 +189,12 @@ impl BagWriter {
             .disable_seeking(true)
             .create(BufWriter::with_capacity(1 << 16, file))
             .map_err(|source| BagError::Mcap { path, source })?;
-        Ok(Self {
-            dir,
-            file_name,
-            mcap: Some(mcap),
-            options,
-            topics: HashMap::new(),
-            qos: HashMap::new(),
-            scratch: CdrWriter::new(),
-            chunk_bytes: 0,
-            chunk_started: None,
-            span: None,
-        })
+        self.mcap = Some(mcap);
+        self.files.push(next);
+        self.topics.values_mut().for_each(|topic| topic.channel = None);
+        (self.file_bytes, self.file_started) = (0, None);
+        (self.chunk_bytes, self.chunk_started) = (0, None);
+        Ok(())
     }
 
     /// The folder.
@@ -150,9 +202,37 @@ impl BagWriter {
         &self.dir
     }
 
-    /// Notes another profile for a topic than [`Qos::for_topic`]; only before its first message.
+    /// Notes another profile for a topic than [`Qos::for_topic`]; before its first message, later ones change nothing.
     pub fn set_qos(&mut self, topic: &str, qos: Qos) {
+        self.set_qos_yaml(topic, qos.to_yaml(""));
+    }
+
+    /// As [`Self::set_qos`], in rosbag2's own YAML, as another bag has it (a list of profiles).
+    pub fn set_qos_yaml(&mut self, topic: &str, qos: String) {
         self.qos.insert(topic.trim_start_matches('/').to_owned(), qos);
+    }
+
+    /// Writes a message of another bag as it is: bytes, type and its definition, times, and the profiles that were offered.
+    ///
+    /// # Errors
+    /// As [`Self::write_raw`].
+    pub fn copy(&mut self, message: &crate::BagMessage) -> Result<(), BagError> {
+        self.copy_at(message, message.log_time())
+    }
+
+    /// As [`Self::copy`], as if it had been recorded at another time.
+    ///
+    /// # Errors
+    /// As [`Self::write_raw`].
+    pub fn copy_at(&mut self, message: &crate::BagMessage, at: Stamp) -> Result<(), BagError> {
+        let topic = message.topic();
+        let key = topic.strip_prefix('/').unwrap_or(topic);
+        if !self.topics.contains_key(key) && !message.offered_qos().is_empty() {
+            self.set_qos_yaml(key, message.offered_qos().to_owned());
+        }
+        let mut header = self.channel(topic, message.type_name(), Some(message.schema_text()), at)?;
+        header.publish_time = u64::try_from(message.publish_time().nanos()).unwrap_or(header.log_time);
+        self.append(header, message.data(), at)
     }
 
     /// Writes a message. `log_time` is when it was received (or published).
@@ -206,7 +286,7 @@ impl BagWriter {
         self.complete()
     }
 
-    /// The channel of a topic, made at its first message.
+    /// The channel of a topic, made at its first message in each file.
     fn channel(
         &mut self,
         topic: &str,
@@ -219,10 +299,12 @@ impl BagWriter {
         };
         let key = topic.strip_prefix('/').unwrap_or(topic);
         if !self.topics.contains_key(key) {
-            let made = self.make_channel(key, type_name, text)?;
+            let made = self.new_topic(key, type_name, text)?;
             self.topics.insert(key.to_owned(), made);
         }
-        let Some(known) = self.topics.get_mut(key) else { unreachable!("inserted above") };
+        self.next_file_if_due(log_time)?;
+        let (mcap, topics) = (&mut self.mcap, &mut self.topics);
+        let Some(known) = topics.get_mut(key) else { unreachable!("inserted above") };
         if known.type_name != type_name {
             return Err(BagError::TypeChanged {
                 topic: topic.to_owned(),
@@ -230,32 +312,59 @@ impl BagWriter {
                 got: type_name.to_owned(),
             });
         }
+        let channel = match known.channel {
+            Some(channel) => channel,
+            None => {
+                let notes = BTreeMap::from([
+                    ("offered_qos_profiles".to_owned(), known.qos.clone()),
+                    ("topic_type_hash".to_owned(), hash_of(type_name).to_owned()),
+                ]);
+                let writer = mcap.as_mut().ok_or(mcap::McapError::AttemptedWriteAfterFailure);
+                let made = writer.and_then(|mcap| {
+                    let schema = mcap.add_schema(type_name, "ros2msg", known.schema.as_bytes())?;
+                    mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
+                });
+                let path = self.dir.join(self.files.last().map_or("", |file| file.name.as_str()));
+                let made = made.map_err(|source| BagError::Mcap { path, source })?;
+                known.channel = Some(made);
+                made
+            }
+        };
         known.messages += 1;
-        Ok(MessageHeader { channel_id: known.channel, sequence: known.messages, log_time: time, publish_time: time })
+        Ok(MessageHeader { channel_id: channel, sequence: known.messages, log_time: time, publish_time: time })
     }
 
-    fn make_channel(&mut self, key: &str, type_name: &str, text: Option<&str>) -> Result<Topic, BagError> {
+    fn new_topic(&self, key: &str, type_name: &str, text: Option<&str>) -> Result<Topic, BagError> {
         if !is_topic(key) {
             return Err(BagError::Topic(key.to_owned()));
         }
         if !is_type_name(type_name) {
             return Err(BagError::TypeName { topic: key.to_owned(), type_name: type_name.to_owned() });
         }
-        let text = match text {
+        let schema = match text {
             Some(text) if !text.trim().is_empty() => text.to_owned(),
             _ => schema_text(type_name)
                 .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?,
         };
-        let qos = self.qos.get(key).copied().unwrap_or_else(|| Qos::for_topic(key));
-        let notes = BTreeMap::from([
-            ("offered_qos_profiles".to_owned(), qos.to_yaml("")),
-            ("topic_type_hash".to_owned(), hash_of(type_name).to_owned()),
-        ]);
-        let channel = self.on_mcap(|mcap| {
-            let schema = mcap.add_schema(type_name, "ros2msg", text.as_bytes())?;
-            mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
-        })?;
-        Ok(Topic { channel, type_name: type_name.to_owned(), qos, messages: 0 })
+        let qos = self.qos.get(key).cloned().unwrap_or_else(|| Qos::for_topic(key).to_yaml(""));
+        Ok(Topic { channel: None, place: self.topics.len(), type_name: type_name.to_owned(), schema, qos, messages: 0 })
+    }
+
+    /// Begins the next file where the current one is full.
+    fn next_file_if_due(&mut self, log_time: Stamp) -> Result<(), BagError> {
+        let started = *self.file_started.get_or_insert(log_time);
+        let lasted = u128::from(log_time.nanos_since(started).unsigned_abs());
+        let too_long = self.options.max_file_duration.is_some_and(|most| lasted >= most.as_nanos());
+        if !(too_long || self.options.max_file_bytes.is_some_and(|most| self.file_bytes >= most)) {
+            return Ok(());
+        }
+        if self.files.last().is_none_or(|file| file.messages == 0) {
+            return Ok(());
+        }
+        self.complete_file(None)?;
+        self.begin_file()?;
+        self.file_started = Some(log_time);
+        Ok(())
     }
 
     fn append(&mut self, header: MessageHeader, data: &[u8], log_time: Stamp) -> Result<(), BagError> {
@@ -264,27 +373,48 @@ impl BagWriter {
         if self.chunk_bytes >= self.options.chunk_size || u128::from(waited) >= self.options.chunk_duration.as_nanos() {
             self.flush()?;
             self.chunk_started = Some(log_time);
+            if self.options.max_file_bytes.is_some() {
+                let path = self.path();
+                self.file_bytes = std::fs::metadata(&path).map_err(|source| BagError::Io { path, source })?.len();
+            }
         }
         self.on_mcap(|mcap| mcap.write_to_known_channel(&header, data))?;
         self.chunk_bytes += data.len();
-        self.span = Some(match self.span {
-            None => (log_time, log_time),
-            Some((first, last)) => (first.min(log_time), last.max(log_time)),
-        });
+        if let Some(file) = self.files.last_mut() {
+            file.note(log_time);
+        }
         Ok(())
     }
 
     /// Only ever fails to find the writer after [`Self::complete`], which no public method survives.
-    fn on_mcap<T>(
-        &mut self,
-        work: impl FnOnce(&mut mcap::Writer<BufWriter<File>>) -> mcap::McapResult<T>,
-    ) -> Result<T, BagError> {
+    fn on_mcap<T>(&mut self, work: impl FnOnce(&mut mcap::Writer<Sink>) -> mcap::McapResult<T>) -> Result<T, BagError> {
         let writer = self.mcap.as_mut().ok_or(mcap::McapError::AttemptedWriteAfterFailure);
-        writer.and_then(work).map_err(|source| BagError::Mcap { path: self.dir.join(&self.file_name), source })
+        writer.and_then(work).map_err(|source| BagError::Mcap { path: self.path(), source })
+    }
+
+    /// Of the file that is written.
+    fn path(&self) -> PathBuf {
+        self.dir.join(self.files.last().map_or("", |file| file.name.as_str()))
+    }
+
+    fn complete_file(&mut self, note: Option<&mcap::records::Metadata>) -> Result<(), BagError> {
+        let ended = self.on_mcap(|mcap| {
+            note.map_or(Ok(()), |note| mcap.write_metadata(note))?;
+            mcap.finish()
+        });
+        // The file is flushed by hand, because dropping it would swallow a full disk.
+        let flushed = match self.mcap.take().map(mcap::Writer::into_inner) {
+            None => Ok(()),
+            Some(mut sink) => sink.flush(),
+        };
+        ended?;
+        let path = self.path();
+        let length = flushed.and_then(|()| std::fs::metadata(&path));
+        self.bytes += length.map_err(|source| BagError::Io { path, source })?.len();
+        Ok(())
     }
 
     fn complete(&mut self) -> Result<BagSummary, BagError> {
-        let path = self.dir.join(&self.file_name);
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |source| BagError::Io { path, source }
@@ -295,36 +425,32 @@ impl BagWriter {
             name: "rosbag2".to_owned(),
             metadata: BTreeMap::from([("serialized_metadata".to_owned(), text.clone())]),
         };
-        let ended = self.on_mcap(|mcap| {
-            mcap.write_metadata(&note)?;
-            mcap.finish()
-        });
-        // The file is flushed by hand, because dropping it would swallow a full disk.
-        let flushed = self.mcap.take().map_or(Ok(()), |mcap| mcap.into_inner().flush());
-        ended?;
-        flushed.map_err(io(&path))?;
+        self.complete_file(Some(&note))?;
         let yaml = self.dir.join("metadata.yaml");
         let part = self.dir.join("metadata.yaml.part");
         std::fs::write(&part, text).map_err(io(&part))?;
         std::fs::rename(&part, &yaml).map_err(io(&yaml))?;
-        let bytes = std::fs::metadata(&path).map_err(io(&path))?.len();
         Ok(BagSummary {
             dir: self.dir.clone(),
             messages: self.topics.values().map(|t| u64::from(t.messages)).sum(),
-            span: self.span.unwrap_or_default(),
-            bytes,
+            span: self.span().unwrap_or_default(),
+            bytes: self.bytes,
         })
+    }
+
+    /// Smallest and largest log time.
+    fn span(&self) -> Option<(Stamp, Stamp)> {
+        let spans = self.files.iter().filter_map(|file| file.span);
+        spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d)))
     }
 
     /// `metadata.yaml` in rosbag2's version 9 (Jazzy).
     fn metadata(&self) -> String {
-        let (first, last) = self.span.unwrap_or_default();
+        let (first, last) = self.span().unwrap_or_default();
         let (start, length) = (first.nanos(), last.nanos_since(first));
         let messages: u64 = self.topics.values().map(|t| u64::from(t.messages)).sum();
-        // JSON strings are YAML strings; names of folders may hold anything.
-        let file = json_string(&self.file_name);
         let mut topics: Vec<_> = self.topics.iter().collect();
-        topics.sort_by_key(|(_, t)| t.channel);
+        topics.sort_by_key(|(_, t)| t.place);
         let mut text = format!(
             "rosbag2_bagfile_information:\n  version: 9\n  storage_identifier: mcap\n  duration:\n    \
              nanoseconds: {length}\n  starting_time:\n    nanoseconds_since_epoch: {start}\n  \
@@ -336,22 +462,34 @@ impl BagWriter {
             "  topics_with_message_count:\n"
         });
         for (name, topic) in topics {
+            let qos: String = topic.qos.lines().map(|line| format!("          {line}\n")).collect();
             text.push_str(&format!(
                 "    - topic_metadata:\n        name: /{name}\n        type: {type_name}\n        \
                  serialization_format: cdr\n        offered_qos_profiles:\n{qos}        \
                  type_description_hash: \"{hash}\"\n      message_count: {count}\n",
                 type_name = topic.type_name,
-                qos = topic.qos.to_yaml("          "),
                 hash = hash_of(&topic.type_name),
                 count = topic.messages,
             ));
         }
-        text.push_str(&format!(
-            "  compression_format: \"\"\n  compression_mode: \"\"\n  relative_file_paths:\n    - {file}\n  files:\n    \
-             - path: {file}\n      starting_time:\n        nanoseconds_since_epoch: {start}\n      duration:\n        \
-             nanoseconds: {length}\n      message_count: {messages}\n  custom_data: ~\n  ros_distro: {distro}\n",
-            distro = json_string(&self.options.ros_distro),
-        ));
+        text.push_str("  compression_format: \"\"\n  compression_mode: \"\"\n  relative_file_paths:\n");
+        for file in &self.files {
+            // JSON strings are YAML strings; names of folders may hold anything.
+            text.push_str(&format!("    - {}\n", json_string(&file.name)));
+        }
+        text.push_str("  files:\n");
+        for file in &self.files {
+            let (first, last) = file.span.unwrap_or_default();
+            text.push_str(&format!(
+                "    - path: {name}\n      starting_time:\n        nanoseconds_since_epoch: {start}\n      duration:\n        \
+                 nanoseconds: {length}\n      message_count: {messages}\n",
+                name = json_string(&file.name),
+                start = first.nanos(),
+                length = last.nanos_since(first),
+                messages = file.messages,
+            ));
+        }
+        text.push_str(&format!("  custom_data: ~\n  ros_distro: {}\n", json_string(&self.options.ros_distro)));
         text
     }
 }

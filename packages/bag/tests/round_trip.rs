@@ -242,7 +242,7 @@ fn folders_and_files_that_are_no_bags_are_named() {
     assert!(error.contains("metadata.yaml") && error.contains("sqlite3"), "{error}");
     let file = tmp.path().join("noise.mcap");
     std::fs::write(&file, [7; 100]).unwrap();
-    let error = BagReader::open(&file).unwrap().next_message().unwrap_err();
+    let error = BagReader::open(&file).unwrap_err();
     assert!(matches!(error, BagError::Mcap { .. }), "{error}");
 }
 
@@ -350,7 +350,8 @@ proptest! {
         mutate(&mut bytes, &edits, cut);
         std::fs::write(&file, &bytes).unwrap();
         let mut seen = 0;
-        for message in BagReader::open(&dir).unwrap().flatten() {
+        // A broken magic is refused at once.
+        for message in BagReader::open(&dir).into_iter().flatten().flatten() {
             read_as_everything(message.data());
             seen += 1;
         }

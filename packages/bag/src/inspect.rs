@@ -1,0 +1,274 @@
+//! What is in a bag, and what is wrong with it.
+
+use crate::error::BagError;
+use crate::mcap_file::Damage;
+use crate::reader::{BagMessage, BagReader};
+use efm_core::Stamp;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What counts as wrong. Seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectations {
+    /// Topics that must be there and hold messages; a leading `/` makes no difference.
+    pub topics: Vec<String>,
+    /// A pause on a topic is a gap when it is longer than this many times its median interval ...
+    pub gap_factor: f64,
+    /// ... and than this.
+    pub min_gap_s: f64,
+    /// A message that was recorded by so much before its own stamp comes from a clock that is off.
+    pub max_ahead_s: f64,
+}
+
+impl Default for Expectations {
+    fn default() -> Self {
+        Self { topics: Vec::new(), gap_factor: 5.0, min_gap_s: 0.5, max_ahead_s: 0.05 }
+    }
+}
+
+/// A topic of a bag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopicReport {
+    /// As recorded.
+    pub name: String,
+    /// `package/msg/Type`.
+    pub type_name: String,
+    /// Messages.
+    pub messages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// Log times of the first and the last.
+    pub span: (Stamp, Stamp),
+    /// Median and longest interval between messages, in seconds, and when the longest began; none with fewer than two.
+    pub intervals: Option<(f64, f64, Stamp)>,
+    /// Gaps by the [`Expectations`]: beginning and length in seconds.
+    pub gaps: Vec<(Stamp, f64)>,
+    /// Of types with a header: how often a stamp was before the one before it, and the largest step back in seconds.
+    pub steps_back: (u64, f64),
+    /// Of types with a header: median and largest time from stamp to log time in seconds, of stamps that are not zero.
+    pub age: Option<(f64, f64)>,
+    /// Smallest time from stamp to log time, in seconds: below zero where the stamp lies in the future.
+    pub least_age: f64,
+}
+
+/// What is in a bag.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BagReport {
+    /// By name.
+    pub topics: Vec<TopicReport>,
+    /// Log times of the first and the last message; zero where there are none.
+    pub span: (Stamp, Stamp),
+    /// Messages that were recorded before one that stands before them in the bag.
+    pub out_of_order: u64,
+    /// Whether a file ends in the middle.
+    pub truncated: bool,
+    /// What could not be read.
+    pub damages: Vec<Damage>,
+    /// How many records could not be read.
+    pub damaged: u64,
+    /// Files that could not be read at all.
+    pub unreadable: Vec<String>,
+    /// What is wrong, in words.
+    pub problems: Vec<String>,
+}
+
+#[derive(Default)]
+struct Tally {
+    type_name: String,
+    has_header: bool,
+    bytes: u64,
+    times: Vec<i64>,
+    ages: Vec<i64>,
+    last_stamp: Option<i64>,
+    steps_back: (u64, i64),
+}
+
+impl Tally {
+    fn see(&mut self, message: &BagMessage) {
+        if self.times.is_empty() {
+            message.type_name().clone_into(&mut self.type_name);
+            self.has_header = has_header(message.schema_text());
+        }
+        let at = message.log_time().nanos();
+        self.times.push(at);
+        self.bytes += message.data().len() as u64;
+        let Some(stamp) = self.has_header.then(|| stamp(message.data())).flatten().filter(|stamp| *stamp != 0) else {
+            return;
+        };
+        self.ages.push(at.saturating_sub(stamp));
+        if let Some(last) = self.last_stamp.replace(stamp)
+            && stamp < last
+        {
+            self.steps_back = (self.steps_back.0 + 1, self.steps_back.1.max(last - stamp));
+        }
+    }
+
+    fn report(mut self, name: String, expected: &Expectations) -> TopicReport {
+        let span = self.times.iter().fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(*t), b.max(*t)));
+        self.times.sort_unstable();
+        let steps: Vec<(i64, i64)> = self.times.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).collect();
+        let mut lengths: Vec<i64> = steps.iter().map(|(length, _)| *length).collect();
+        let middle = median(&mut lengths);
+        let longest = steps.iter().copied().max();
+        let s = |nanos: i64| nanos as f64 * 1.0e-9;
+        let least = middle.map_or(f64::INFINITY, |m| (expected.gap_factor * s(m)).max(expected.min_gap_s));
+        let gaps = steps
+            .iter()
+            .filter(|(length, _)| s(*length) > least)
+            .map(|(length, begin)| (Stamp::from_nanos(*begin), s(*length)));
+        let ages = median(&mut self.ages);
+        TopicReport {
+            name,
+            type_name: self.type_name,
+            messages: self.times.len() as u64,
+            bytes: self.bytes,
+            span: (Stamp::from_nanos(span.0), Stamp::from_nanos(span.1)),
+            intervals: middle.zip(longest).map(|(m, (l, at))| (s(m), s(l), Stamp::from_nanos(at))),
+            gaps: gaps.collect(),
+            steps_back: (self.steps_back.0, s(self.steps_back.1)),
+            age: ages.map(|m| (s(m), s(self.ages.iter().copied().max().unwrap_or_default()))),
+            least_age: s(self.ages.iter().copied().min().unwrap_or_default()),
+        }
+    }
+}
+
+/// Reads a whole bag, and says what is in it. Memory grows by 16 bytes a message.
+///
+/// # Errors
+/// When there is no bag. What is wrong inside is in the report.
+pub fn inspect(path: &Path, expected: &Expectations) -> Result<BagReport, BagError> {
+    let mut reader = BagReader::open(path)?;
+    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
+    let (mut latest, mut out_of_order, mut unreadable) = (i64::MIN, 0, Vec::new());
+    loop {
+        match reader.next_message() {
+            Ok(Some(message)) => {
+                let at = message.log_time().nanos();
+                out_of_order += u64::from(at < latest);
+                latest = latest.max(at);
+                if let Some(tally) = tallies.get_mut(message.topic()) {
+                    tally.see(&message);
+                } else {
+                    tallies.entry(message.topic().to_owned()).or_default().see(&message);
+                }
+            }
+            Ok(None) => break,
+            Err(error) => unreadable.push(error.to_string()),
+        }
+    }
+    let topics: Vec<_> = tallies.into_iter().map(|(name, tally)| tally.report(name, expected)).collect();
+    let spans = topics.iter().map(|topic| topic.span);
+    let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))).unwrap_or_default();
+    let mut report = BagReport {
+        topics,
+        span,
+        out_of_order,
+        truncated: reader.truncated(),
+        damages: reader.damages().to_vec(),
+        damaged: reader.damaged(),
+        unreadable,
+        problems: Vec::new(),
+    };
+    report.problems = problems(&report, expected);
+    Ok(report)
+}
+
+fn problems(report: &BagReport, expected: &Expectations) -> Vec<String> {
+    let mut problems = report.unreadable.clone();
+    problems.extend(report.damages.iter().map(Damage::to_string));
+    let more = report.damaged.saturating_sub(report.damages.len() as u64);
+    if more > 0 {
+        problems.push(format!("{more} more records could not be read"));
+    }
+    if report.truncated {
+        problems.push(
+            "a file ends in the middle: its recorder was killed, or the disk was full; `efm bag repair` makes a whole bag of it".to_owned(),
+        );
+    }
+    if report.topics.is_empty() {
+        problems.push("there is no message in it".to_owned());
+    }
+    let bare = |name: &str| name.trim_start_matches('/').to_owned();
+    for wanted in &expected.topics {
+        if !report.topics.iter().any(|topic| bare(&topic.name) == bare(wanted)) {
+            problems.push(format!("topic '{wanted}' has no message"));
+        }
+    }
+    let after = |at: &Stamp| at.seconds_since(report.span.0);
+    for topic in &report.topics {
+        let name = &topic.name;
+        if let Some((begin, length)) = topic.gaps.iter().max_by(|a, b| a.1.total_cmp(&b.1)) {
+            let median = topic.intervals.map_or(0.0, |i| i.0);
+            problems.push(format!(
+                "topic '{name}' pauses {} times for long (usual interval {:.1} ms), longest {length:.2} s at {:.2} s",
+                topic.gaps.len(),
+                1e3 * median,
+                after(begin)
+            ));
+        }
+        let (steps, largest) = topic.steps_back;
+        if steps > 0 {
+            problems.push(format!("topic '{name}': stamps go back {steps} times, by up to {largest:.3} s"));
+        }
+        if topic.least_age < -expected.max_ahead_s {
+            problems.push(format!(
+                "topic '{name}': stamps lie up to {:.3} s in the future of the recorder's clock",
+                -topic.least_age
+            ));
+        }
+    }
+    problems
+}
+
+/// Whether a message definition begins with a header.
+fn has_header(schema: &str) -> bool {
+    let fields = schema.lines().map(|line| line.split('#').next().unwrap_or("").trim());
+    let first = fields.filter(|line| !line.is_empty()).find(|line| !line.contains('='));
+    first.is_some_and(|field| {
+        let mut words = field.split_whitespace();
+        matches!(words.next(), Some("std_msgs/Header" | "std_msgs/msg/Header" | "Header"))
+            && words.next() == Some("header")
+    })
+}
+
+/// The stamp that CDR bytes begin with, in nanoseconds.
+fn stamp(cdr: &[u8]) -> Option<i64> {
+    let little = match cdr.get(..4)? {
+        [_, 1, ..] => true,
+        [_, 0, ..] => false,
+        _ => return None,
+    };
+    let word = |at: usize| -> Option<[u8; 4]> { cdr.get(at..at + 4)?.try_into().ok() };
+    let (sec, nanosec) = if little {
+        (i32::from_le_bytes(word(4)?), u32::from_le_bytes(word(8)?))
+    } else {
+        (i32::from_be_bytes(word(4)?), u32::from_be_bytes(word(8)?))
+    };
+    Some(Stamp::from_sec_nanosec(sec, nanosec).nanos())
+}
+
+/// The middle value (the upper of two), in time linear in their number.
+fn median(values: &mut [i64]) -> Option<i64> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable(middle).1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_seen_where_a_definition_begins_with_one() {
+        assert!(has_header("# a comment\nint8 A=1\nstd_msgs/Header header\nfloat64 x\n"));
+        assert!(!has_header("float64 x\nstd_msgs/Header header\n") && !has_header("std_msgs/Header[] header\n"));
+        assert!(!has_header("") && !has_header("string data"));
+    }
+
+    #[test]
+    fn stamps_are_read_in_either_byte_order_and_short_messages_have_none() {
+        let little = [0, 1, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0];
+        let big = [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7];
+        assert_eq!((stamp(&little), stamp(&big)), (Some(2_000_000_007), Some(2_000_000_007)));
+        assert_eq!((stamp(&little[..11]), stamp(&[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])), (None, None));
+    }
+}

@@ -1,0 +1,231 @@
+//! Bags that were broken: as much as is readable is read, the rest is told, and memory stays bounded.
+#![allow(clippy::unwrap_used)]
+
+use efm_bag::inspect::{Expectations, inspect};
+use efm_bag::msgs::{Header, JointState, StringMsg};
+use efm_bag::select::{Selection, copy};
+use efm_bag::{BagError, BagOptions, BagReader, BagWriter, Compression, Qos};
+use efm_core::Stamp;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const MS: i64 = 1_000_000;
+
+fn joints(at: Stamp, value: f64) -> JointState {
+    JointState {
+        header: Header::new(at, ""),
+        name: vec!["a".into()],
+        position: vec![value],
+        velocity: vec![],
+        effort: vec![],
+    }
+}
+
+/// 100 joint states 10 ms apart in chunks of 100 ms, and an instruction, latched, at the beginning.
+fn write(dir: &Path, options: BagOptions) {
+    let mut bag = BagWriter::create(dir, BagOptions { chunk_duration: Duration::from_millis(100), ..options }).unwrap();
+    bag.write("instruction", &StringMsg::new("go"), at(0)).unwrap();
+    for i in 0..100 {
+        bag.write("joint_states", &joints(at(10 * i), i as f64), at(10 * i)).unwrap();
+    }
+    bag.finish().unwrap();
+}
+
+fn at(ms: i64) -> Stamp {
+    Stamp::from_nanos(1_700_000_000_000 * MS + ms * MS)
+}
+
+fn positions(bag: &Path) -> (Vec<i64>, BagReader) {
+    let mut reader = BagReader::open(bag).unwrap();
+    let mut values = Vec::new();
+    while let Some(message) = reader.next_message().unwrap() {
+        if message.topic_is("joint_states") {
+            values.push(message.decode::<JointState>().unwrap().position[0] as i64);
+        }
+    }
+    (values, reader)
+}
+
+fn bag(options: BagOptions) -> (tempfile::TempDir, PathBuf) {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bag");
+    write(&dir, options);
+    (tmp, dir)
+}
+
+/// Where the records of a kind begin.
+fn records(bytes: &[u8], opcode: u8) -> Vec<usize> {
+    let (mut found, mut at) = (Vec::new(), 8);
+    while at + 9 <= bytes.len() {
+        let length = u64::from_le_bytes(bytes[at + 1..at + 9].try_into().unwrap()) as usize;
+        if bytes[at] == opcode {
+            found.push(at);
+        }
+        at += 9 + length;
+    }
+    found
+}
+
+#[test]
+fn a_flipped_bit_costs_the_chunk_that_it_is_in_and_no_other() {
+    for compression in [Compression::None, Compression::Zstd(1)] {
+        let (_tmp, dir) = bag(BagOptions { compression, ..BagOptions::default() });
+        let file = dir.join("bag_0.mcap");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let chunks = records(&bytes, 6);
+        assert!(chunks.len() >= 9, "{}", chunks.len());
+        // In the middle of what the fifth chunk holds.
+        let middle = (chunks[4] + chunks[5]) / 2;
+        bytes[middle] ^= 0x10;
+        std::fs::write(&file, &bytes).unwrap();
+        let (values, reader) = positions(&dir);
+        assert_eq!(values, (0..40).chain(50..100).collect::<Vec<i64>>(), "{compression:?}");
+        assert_eq!((reader.damaged(), reader.damages().len(), reader.truncated()), (1, 1, false));
+        let told = reader.damages()[0].to_string();
+        assert!(told.contains("bag_0.mcap") && told.contains("chunk"), "{told}");
+    }
+}
+
+#[test]
+fn a_bag_that_ends_in_the_middle_is_told_and_made_whole() {
+    let (tmp, dir) = bag(BagOptions::default());
+    let file = dir.join("bag_0.mcap");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..records(&bytes, 6)[6] + 50]).unwrap();
+    std::fs::remove_file(dir.join("metadata.yaml")).unwrap();
+    let report = inspect(&dir, &Expectations::default()).unwrap();
+    assert!(report.truncated && report.problems[0].contains("efm bag repair"), "{:?}", report.problems);
+
+    let whole = tmp.path().join("whole");
+    let copied = copy(&dir, &whole, &Selection::default(), BagOptions::default()).unwrap();
+    assert_eq!((copied.summary.messages, copied.truncated), (61, true));
+    let report = inspect(&whole, &Expectations::default()).unwrap();
+    assert_eq!(report.problems, Vec::<String>::new());
+    assert_eq!(positions(&whole).0, (0..60).collect::<Vec<i64>>());
+    // What the old one said of profiles is still there.
+    let yaml = std::fs::read_to_string(whole.join("metadata.yaml")).unwrap();
+    assert!(yaml.contains("transient_local"), "{yaml}");
+    assert!(matches!(copy(&dir, &whole, &Selection::default(), BagOptions::default()), Err(BagError::Exists(_))));
+}
+
+#[test]
+fn a_chunk_that_says_it_becomes_huge_is_left_out_before_any_memory_is_taken() {
+    let (_tmp, dir) = bag(BagOptions::default());
+    let file = dir.join("bag_0.mcap");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let chunk = records(&bytes, 6)[2];
+    // Its head: start and end time, then the size.
+    for (size, words) in [(1_u64 << 40, "become"), (100 << 20, "become"), (1_000_000, "holds")] {
+        bytes[chunk + 9 + 16..chunk + 9 + 24].copy_from_slice(&size.to_le_bytes());
+        std::fs::write(&file, &bytes).unwrap();
+        let (values, reader) = positions(&dir);
+        assert_eq!(values.len(), 90, "{size}");
+        assert!(reader.damages()[0].what.contains(words), "{}", reader.damages()[0]);
+    }
+}
+
+#[test]
+fn files_that_hold_nothing_are_no_reason_to_fail_and_those_that_are_none_are_named() {
+    let tmp = tempfile::tempdir().unwrap();
+    let file = tmp.path().join("empty.mcap");
+    std::fs::write(&file, []).unwrap();
+    let mut reader = BagReader::open(&file).unwrap();
+    assert!(reader.next_message().unwrap().is_none() && reader.truncated());
+    // Room that was kept for the file and never written to.
+    let (_tmp, dir) = bag(BagOptions::default());
+    let path = dir.join("bag_0.mcap");
+    let bytes = std::fs::read(&path).unwrap();
+    let kept = records(&bytes, 6)[3];
+    std::fs::write(&path, [&bytes[..kept], &vec![0; 1 << 16]].concat()).unwrap();
+    let (values, reader) = positions(&dir);
+    assert_eq!((values.len(), reader.truncated(), reader.damaged()), (30, true, 0));
+    let error = BagReader::open(tmp.path().join("none")).unwrap_err().to_string();
+    assert!(error.contains("none"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_bag_is_not_followed() {
+    let (tmp, dir) = bag(BagOptions::default());
+    let outside = tmp.path().join("outside.mcap");
+    std::fs::rename(dir.join("bag_0.mcap"), &outside).unwrap();
+    std::os::unix::fs::symlink(&outside, dir.join("bag_0.mcap")).unwrap();
+    for _ in 0..2 {
+        let error = BagReader::open(&dir).unwrap_err().to_string();
+        assert!(error.contains("bag_0.mcap") && error.contains("outside"), "{error}");
+        // Without metadata.yaml the folder is looked through.
+        let _ = std::fs::remove_file(dir.join("metadata.yaml"));
+    }
+    // A link to a bag that somebody names himself is his business.
+    std::os::unix::fs::symlink(&outside, tmp.path().join("link.mcap")).unwrap();
+    assert!(BagReader::open(tmp.path().join("link.mcap")).is_ok());
+}
+
+#[test]
+fn files_are_bounded_by_time_and_by_size_and_read_as_one_bag() {
+    let (_tmp, by_time) =
+        bag(BagOptions { max_file_duration: Some(Duration::from_millis(300)), ..BagOptions::default() });
+    let (_tmp2, by_size) =
+        bag(BagOptions { max_file_bytes: Some(2_000), compression: Compression::None, ..BagOptions::default() });
+    for (dir, least) in [(by_time, 4), (by_size, 3)] {
+        let files = std::fs::read_dir(&dir).unwrap().count() - 1;
+        assert!(files >= least, "{files}");
+        assert_eq!(positions(&dir).0, (0..100).collect::<Vec<i64>>());
+        let report = inspect(&dir, &Expectations::default()).unwrap();
+        assert!(report.problems.is_empty() && report.out_of_order == 0, "{:?}", report.problems);
+        let yaml = std::fs::read_to_string(dir.join("metadata.yaml")).unwrap();
+        assert!(yaml.contains("bag_1.mcap") && yaml.contains("message_count: 101"), "{yaml}");
+        // Each file says for itself what is in it.
+        let mut alone = BagReader::open(dir.join("bag_1.mcap")).unwrap();
+        assert_eq!(alone.next_message().unwrap().unwrap().type_name(), "sensor_msgs/msg/JointState");
+    }
+}
+
+#[test]
+fn a_slice_begins_with_what_was_known_by_then() {
+    let (tmp, dir) = bag(BagOptions::default());
+    let part = tmp.path().join("part");
+    let selection = Selection { from_s: Some(0.5), to_s: Some(0.6), topics: vec![] };
+    let copied = copy(&dir, &part, &selection, BagOptions::default()).unwrap();
+    assert_eq!(copied.summary.messages, 12);
+    let first = BagReader::open(&part).unwrap().next_message().unwrap().unwrap();
+    assert_eq!((first.topic(), first.log_time()), ("/instruction", at(500)));
+    assert_eq!(positions(&part).0, (50..=60).collect::<Vec<i64>>());
+    let selection = Selection { topics: vec!["joint_state".into()], ..Selection::default() };
+    let error = copy(&dir, &tmp.path().join("none"), &selection, BagOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("'joint_state'"), "{error}");
+}
+
+#[test]
+fn gaps_steps_back_and_stamps_of_the_future_are_found_and_missing_topics_named() {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bag");
+    let mut bag = BagWriter::create(&dir, BagOptions::default()).unwrap();
+    bag.set_qos("joint_states", Qos::DEFAULT);
+    for i in 0..200 {
+        // A second and a half is missing, one stamp goes back, one lies ahead.
+        let log = at(10 * i + if i >= 100 { 1500 } else { 0 });
+        let stamp = match i {
+            50 => log.offset_nanos(-40 * MS),
+            70 => log.offset_nanos(300 * MS),
+            _ => log.offset_nanos(-3 * MS),
+        };
+        bag.write("joint_states", &joints(stamp, 0.0), log).unwrap();
+    }
+    bag.finish().unwrap();
+    let expected =
+        Expectations { topics: vec!["/joint_states".into(), "instruction".into()], ..Expectations::default() };
+    let report = inspect(&dir, &expected).unwrap();
+    let all = report.problems.join("\n");
+    for words in [
+        "'instruction' has no message",
+        "pauses 1 times",
+        "longest 1.51 s at 0.99 s",
+        "go back 2 times",
+        "0.300 s in the future",
+    ] {
+        assert!(all.contains(words), "{words} in {all}");
+    }
+    let topic = &report.topics[0];
+    assert_eq!((topic.messages, topic.age.map(|a| (1e3 * a.0).round())), (200, Some(3.0)));
+}
