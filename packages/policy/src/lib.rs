@@ -49,7 +49,7 @@ pub use manifest::{
     Variance,
 };
 pub use noise::fill_normal;
-pub use normalize::VectorNormalization;
+pub use normalize::{EpsRule, VectorNormalization};
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use runner::RunError;

@@ -147,7 +147,9 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["observation"]["images"][0]["std"][1] = 0.0.into(), &["images[0].mean/std", "channel 1"]),
         (|m| m["observation"]["images"][0]["resize"] = "zoom".into(), &["zoom"]),
         (|m| m["observation"]["images"][0]["name"] = "a/b".into(), &["images[0].name", "a/b"]),
-        (|m| m["observation"]["state"]["normalization"]["std"][3] = 0.0.into(), &["normalization.std[3]"]),
+        (|m| m["observation"]["state"]["normalization"]["std"][3] = (-0.1).into(), &["normalization.std[3]"]),
+        (|m| m["action"]["normalization"]["mask"] = vec![true].into(), &["action.normalization.mask", "1 values", "4"]),
+        (|m| m["action"]["normalization"]["eps_rule"] = "zero_range".into(), &["eps_rule"]),
         (
             |m| drop(m["action"]["normalization"]["mean"].as_sequence_mut().unwrap().pop()),
             &["action.normalization.mean", "3"],
