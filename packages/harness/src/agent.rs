@@ -106,7 +106,7 @@ impl PolicyAgent {
                 "wrist" => Camera::Wrist,
                 other => return Err(AgentError::Camera(other.to_owned())),
             };
-            let resizer = Resizer::new(image.width, image.height, image.resize)?;
+            let resizer = Resizer::new(image.width, image.height, image.fit())?;
             let small = vec![0; resizer.output_len()];
             cameras.push((image.name.clone(), camera, resizer, small));
         }

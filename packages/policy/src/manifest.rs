@@ -5,7 +5,7 @@
 
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
-use efm_vision::{Layout, MAX_SIDE, Normalization, ResizeMode};
+use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -140,6 +140,12 @@ pub struct ImageSpec {
     pub encoding: String,
     /// How a camera of another shape is fitted.
     pub resize: ResizeMode,
+    /// How pixels are interpolated.
+    #[serde(default)]
+    pub filter: Filter,
+    /// The border, where `resize` is `pad`; without it, black on both sides.
+    #[serde(default)]
+    pub pad: Option<Pad>,
     /// Order of the axes.
     pub layout: Layout,
     /// Subtracted from value/255, by channel.
@@ -168,6 +174,11 @@ impl ImageSpec {
     /// Never: sizes are at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How a camera's picture is brought to this size.
+    pub fn fit(&self) -> Fit {
+        Fit { mode: self.resize, filter: self.filter, pad: self.pad.unwrap_or_default() }
     }
 
     /// Checked already when the manifest was read.
@@ -522,6 +533,9 @@ impl Manifest {
             }
             if image.encoding != "rgb8" {
                 return Err((at("encoding"), format!("is '{}'; only rgb8 is supported", image.encoding)));
+            }
+            if image.pad.is_some() && image.resize != ResizeMode::Pad {
+                return Err((at("pad"), "is given, but resize is not pad".into()));
             }
             image.normalization().map_err(|e| (at("mean/std"), e.to_string()))?;
         }

@@ -146,6 +146,11 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["observation"]["images"][0]["encoding"] = "bgr8".into(), &["images[0].encoding", "bgr8"]),
         (|m| m["observation"]["images"][0]["std"][1] = 0.0.into(), &["images[0].mean/std", "channel 1"]),
         (|m| m["observation"]["images"][0]["resize"] = "zoom".into(), &["zoom"]),
+        (|m| m["observation"]["images"][0]["filter"] = "blurry".into(), &["blurry"]),
+        (
+            |m| m["observation"]["images"][0]["pad"] = serde_yaml::from_str("{value: 0}").unwrap(),
+            &["images[0].pad", "resize"],
+        ),
         (|m| m["observation"]["images"][0]["name"] = "a/b".into(), &["images[0].name", "a/b"]),
         (|m| m["observation"]["state"]["normalization"]["std"][3] = (-0.1).into(), &["normalization.std[3]"]),
         (|m| m["action"]["normalization"]["mask"] = vec![true].into(), &["action.normalization.mask", "1 values", "4"]),
