@@ -6,7 +6,7 @@ use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
 use efm_core::ActionChunk;
 use efm_policy::{
-    Embedding, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions,
+    Goal, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage, RuntimeOptions,
     SentenceError,
 };
 use efm_robot::{LimitSet, RobotModel};
@@ -48,6 +48,9 @@ pub enum AgentError {
     /// A camera that the simulator has not.
     #[error("the policy needs a camera '{0}'; the simulator has front and wrist")]
     Camera(String),
+    /// The past is not kept here.
+    #[error("the policy looks at {0} observations at a time; the in-process simulator shows it one")]
+    History(usize),
     /// No episode was begun.
     #[error("no episode was begun")]
     NotBegun,
@@ -80,7 +83,7 @@ pub struct PolicyAgent {
     policy: Policy,
     cameras: Vec<(String, Camera, Resizer, Vec<u8>)>,
     picture: Vec<u8>,
-    goal: Option<Embedding>,
+    goal: Option<Goal>,
     seed: u64,
     count: u64,
     inference: Vec<f64>,
@@ -99,6 +102,9 @@ impl PolicyAgent {
         let joints = package.manifest().joints().map_err(PlanError::from)?;
         let limits = LimitSet::load(&model, &files.joint_limits, &joints).map_err(PlanError::from)?;
         let policy = Policy::open(package, &model, &limits, RuntimeOptions::default())?;
+        if policy.manifest().observation.history > 1 {
+            return Err(AgentError::History(policy.manifest().observation.history));
+        }
         let mut cameras = Vec::new();
         for image in &policy.manifest().observation.images {
             let camera = match image.name.as_str() {
@@ -173,7 +179,7 @@ impl PolicyAgent {
         let images: Vec<(&str, &[u8])> =
             self.cameras.iter().map(|(n, _, _, small)| (n.as_str(), small.as_slice())).collect();
         let plan_time = rig.plan_time();
-        let observation = Observation { stamp, images: &images, joints: rig.measured() };
+        let observation = Observation { stamp, images: &images, joints: rig.measured(), earlier: &[] };
         let goal = self.goal.as_ref().ok_or(AgentError::NotBegun)?;
         // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
         let noise = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);

@@ -3,7 +3,7 @@
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Embedding, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
+use efm_policy::{Goal, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -44,6 +44,8 @@ pub enum Job {
         pictures: Pictures,
         /// Joints at that time, in the order of the policy's.
         joints: JointSample,
+        /// What was seen before, `action.step` apart, the newest last, for a policy that looks at it.
+        earlier: Vec<(Stamp, Pictures, JointSample)>,
         /// Of the flow's noise.
         noise_seed: u64,
     },
@@ -101,7 +103,7 @@ impl Engine {
 
 fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
     let mut policy: Option<Policy> = None;
-    let mut goal: Option<Embedding> = None;
+    let mut goal: Option<Goal> = None;
     while let Ok(job) = inbox.recv() {
         answer(match job {
             Job::Open(urdf) => {
@@ -123,13 +125,23 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
                 };
                 Answer::Embedded(sentence, embedded)
             }
-            Job::Act { stamp, pictures, joints, noise_seed } => {
+            Job::Act { stamp, pictures, joints, earlier, noise_seed } => {
                 let began = Instant::now();
                 Answer::Acted(match (&mut policy, &goal) {
                     (Some(policy), Some(goal)) => {
-                        let images: Vec<(&str, &[u8])> =
-                            pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
-                        let observation = Observation { stamp, images: &images, joints: &joints };
+                        let images = views(&pictures);
+                        let before: Vec<Vec<_>> = earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
+                        let earlier: Vec<_> = earlier
+                            .iter()
+                            .zip(&before)
+                            .map(|((stamp, _, joints), images)| Observation {
+                                stamp: *stamp,
+                                images,
+                                joints,
+                                earlier: &[],
+                            })
+                            .collect();
+                        let observation = Observation { stamp, images: &images, joints: &joints, earlier: &earlier };
                         let chunk = policy.act(&observation, goal, noise_seed).map_err(|e| e.to_string());
                         chunk.map(|chunk| (chunk, began.elapsed().as_secs_f64()))
                     }
@@ -139,6 +151,10 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
             }
         });
     }
+}
+
+fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
+    pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect()
 }
 
 fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
@@ -178,7 +194,7 @@ mod tests {
         jobs.send(Job::Open("<robot".into())).unwrap();
         jobs.send(Job::Embed("go".into())).unwrap();
         let joints = JointSample { stamp: Stamp::ZERO, positions: vec![], velocities: vec![] };
-        jobs.send(Job::Act { stamp: Stamp::ZERO, pictures: vec![], joints, noise_seed: 0 }).unwrap();
+        jobs.send(Job::Act { stamp: Stamp::ZERO, pictures: vec![], joints, earlier: vec![], noise_seed: 0 }).unwrap();
         assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.contains("robot_description")));
         assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Err(_))));
         assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.contains("no policy")));

@@ -14,6 +14,7 @@ pub mod motion_report;
 pub mod pace;
 pub mod pairing;
 pub mod percentiles;
+pub mod picture_ring;
 pub mod planning_scene;
 pub mod replan;
 pub mod scene_feed;

@@ -236,7 +236,24 @@ type Case = (fn(&mut serde_yaml::Value), &'static [&'static str]);
 #[test]
 fn samplers_and_tokens_that_cannot_be_are_refused_by_name() {
     let diffusion: &[Case] = &[
-        (|m| m["runner"]["steps"] = 5.into(), &["runner.steps", "ddpm", "6"]),
+        (|m| m["runner"]["steps"] = 7.into(), &["runner.steps", "6"]),
+        (|m| m["runner"]["beta_start"] = 0.1.into(), &["runner.beta_start", "cosine"]),
+        (|m| m["runner"]["schedule"] = "linear".into(), &["runner.beta_start", "missing"]),
+        (
+            |m| {
+                m["runner"]["scheduler"] = "ddim".into();
+                m["runner"]["variance"] = "posterior".into();
+            },
+            &["runner.variance", "ddim"],
+        ),
+        (
+            |m| {
+                m["runner"].as_mapping_mut().unwrap().remove("clip");
+                m["runner"]["clip_of"] = "clean".into();
+            },
+            &["runner.clip_of", "clip"],
+        ),
+        (|m| m["runner"]["variance"] = "huge".into(), &["huge"]),
         (|m| m["runner"]["train_steps"] = 0.into(), &["runner.train_steps"]),
         (|m| m["runner"]["clip"] = 0.0.into(), &["runner.clip"]),
         (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),

@@ -8,7 +8,7 @@ mod fixture;
 use approx::assert_abs_diff_eq;
 use efm_core::{JointSample, Stamp};
 use efm_policy::{
-    Embedding, Guide, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal,
+    Embedding, Goal, Guide, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal,
 };
 use fixture::{Fixture, JOINTS, gantry, limits, names};
 
@@ -18,9 +18,13 @@ fn sample(positions: [f64; 4]) -> JointSample {
 
 const Q: [f64; 4] = [0.1, -0.2, 0.3, 0.03];
 
-fn act(policy: &mut Policy, picture: &[u8], goal: &Embedding, seed: u64) -> Result<efm_core::ActionChunk, PolicyError> {
+fn act(policy: &mut Policy, picture: &[u8], goal: &Goal, seed: u64) -> Result<efm_core::ActionChunk, PolicyError> {
     let joints = sample(Q);
-    policy.act(&Observation { stamp: Stamp::from_nanos(5), images: &[("front", picture)], joints: &joints }, goal, seed)
+    policy.act(
+        &Observation { stamp: Stamp::from_nanos(5), images: &[("front", picture)], joints: &joints, earlier: &[] },
+        goal,
+        seed,
+    )
 }
 
 /// The manifest's normalisation, once more, from its numbers: (v - 0.1 i) / (0.5 + 0.1 i + 1e-6).
@@ -87,7 +91,8 @@ fn a_chunk_that_continues_another_keeps_the_rows_that_are_done_meanwhile() {
         let (free, joints) = (policy.last_actions().to_vec(), sample(Q));
         let mut before = free.clone();
         before.iter_mut().for_each(|v| *v += 0.004);
-        let observation = Observation { stamp: Stamp::from_nanos(5), images: &[("front", &picture)], joints: &joints };
+        let observation =
+            Observation { stamp: Stamp::from_nanos(5), images: &[("front", &picture)], joints: &joints, earlier: &[] };
         let mut guided = |actions: &[f64], weights: &[f64]| {
             policy
                 .act_guided(&observation, &goal, 3, Some(Guide { actions, weights }))
@@ -139,7 +144,7 @@ fn flow_matching_integrates_from_noise_to_the_known_answer() {
         (0..8).map(|p| (f64::from(picture[p * 3 + c]) / 255.0 - mean) / std).sum::<f64>() / 8.0
     };
     let image = (channel(0, 0.5, 0.5) + channel(1, 0.25, 1.0) + channel(2, 0.0, 0.25)) / 3.0;
-    let a = [0.1 * s[4], 0.1 * s[5], 0.1 * s[6], f64::from(goal.values()[0]) + image];
+    let a = [0.1 * s[4], 0.1 * s[5], 0.1 * s[6], f64::from(goal.embedding().unwrap().values()[0]) + image];
     let (mean, std) = ([0.0, 0.1, 0.3, 0.02], [0.2, 0.1, 0.05, 0.01]);
     for row in 0..3 {
         for column in 0..4 {
@@ -195,7 +200,7 @@ fn joint_actions_of_a_single_pass_follow_their_references() {
     let s = normalized(&Q);
     for k in 0..2 {
         for (joint, found) in chunk.row(k).iter().enumerate() {
-            let mut expected = 0.1 * (k + 1) as f64 * s[joint] + f64::from(goal.values()[1]);
+            let mut expected = 0.1 * (k + 1) as f64 * s[joint] + f64::from(goal.embedding().unwrap().values()[1]);
             if joint == 0 {
                 expected += Q[0];
             }
@@ -242,9 +247,9 @@ fn an_observation_that_does_not_fit_is_refused_by_name() {
     let mut policy = Fixture::new("flow").open();
     let goal = policy.embed("pick").unwrap();
     let picture = [0u8; 24];
-    let mut refusal = |images: &[(&str, &[u8])], positions: &[f64], goal: &Embedding| {
+    let mut refusal = |images: &[(&str, &[u8])], positions: &[f64], goal: &Goal| {
         let joints = JointSample { stamp: Stamp::ZERO, positions: positions.to_vec(), velocities: vec![] };
-        let observation = Observation { stamp: Stamp::ZERO, images, joints: &joints };
+        let observation = Observation { stamp: Stamp::ZERO, images, joints: &joints, earlier: &[] };
         policy.act(&observation, goal, 0).unwrap_err().to_string()
     };
     names(&refusal(&[("wrist", &picture)], &Q, &goal), &["'front'"]);
@@ -252,7 +257,7 @@ fn an_observation_that_does_not_fit_is_refused_by_name() {
     names(&refusal(&[("front", &picture)], &Q[..3], &goal), &["joint state", "3 values; expected 4"]);
     let broken = [0.1, f64::NAN, 0.3, 0.0];
     names(&refusal(&[("front", &picture)], &broken, &goal), &["'slide_y'", "NaN"]);
-    let short = Embedding::new(vec![1.0; 3]).unwrap();
+    let short = Goal::from(Embedding::new(vec![1.0; 3]).unwrap());
     names(&refusal(&[("front", &picture)], &Q, &short), &["embedding", "3 values; expected 4"]);
 }
 

@@ -12,6 +12,7 @@ use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
 use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
+use efm_nodes::picture_ring::PictureRing;
 use efm_nodes::replan::Replan;
 use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
 use efm_policy::{ImageSpec, Manifest, Provider};
@@ -23,6 +24,7 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Spec, Task, convert, qos};
 use futures::StreamExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -87,6 +89,8 @@ struct Inference {
     pairing: Pairing,
     feed: JointFeed,
     ring: JointRing,
+    /// What was seen before, for a policy that looks at it.
+    seen: PictureRing,
     jobs: Sender<Job>,
     busy: Busy,
     /// The URDF that the policy is to be opened for.
@@ -189,6 +193,23 @@ impl Inference {
         Ok(())
     }
 
+    /// Keeps what the cameras see, where the policy will look back at it.
+    fn remember(&mut self) {
+        let newest: Option<Vec<_>> = self.cameras.iter().map(|camera| camera.images.get()).collect();
+        let Some(newest) = newest else { return };
+        let stamps = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp));
+        let Some(stamp) = stamps.clone().min() else { return };
+        // Pictures of another size would be refused with the present one, and are no past either.
+        let fit = self.cameras.iter().zip(&newest).all(|(camera, image)| image.msg.data.len() == camera.spec.len());
+        if fit && self.seen.wants(stamp) && self.pairing.fit(stamps) {
+            self.seen.push(stamp, self.pictures(&newest));
+        }
+    }
+
+    fn pictures(&self, newest: &[Arc<Received<Image>>]) -> Pictures {
+        self.cameras.iter().zip(newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone())).collect()
+    }
+
     /// Gives the engine its next job, if it is free and there is one.
     fn give_work(&mut self) {
         if self.busy != Busy::No {
@@ -206,7 +227,11 @@ impl Inference {
             self.replan.begun(stamp);
             let noise_seed = self.noise_seed;
             self.noise_seed = self.noise_seed.wrapping_add(1);
-            self.give(Job::Act { stamp, pictures, joints, noise_seed }, Busy::Acting(self.instruction_number));
+            let earlier = self.seen.before(stamp).into_iter();
+            let earlier =
+                earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), self.ring.at(*at)?))).collect();
+            let job = Job::Act { stamp, pictures, joints, earlier, noise_seed };
+            self.give(job, Busy::Acting(self.instruction_number));
         }
     }
 
@@ -228,8 +253,7 @@ impl Inference {
         }
         let stamp = self.pairing.take(self.clock.now(), stamps)?;
         self.frame.clone_from(&newest.first()?.msg.header.frame_id);
-        let pictures = self.cameras.iter().zip(&newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone()));
-        Some((stamp, pictures.collect()))
+        Some((stamp, self.pictures(&newest)))
     }
 
     /// Whether a camera's newest picture may be worked on.
@@ -374,6 +398,8 @@ fn main() -> ExitCode {
             .as_ref()
             .map_or((1.0, 0.0), |m| (m.execution.replan_steps as f64 * m.action.step, m.chunk_seconds()));
         log::debug!("a chunk every {period} s, {chunk_seconds} s long");
+        let (earlier, step) = manifest.as_ref().map_or((0, 1.0), |m| (m.observation.history - 1, m.action.step));
+        let look_back = earlier as f64 * step;
         let usable = manifest.is_some();
         let mut this = Inference {
             receipts: ReceiptClock::new(&clock),
@@ -386,7 +412,8 @@ fn main() -> ExitCode {
             cameras,
             pairing: Pairing::new(params.double("max_image_skew")),
             feed: JointFeed::new(joints),
-            ring: JointRing::new(RING),
+            ring: JointRing::new(RING.max(look_back + 1.0)),
+            seen: PictureRing::new(earlier, step),
             jobs,
             busy: Busy::No,
             to_open: None,
@@ -425,7 +452,7 @@ fn main() -> ExitCode {
                         this.on_joints(&message);
                         continue; // pictures, not joints, make an observation
                     }
-                    () = next_picture(&mut images) => {}
+                    () = next_picture(&mut images) => this.remember(),
                     Some(answer) = answers.recv() => this.on_answer(answer)?,
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
                     urdf = description.next() => {
