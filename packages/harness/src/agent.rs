@@ -131,6 +131,13 @@ impl PolicyAgent {
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
     }
 
+    /// Begins a goal.
+    fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
+        self.policy.reset();
+        self.goal = Some(self.policy.embed(sentence)?);
+        Ok(())
+    }
+
     /// What makes chunks continue each other, for a policy that takes `latency` seconds.
     fn new_chunking(&self, latency: f64) -> Chunking {
         let manifest = self.policy.manifest();
@@ -232,7 +239,7 @@ impl Agent {
     pub fn begin_told(&mut self, scene: &Scene, sentence: &str) -> Result<(), AgentError> {
         match self {
             Agent::Policy(agent) => {
-                agent.goal = Some(agent.policy.embed(sentence)?);
+                agent.tell(sentence)?;
                 agent.seed = scene.seed;
                 agent.count = 0;
             }
@@ -248,7 +255,7 @@ impl Agent {
     /// When the sentence cannot be embedded.
     pub fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
         if let Agent::Policy(agent) = self {
-            agent.goal = Some(agent.policy.embed(sentence)?);
+            agent.tell(sentence)?;
         }
         Ok(())
     }
