@@ -112,7 +112,7 @@ impl PolicyAgent {
                 "wrist" => Camera::Wrist,
                 other => return Err(AgentError::Camera(other.to_owned())),
             };
-            let resizer = Resizer::new(image.width, image.height, image.resize)?;
+            let resizer = Resizer::new(image.width, image.height, image.fit())?;
             let small = vec![0; resizer.output_len()];
             cameras.push((image.name.clone(), camera, resizer, small));
         }
@@ -129,6 +129,13 @@ impl PolicyAgent {
     pub fn identity(&self) -> (String, String) {
         let info = &self.policy.manifest().policy;
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
+    }
+
+    /// Begins a goal.
+    fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
+        self.policy.reset();
+        self.goal = Some(self.policy.embed(sentence)?);
+        Ok(())
     }
 
     /// What makes chunks continue each other, for a policy that takes `latency` seconds.
@@ -232,7 +239,7 @@ impl Agent {
     pub fn begin_told(&mut self, scene: &Scene, sentence: &str) -> Result<(), AgentError> {
         match self {
             Agent::Policy(agent) => {
-                agent.goal = Some(agent.policy.embed(sentence)?);
+                agent.tell(sentence)?;
                 agent.seed = scene.seed;
                 agent.count = 0;
             }
@@ -248,7 +255,7 @@ impl Agent {
     /// When the sentence cannot be embedded.
     pub fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
         if let Agent::Policy(agent) = self {
-            agent.goal = Some(agent.policy.embed(sentence)?);
+            agent.tell(sentence)?;
         }
         Ok(())
     }

@@ -34,7 +34,7 @@ pub type Pictures = Vec<(String, Vec<u8>)>;
 pub enum Job {
     /// Open the policy for the robot of this URDF. Closes the one before.
     Open(String),
-    /// Turn a sentence into an embedding, which is used from then on.
+    /// Turn a sentence into an embedding, which is used from then on. A policy that remembers begins anew.
     Embed(String),
     /// Make a chunk.
     Act {
@@ -121,7 +121,11 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
                 goal = None;
                 let embedded = match &mut policy {
                     None => Err("no policy is open".to_owned()),
-                    Some(policy) => policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string()),
+                    Some(policy) => {
+                        // Every goal begins with a sentence.
+                        policy.reset();
+                        policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string())
+                    }
                 };
                 Answer::Embedded(sentence, embedded)
             }

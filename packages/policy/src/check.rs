@@ -117,6 +117,9 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     };
     let runner = match &manifest.runner {
         RunnerSpec::SinglePass {} => "one pass of its graph".to_owned(),
+        RunnerSpec::Recurrent(_) => {
+            "one pass of its graph, which remembers what it saw since the goal began".to_owned()
+        }
         RunnerSpec::FlowMatching { steps, .. } => format!("flow matching in {steps} steps"),
         RunnerSpec::Diffusion(spec) => {
             let scheduler = if spec.scheduler == Sampler::Ddpm { "DDPM" } else { "DDIM" };
@@ -128,7 +131,7 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     };
     let continues = match manifest.runner {
         RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => "can",
-        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => "cannot",
+        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => "cannot",
     };
     let told = match &manifest.observation.language {
         None => " and hears nothing: it does its one task whatever it is told".to_owned(),

@@ -13,7 +13,7 @@ pub struct Golden {
     pub sentence: String,
     /// The same, as the exporter had it.
     pub goal: Goal,
-    /// What was seen, the oldest first: as many as `observation.history` says.
+    /// What was seen, the oldest first: as many as `observation.history` says; for a recurrent policy one for each chunk of an episode's beginning.
     pub frames: Vec<Frame>,
     /// The sample that it starts from, row-major in the shape of [`Manifest::sample_shape`], then the fresh noise of each step that draws any;
     /// empty where nothing is sampled.
@@ -22,7 +22,7 @@ pub struct Golden {
     pub context: Vec<Option<Vec<f32>>>,
     /// Action tokens, in their order; empty for policies that have none.
     pub tokens: Vec<i64>,
-    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`.
+    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for a recurrent policy chunk after chunk.
     pub actions: Vec<f64>,
 }
 
@@ -34,6 +34,12 @@ pub struct Frame {
     /// Measured joint positions, in robot order.
     pub joints: Vec<f64>,
 }
+
+/// Chunks that the worked example of a recurrent policy must have: the first does not show that its state is carried, the second not that it is
+/// carried on.
+const LEAST_CHUNKS: usize = 3;
+/// Most of them: what is not bounded would be run whatever it takes.
+const MOST_CHUNKS: usize = 1000;
 
 impl Golden {
     /// The present observation.
@@ -90,17 +96,32 @@ impl Parity {
 impl Golden {
     /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `joints`, `actions`, the tensor name of each image; `text` (the
     /// embedding) or `input_ids` (the tokens) where the policy listens; for what is sampled `noise`; the name of each output of `encode` (null:
-    /// left out); for action tokens `tokens`. With a history, pictures and joints are those of all its observations, the oldest first.
+    /// left out); for action tokens `tokens`. With a history, pictures and joints are those of all its observations, the oldest first; for a
+    /// recurrent policy pictures, joints and actions are those of the first chunks of an episode, one after another.
     ///
     /// # Errors
     /// Naming the field.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
         let fields: Map<String, Value> = serde_json::from_slice(json).map_err(|e| GoldenError::Json(e.to_string()))?;
         let (chunk, sample) = (manifest.action.horizon * manifest.action_len(), manifest.sample_len());
-        let history = manifest.observation.history;
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
         let singles = |name: &str, len| Ok(floats(name, len)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>());
 
+        let chunks = match &manifest.runner {
+            RunnerSpec::Recurrent(_) => {
+                let (values, most) = (floats("actions", None)?.len(), MOST_CHUNKS * chunk);
+                if values % chunk != 0 || !(LEAST_CHUNKS * chunk..=most).contains(&values) {
+                    let problem = format!(
+                        "has {values} numbers; expected those of {LEAST_CHUNKS} to {MOST_CHUNKS} chunks of {chunk}, one after another"
+                    );
+                    return Err(field("actions", problem));
+                }
+                values / chunk
+            }
+            _ => 1,
+        };
+        // A policy has a history or a state, not both.
+        let history = chunks * manifest.observation.history;
         let mut frames = vec![Frame { images: Vec::new(), joints: Vec::new() }; history];
         for image in &manifest.observation.images {
             let values = floats(&image.tensor, Some(history * image.len()))?;
@@ -118,7 +139,7 @@ impl Golden {
         let noise = match &manifest.runner {
             RunnerSpec::FlowMatching { .. } => singles("noise", Some(sample))?,
             RunnerSpec::Diffusion(spec) => singles("noise", Some(sample + z_values(spec, sample)))?,
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => Vec::new(),
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => Vec::new(),
         };
         let mut context = Vec::new();
         for name in manifest.graphs.get("encode").map_or(&[][..], |encode| &encode.outputs) {
@@ -150,7 +171,7 @@ impl Golden {
                 Goal::Tokens(ids("input_ids", values, f64::from(u32::MAX), "4294967295")?)
             }
         };
-        Ok(Self { sentence, goal, frames, noise, context, tokens, actions: floats("actions", Some(chunk))? })
+        Ok(Self { sentence, goal, frames, noise, context, tokens, actions: floats("actions", Some(chunks * chunk))? })
     }
 }
 

@@ -45,8 +45,8 @@ pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
     ActionSpace, ActionSpec, Axis, CacheBinding, ClipOf, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
     ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, NoiseSchedule, ObservationSpec,
-    PolicyInfo, Prediction, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec, TokensSpec,
-    Variance,
+    PolicyInfo, Prediction, RecurrentSpec, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec,
+    TokensSpec, Variance,
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};

@@ -5,7 +5,7 @@
 
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
-use efm_vision::{Layout, MAX_SIDE, Normalization, ResizeMode};
+use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -145,6 +145,12 @@ pub struct ImageSpec {
     pub encoding: String,
     /// How a camera of another shape is fitted.
     pub resize: ResizeMode,
+    /// How pixels are interpolated.
+    #[serde(default)]
+    pub filter: Filter,
+    /// The border, where `resize` is `pad`; without it, black on both sides.
+    #[serde(default)]
+    pub pad: Option<Pad>,
     /// Order of the axes.
     pub layout: Layout,
     /// Subtracted from value/255, by channel.
@@ -173,6 +179,11 @@ impl ImageSpec {
     /// Never: sizes are at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How a camera's picture is brought to this size.
+    pub fn fit(&self) -> Fit {
+        Fit { mode: self.resize, filter: self.filter, pad: self.pad.unwrap_or_default() }
     }
 
     /// Checked already when the manifest was read.
@@ -403,6 +414,8 @@ pub enum RunnerSpec {
     Diffusion(DiffusionSpec),
     /// `encode` once, then `decode` for each token, with a cache of keys and values.
     ActionTokens(TokenSpec),
+    /// Observation and state in, chunk and next state out.
+    Recurrent(RecurrentSpec),
 }
 
 /// How a diffusion policy is sampled.
@@ -515,11 +528,22 @@ pub struct TokenSpec {
     pub cache: Vec<CacheBinding>,
 }
 
+/// What a recurrent policy carries from chunk to chunk.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrentSpec {
+    /// What each output becomes an input of for the next chunk; zero for the first of an episode. float32 of a fixed shape.
+    pub state: Vec<CacheBinding>,
+    /// Input, float32 `[1]`, that is 1 for the first chunk of an episode, else 0.
+    #[serde(default)]
+    pub reset: Option<String>,
+}
+
 /// A part of the state of a graph.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheBinding {
-    /// Name of the input, whose open dimension is the number of tokens so far.
+    /// Name of the input. Of a cache of tokens its open dimension is the number of tokens so far.
     pub input: String,
     /// Name of the output that it is next.
     pub output: String,
@@ -693,6 +717,9 @@ impl Manifest {
             if image.encoding != "rgb8" {
                 return Err((at("encoding"), format!("is '{}'; only rgb8 is supported", image.encoding)));
             }
+            if image.pad.is_some() && image.resize != ResizeMode::Pad {
+                return Err((at("pad"), "is given, but resize is not pad".into()));
+            }
             image.normalization().map_err(|e| (at("mean/std"), e.to_string()))?;
         }
         let state = &observation.state;
@@ -846,6 +873,14 @@ impl Manifest {
                 spec.check(self.sample_len())?;
                 &["encode", "decode"]
             }
+            RunnerSpec::Recurrent(spec) => {
+                spec.check(&self.observation_tensors())?;
+                if self.observation.history > 1 {
+                    let problem = "is more than 1, but runner.type is recurrent, which remembers by its state";
+                    return Err(("observation.history".into(), problem.into()));
+                }
+                &["policy"]
+            }
         };
         for role in roles {
             if !self.graphs.contains_key(*role) {
@@ -866,17 +901,20 @@ impl Manifest {
             }
         }
         let observing = roles[0];
-        let known = self.observation_tensors();
+        let mut known = self.observation_tensors();
+        if let RunnerSpec::Recurrent(spec) = &self.runner {
+            known.extend(spec.inputs());
+        }
         let inputs = &self.graphs[observing].inputs;
         for tensor in &known {
             if !inputs.iter().any(|i| i == tensor) {
-                let problem = format!("lacks the observation tensor '{tensor}'");
+                let problem = format!("lacks the tensor '{tensor}' of the observation or state");
                 return Err((format!("graphs.{observing}.inputs"), problem));
             }
         }
         for tensor in inputs {
             if !known.contains(&tensor.as_str()) {
-                let problem = format!("'{tensor}' is not a tensor of the observation; expected {known:?}");
+                let problem = format!("'{tensor}' is not a tensor of the observation or state; expected {known:?}");
                 return Err((format!("graphs.{observing}.inputs"), problem));
             }
         }
@@ -898,7 +936,11 @@ impl Manifest {
         let rest: BTreeSet<_> = cache.iter().map(|binding| &binding.output).collect();
         let given: BTreeSet<_> = graph.outputs.iter().skip(1).collect();
         if graph.outputs.len() != 1 + cache.len() || rest != given {
-            let what = if cache.is_empty() { "one tensor" } else { "the logits, then the outputs of the cache" };
+            let what = match &self.runner {
+                RunnerSpec::Recurrent(_) => "the actions, then the outputs of the state",
+                _ if cache.is_empty() => "one tensor",
+                _ => "the logits, then the outputs of the cache",
+            };
             return Err((format!("graphs.{last}.outputs"), format!("is {:?}; expected {what}", graph.outputs)));
         }
         Ok(())
@@ -908,6 +950,7 @@ impl Manifest {
     pub(crate) fn cache(&self) -> &[CacheBinding] {
         match &self.runner {
             RunnerSpec::ActionTokens(spec) => &spec.cache,
+            RunnerSpec::Recurrent(spec) => &spec.state,
             _ => &[],
         }
     }
@@ -940,7 +983,10 @@ impl DiffusionSpec {
                 for (field, beta) in [("beta_start", start), ("beta_end", end)] {
                     match beta {
                         None => {
-                            return wrong(field, "is missing, but the schedule goes from beta_start to beta_end".into());
+                            return wrong(
+                                field,
+                                "is missing, but the schedule goes from beta_start to beta_end".into(),
+                            );
                         }
                         // NaN is neither.
                         Some(beta) if !(beta > 0.0 && beta < 1.0) => {
@@ -990,17 +1036,43 @@ impl TokenSpec {
                 format!("is {}; expected an id below vocab ({})", self.first_token, self.vocab),
             );
         }
-        let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
-        for (i, binding) in self.cache.iter().enumerate() {
-            if !inputs.insert(&binding.input) {
-                return wrong(&format!("cache[{i}].input"), format!("'{}' is bound twice", binding.input));
-            }
-            if !outputs.insert(&binding.output) {
-                return wrong(&format!("cache[{i}].output"), format!("'{}' is bound twice", binding.output));
-            }
+        check_bindings("runner.cache", &self.cache)
+    }
+}
+
+impl RecurrentSpec {
+    /// Inputs of the graph beside the observation: the state, then `reset`.
+    fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.state.iter().map(|binding| &binding.input).chain(&self.reset).map(String::as_str)
+    }
+
+    fn check(&self, observation: &[&str]) -> Result<(), (String, String)> {
+        if self.state.is_empty() {
+            return Err(("runner.state".into(), "is empty; a policy without a state is a single_pass".into()));
+        }
+        check_bindings("runner.state", &self.state)?;
+        if let Some(name) = self.inputs().find(|name| observation.contains(name)) {
+            return Err(("runner.state".into(), format!("'{name}' is a tensor of the observation too")));
+        }
+        if let Some(reset) = self.reset.as_ref().filter(|reset| self.state.iter().any(|b| b.input == **reset)) {
+            return Err(("runner.reset".into(), format!("'{reset}' is an input of the state too")));
         }
         Ok(())
     }
+}
+
+/// Each input and each output once.
+fn check_bindings(field: &str, bindings: &[CacheBinding]) -> Result<(), (String, String)> {
+    let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+    for (i, binding) in bindings.iter().enumerate() {
+        if !inputs.insert(&binding.input) {
+            return Err((format!("{field}[{i}].input"), format!("'{}' is bound twice", binding.input)));
+        }
+        if !outputs.insert(&binding.output) {
+            return Err((format!("{field}[{i}].output"), format!("'{}' is bound twice", binding.output)));
+        }
+    }
+    Ok(())
 }
 
 fn same_length(field: &str, found: usize, of: &str, expected: usize) -> Result<(), (String, String)> {

@@ -306,6 +306,22 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
             }
             Some("decode")
         }
+        RunnerSpec::Recurrent(spec) => {
+            let policy = &manifest.graphs["policy"];
+            expected.push(("policy", true, &policy.outputs[0], "float32", chunk));
+            for binding in &spec.state {
+                let shape = carried_shape(&signatures["policy"].0, &binding.input).map_err(|problem| {
+                    let file = folder.join(&policy.file);
+                    PackageError::Tensor { file, role: "policy".to_owned(), problem }
+                })?;
+                expected.push(("policy", false, &binding.input, "float32", shape.clone()));
+                expected.push(("policy", true, &binding.output, "float32", shape));
+            }
+            if let Some(reset) = &spec.reset {
+                expected.push(("policy", false, reset, "float32", vec![1]));
+            }
+            None
+        }
     };
     for (stepping, context) in
         stepping.iter().flat_map(|role| manifest.graphs["encode"].outputs.iter().map(move |c| (*role, c)))
@@ -352,10 +368,27 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
     Ok(())
 }
 
+/// Values that a tensor may have that a graph is given back: a wrong graph is not to make us ask for more.
+const MOST_CARRIED: i64 = 1 << 28;
+
+/// Shape of a tensor that is carried from run to run; an open first dimension is the batch, which is 1.
+pub(crate) fn carried_shape(inputs: &[TensorSpec], name: &str) -> Result<Vec<i64>, String> {
+    let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
+    let mut shape = input.shape.clone();
+    if let Some(batch) = shape.first_mut().filter(|batch| **batch < 0) {
+        *batch = 1;
+    }
+    if shape.iter().any(|d| *d < 0) {
+        return Err(format!("input '{name}' is {input}; the shape of a state must be fixed"));
+    }
+    if shape.iter().try_fold(1i64, |product, d| product.checked_mul(*d)).is_none_or(|values| values > MOST_CARRIED) {
+        return Err(format!("input '{name}' is {input}; that is more than {MOST_CARRIED} values"));
+    }
+    Ok(shape)
+}
+
 /// Shape of a part of a cache, whose one open dimension, if any, is the number of tokens so far.
 fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i64>, String> {
-    /// Values that a part of a cache may have: a wrong graph is not to make us ask for more.
-    const MOST: i64 = 1 << 28;
     let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
     let open = input.shape.iter().filter(|d| **d < 0).count();
     if open > 1 {
@@ -363,8 +396,8 @@ fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i
     }
     let fixed = input.shape.iter().filter(|d| **d >= 0);
     let values = fixed.chain([&(tokens as i64)]).try_fold(1i64, |product, d| product.checked_mul(*d));
-    if values.is_none_or(|values| values > MOST) {
-        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST} values"));
+    if values.is_none_or(|values| values > MOST_CARRIED) {
+        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST_CARRIED} values"));
     }
     Ok(input.shape.clone())
 }

@@ -143,7 +143,8 @@ pub struct Guide<'a> {
     pub weights: &'a [f64],
 }
 
-/// A package opened for a robot. Not shared between threads; the same inputs give the same chunk, bit by bit, on the same machine.
+/// A package opened for a robot. Not shared between threads; the same inputs give the same chunk, bit by bit, on the same machine (for a policy
+/// that remembers: the same inputs since [`Policy::reset`]).
 #[derive(Debug)]
 pub struct Policy {
     package: PolicyPackage,
@@ -236,6 +237,11 @@ impl Policy {
         self.listener.hear(sentence)
     }
 
+    /// Begins anew: a policy that remembers forgets. To be called where an episode or a goal begins; does nothing to others.
+    pub fn reset(&mut self) {
+        self.runner.reset();
+    }
+
     /// The chunk for an observation and a goal: row k is due (k + 1) steps after the observation. `noise_seed` chooses among what a
     /// policy that samples might do; it does nothing to others.
     ///
@@ -312,25 +318,31 @@ impl Policy {
     }
 
     /// Repeats the package's worked example and says how far the result is from the exporter's. The actions are computed from the
-    /// exporter's own embedding or tokens, so that the quantised sentence encoder is judged apart from the policy.
+    /// exporter's own embedding or tokens, so that the quantised sentence encoder is judged apart from the policy. What the policy remembers is
+    /// forgotten before and after.
     ///
     /// # Errors
     /// When the example cannot be run.
     pub fn verify_golden(&mut self) -> Result<Parity, PolicyError> {
         let golden = self.package.golden.clone();
         let embedding_cosine = self.embed(&golden.sentence)?.cosine(&golden.goal);
-        self.scratch.state.clear();
-        for frame in &golden.frames {
-            self.measure(&frame.joints)?;
-        }
-        let state = self.scratch.state.clone();
-        let cameras = 0..self.package.manifest.observation.images.len();
-        let images: Vec<Vec<u8>> = cameras
-            .map(|camera| golden.frames.iter().flat_map(|f| f.images[camera].iter().copied()).collect())
-            .collect();
-        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let cameras = self.package.manifest.observation.images.len();
         let mut trace = Trace::default();
-        self.infer(&images, &state, &golden.goal, &golden.noise, Some(&mut trace))?;
+        let mut actions = Vec::with_capacity(golden.actions.len());
+        self.reset();
+        for frames in golden.frames.chunks(self.package.manifest.observation.history) {
+            self.scratch.state.clear();
+            for frame in frames {
+                self.measure(&frame.joints)?;
+            }
+            let state = self.scratch.state.clone();
+            let of = |camera: usize| frames.iter().flat_map(move |f| f.images[camera].iter().copied()).collect();
+            let images: Vec<Vec<u8>> = (0..cameras).map(of).collect();
+            let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+            self.infer(&images, &state, &golden.goal, &golden.noise, Some(&mut trace))?;
+            actions.extend_from_slice(&self.scratch.actions);
+        }
+        self.reset();
         let context = trace.context;
         let mut context_max_abs = if context.len() == golden.context.len() { 0.0 } else { f64::INFINITY };
         for (a, b) in context.iter().zip(&golden.context) {
@@ -338,7 +350,7 @@ impl Policy {
             let difference = max_abs_difference(a.iter().map(|v| f64::from(*v)), b.iter().map(|v| f64::from(*v)));
             context_max_abs = f64::max(context_max_abs, difference);
         }
-        let actions_max_abs = max_abs_difference(self.scratch.actions.iter().copied(), golden.actions.iter().copied());
+        let actions_max_abs = max_abs_difference(actions.iter().copied(), golden.actions.iter().copied());
         let same = trace.tokens.iter().zip(&golden.tokens).filter(|(a, b)| a == b).count();
         let tokens_wrong = trace.tokens.len().max(golden.tokens.len()) - same;
         Ok(Parity { context_max_abs, tokens_wrong, actions_max_abs, embedding_cosine })
@@ -432,7 +444,7 @@ impl Policy {
                 fill_normal(seed, spec.noise_scale, first);
                 fill_normal(seed ^ FRESH, 1.0, fresh);
             }
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => {}
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => {}
         }
     }
 

@@ -7,6 +7,7 @@ mod action_tokens;
 mod diffusion;
 mod encode;
 mod flow_matching;
+mod recurrent;
 mod single_pass;
 mod stepper;
 
@@ -19,6 +20,7 @@ use diffusion::Diffusion;
 use flow_matching::FlowMatching;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, Tensor};
+use recurrent::Recurrent;
 use single_pass::SinglePass;
 use smallvec::SmallVec;
 use std::fmt::Debug;
@@ -68,6 +70,9 @@ pub(crate) trait Runner: Debug + Send {
     /// Whether a chunk can be made to continue another; otherwise `prefix` is not looked at.
     fn can_continue(&self) -> bool;
 
+    /// Forgets what was carried from run to run.
+    fn reset(&mut self) {}
+
     /// Runs on the observation and writes normalised actions, row-major, in the shape of the sample ([`Manifest::sample_shape`]).
     fn run(
         &mut self,
@@ -85,6 +90,7 @@ pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<B
         RunnerSpec::FlowMatching { steps, .. } => Box::new(FlowMatching::open(package, *steps, options)?),
         RunnerSpec::Diffusion(spec) => Box::new(Diffusion::open(package, spec, options)?),
         RunnerSpec::ActionTokens(spec) => Box::new(ActionTokens::open(package, spec, options)?),
+        RunnerSpec::Recurrent(spec) => Box::new(Recurrent::open(package, spec, options)?),
     })
 }
 
@@ -192,8 +198,17 @@ impl ObservationTensors {
 
     /// The tensors in another order, by their places in [`Self::names`].
     fn ordered(&self, order: &[usize]) -> Inputs<'_> {
-        let mut named: SmallVec<[Option<SessionInputValue<'_>>; 16]> =
-            self.named().into_iter().map(|(_, tensor)| Some(tensor)).collect();
+        self.ordered_with([], order)
+    }
+
+    /// The tensors and more of them in another order, by their places in [`Self::names`] and after it.
+    fn ordered_with<'a>(
+        &'a self,
+        more: impl IntoIterator<Item = SessionInputValue<'a>>,
+        order: &[usize],
+    ) -> Inputs<'a> {
+        let own = self.named().into_iter().map(|(_, tensor)| tensor);
+        let mut named: SmallVec<[Option<SessionInputValue<'a>>; 16]> = own.chain(more).map(Some).collect();
         order.iter().filter_map(|place| named.get_mut(*place)?.take()).collect()
     }
 }

@@ -34,7 +34,7 @@ fn normalized(state: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_exporters_own_run_is_repeated() {
-    for name in ["flow", "single", "ddpm", "ddim", "tokens"] {
+    for name in ["flow", "single", "ddpm", "ddim", "tokens", "recurrent"] {
         let parity = Fixture::new(name).open().verify_golden().unwrap();
         assert!(parity.holds(), "{name}: {parity:?}");
         assert!(parity.actions_max_abs < 1e-6 && parity.embedding_cosine > 1.0 - 1e-6, "{name}: {parity:?}");
@@ -66,6 +66,75 @@ fn a_token_that_differs_from_the_exporters_is_counted() {
     let fixture = Fixture::new("tokens").edit(|m| m["runner"]["first_token"] = 4.into());
     let parity = fixture.open().verify_golden().unwrap();
     assert!(parity.tokens_wrong > 10 && !parity.holds(), "{parity:?}");
+}
+
+/// The state of the fixture, by hand: h' = 0.5 h + joints (normalised), and a count of runs; row k = (k + 1) 0.1 h' + 0.01 count + 0.05 in the first run
+/// + text[1].
+#[test]
+fn a_policy_that_remembers_carries_its_state_from_chunk_to_chunk_until_it_is_reset() {
+    let mut policy = Fixture::new("recurrent").open();
+    let goal = policy.embed("push the blue ball").unwrap();
+    let Goal::Embedding(text) = goal.clone() else { panic!("{goal:?}") };
+    let seen = normalized(&Q);
+    for episode in 0..2 {
+        let mut h = [0.0; 4];
+        for run in 0..5 {
+            act(&mut policy, &[7; 18], &goal, 0).unwrap();
+            for (i, found) in policy.last_actions().iter().enumerate() {
+                let (row, joint) = (i / 4, i % 4);
+                if row == 0 {
+                    h[joint] = 0.5 * h[joint] + seen[joint];
+                }
+                let first = if run == 0 { 0.05 } else { 0.0 };
+                let rest = 0.01 * f64::from(run) + first + f64::from(text.values()[1]);
+                assert_abs_diff_eq!(*found, 0.1 * (row + 1) as f64 * h[joint] + rest, epsilon = 1e-6);
+            }
+        }
+        if episode == 0 {
+            policy.reset();
+        }
+    }
+    // The worked example leaves no memory behind.
+    assert!(policy.verify_golden().unwrap().holds());
+    let after = act(&mut policy, &[7; 18], &goal, 0).unwrap();
+    assert_eq!(after, act(&mut Fixture::new("recurrent").open(), &[7; 18], &goal, 0).unwrap());
+}
+
+#[test]
+fn a_state_that_is_no_number_is_refused_and_the_one_before_it_kept() {
+    let mut policy = Fixture::new("recurrent").swap_graph("policy", "recurrent_nan.onnx").open();
+    let goal = policy.embed("push the blue ball").unwrap();
+    let mut episode = || -> Vec<f64> {
+        for _ in 0..3 {
+            act(&mut policy, &[7; 18], &goal, 0).unwrap();
+        }
+        // The fourth gives a square root of less than nothing, and again as long as the state is that of the third.
+        for _ in 0..2 {
+            let error = act(&mut policy, &[7; 18], &goal, 0).unwrap_err().to_string();
+            names(&error, &["policy.onnx", "NaN", "'h_next'", "left as it was"]);
+        }
+        policy.reset();
+        policy.last_actions().to_vec()
+    };
+    assert_eq!(episode(), episode());
+}
+
+/// One chunk says nothing about a state.
+#[test]
+fn the_worked_example_of_a_policy_that_remembers_has_three_chunks_at_least_and_all_are_compared() {
+    let cut = |chunks: usize| {
+        Fixture::new("recurrent").edit_golden(|g| {
+            for (key, one) in [("actions", 8), ("joints", 4), ("image_front", 18)] {
+                g[key].as_array_mut().unwrap().truncate(chunks * one);
+            }
+        })
+    };
+    assert!(cut(3).open().verify_golden().unwrap().holds());
+    names(&cut(2).refusal(), &["golden.json", "'actions'", "16 numbers", "3 to 1000 chunks of 8"]);
+    let spoilt = Fixture::new("recurrent").edit_golden(|g| {
+        g["actions"][31] = (g["actions"][31].as_f64().unwrap() + 2e-4).into();
+    });
+    assert!(!spoilt.open().verify_golden().unwrap().holds());
 }
 
 #[test]

@@ -462,6 +462,10 @@ fn main() -> ExitCode {
                         }
                     }
                     Some(request) = enables.next() => {
+                        if request.message.data && !this.enabled && this.embedded.is_ok() {
+                            // The arm was somebody else's: a policy that remembers begins anew.
+                            this.embedded = Ok(false);
+                        }
                         this.enabled = request.message.data;
                         let message = if this.enabled { "enabled" } else { "disabled" }.to_owned();
                         log::info!("{message}");
