@@ -105,7 +105,7 @@ pub enum PolicyError {
     #[error(transparent)]
     Chunk(#[from] ChunkError),
     /// The goal was made for another policy.
-    #[error("the goal is {found} with {len} values, which is not what this policy is told: {expected}")]
+    #[error("the goal is {found} with {len} values; expected, as the manifest says, {expected}")]
     Goal {
         /// What was given.
         found: &'static str,

@@ -327,7 +327,7 @@ fn an_observation_that_does_not_fit_is_refused_by_name() {
     let broken = [0.1, f64::NAN, 0.3, 0.0];
     names(&refusal(&[("front", &picture)], &broken, &goal), &["'slide_y'", "NaN"]);
     let short = Goal::from(Embedding::new(vec![1.0; 3]).unwrap());
-    names(&refusal(&[("front", &picture)], &Q, &short), &["embedding", "3 values; expected 4"]);
+    names(&refusal(&[("front", &picture)], &Q, &short), &["embedding", "3 values", "4 values"]);
 }
 
 #[test]
