@@ -14,7 +14,7 @@ use efm_nodes::percentiles::Percentiles;
 use efm_policy::{Observation, Policy, PolicyPackage, RuntimeOptions};
 use efm_robot::{LimitSet, RobotModel};
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,9 +31,9 @@ struct Load {
 
 impl Load {
     fn read(folder: &str, urdf: &str, limits: &str) -> Outcome<Self> {
-        let package = PolicyPackage::load(&PathBuf::from(folder), &[])?;
+        let package = PolicyPackage::load(Path::new(folder), &[])?;
         let robot = RobotModel::load(urdf)?;
-        let limits = LimitSet::load(&robot, &PathBuf::from(limits), &package.manifest().joints()?)?;
+        let limits = LimitSet::load(&robot, limits, &package.manifest().joints()?)?;
         Ok(Self { package, robot, limits })
     }
 
