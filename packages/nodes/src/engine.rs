@@ -2,6 +2,7 @@
 //!
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
+use crate::cores::Cores;
 use efm_core::{ActionChunk, JointSample, Stamp};
 use efm_policy::{Goal, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
@@ -24,6 +25,8 @@ pub struct Setup {
     pub threads: usize,
     /// What runs the graphs.
     pub provider: Provider,
+    /// Cores that the thread and those of ONNX Runtime keep to; all, where there are none.
+    pub cores: Option<Cores>,
 }
 
 /// A picture by camera: rgb8 at the policy's size.
@@ -84,14 +87,22 @@ impl Engine {
     /// Starts the thread; `answer` is called on it.
     ///
     /// # Errors
-    /// When the operating system refuses a thread.
+    /// When the operating system refuses a thread or its cores.
     pub fn start(setup: Setup, answer: impl FnMut(Answer) + Send + 'static) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let (end, ended) = channel();
+        let (begin, begun) = channel();
         std::thread::Builder::new().name("inference".into()).spawn(move || {
-            serve(&setup, &inbox, answer);
+            let confined = setup.cores.as_ref().map_or(Ok(()), Cores::confine_this_thread);
+            let goes_on = confined.is_ok();
+            // Who waits for it is below.
+            let _ = begin.send(confined);
+            if goes_on {
+                serve(&setup, &inbox, answer);
+            }
             drop(end);
         })?;
+        begun.recv().map_err(std::io::Error::other)??;
         Ok(Self { jobs, ended })
     }
 
@@ -187,7 +198,75 @@ mod tests {
             limits: LimitsFile::parse("joint_limits: {}", "test").unwrap(),
             threads: 1,
             provider: Provider::Cpu,
+            cores: None,
         }
+    }
+
+    /// An engine with a tiny policy of efm_policy's tests, opened.
+    fn opened(policy: &str, setup: Setup) -> (Sender<Job>, Receiver<Answer>) {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let (data, library) = (root.join("packages/policy/tests/data"), root.join(".efm/lib/libonnxruntime.so"));
+        if std::env::var_os(efm_policy::LIBRARY_VARIABLE).is_none() && library.exists() {
+            efm_policy::use_library(&library).unwrap();
+        }
+        let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
+        let joints = ["slide_x", "slide_y", "slide_z", "finger"].map(|joint| format!("  {joint}: {limit}\n")).concat();
+        let limits = LimitsFile::parse(&format!("joint_limits:\n{joints}"), "test").unwrap();
+        let (sender, answers) = channel();
+        let setup = Setup { folder: data.join(policy), models_path: vec![data.clone()], limits, ..setup };
+        let (jobs, _) = Engine::start(setup, move |answer| drop(sender.send(answer))).unwrap().split();
+        jobs.send(Job::Open(std::fs::read_to_string(data.join("gantry.urdf")).unwrap())).unwrap();
+        assert!(matches!(answers.recv().unwrap(), Answer::Opened(Ok(_))));
+        (jobs, answers)
+    }
+
+    #[test]
+    fn a_policy_that_remembers_begins_anew_with_each_sentence() {
+        let (jobs, answers) = opened("recurrent", setup());
+        let act = || {
+            let joints =
+                JointSample { stamp: Stamp::ZERO, positions: vec![0.1, -0.2, 0.3, 0.03], velocities: vec![0.0; 4] };
+            let pictures = vec![("front".to_owned(), vec![7; 18])];
+            jobs.send(Job::Act { stamp: Stamp::ZERO, pictures, joints, earlier: vec![], noise_seed: 0 }).unwrap();
+            match answers.recv().unwrap() {
+                Answer::Acted(Ok((chunk, _))) => chunk,
+                other => panic!("{other:?}"),
+            }
+        };
+        let tell = || {
+            jobs.send(Job::Embed("pick the red cube".into())).unwrap();
+            assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Ok(()))));
+        };
+        tell();
+        let first = act();
+        assert_ne!(act(), first);
+        tell();
+        assert_eq!(act(), first);
+    }
+
+    /// Two threads on one core: the node refuses that, but it shows on any machine that ONNX Runtime's own thread keeps to the core as well.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn inference_and_the_threads_of_onnx_runtime_keep_to_their_cores() {
+        let all = crate::cores::available().unwrap();
+        let core = *all.last().unwrap();
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().map(|t| t.unwrap().path()).collect::<Vec<_>>();
+        let before = threads();
+        let cores = Cores::named(&[core as i64]).unwrap();
+        let (_jobs, _answers) = opened("flow", Setup { threads: 2, cores, ..setup() });
+        let mut kept = 0;
+        for thread in threads().into_iter().filter(|thread| !before.contains(thread)) {
+            // A thread of another test may have ended meanwhile.
+            let Ok(status) = std::fs::read_to_string(thread.join("status")) else { continue };
+            let name = std::fs::read_to_string(thread.join("comm")).unwrap_or_default();
+            let on = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+            if on == core.to_string() {
+                kept += 1;
+            }
+            assert!(name.trim() != "inference" || on == core.to_string() || all.len() == 1, "{name} on {on}");
+        }
+        // The engine's, and one a session of its own: three graphs.
+        assert!(kept >= 4, "{kept} threads on core {core}");
     }
 
     #[test]

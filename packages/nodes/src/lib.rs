@@ -4,6 +4,7 @@
 pub mod camera;
 pub mod controller_state;
 pub mod controller_watch;
+pub mod cores;
 pub mod engine;
 pub mod files;
 pub mod filter_state;

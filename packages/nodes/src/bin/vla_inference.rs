@@ -6,6 +6,7 @@
 use efm_core::freshness::FreshnessBounds;
 use efm_core::goal::Sentence;
 use efm_core::{JointNames, Stamp};
+use efm_nodes::cores::Cores;
 use efm_nodes::engine::{Answer, Engine, Job, Pictures, Setup};
 use efm_nodes::files;
 use efm_nodes::joint_feed::{JointFeed, JointTrouble};
@@ -55,6 +56,11 @@ fn specs() -> Vec<Spec> {
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::integers(
+            "inference_cores",
+            &[],
+            "Processor cores that inference keeps to, as the operating system counts them; `threads` may not be more. Empty: all.",
+        ),
         Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
             .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
         Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
@@ -378,12 +384,20 @@ fn main() -> ExitCode {
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
         let mut enables = node.service::<SetBool::Service>("~/enable")?;
 
+        let cores = Cores::named(&params.integers("inference_cores"))
+            .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
+        let threads = usize::try_from(params.integer("threads")).unwrap_or(1);
+        if let Some(cores) = cores.as_ref().filter(|cores| cores.len() < threads) {
+            let problem = format!("parameter 'threads' is {threads}, but inference_cores lists {}", cores.len());
+            return Err(problem.into());
+        }
         let setup = Setup {
             folder,
             models_path: models_path(&params),
             cameras: params.texts("cameras"),
             limits,
-            threads: usize::try_from(params.integer("threads")).unwrap_or(1),
+            threads,
+            cores,
             provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
         };
         let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
