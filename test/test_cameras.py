@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zlib
 
 import pytest
-from graph_tools import ERROR, OK, STALE, Health, image, now, policy, ros
+import yaml
+from graph_tools import ERROR, MODELS, OK, STALE, Health, image, now, policy, ros
 from sensor_msgs.msg import CompressedImage, Image
 
 TASK = "camera_ingest: camera front"
@@ -15,12 +17,12 @@ TASK = "camera_ingest: camera front"
 class Camera:
     """A camera that is published by the test, and what comes out behind camera_ingest."""
 
-    def __init__(self, start, probe):
+    def __init__(self, start, probe, folder="panda_drift"):
         self.probe = probe
         self.health = Health(probe)
         self.seen = probe.hear(Image, "observation/front/image")
         self.publisher = probe.node.create_publisher(Image, "front/image_raw", 5)
-        self.process = start("camera_ingest", *ros(**policy()))
+        self.process = start("camera_ingest", *ros(**policy(folder)))
         probe.until(self.publisher.get_subscription_count, what="camera_ingest's subscription")
         probe.until(lambda: probe.node.count_publishers("observation/front/image"), what="the output")
 
@@ -69,6 +71,26 @@ def test_images_come_out_at_the_policys_size_with_stamp_and_frame(camera, probe)
     assert came.header.frame_id == sent.header.frame_id
     assert (came.encoding, came.width, came.height, came.step, len(came.data)) == ("rgb8", 8, 6, 24, 144)
     camera.health.wait(TASK, OK)
+
+
+def test_filter_and_border_are_those_of_the_policy(start, probe, tmp_path):
+    folder = shutil.copytree(MODELS / "panda_drift", tmp_path / "squared")
+    manifest = yaml.safe_load((folder / "policy.yaml").read_text())
+    border = {"border": "left_top", "value": 9}
+    manifest["observation"]["images"][0] |= {"height": 8, "resize": "pad", "filter": "nearest", "pad": border}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(manifest))
+    camera = Camera(start, probe, folder)
+
+    def out():
+        message = image(now(probe))
+        # Of each eight columns only the one under the middle of the policy's pixel is bright: any other filter would mix it with the rest.
+        message.data = bytes(200 if x % 8 == 4 else 0 for _ in range(48) for x in range(64) for _ in range(3))
+        camera.publisher.publish(message)
+        return camera.seen
+
+    came = probe.until(out, what="an image of the policy")[-1]
+    assert (came.width, came.height) == (8, 8)
+    assert bytes(came.data) == bytes([9] * 2 * 24 + [200] * 6 * 24)
 
 
 def test_a_changed_encoding_is_refused_by_name_until_it_changes_back(camera):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from graph_tools import (
     MODELS,
     OK,
     URDF,
+    WARN,
     Health,
     Robot,
     duration,
@@ -323,3 +325,56 @@ def test_a_robot_description_that_comes_late_or_is_broken_first_is_enough(start,
     inference.health.wait(POLICY, ERROR, "refused")
     description.publish(String(data=URDF.read_text()))
     inference.proposes()
+
+
+def cores_of_threads(process):
+    """The cores that each thread may run on, by its name; those that have no name of their own carry the executable's."""
+    cores = {}
+    for thread in Path(f"/proc/{process.popen.pid}/task").iterdir():
+        status = (thread / "status").read_text()
+        allowed = next(line for line in status.splitlines() if line.startswith("Cpus_allowed_list:"))
+        cores.setdefault((thread / "comm").read_text().strip(), set()).add(allowed.split(":")[1].strip())
+    return cores
+
+
+needs_two_cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core: nothing can be kept apart")
+
+
+@needs_two_cores
+def test_inference_keeps_to_its_cores_and_the_intake_of_messages_does_not(start, probe, robot):
+    core = max(os.sched_getaffinity(0))
+    inference = Inference(start, probe, inference_cores=f"[{core}]")
+    inference.ask()
+    inference.proposes()
+    cores = cores_of_threads(inference.process)
+    assert cores["inference"] == {str(core)}
+    assert any(allowed != {str(core)} for name, allowed in cores.items() if name != "inference"), cores
+
+
+@needs_two_cores
+def test_everything_that_moves_the_robot_keeps_to_its_cores(start, probe, robot):
+    core = min(os.sched_getaffinity(0))
+    publisher = start("trajectory_publisher", *ros(robot_description_file=URDF, control_cores=f"[{core}]"))
+    Health(probe).wait("trajectory_publisher: motion", WARN, "disarmed")
+    cores = cores_of_threads(publisher)
+    assert len(list(Path(f"/proc/{publisher.popen.pid}/task").iterdir())) > 3
+    assert set().union(*cores.values()) == {str(core)}, cores
+
+
+@pytest.mark.parametrize(
+    ("executable", "parameter"), [("vla_inference", "inference_cores"), ("trajectory_publisher", "control_cores")]
+)
+def test_a_core_that_the_machine_does_not_have_is_named_and_the_node_does_not_start(start, executable, parameter):
+    there = sorted(os.sched_getaffinity(0))
+    settings = {**policy(), "robot_description_file": URDF} if executable == "vla_inference" else {"robot_description_file": URDF}
+    process = start(executable, *ros(**settings, **{parameter: f"[{there[0]}, 1000]"}))
+    assert process.code(30.0) == 1
+    assert f"parameter '{parameter}': core 1000 is not there" in process.log and str(there) in process.log
+
+
+def test_more_threads_than_cores_for_them_are_refused(start):
+    core = min(os.sched_getaffinity(0))
+    settings = {**policy(), "robot_description_file": URDF, "inference_cores": f"[{core}]", "threads": 2}
+    process = start("vla_inference", *ros(**settings))
+    assert process.code(30.0) == 1
+    assert "parameter 'threads' is 2, but inference_cores lists 1" in process.log

@@ -45,13 +45,13 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let goal = policy.embed(&golden.sentence)?;
     let cameras: Vec<String> = policy.manifest().cameras().map(str::to_owned).collect();
     let images: Vec<(&str, &[u8])> =
-        cameras.iter().map(String::as_str).zip(golden.images.iter().map(Vec::as_slice)).collect();
+        cameras.iter().map(String::as_str).zip(golden.newest().images.iter().map(Vec::as_slice)).collect();
     let joints = JointSample {
         stamp: Stamp::ZERO,
-        velocities: vec![0.0; golden.joints.len()],
-        positions: golden.joints.clone(),
+        velocities: vec![0.0; golden.newest().joints.len()],
+        positions: golden.newest().joints.clone(),
     };
-    let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &joints };
+    let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &joints, earlier: &[] };
 
     let (mut ours, mut alone) = (Vec::new(), Vec::new());
     let (mut ours_allocated, mut alone_allocated) = (0, 0);

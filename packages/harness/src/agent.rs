@@ -5,7 +5,7 @@ use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
 use efm_core::ActionChunk;
 use efm_policy::{
-    Chunking, Embedding, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage,
+    Chunking, Goal, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage,
     RuntimeOptions, SentenceError,
 };
 use efm_robot::{LimitSet, RobotModel};
@@ -47,6 +47,9 @@ pub enum AgentError {
     /// A camera that the simulator has not.
     #[error("the policy needs a camera '{0}'; the simulator has front and wrist")]
     Camera(String),
+    /// The past is not kept here.
+    #[error("the policy looks at {0} observations at a time; the in-process simulator shows it one")]
+    History(usize),
     /// No episode was begun.
     #[error("no episode was begun")]
     NotBegun,
@@ -79,7 +82,7 @@ pub struct PolicyAgent {
     policy: Policy,
     cameras: Vec<(String, Camera, Resizer, Vec<u8>)>,
     picture: Vec<u8>,
-    goal: Option<Embedding>,
+    goal: Option<Goal>,
     seed: u64,
     count: u64,
     inference: Vec<f64>,
@@ -98,6 +101,9 @@ impl PolicyAgent {
         let joints = package.manifest().joints().map_err(PlanError::from)?;
         let limits = LimitSet::load(&model, &files.joint_limits, &joints).map_err(PlanError::from)?;
         let policy = Policy::open(package, &model, &limits, RuntimeOptions::default())?;
+        if policy.manifest().observation.history > 1 {
+            return Err(AgentError::History(policy.manifest().observation.history));
+        }
         let mut cameras = Vec::new();
         for image in &policy.manifest().observation.images {
             let camera = match image.name.as_str() {
@@ -105,7 +111,7 @@ impl PolicyAgent {
                 "wrist" => Camera::Wrist,
                 other => return Err(AgentError::Camera(other.to_owned())),
             };
-            let resizer = Resizer::new(image.width, image.height, image.resize)?;
+            let resizer = Resizer::new(image.width, image.height, image.fit())?;
             let small = vec![0; resizer.output_len()];
             cameras.push((image.name.clone(), camera, resizer, small));
         }
@@ -122,6 +128,13 @@ impl PolicyAgent {
     pub fn identity(&self) -> (String, String) {
         let info = &self.policy.manifest().policy;
         (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
+    }
+
+    /// Begins a goal.
+    fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
+        self.policy.reset();
+        self.goal = Some(self.policy.embed(sentence)?);
+        Ok(())
     }
 
     /// Says beside each other what the policy and the expert want, for whoever looks for the cause of a failure.
@@ -163,7 +176,7 @@ impl PolicyAgent {
         let images: Vec<(&str, &[u8])> =
             self.cameras.iter().map(|(n, _, _, small)| (n.as_str(), small.as_slice())).collect();
         let plan_time = rig.plan_time();
-        let observation = Observation { stamp, images: &images, joints: rig.measured() };
+        let observation = Observation { stamp, images: &images, joints: rig.measured(), earlier: &[] };
         let goal = self.goal.as_ref().ok_or(AgentError::NotBegun)?;
         // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
         let noise = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);
@@ -216,7 +229,7 @@ impl Agent {
     pub fn begin_told(&mut self, scene: &Scene, sentence: &str) -> Result<(), AgentError> {
         match self {
             Agent::Policy(agent) => {
-                agent.goal = Some(agent.policy.embed(sentence)?);
+                agent.tell(sentence)?;
                 agent.seed = scene.seed;
                 agent.count = 0;
             }
@@ -232,7 +245,7 @@ impl Agent {
     /// When the sentence cannot be embedded.
     pub fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
         if let Agent::Policy(agent) = self {
-            agent.goal = Some(agent.policy.embed(sentence)?);
+            agent.tell(sentence)?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use efm_core::Stamp;
 use efm_core::freshness::{FreshnessBounds, Unfresh};
-use efm_vision::{Decoder, ImageView, ResizeMode, Resizer, VisionError};
+use efm_vision::{Decoder, Fit, ImageView, Resizer, VisionError};
 
 /// Why a picture is not passed on. Displays with the camera's name.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -95,13 +95,13 @@ impl CameraStream {
         name: &str,
         width: u32,
         height: u32,
-        resize: ResizeMode,
+        fit: impl Into<Fit>,
         bounds: FreshnessBounds,
     ) -> Result<Self, VisionError> {
         Ok(Self {
             name: name.to_owned(),
             bounds,
-            resizer: Resizer::new(width, height, resize)?,
+            resizer: Resizer::new(width, height, fit)?,
             decoder: Decoder::new(),
             first: None,
         })
@@ -164,6 +164,7 @@ impl CameraStream {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use efm_vision::ResizeMode;
 
     const BOUNDS: FreshnessBounds = FreshnessBounds { max_silence: 1.0, max_age: 1.0, max_future: 0.05 };
     const NOW: Stamp = Stamp::from_nanos(5_000_000_000);

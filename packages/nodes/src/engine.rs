@@ -2,9 +2,10 @@
 //!
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
+use crate::cores::Cores;
 use crate::execution::OnChunk;
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Chunking, Embedding, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
+use efm_policy::{Chunking, Goal, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_schedule::Mode;
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ pub struct Setup {
     pub provider: Provider,
     /// How one chunk follows another: whether the policy is guided by the one before.
     pub mode: Mode,
+    /// Cores that the thread and those of ONNX Runtime keep to; all, where there are none.
+    pub cores: Option<Cores>,
 }
 
 /// A picture by camera: rgb8 at the policy's size.
@@ -38,7 +41,7 @@ pub type Pictures = Vec<(String, Vec<u8>)>;
 pub enum Job {
     /// Open the policy for the robot of this URDF. Closes the one before.
     Open(String),
-    /// Turn a sentence into an embedding, which is used from then on.
+    /// Turn a sentence into an embedding, which is used from then on. A policy that remembers begins anew.
     Embed(String),
     /// Make a chunk.
     Act {
@@ -48,6 +51,8 @@ pub enum Job {
         pictures: Pictures,
         /// Joints at that time, in the order of the policy's.
         joints: JointSample,
+        /// What was seen before, `action.step` apart, the newest last, for a policy that looks at it.
+        earlier: Vec<(Stamp, Pictures, JointSample)>,
         /// Of the flow's noise.
         noise_seed: u64,
         /// Where the robot was then on the chunk that is followed.
@@ -101,14 +106,22 @@ impl Engine {
     /// Starts the thread; `answer` is called on it.
     ///
     /// # Errors
-    /// When the operating system refuses a thread.
+    /// When the operating system refuses a thread or its cores.
     pub fn start(setup: Setup, answer: impl FnMut(Answer) + Send + 'static) -> std::io::Result<Self> {
         let (jobs, inbox) = channel();
         let (end, ended) = channel();
+        let (begin, begun) = channel();
         std::thread::Builder::new().name("inference".into()).spawn(move || {
-            serve(&setup, &inbox, answer);
+            let confined = setup.cores.as_ref().map_or(Ok(()), Cores::confine_this_thread);
+            let goes_on = confined.is_ok();
+            // Who waits for it is below.
+            let _ = begin.send(confined);
+            if goes_on {
+                serve(&setup, &inbox, answer);
+            }
             drop(end);
         })?;
+        begun.recv().map_err(std::io::Error::other)??;
         Ok(Self { jobs, ended })
     }
 
@@ -120,7 +133,7 @@ impl Engine {
 
 fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
     let mut policy: Option<Policy> = None;
-    let mut goal: Option<Embedding> = None;
+    let mut goal: Option<Goal> = None;
     let mut chunking: Option<Chunking> = None;
     while let Ok(job) = inbox.recv() {
         answer(match job {
@@ -141,17 +154,31 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
                 goal = None;
                 let embedded = match &mut policy {
                     None => Err("no policy is open".to_owned()),
-                    Some(policy) => policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string()),
+                    Some(policy) => {
+                        // Every goal begins with a sentence.
+                        policy.reset();
+                        policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string())
+                    }
                 };
                 Answer::Embedded(sentence, embedded)
             }
-            Job::Act { stamp, pictures, joints, noise_seed, following, delay } => {
+            Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay } => {
                 let began = Instant::now();
                 Answer::Acted(match (&mut policy, &goal) {
                     (Some(policy), Some(goal)) => {
-                        let images: Vec<(&str, &[u8])> =
-                            pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
-                        let observation = Observation { stamp, images: &images, joints: &joints };
+                        let images = views(&pictures);
+                        let before: Vec<Vec<_>> = earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
+                        let earlier: Vec<_> = earlier
+                            .iter()
+                            .zip(&before)
+                            .map(|((stamp, _, joints), images)| Observation {
+                                stamp: *stamp,
+                                images,
+                                joints,
+                                earlier: &[],
+                            })
+                            .collect();
+                        let observation = Observation { stamp, images: &images, joints: &joints, earlier: &earlier };
                         let acted = match &mut chunking {
                             None => {
                                 policy.act(&observation, goal, noise_seed).map(|c| (c, None)).map_err(|e| e.to_string())
@@ -178,7 +205,7 @@ fn guided(
     policy: &mut Policy,
     chunking: &mut Chunking,
     observation: &Observation<'_>,
-    goal: &Embedding,
+    goal: &Goal,
     noise_seed: u64,
     following: Option<OnChunk>,
 ) -> Result<(ActionChunk, Option<usize>), String> {
@@ -193,6 +220,10 @@ fn guided(
     let chunk = policy.act_guided(observation, goal, noise_seed, guide).map_err(|e| e.to_string())?;
     chunking.made(policy, observation.stamp, joints);
     Ok((chunk, guided))
+}
+
+fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
+    pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect()
 }
 
 fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
@@ -222,7 +253,82 @@ mod tests {
             threads: 1,
             provider: Provider::Cpu,
             mode: Mode::Blend,
+            cores: None,
         }
+    }
+
+    /// An engine with a tiny policy of efm_policy's tests, opened.
+    fn opened(policy: &str, setup: Setup) -> (Sender<Job>, Receiver<Answer>) {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let (data, library) = (root.join("packages/policy/tests/data"), root.join(".efm/lib/libonnxruntime.so"));
+        if std::env::var_os(efm_policy::LIBRARY_VARIABLE).is_none() && library.exists() {
+            efm_policy::use_library(&library).unwrap();
+        }
+        let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
+        let joints = ["slide_x", "slide_y", "slide_z", "finger"].map(|joint| format!("  {joint}: {limit}\n")).concat();
+        let limits = LimitsFile::parse(&format!("joint_limits:\n{joints}"), "test").unwrap();
+        let (sender, answers) = channel();
+        let setup = Setup { folder: data.join(policy), models_path: vec![data.clone()], limits, ..setup };
+        let (jobs, _) = Engine::start(setup, move |answer| drop(sender.send(answer))).unwrap().split();
+        jobs.send(Job::Open(std::fs::read_to_string(data.join("gantry.urdf")).unwrap())).unwrap();
+        assert!(matches!(answers.recv().unwrap(), Answer::Opened(Ok(_))));
+        (jobs, answers)
+    }
+
+    #[test]
+    fn a_policy_that_remembers_begins_anew_with_each_sentence() {
+        let (jobs, answers) = opened("recurrent", setup());
+        let act = || {
+            let joints =
+                JointSample { stamp: Stamp::ZERO, positions: vec![0.1, -0.2, 0.3, 0.03], velocities: vec![0.0; 4] };
+            let pictures = vec![("front".to_owned(), vec![7; 18])];
+            jobs.send(Job::Act {
+                stamp: Stamp::ZERO,
+                pictures,
+                joints,
+                earlier: vec![],
+                noise_seed: 0,
+                following: None,
+                delay: None,
+            })
+            .unwrap();
+            match answers.recv().unwrap() {
+                Answer::Acted(Ok(Acted { chunk, .. })) => chunk,
+                other => panic!("{other:?}"),
+            }
+        };
+        let tell = || {
+            jobs.send(Job::Embed("pick the red cube".into())).unwrap();
+            assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Ok(()))));
+        };
+        tell();
+        let first = act();
+        assert_ne!(act(), first);
+        tell();
+        assert_eq!(act(), first);
+    }
+
+    /// Two threads on one core: the node refuses that, but it shows on any machine that ONNX Runtime's own thread keeps to the core as well.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn inference_and_the_threads_of_onnx_runtime_keep_to_their_cores() {
+        let all = crate::cores::available().unwrap();
+        let core = *all.last().unwrap();
+        let threads = || std::fs::read_dir("/proc/self/task").unwrap().map(|t| t.unwrap().path()).collect::<Vec<_>>();
+        let before = threads();
+        let cores = Cores::named(&[core as i64]).unwrap();
+        let (_jobs, _answers) = opened("flow", Setup { threads: 2, cores, ..setup() });
+        let mut kept = 0;
+        for thread in threads().into_iter().filter(|thread| !before.contains(thread)) {
+            // A thread of another test may have ended meanwhile.
+            let Ok(status) = std::fs::read_to_string(thread.join("status")) else { continue };
+            let on = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+            if on == core.to_string() {
+                kept += 1;
+            }
+        }
+        // The engine's, and one a session of its own: three graphs.
+        assert!(kept >= 4, "{kept} threads on core {core}");
     }
 
     #[test]
@@ -237,6 +343,7 @@ mod tests {
             stamp: Stamp::ZERO,
             pictures: vec![],
             joints,
+            earlier: vec![],
             noise_seed: 0,
             following: None,
             delay: None,

@@ -4,6 +4,7 @@
 pub mod camera;
 pub mod controller_state;
 pub mod controller_watch;
+pub mod cores;
 pub mod engine;
 pub mod execution;
 pub mod files;
@@ -16,6 +17,7 @@ pub mod motion_report;
 pub mod pace;
 pub mod pairing;
 pub mod percentiles;
+pub mod picture_ring;
 pub mod planning_scene;
 pub mod replan;
 pub mod scene_feed;

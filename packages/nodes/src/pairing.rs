@@ -20,6 +20,12 @@ impl Pairing {
         Self { max_skew, waiting_since: None }
     }
 
+    /// Whether pictures with these stamps are of one moment.
+    pub fn fit(&self, stamps: impl Iterator<Item = Stamp> + Clone) -> bool {
+        let bounds = stamps.clone().min().zip(stamps.max());
+        bounds.is_some_and(|(oldest, newest)| newest.seconds_since(oldest) <= self.max_skew)
+    }
+
     /// The time of the observation (that of its oldest picture) when these newest pictures are one; `None` while it is worth
     /// waiting for a picture that is under way, or without cameras.
     pub fn take(&mut self, now: Stamp, stamps: impl Iterator<Item = Stamp> + Clone) -> Option<Stamp> {

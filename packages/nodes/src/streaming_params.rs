@@ -79,6 +79,11 @@ pub fn specs() -> Vec<Spec> {
              end, s: two camera frames and the time that the policy takes.",
         )
         .range(0.01, 60.0),
+        Spec::integers(
+            "control_cores",
+            &[],
+            "Processor cores that this node keeps to, as the operating system counts them; best others than vla_inference's              inference_cores. Empty: all.",
+        ),
         Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good.")
             .range(1.0, 1000.0),
         Spec::double(

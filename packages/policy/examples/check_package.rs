@@ -28,14 +28,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let goal = policy.embed(&golden.sentence)?;
     let names: Vec<String> = policy.manifest().cameras().map(str::to_owned).collect();
     let images: Vec<(&str, &[u8])> =
-        names.iter().map(String::as_str).zip(golden.images.iter().map(Vec::as_slice)).collect();
-    let joints = JointSample { stamp: Stamp::ZERO, positions: golden.joints.clone(), velocities: Vec::new() };
+        names.iter().map(String::as_str).zip(golden.newest().images.iter().map(Vec::as_slice)).collect();
+    let joints = JointSample { stamp: Stamp::ZERO, positions: golden.newest().joints.clone(), velocities: Vec::new() };
     for seed in 0..100 {
         let start = Instant::now();
         policy.embed(&golden.sentence)?;
         sentences.push(start.elapsed().as_secs_f64() * 1e3);
         let start = Instant::now();
-        let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &joints };
+        let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &joints, earlier: &[] };
         if let Err(e) = policy.act(&observation, &goal, seed) {
             println!("seed {seed}: {e}");
             refused += 1;

@@ -28,7 +28,7 @@ impl BareGraphs {
         let steps = match &package.manifest.runner {
             RunnerSpec::FlowMatching { steps, .. } => *steps,
             RunnerSpec::Diffusion(spec) => spec.steps,
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => return Ok(None),
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => return Ok(None),
         };
         let (encode, step) = (Graph::open(package, "encode", options)?, Graph::open(package, "step", options)?);
         let context = package.manifest.graphs["encode"].outputs.clone();

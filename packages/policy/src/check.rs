@@ -1,7 +1,7 @@
 //! Whether a package will run on a robot, and what is missing, in words: every problem that can be found, not only the first.
 
 use crate::golden::Parity;
-use crate::manifest::{ActionSpace, Manifest, Reference, RunnerSpec, Sampler};
+use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Reference, RunnerSpec, Sampler};
 use crate::package::{PolicyPackage, check_cameras, check_robot};
 use crate::policy::Policy;
 use crate::runtime::RuntimeOptions;
@@ -87,7 +87,7 @@ fn open(package: PolicyPackage, setup: Setup<'_>) -> Result<(Policy, Parity), St
 fn too_far(parity: &Parity) -> String {
     format!(
         "it does not repeat its exporter's run: the context differs by {:.1e} and the actions by {:.1e} (at most {:.0e}), {} tokens are others, \
-         the sentence's embedding has cosine {:.4} (at least {})",
+         the sentence's embedding (or tokens) has cosine {:.4} (at least {})",
         parity.context_max_abs,
         parity.actions_max_abs,
         Parity::MAX_ABS,
@@ -117,6 +117,9 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     };
     let runner = match &manifest.runner {
         RunnerSpec::SinglePass {} => "one pass of its graph".to_owned(),
+        RunnerSpec::Recurrent(_) => {
+            "one pass of its graph, which remembers what it saw since the goal began".to_owned()
+        }
         RunnerSpec::FlowMatching { steps, .. } => format!("flow matching in {steps} steps"),
         RunnerSpec::Diffusion(spec) => {
             let scheduler = if spec.scheduler == Sampler::Ddpm { "DDPM" } else { "DDIM" };
@@ -128,15 +131,20 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     };
     let continues = match manifest.runner {
         RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => "can",
-        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => "cannot",
+        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => "cannot",
+    };
+    let told = match &manifest.observation.language {
+        None => " and hears nothing: it does its one task whatever it is told".to_owned(),
+        Some(LanguageSpec::Embedding { encoder, .. }) => format!(" and a sentence ({})", encoder.name),
+        Some(LanguageSpec::Tokens(spec)) => format!(" and a sentence (of {} tokens at most)", spec.max_tokens),
+    };
+    let history = match manifest.observation.history {
+        1 => String::new(),
+        n => format!(", now and at the {} steps before", n - 1),
     };
     vec![
         format!("{} {} ({})", info.name, info.version, info.family),
-        format!(
-            "sees {cameras}, {} joints and a sentence ({})",
-            robot.joints.len(),
-            manifest.observation.language.encoder.name
-        ),
+        format!("sees {cameras}, {} joints{history}{told}", robot.joints.len()),
         format!("moves {}", robot.joints.join(", ")),
         format!("gives {space} ({}; {relative})", action.names.join(", ")),
         format!(

@@ -162,7 +162,18 @@ pub enum SentenceError {
     Runtime(#[from] RuntimeError),
 }
 
-/// What a sentence means to a policy.
+/// Whether a sentence may be an instruction.
+pub(crate) fn check_sentence(sentence: &str) -> Result<(), SentenceError> {
+    if sentence.trim().is_empty() {
+        return Err(SentenceError::Empty);
+    }
+    if sentence.len() > MAX_SENTENCE_BYTES {
+        return Err(SentenceError::TooLong(sentence.len()));
+    }
+    Ok(())
+}
+
+/// A sentence as a vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding(Vec<f32>);
 
@@ -336,12 +347,7 @@ impl SentenceEncoder {
     /// # Errors
     /// When the sentence is empty or absurdly long.
     pub fn tokens(&self, sentence: &str) -> Result<Vec<i64>, SentenceError> {
-        if sentence.trim().is_empty() {
-            return Err(SentenceError::Empty);
-        }
-        if sentence.len() > MAX_SENTENCE_BYTES {
-            return Err(SentenceError::TooLong(sentence.len()));
-        }
+        check_sentence(sentence)?;
         let encoding = self.tokenizer.encode(sentence, true).map_err(|e| SentenceError::Tokenizer(e.to_string()))?;
         Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
     }

@@ -1,6 +1,8 @@
 //! The worked example of a package: what the exporter's own run gave, to be repeated here.
 
-use crate::manifest::{Manifest, RunnerSpec};
+use crate::encoder::Embedding;
+use crate::goal::Goal;
+use crate::manifest::{LanguageSpec, Manifest, RunnerSpec};
 use crate::runner::z_values;
 use serde_json::{Map, Value};
 
@@ -9,21 +11,42 @@ use serde_json::{Map, Value};
 pub struct Golden {
     /// The goal.
     pub sentence: String,
-    /// Its embedding, as the exporter had it.
-    pub text: Vec<f32>,
+    /// The same, as the exporter had it.
+    pub goal: Goal,
+    /// What was seen, the oldest first: as many as `observation.history` says; for a recurrent policy one for each chunk of an episode's beginning.
+    pub frames: Vec<Frame>,
+    /// The sample that it starts from, row-major in the shape of [`Manifest::sample_shape`], then the fresh noise of each step that draws any;
+    /// empty where nothing is sampled.
+    pub noise: Vec<f32>,
+    /// Outputs of `encode`, in the manifest's order; empty for a single pass. None: left out by the exporter, as it is too large.
+    pub context: Vec<Option<Vec<f32>>>,
+    /// Action tokens, in their order; empty for policies that have none.
+    pub tokens: Vec<i64>,
+    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for a recurrent policy chunk after chunk.
+    pub actions: Vec<f64>,
+}
+
+/// One observation of a worked example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
     /// One rgb8 picture a camera, in the manifest's order, at the policy's size.
     pub images: Vec<Vec<u8>>,
     /// Measured joint positions, in robot order.
     pub joints: Vec<f64>,
-    /// The sample that it starts from, row-major `[horizon x actions]`, then the fresh noise of each step that draws any; empty where nothing is
-    /// sampled.
-    pub noise: Vec<f32>,
-    /// Outputs of `encode`, in the manifest's order; empty for a single pass.
-    pub context: Vec<Vec<f32>>,
-    /// Action tokens, in their order; empty for policies that have none.
-    pub tokens: Vec<i64>,
-    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`.
-    pub actions: Vec<f64>,
+}
+
+/// Chunks that the worked example of a recurrent policy must have: the first does not show that its state is carried, the second not that it is
+/// carried on.
+const LEAST_CHUNKS: usize = 3;
+/// Most of them: what is not bounded would be run whatever it takes.
+const MOST_CHUNKS: usize = 1000;
+
+impl Golden {
+    /// The present observation.
+    pub fn newest(&self) -> &Frame {
+        // Never empty: a history has one observation at least.
+        &self.frames[self.frames.len() - 1]
+    }
 }
 
 /// What is wrong with a golden file.
@@ -51,7 +74,7 @@ pub struct Parity {
     pub tokens_wrong: usize,
     /// Largest difference of the un-normalised actions, metres or radians.
     pub actions_max_abs: f64,
-    /// Cosine of the angle between the embeddings of the sentence here and there.
+    /// Cosine of the angle between the embeddings of the sentence here and there; for a policy that reads tokens 1 where they are the same, else 0.
     pub embedding_cosine: f64,
 }
 
@@ -71,62 +94,97 @@ impl Parity {
 }
 
 impl Golden {
-    /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `text`, `joints`, `actions`, the tensor name
-    /// of each image; for what is sampled `noise`; the name of each output of `encode`; for action tokens `tokens`.
+    /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `joints`, `actions`, the tensor name of each image; `text` (the
+    /// embedding) or `input_ids` (the tokens) where the policy listens; for what is sampled `noise`; the name of each output of `encode` (null:
+    /// left out); for action tokens `tokens`. With a history, pictures and joints are those of all its observations, the oldest first; for a
+    /// recurrent policy pictures, joints and actions are those of the first chunks of an episode, one after another.
     ///
     /// # Errors
     /// Naming the field.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
         let fields: Map<String, Value> = serde_json::from_slice(json).map_err(|e| GoldenError::Json(e.to_string()))?;
-        let chunk = manifest.action.horizon * manifest.action_len();
+        let (chunk, sample) = (manifest.action.horizon * manifest.action_len(), manifest.sample_len());
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
         let singles = |name: &str, len| Ok(floats(name, len)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>());
 
-        let mut images = Vec::new();
+        let chunks = match &manifest.runner {
+            RunnerSpec::Recurrent(_) => {
+                let (values, most) = (floats("actions", None)?.len(), MOST_CHUNKS * chunk);
+                if values % chunk != 0 || !(LEAST_CHUNKS * chunk..=most).contains(&values) {
+                    let problem = format!(
+                        "has {values} numbers; expected those of {LEAST_CHUNKS} to {MOST_CHUNKS} chunks of {chunk}, one after another"
+                    );
+                    return Err(field("actions", problem));
+                }
+                values / chunk
+            }
+            _ => 1,
+        };
+        // A policy has a history or a state, not both.
+        let history = chunks * manifest.observation.history;
+        let mut frames = vec![Frame { images: Vec::new(), joints: Vec::new() }; history];
         for image in &manifest.observation.images {
-            let values = floats(&image.tensor, Some(image.len()))?;
+            let values = floats(&image.tensor, Some(history * image.len()))?;
             if let Some(v) = values.iter().find(|v| v.fract() != 0.0 || !(0.0..=255.0).contains(*v)) {
                 return Err(field(&image.tensor, format!("holds {v}; expected integers from 0 to 255")));
             }
-            images.push(values.into_iter().map(|v| v as u8).collect());
+            for (frame, values) in frames.iter_mut().zip(values.chunks(image.len())) {
+                frame.images.push(values.iter().map(|v| *v as u8).collect());
+            }
+        }
+        let joints = floats("joints", Some(history * manifest.robot.joints.len()))?;
+        for (frame, values) in frames.iter_mut().zip(joints.chunks(manifest.robot.joints.len())) {
+            frame.joints = values.to_vec();
         }
         let noise = match &manifest.runner {
-            RunnerSpec::FlowMatching { .. } => singles("noise", Some(chunk))?,
-            RunnerSpec::Diffusion(spec) => singles("noise", Some(chunk + z_values(spec, chunk)))?,
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => Vec::new(),
+            RunnerSpec::FlowMatching { .. } => singles("noise", Some(sample))?,
+            RunnerSpec::Diffusion(spec) => singles("noise", Some(sample + z_values(spec, sample)))?,
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => Vec::new(),
         };
         let mut context = Vec::new();
         for name in manifest.graphs.get("encode").map_or(&[][..], |encode| &encode.outputs) {
-            context.push(singles(name, None)?);
+            // Left out on purpose is something else than forgotten.
+            let left_out = matches!(fields.get(name), Some(Value::Null));
+            context.push(if left_out { None } else { Some(singles(name, None)?) });
         }
         let mut tokens = Vec::new();
         if let RunnerSpec::ActionTokens(spec) = &manifest.runner {
-            for value in floats("tokens", Some(spec.tokens))? {
-                if value.fract() != 0.0 || !(0.0..spec.vocab as f64).contains(&value) {
-                    return Err(field("tokens", format!("holds {value}; expected ids below runner.vocab")));
-                }
-                tokens.push(value as i64);
-            }
+            tokens = ids("tokens", floats("tokens", Some(spec.tokens))?, spec.vocab as f64, "runner.vocab")?;
         }
         let sentence = match fields.get("sentence") {
             Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
             _ => return Err(field("sentence", "is missing or not a text".into())),
         };
-        Ok(Self {
-            sentence,
-            text: singles("text", Some(manifest.observation.language.encoder.dim))?,
-            images,
-            joints: floats("joints", Some(manifest.robot.joints.len()))?,
-            noise,
-            context,
-            tokens,
-            actions: floats("actions", Some(chunk))?,
-        })
+        let goal = match &manifest.observation.language {
+            None => Goal::Unheard,
+            Some(LanguageSpec::Embedding { encoder, .. }) => {
+                let values = singles("text", Some(encoder.dim))?;
+                Goal::Embedding(Embedding::new(values).map_err(|e| field("text", format!("is {e}")))?)
+            }
+            Some(LanguageSpec::Tokens(spec)) => {
+                let values = floats("input_ids", None)?;
+                if !(1..=spec.max_tokens).contains(&values.len()) {
+                    let problem =
+                        format!("has {} numbers; expected 1 to max_tokens ({})", values.len(), spec.max_tokens);
+                    return Err(field("input_ids", problem));
+                }
+                Goal::Tokens(ids("input_ids", values, f64::from(u32::MAX), "4294967295")?)
+            }
+        };
+        Ok(Self { sentence, goal, frames, noise, context, tokens, actions: floats("actions", Some(chunks * chunk))? })
     }
 }
 
 fn field(name: &str, problem: String) -> GoldenError {
     GoldenError::Field { field: name.to_owned(), problem }
+}
+
+/// Numbers of a field as ids below a limit.
+fn ids(name: &str, values: Vec<f64>, limit: f64, limit_name: &str) -> Result<Vec<i64>, GoldenError> {
+    match values.iter().find(|value| value.fract() != 0.0 || !(0.0..limit).contains(*value)) {
+        Some(value) => Err(field(name, format!("holds {value}; expected ids below {limit_name}"))),
+        None => Ok(values.into_iter().map(|value| value as i64).collect()),
+    }
 }
 
 /// Numbers of a field, flattened: nested lists are read row by row.

@@ -7,7 +7,7 @@
 //! 2. [`PolicyPackage::load`] reads everything into memory and compares it: hashes, the graphs' real tensors, the worked example,
 //!    the sentence encoder (found by hash). [`PolicyPackage::check_robot`] and [`PolicyPackage::check_cameras`] compare it with a
 //!    set-up. Every refusal names its culprit.
-//! 3. [`Policy::open`] makes the sessions. [`Policy::embed`] turns a sentence into an [`Embedding`], once a goal;
+//! 3. [`Policy::open`] makes the sessions. [`Policy::embed`] turns a sentence into a [`Goal`], once a goal;
 //!    [`Policy::act`] turns an [`Observation`] into an `ActionChunk` of joint positions.
 //! 4. [`Policy::verify_golden`] repeats the exporter's own run.
 //!
@@ -23,6 +23,7 @@ mod chunking;
 mod encoder;
 mod external;
 mod files;
+mod goal;
 mod golden;
 mod manifest;
 mod noise;
@@ -41,14 +42,16 @@ pub use encoder::{
     SentenceEncoder, SentenceError,
 };
 pub use files::FileError;
-pub use golden::{Golden, GoldenError, Parity};
+pub use goal::Goal;
+pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
-    ActionSpace, ActionSpec, Axis, CacheBinding, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
+    ActionSpace, ActionSpec, Axis, CacheBinding, ClipOf, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
     ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, NoiseSchedule, ObservationSpec,
-    PolicyInfo, Prediction, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec,
+    PolicyInfo, Prediction, RecurrentSpec, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec,
+    TokensSpec, Variance,
 };
 pub use noise::fill_normal;
-pub use normalize::VectorNormalization;
+pub use normalize::{EpsRule, VectorNormalization};
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use runner::RunError;

@@ -5,7 +5,7 @@
 
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
-use efm_vision::{Layout, MAX_SIDE, Normalization, ResizeMode};
+use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -122,8 +122,13 @@ pub struct ObservationSpec {
     pub images: Vec<ImageSpec>,
     /// Measured joints and tool centre.
     pub state: StateSpec,
-    /// The goal.
-    pub language: LanguageSpec,
+    /// The goal. None: a policy that knows one task and does it whatever it is told.
+    #[serde(default)]
+    pub language: Option<LanguageSpec>,
+    /// Observations that it looks at, [`ActionSpec::step`] apart: the present one and those before it. With more than one, pictures and state
+    /// have one more axis after that of the batch, the oldest first.
+    #[serde(default = "one_row")]
+    pub history: usize,
 }
 
 /// One camera's picture.
@@ -140,6 +145,12 @@ pub struct ImageSpec {
     pub encoding: String,
     /// How a camera of another shape is fitted.
     pub resize: ResizeMode,
+    /// How pixels are interpolated.
+    #[serde(default)]
+    pub filter: Filter,
+    /// The border, where `resize` is `pad`; without it, black on both sides.
+    #[serde(default)]
+    pub pad: Option<Pad>,
     /// Order of the axes.
     pub layout: Layout,
     /// Subtracted from value/255, by channel.
@@ -151,12 +162,12 @@ pub struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// Shape of the tensor.
-    pub fn shape(&self) -> [i64; 4] {
+    /// Shape of one picture in the tensor, without batch and history.
+    pub fn shape(&self) -> [i64; 3] {
         let (w, h) = (i64::from(self.width), i64::from(self.height));
         match self.layout {
-            Layout::Nchw => [1, 3, h, w],
-            Layout::Nhwc => [1, h, w, 3],
+            Layout::Nchw => [3, h, w],
+            Layout::Nhwc => [h, w, 3],
         }
     }
 
@@ -168,6 +179,11 @@ impl ImageSpec {
     /// Never: sizes are at least one.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How a camera's picture is brought to this size.
+    pub fn fit(&self) -> Fit {
+        Fit { mode: self.resize, filter: self.filter, pad: self.pad.unwrap_or_default() }
     }
 
     /// Checked already when the manifest was read.
@@ -199,14 +215,112 @@ pub enum Axis {
     Z,
 }
 
-/// The goal as a sentence embedding.
+/// How a policy is told its goal.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "RawLanguage")]
+pub enum LanguageSpec {
+    /// As a vector, made by an encoder that is shared by policies.
+    Embedding {
+        /// Name of the graph's input, float32 `[1, dim]`.
+        tensor: String,
+        /// Which encoder made the embeddings of the training data.
+        encoder: EncoderRef,
+    },
+    /// As tokens, which the policy's own graph reads.
+    Tokens(TokensSpec),
+}
+
+impl LanguageSpec {
+    /// Names of the graph's inputs.
+    pub fn tensors(&self) -> Vec<&str> {
+        match self {
+            Self::Embedding { tensor, .. } => vec![tensor],
+            Self::Tokens(spec) => vec![&spec.input_ids, &spec.attention_mask],
+        }
+    }
+}
+
+/// How a sentence becomes the tokens of a policy. Both tensors are int64 `[1, max_tokens]`, filled from the left.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokensSpec {
+    /// In the format of the `tokenizers` library, beside the manifest.
+    pub tokenizer: FileSpec,
+    /// Name of the graph's input for the ids.
+    pub input_ids: String,
+    /// Name of the graph's input that says what is of the sentence (1) and what only fills up (0).
+    pub attention_mask: String,
+    /// Longer sentences are cut at the end, special tokens included.
+    pub max_tokens: usize,
+    /// Id that fills up.
+    pub pad_id: i64,
+    /// Put behind sentences that do not end with it: what the training data had, as a line feed (PaliGemma, SmolVLA).
+    pub suffix: String,
+}
+
+/// The keys of [`LanguageSpec`], all of both forms.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LanguageSpec {
-    /// Name of the graph's input.
-    pub tensor: String,
-    /// Which encoder made the embeddings of the training data.
-    pub encoder: EncoderRef,
+struct RawLanguage {
+    tensor: Option<String>,
+    encoder: Option<EncoderRef>,
+    tokenizer: Option<FileSpec>,
+    input_ids: Option<String>,
+    attention_mask: Option<String>,
+    max_tokens: Option<usize>,
+    pad_id: Option<i64>,
+    suffix: Option<String>,
+}
+
+impl TryFrom<RawLanguage> for LanguageSpec {
+    type Error = String;
+
+    fn try_from(raw: RawLanguage) -> Result<Self, String> {
+        // The parser names only the section around it.
+        Self::of(raw).map_err(|problem| format!("language: {problem}"))
+    }
+}
+
+impl LanguageSpec {
+    fn of(raw: RawLanguage) -> Result<Self, String> {
+        fn needed<T>(value: Option<T>, field: &str, with: &str) -> Result<T, String> {
+            value.ok_or_else(|| format!("missing field `{field}`, which goes with `{with}`"))
+        }
+        let RawLanguage { tensor, encoder, tokenizer, input_ids, attention_mask, max_tokens, pad_id, suffix } = raw;
+        match (encoder, tokenizer) {
+            (Some(_), Some(_)) => Err("has `encoder` and `tokenizer`; expected one of them".to_owned()),
+            (None, None) => {
+                Err("missing field `encoder` (the goal as a vector) or `tokenizer` (the goal as tokens)".to_owned())
+            }
+            (Some(encoder), None) => {
+                let others = [
+                    ("input_ids", input_ids.is_some()),
+                    ("attention_mask", attention_mask.is_some()),
+                    ("max_tokens", max_tokens.is_some()),
+                    ("pad_id", pad_id.is_some()),
+                    ("suffix", suffix.is_some()),
+                ];
+                if let Some((field, _)) = others.iter().find(|(_, given)| *given) {
+                    return Err(format!("`{field}` goes with `tokenizer`, not with `encoder`"));
+                }
+                Ok(Self::Embedding { tensor: needed(tensor, "tensor", "encoder")?, encoder })
+            }
+            (None, Some(tokenizer)) => {
+                if tensor.is_some() {
+                    return Err("`tensor` goes with `encoder`; with `tokenizer` there are `input_ids` and \
+                                `attention_mask`"
+                        .to_owned());
+                }
+                Ok(Self::Tokens(TokensSpec {
+                    tokenizer,
+                    input_ids: needed(input_ids, "input_ids", "tokenizer")?,
+                    attention_mask: needed(attention_mask, "attention_mask", "tokenizer")?,
+                    max_tokens: needed(max_tokens, "max_tokens", "tokenizer")?,
+                    pad_id: needed(pad_id, "pad_id", "tokenizer")?,
+                    suffix: suffix.unwrap_or_default(),
+                }))
+            }
+        }
+    }
 }
 
 /// A sentence encoder, found by the hash of its model file.
@@ -245,6 +359,14 @@ pub struct ActionSpec {
     pub gripper_joint: Option<String>,
     /// Rows of a chunk.
     pub horizon: usize,
+    /// Rows that the graphs give before the first of the chunk, for times that are past: a policy that looks at n observations and gives actions
+    /// from the oldest on (Diffusion Policy) has n - 1. They are sampled with the others and then dropped.
+    #[serde(default)]
+    pub skip_rows: usize,
+    /// Columns of the graphs behind those of [`Self::names`], which mean nothing on this robot (SmolVLA, pi0: actions are filled up with zeros to
+    /// the width of all robots). They are sampled with the others and then dropped; what a chunk is to continue counts as zero in them.
+    #[serde(default)]
+    pub pad_columns: usize,
     /// Seconds between rows.
     pub step: f64,
     /// Undone on each row.
@@ -299,6 +421,8 @@ pub enum RunnerSpec {
     Diffusion(DiffusionSpec),
     /// `encode` once, then `decode` for each token, with a cache of keys and values.
     ActionTokens(TokenSpec),
+    /// Observation and state in, chunk and next state out.
+    Recurrent(RecurrentSpec),
 }
 
 /// How a diffusion policy is sampled.
@@ -309,15 +433,27 @@ pub struct DiffusionSpec {
     pub scheduler: Sampler,
     /// Steps of noise in training.
     pub train_steps: usize,
-    /// Steps of sampling; for DDPM those of training.
+    /// Steps of sampling, at every `train_steps / steps`-th (rounded down) of training.
     pub steps: usize,
     /// How much noise each step of training adds.
     pub schedule: NoiseSchedule,
+    /// First beta of a schedule that goes from one to another.
+    #[serde(default)]
+    pub beta_start: Option<f64>,
+    /// Its last.
+    #[serde(default)]
+    pub beta_end: Option<f64>,
     /// What the network was trained to tell.
     pub prediction: Prediction,
-    /// Normalised values are cut to plus or minus this: the sample by DDPM, the predicted clean value by DDIM. None: not cut.
+    /// Normalised values are cut to plus or minus this. None: not cut.
     #[serde(default)]
     pub clip: Option<f64>,
+    /// What is cut; without it the sample by DDPM, the clean value by DDIM.
+    #[serde(default)]
+    pub clip_of: Option<ClipOf>,
+    /// How much fresh noise DDPM adds.
+    #[serde(default)]
+    pub variance: Variance,
     /// Standard deviation of the sample that it starts from.
     #[serde(default = "one")]
     pub noise_scale: f64,
@@ -339,6 +475,33 @@ pub enum Sampler {
 pub enum NoiseSchedule {
     /// `squaredcos_cap_v2`.
     Cosine,
+    /// Betas in equal steps from `beta_start` to `beta_end`.
+    Linear,
+    /// Square roots of the betas in equal steps.
+    ScaledLinear,
+}
+
+/// What is cut in a step of diffusion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipOf {
+    /// What the step gives (Octo).
+    Sample,
+    /// The clean value that the step predicts; the noise is what then remains (DDPM of the diffusers package).
+    Clean,
+    /// The clean value that the step predicts; the noise stays as predicted (DDIM of the diffusers package).
+    CleanOnly,
+}
+
+/// Variance of the fresh noise of a step of DDPM, with beta that step's (Ho, Jain, Abbeel, arXiv 2006.11239, section 3.2: both do).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variance {
+    /// beta (Octo).
+    #[default]
+    Beta,
+    /// `(1 - abar_next) / (1 - abar) beta`: `fixed_small` of the diffusers package.
+    Posterior,
 }
 
 /// What a denoising network tells.
@@ -372,11 +535,22 @@ pub struct TokenSpec {
     pub cache: Vec<CacheBinding>,
 }
 
+/// What a recurrent policy carries from chunk to chunk.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrentSpec {
+    /// What each output becomes an input of for the next chunk; zero for the first of an episode. float32 of a fixed shape.
+    pub state: Vec<CacheBinding>,
+    /// Input, float32 `[1]`, that is 1 for the first chunk of an episode, else 0.
+    #[serde(default)]
+    pub reset: Option<String>,
+}
+
 /// A part of the state of a graph.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CacheBinding {
-    /// Name of the input, whose open dimension is the number of tokens so far.
+    /// Name of the input. Of a cache of tokens its open dimension is the number of tokens so far.
     pub input: String,
     /// Name of the output that it is next.
     pub output: String,
@@ -384,6 +558,10 @@ pub struct CacheBinding {
 
 fn one() -> f64 {
     1.0
+}
+
+fn one_row() -> usize {
+    1
 }
 
 /// One ONNX graph.
@@ -446,7 +624,24 @@ impl Manifest {
         JointNames::new(self.robot.joints.iter().cloned())
     }
 
-    /// Length of the state vector.
+    /// Shape of a tensor that holds the history of something of this shape: batch, then (where it looks at more than one) observations.
+    pub(crate) fn observed_shape(&self, of: &[i64]) -> Vec<i64> {
+        let history = (self.observation.history > 1).then_some(self.observation.history as i64);
+        [1].into_iter().chain(history).chain(of.iter().copied()).collect()
+    }
+
+    /// Rows and columns of what the graphs sample or give: those of a chunk and what is dropped.
+    pub fn sample_shape(&self) -> (usize, usize) {
+        (self.action.skip_rows + self.action.horizon, self.action_len() + self.action.pad_columns)
+    }
+
+    /// Values of what the graphs sample or give.
+    pub fn sample_len(&self) -> usize {
+        let (rows, columns) = self.sample_shape();
+        rows * columns
+    }
+
+    /// Length of the state vector of one observation.
     pub fn state_len(&self) -> usize {
         self.robot.joints.len() + self.observation.state.end_effector.len()
     }
@@ -499,8 +694,14 @@ impl Manifest {
         let observation = &self.observation;
         let mut names = BTreeSet::new();
         let mut tensors = BTreeSet::from([observation.state.tensor.as_str()]);
-        if !tensors.insert(&observation.language.tensor) {
-            return Err(("observation.language.tensor".into(), "is the tensor of observation.state too".into()));
+        if !(1..=16).contains(&observation.history) {
+            let problem = format!("is {}; expected 1 to 16 observations", observation.history);
+            return Err(("observation.history".into(), problem));
+        }
+        for tensor in observation.language.iter().flat_map(LanguageSpec::tensors) {
+            if !tensors.insert(tensor) {
+                return Err(("observation.language".into(), format!("tensor '{tensor}' is used twice")));
+            }
         }
         for (i, image) in observation.images.iter().enumerate() {
             let at = |field: &str| format!("observation.images[{i}].{field}");
@@ -523,6 +724,9 @@ impl Manifest {
             if image.encoding != "rgb8" {
                 return Err((at("encoding"), format!("is '{}'; only rgb8 is supported", image.encoding)));
             }
+            if image.pad.is_some() && image.resize != ResizeMode::Pad {
+                return Err((at("pad"), "is given, but resize is not pad".into()));
+            }
             image.normalization().map_err(|e| (at("mean/std"), e.to_string()))?;
         }
         let state = &observation.state;
@@ -530,9 +734,25 @@ impl Manifest {
             return Err(("observation.state.end_effector".into(), "names an axis twice".into()));
         }
         state.normalization.check("observation.state.normalization", self.state_len())?;
-        check_hash("observation.language.encoder.sha256", &observation.language.encoder.sha256)?;
-        if !(1..=65_536).contains(&observation.language.encoder.dim) {
-            return Err(("observation.language.encoder.dim".into(), "must be 1 to 65536".into()));
+        match &observation.language {
+            Some(LanguageSpec::Embedding { encoder, .. }) => {
+                check_hash("observation.language.encoder.sha256", &encoder.sha256)?;
+                if !(1..=65_536).contains(&encoder.dim) {
+                    return Err(("observation.language.encoder.dim".into(), "must be 1 to 65536".into()));
+                }
+            }
+            Some(LanguageSpec::Tokens(spec)) => {
+                check_file("observation.language.tokenizer", &spec.tokenizer.file, &spec.tokenizer.sha256)?;
+                if !(1..=8192).contains(&spec.max_tokens) {
+                    let problem = format!("is {}; expected 1 to 8192", spec.max_tokens);
+                    return Err(("observation.language.max_tokens".into(), problem));
+                }
+                if spec.pad_id < 0 {
+                    let problem = format!("is {}; expected an id, not negative", spec.pad_id);
+                    return Err(("observation.language.pad_id".into(), problem));
+                }
+            }
+            None => {}
         }
         Ok(())
     }
@@ -574,6 +794,11 @@ impl Manifest {
         }
         if !(1..=1000).contains(&action.horizon) {
             return wrong("horizon", format!("is {}; expected 1 to 1000 rows", action.horizon));
+        }
+        for (field, extra) in [("skip_rows", action.skip_rows), ("pad_columns", action.pad_columns)] {
+            if extra > 1000 {
+                return wrong(field, format!("is {extra}; expected 0 to 1000"));
+            }
         }
         if !(action.step.is_finite() && (1e-3..=10.0).contains(&action.step)) {
             return wrong("step", format!("is {} s; expected 0.001 to 10 s", action.step));
@@ -652,8 +877,16 @@ impl Manifest {
                 &["encode", "step"]
             }
             RunnerSpec::ActionTokens(spec) => {
-                spec.check(self.action.horizon * self.action.names.len())?;
+                spec.check(self.sample_len())?;
                 &["encode", "decode"]
+            }
+            RunnerSpec::Recurrent(spec) => {
+                spec.check(&self.observation_tensors())?;
+                if self.observation.history > 1 {
+                    let problem = "is more than 1, but runner.type is recurrent, which remembers by its state";
+                    return Err(("observation.history".into(), problem.into()));
+                }
+                &["policy"]
             }
         };
         for role in roles {
@@ -675,17 +908,20 @@ impl Manifest {
             }
         }
         let observing = roles[0];
-        let known = self.observation_tensors();
+        let mut known = self.observation_tensors();
+        if let RunnerSpec::Recurrent(spec) = &self.runner {
+            known.extend(spec.inputs());
+        }
         let inputs = &self.graphs[observing].inputs;
         for tensor in &known {
             if !inputs.iter().any(|i| i == tensor) {
-                let problem = format!("lacks the observation tensor '{tensor}'");
+                let problem = format!("lacks the tensor '{tensor}' of the observation or state");
                 return Err((format!("graphs.{observing}.inputs"), problem));
             }
         }
         for tensor in inputs {
             if !known.contains(&tensor.as_str()) {
-                let problem = format!("'{tensor}' is not a tensor of the observation; expected {known:?}");
+                let problem = format!("'{tensor}' is not a tensor of the observation or state; expected {known:?}");
                 return Err((format!("graphs.{observing}.inputs"), problem));
             }
         }
@@ -707,7 +943,11 @@ impl Manifest {
         let rest: BTreeSet<_> = cache.iter().map(|binding| &binding.output).collect();
         let given: BTreeSet<_> = graph.outputs.iter().skip(1).collect();
         if graph.outputs.len() != 1 + cache.len() || rest != given {
-            let what = if cache.is_empty() { "one tensor" } else { "the logits, then the outputs of the cache" };
+            let what = match &self.runner {
+                RunnerSpec::Recurrent(_) => "the actions, then the outputs of the state",
+                _ if cache.is_empty() => "one tensor",
+                _ => "the logits, then the outputs of the cache",
+            };
             return Err((format!("graphs.{last}.outputs"), format!("is {:?}; expected {what}", graph.outputs)));
         }
         Ok(())
@@ -717,6 +957,7 @@ impl Manifest {
     pub(crate) fn cache(&self) -> &[CacheBinding] {
         match &self.runner {
             RunnerSpec::ActionTokens(spec) => &spec.cache,
+            RunnerSpec::Recurrent(spec) => &spec.state,
             _ => &[],
         }
     }
@@ -725,7 +966,8 @@ impl Manifest {
     pub(crate) fn observation_tensors(&self) -> Vec<&str> {
         let o = &self.observation;
         let images = o.images.iter().map(|image| image.tensor.as_str());
-        images.chain([o.state.tensor.as_str(), o.language.tensor.as_str()]).collect()
+        let language = o.language.iter().flat_map(LanguageSpec::tensors);
+        images.chain([o.state.tensor.as_str()]).chain(language).collect()
     }
 }
 
@@ -738,9 +980,35 @@ impl DiffusionSpec {
         if !(1..=self.train_steps).contains(&self.steps) {
             return wrong("steps", format!("is {}; expected 1 to train_steps ({})", self.steps, self.train_steps));
         }
-        if self.scheduler == Sampler::Ddpm && self.steps != self.train_steps {
-            let problem = format!("is {}; ddpm takes every step of training ({})", self.steps, self.train_steps);
-            return wrong("steps", problem);
+        match (self.schedule, self.beta_start, self.beta_end) {
+            (NoiseSchedule::Cosine, None, None) => {}
+            (NoiseSchedule::Cosine, start, _) => {
+                let field = if start.is_some() { "beta_start" } else { "beta_end" };
+                return wrong(field, "is not for the schedule cosine; expected none".into());
+            }
+            (_, start, end) => {
+                for (field, beta) in [("beta_start", start), ("beta_end", end)] {
+                    match beta {
+                        None => {
+                            return wrong(
+                                field,
+                                "is missing, but the schedule goes from beta_start to beta_end".into(),
+                            );
+                        }
+                        // NaN is neither.
+                        Some(beta) if !(beta > 0.0 && beta < 1.0) => {
+                            return wrong(field, format!("is {beta}; expected a number between 0 and 1"));
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        if self.clip_of.is_some() && self.clip.is_none() {
+            return wrong("clip_of", "says what is cut, but `clip`, how far, is missing".into());
+        }
+        if self.variance != Variance::Beta && self.scheduler != Sampler::Ddpm {
+            return wrong("variance", "is only for ddpm: ddim adds no noise".into());
         }
         if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
             return wrong("clip", format!("is {clip}; expected a positive number"));
@@ -756,7 +1024,8 @@ impl TokenSpec {
     fn check(&self, chunk: usize) -> Result<(), (String, String)> {
         let wrong = |field: &str, problem: String| Err((format!("runner.{field}"), problem));
         if self.tokens != chunk || self.tokens > 4096 {
-            let problem = format!("is {}; expected action.horizon x action.names = {chunk}, at most 4096", self.tokens);
+            let problem =
+                format!("is {}; expected one a row and column of the actions, {chunk}, at most 4096", self.tokens);
             return wrong("tokens", problem);
         }
         if !(2..=10_000_000).contains(&self.vocab) {
@@ -774,17 +1043,43 @@ impl TokenSpec {
                 format!("is {}; expected an id below vocab ({})", self.first_token, self.vocab),
             );
         }
-        let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
-        for (i, binding) in self.cache.iter().enumerate() {
-            if !inputs.insert(&binding.input) {
-                return wrong(&format!("cache[{i}].input"), format!("'{}' is bound twice", binding.input));
-            }
-            if !outputs.insert(&binding.output) {
-                return wrong(&format!("cache[{i}].output"), format!("'{}' is bound twice", binding.output));
-            }
+        check_bindings("runner.cache", &self.cache)
+    }
+}
+
+impl RecurrentSpec {
+    /// Inputs of the graph beside the observation: the state, then `reset`.
+    fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.state.iter().map(|binding| &binding.input).chain(&self.reset).map(String::as_str)
+    }
+
+    fn check(&self, observation: &[&str]) -> Result<(), (String, String)> {
+        if self.state.is_empty() {
+            return Err(("runner.state".into(), "is empty; a policy without a state is a single_pass".into()));
+        }
+        check_bindings("runner.state", &self.state)?;
+        if let Some(name) = self.inputs().find(|name| observation.contains(name)) {
+            return Err(("runner.state".into(), format!("'{name}' is a tensor of the observation too")));
+        }
+        if let Some(reset) = self.reset.as_ref().filter(|reset| self.state.iter().any(|b| b.input == **reset)) {
+            return Err(("runner.reset".into(), format!("'{reset}' is an input of the state too")));
         }
         Ok(())
     }
+}
+
+/// Each input and each output once.
+fn check_bindings(field: &str, bindings: &[CacheBinding]) -> Result<(), (String, String)> {
+    let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+    for (i, binding) in bindings.iter().enumerate() {
+        if !inputs.insert(&binding.input) {
+            return Err((format!("{field}[{i}].input"), format!("'{}' is bound twice", binding.input)));
+        }
+        if !outputs.insert(&binding.output) {
+            return Err((format!("{field}[{i}].output"), format!("'{}' is bound twice", binding.output)));
+        }
+    }
+    Ok(())
 }
 
 fn same_length(field: &str, found: usize, of: &str, expected: usize) -> Result<(), (String, String)> {

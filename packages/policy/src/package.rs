@@ -1,9 +1,10 @@
 //! A policy package on disk: loaded whole, and refused unless everything in it agrees.
 
-use crate::encoder::{EncoderError, EncoderPackage};
+use crate::encoder::EncoderError;
 use crate::files::{self, FileError};
+use crate::goal::LanguagePackage;
 use crate::golden::{Golden, GoldenError};
-use crate::manifest::{JointUnit, MANIFEST_FILE, Manifest, ManifestError, RunnerSpec};
+use crate::manifest::{JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, RunnerSpec};
 use crate::runtime::{self, RuntimeError, RuntimeOptions, TensorSpec};
 use efm_robot::{Chain, ChainError, JointKind, RobotModel};
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub enum PackageError {
         /// Naming the field.
         source: GoldenError,
     },
-    /// Its sentence encoder cannot be used.
+    /// Its sentence encoder or tokenizer cannot be used.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
     /// ONNX Runtime.
@@ -117,7 +118,7 @@ pub struct PolicyPackage {
     pub(crate) folder: PathBuf,
     pub(crate) manifest: Manifest,
     pub(crate) graphs: BTreeMap<String, Vec<u8>>,
-    pub(crate) encoder: EncoderPackage,
+    pub(crate) language: LanguagePackage,
     pub(crate) golden: Golden,
     hash: String,
 }
@@ -151,8 +152,8 @@ impl PolicyPackage {
                 places.push(beside);
             }
         }
-        let encoder = EncoderPackage::find(&manifest.observation.language.encoder, &places)?;
-        Ok(Self { folder: folder.to_owned(), manifest, graphs, encoder, golden, hash })
+        let language = LanguagePackage::load(folder, &manifest, &places)?;
+        Ok(Self { folder: folder.to_owned(), manifest, graphs, language, golden, hash })
     }
 
     /// What the package says about itself.
@@ -274,7 +275,8 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
     }
 
     // Everything expected of one tensor: (role, output?, name, type, shape).
-    let chunk = vec![1, manifest.action.horizon as i64, manifest.action_len() as i64];
+    let (rows, columns) = manifest.sample_shape();
+    let chunk = vec![1, rows as i64, columns as i64];
     let mut expected: Vec<(&str, bool, &str, &str, Vec<i64>)> = Vec::new();
     let observing = if manifest.graphs.contains_key("encode") { "encode" } else { "policy" };
     let stepping = match &manifest.runner {
@@ -304,6 +306,22 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
             }
             Some("decode")
         }
+        RunnerSpec::Recurrent(spec) => {
+            let policy = &manifest.graphs["policy"];
+            expected.push(("policy", true, &policy.outputs[0], "float32", chunk));
+            for binding in &spec.state {
+                let shape = carried_shape(&signatures["policy"].0, &binding.input).map_err(|problem| {
+                    let file = folder.join(&policy.file);
+                    PackageError::Tensor { file, role: "policy".to_owned(), problem }
+                })?;
+                expected.push(("policy", false, &binding.input, "float32", shape.clone()));
+                expected.push(("policy", true, &binding.output, "float32", shape));
+            }
+            if let Some(reset) = &spec.reset {
+                expected.push(("policy", false, reset, "float32", vec![1]));
+            }
+            None
+        }
     };
     for (stepping, context) in
         stepping.iter().flat_map(|role| manifest.graphs["encode"].outputs.iter().map(move |c| (*role, c)))
@@ -316,11 +334,21 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
     }
     let observation = &manifest.observation;
     for image in &observation.images {
-        expected.push((observing, false, &image.tensor, "float32", image.shape().to_vec()));
+        expected.push((observing, false, &image.tensor, "float32", manifest.observed_shape(&image.shape())));
     }
-    let dim = observation.language.encoder.dim as i64;
-    expected.push((observing, false, &observation.state.tensor, "float32", vec![1, manifest.state_len() as i64]));
-    expected.push((observing, false, &observation.language.tensor, "float32", vec![1, dim]));
+    let state = manifest.observed_shape(&[manifest.state_len() as i64]);
+    expected.push((observing, false, &observation.state.tensor, "float32", state));
+    match &observation.language {
+        None => {}
+        Some(LanguageSpec::Embedding { tensor, encoder }) => {
+            expected.push((observing, false, tensor, "float32", vec![1, encoder.dim as i64]));
+        }
+        Some(LanguageSpec::Tokens(spec)) => {
+            for tensor in [&spec.input_ids, &spec.attention_mask] {
+                expected.push((observing, false, tensor, "int64", vec![1, spec.max_tokens as i64]));
+            }
+        }
+    }
 
     for (role, output, name, dtype, shape) in expected {
         let (inputs, outputs) = &signatures[role];
@@ -340,10 +368,27 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
     Ok(())
 }
 
+/// Values that a tensor may have that a graph is given back: a wrong graph is not to make us ask for more.
+const MOST_CARRIED: i64 = 1 << 28;
+
+/// Shape of a tensor that is carried from run to run; an open first dimension is the batch, which is 1.
+pub(crate) fn carried_shape(inputs: &[TensorSpec], name: &str) -> Result<Vec<i64>, String> {
+    let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
+    let mut shape = input.shape.clone();
+    if let Some(batch) = shape.first_mut().filter(|batch| **batch < 0) {
+        *batch = 1;
+    }
+    if shape.iter().any(|d| *d < 0) {
+        return Err(format!("input '{name}' is {input}; the shape of a state must be fixed"));
+    }
+    if shape.iter().try_fold(1i64, |product, d| product.checked_mul(*d)).is_none_or(|values| values > MOST_CARRIED) {
+        return Err(format!("input '{name}' is {input}; that is more than {MOST_CARRIED} values"));
+    }
+    Ok(shape)
+}
+
 /// Shape of a part of a cache, whose one open dimension, if any, is the number of tokens so far.
 fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i64>, String> {
-    /// Values that a part of a cache may have: a wrong graph is not to make us ask for more.
-    const MOST: i64 = 1 << 28;
     let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
     let open = input.shape.iter().filter(|d| **d < 0).count();
     if open > 1 {
@@ -351,8 +396,8 @@ fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i
     }
     let fixed = input.shape.iter().filter(|d| **d >= 0);
     let values = fixed.chain([&(tokens as i64)]).try_fold(1i64, |product, d| product.checked_mul(*d));
-    if values.is_none_or(|values| values > MOST) {
-        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST} values"));
+    if values.is_none_or(|values| values > MOST_CARRIED) {
+        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST_CARRIED} values"));
     }
     Ok(input.shape.clone())
 }

@@ -1,9 +1,10 @@
 //! A policy that runs: observation and goal in, action chunk out.
 
 use crate::actions::{ActionDecoder, ActionError};
-use crate::encoder::{Embedding, EncoderError, SentenceEncoder, SentenceError};
+use crate::encoder::{EncoderError, SentenceError};
+use crate::goal::{Goal, Listener};
 use crate::golden::{Parity, max_abs_difference};
-use crate::manifest::{ActionSpace, Axis, Manifest, Reference, RunnerSpec};
+use crate::manifest::{ActionSpace, Axis, LanguageSpec, Manifest, Reference, RunnerSpec};
 use crate::noise::fill_normal;
 use crate::package::{PolicyPackage, RobotMismatch};
 use crate::runner::{self, Prefix, RunError, Runner, Trace};
@@ -21,7 +22,7 @@ pub enum OpenError {
     /// The arm of the robot cannot be solved.
     #[error("the policy's end-effector actions cannot be solved on this robot: {0}")]
     Kinematics(#[from] IkError),
-    /// Its sentence encoder cannot be opened.
+    /// Its sentence encoder or tokenizer cannot be opened.
     #[error(transparent)]
     Encoder(#[from] EncoderError),
     /// ONNX Runtime.
@@ -103,6 +104,16 @@ pub enum PolicyError {
     /// Excluded by the checks before it.
     #[error(transparent)]
     Chunk(#[from] ChunkError),
+    /// The goal was made for another policy.
+    #[error("the goal is {found} with {len} values; expected, as the manifest says, {expected}")]
+    Goal {
+        /// What was given.
+        found: &'static str,
+        /// Its length.
+        len: usize,
+        /// What the manifest says.
+        expected: String,
+    },
     /// The golden sentence has no embedding.
     #[error("the golden sentence: {0}")]
     Sentence(#[from] SentenceError),
@@ -117,6 +128,9 @@ pub struct Observation<'a> {
     pub images: &'a [(&'a str, &'a [u8])],
     /// Measured joints in the order of [`Policy::joints`].
     pub joints: &'a JointSample,
+    /// Those before it, `action.step` apart, the newest last, for a policy that looks at more than one. Where there are fewer than it looks at, the
+    /// oldest (or this one) stands for those that lack, as at the start of an episode. Theirs are not looked at.
+    pub earlier: &'a [Observation<'a>],
 }
 
 /// What a new chunk is to continue: the actions of the chunk in use, shifted so that their row 0 is that of the new one.
@@ -129,7 +143,8 @@ pub struct Guide<'a> {
     pub weights: &'a [f64],
 }
 
-/// A package opened for a robot. Not shared between threads; the same inputs give the same chunk, bit by bit, on the same machine.
+/// A package opened for a robot. Not shared between threads; the same inputs give the same chunk, bit by bit, on the same machine (for a policy
+/// that remembers: the same inputs since [`Policy::reset`]).
 #[derive(Debug)]
 pub struct Policy {
     package: PolicyPackage,
@@ -138,7 +153,7 @@ pub struct Policy {
     /// Place of each joint of the chain in `joints`.
     chain_places: Vec<usize>,
     images: Vec<Normalization>,
-    encoder: SentenceEncoder,
+    listener: Listener,
     runner: Box<dyn Runner>,
     decoder: ActionDecoder,
     scratch: Scratch,
@@ -175,21 +190,21 @@ impl Policy {
         let chain_places = chain.joint_names().iter().filter_map(|n| joints.index_of(n)).collect();
         let images = manifest.observation.images.iter().map(|i| i.normalization()).collect::<Result<_, _>>()?;
         // A posture of the training data serves where none is given.
-        let rest = manifest.action.rest_posture.as_ref().unwrap_or(&package.golden.joints);
+        let rest = manifest.action.rest_posture.as_ref().unwrap_or(&package.golden.newest().joints);
         let decoder = ActionDecoder::new(manifest, &joints, &chain, limits, rest)?;
-        let encoder = SentenceEncoder::open(&package.encoder, options)?;
+        let listener = Listener::open(&package.language, manifest, &package.folder, options)?;
         let runner = runner::open(&package, options)?;
         let chunk = manifest.action.horizon * manifest.action_len();
         let scratch = Scratch {
             chain: vec![0.0; chain.dof()],
-            state: Vec::with_capacity(manifest.state_len()),
+            state: Vec::with_capacity(manifest.observation.history * manifest.state_len()),
             noise: vec![0.0; runner.noise_len()],
-            prefix: vec![0.0; chunk],
-            weights: vec![0.0; manifest.action.horizon],
-            normalized: vec![0.0; chunk],
+            prefix: vec![0.0; manifest.sample_len()],
+            weights: vec![0.0; manifest.sample_shape().0],
+            normalized: vec![0.0; manifest.sample_len()],
             actions: vec![0.0; chunk],
         };
-        Ok(Self { joints, chain, chain_places, images, encoder, runner, decoder, scratch, package })
+        Ok(Self { joints, chain, chain_places, images, listener, runner, decoder, scratch, package })
     }
 
     /// What the package says about itself.
@@ -218,8 +233,13 @@ impl Policy {
     ///
     /// # Errors
     /// When it is empty or absurdly long.
-    pub fn embed(&mut self, sentence: &str) -> Result<Embedding, SentenceError> {
-        self.encoder.embed(sentence)
+    pub fn embed(&mut self, sentence: &str) -> Result<Goal, SentenceError> {
+        self.listener.hear(sentence)
+    }
+
+    /// Begins anew: a policy that remembers forgets. To be called where an episode or a goal begins; does nothing to others.
+    pub fn reset(&mut self) {
+        self.runner.reset();
     }
 
     /// The chunk for an observation and a goal: row k is due (k + 1) steps after the observation. `noise_seed` chooses among what a
@@ -230,7 +250,7 @@ impl Policy {
     pub fn act(
         &mut self,
         observation: &Observation<'_>,
-        goal: &Embedding,
+        goal: &Goal,
         noise_seed: u64,
     ) -> Result<ActionChunk, PolicyError> {
         self.act_guided(observation, goal, noise_seed, None)
@@ -243,17 +263,27 @@ impl Policy {
     pub fn act_guided(
         &mut self,
         observation: &Observation<'_>,
-        goal: &Embedding,
+        goal: &Goal,
         noise_seed: u64,
         guide: Option<Guide<'_>>,
     ) -> Result<ActionChunk, PolicyError> {
         let measured = &observation.joints.positions;
-        self.measure(measured)?;
-        for camera in 0..self.package.manifest.observation.images.len() {
-            let name = &self.package.manifest.observation.images[camera].name;
-            let picture = observation.images.iter().find(|(n, _)| n == name);
-            let (_, picture) = picture.ok_or_else(|| PolicyError::NoImage(name.clone()))?;
-            self.set_image(camera, picture)?;
+        self.scratch.state.clear();
+        let history = self.package.manifest.observation.history;
+        for place in 0..history {
+            // The newest earlier one stands at the last place but one; where there is none, the oldest known.
+            let back = history - 1 - place;
+            let seen = match back.min(observation.earlier.len()) {
+                0 => observation,
+                back => &observation.earlier[observation.earlier.len() - back],
+            };
+            self.measure(&seen.joints.positions)?;
+            for camera in 0..self.package.manifest.observation.images.len() {
+                let name = &self.package.manifest.observation.images[camera].name;
+                let picture = seen.images.iter().find(|(n, _)| n == name);
+                let (_, picture) = picture.ok_or_else(|| PolicyError::NoImage(name.clone()))?;
+                self.set_image(camera, place, picture)?;
+            }
         }
         self.set_state()?;
         self.set_goal(goal)?;
@@ -271,7 +301,8 @@ impl Policy {
     /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`.
     ///
     /// `images` holds one rgb8 picture a camera in the manifest's order, `state` the un-normalised state vector (joints, then tool
-    /// centre), `noise` the sample at t = 1, row-major `[horizon x actions]` (for a single pass anything, also nothing).
+    /// centre), with a history each that of all its observations, the oldest first; `noise` the sample at t = 1 (its rows and columns are those of
+    /// [`Manifest::sample_shape`]), then the fresh noise of each step that draws any (for a single pass anything, also nothing).
     ///
     /// # Errors
     /// When a length does not fit the manifest, or a value is not finite.
@@ -279,7 +310,7 @@ impl Policy {
         &mut self,
         images: &[&[u8]],
         state: &[f64],
-        goal: &Embedding,
+        goal: &Goal,
         noise: &[f32],
     ) -> Result<Vec<f64>, PolicyError> {
         self.infer(images, state, goal, noise, None)?;
@@ -287,26 +318,39 @@ impl Policy {
     }
 
     /// Repeats the package's worked example and says how far the result is from the exporter's. The actions are computed from the
-    /// exporter's own embedding, so that the quantised sentence encoder is judged apart from the policy.
+    /// exporter's own embedding or tokens, so that the quantised sentence encoder is judged apart from the policy. What the policy remembers is
+    /// forgotten before and after.
     ///
     /// # Errors
     /// When the example cannot be run.
     pub fn verify_golden(&mut self) -> Result<Parity, PolicyError> {
         let golden = self.package.golden.clone();
-        let text = Embedding::new(golden.text)?;
-        let embedding_cosine = self.embed(&golden.sentence)?.cosine(&text);
-        self.measure(&golden.joints)?;
-        let state = self.scratch.state.clone();
-        let images: Vec<&[u8]> = golden.images.iter().map(Vec::as_slice).collect();
+        let embedding_cosine = self.embed(&golden.sentence)?.cosine(&golden.goal);
+        let cameras = self.package.manifest.observation.images.len();
         let mut trace = Trace::default();
-        self.infer(&images, &state, &text, &golden.noise, Some(&mut trace))?;
+        let mut actions = Vec::with_capacity(golden.actions.len());
+        self.reset();
+        for frames in golden.frames.chunks(self.package.manifest.observation.history) {
+            self.scratch.state.clear();
+            for frame in frames {
+                self.measure(&frame.joints)?;
+            }
+            let state = self.scratch.state.clone();
+            let of = |camera: usize| frames.iter().flat_map(move |f| f.images[camera].iter().copied()).collect();
+            let images: Vec<Vec<u8>> = (0..cameras).map(of).collect();
+            let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+            self.infer(&images, &state, &golden.goal, &golden.noise, Some(&mut trace))?;
+            actions.extend_from_slice(&self.scratch.actions);
+        }
+        self.reset();
         let context = trace.context;
         let mut context_max_abs = if context.len() == golden.context.len() { 0.0 } else { f64::INFINITY };
         for (a, b) in context.iter().zip(&golden.context) {
+            let Some(b) = b else { continue };
             let difference = max_abs_difference(a.iter().map(|v| f64::from(*v)), b.iter().map(|v| f64::from(*v)));
             context_max_abs = f64::max(context_max_abs, difference);
         }
-        let actions_max_abs = max_abs_difference(self.scratch.actions.iter().copied(), golden.actions.iter().copied());
+        let actions_max_abs = max_abs_difference(actions.iter().copied(), golden.actions.iter().copied());
         let same = trace.tokens.iter().zip(&golden.tokens).filter(|(a, b)| a == b).count();
         let tokens_wrong = trace.tokens.len().max(golden.tokens.len()) - same;
         Ok(Parity { context_max_abs, tokens_wrong, actions_max_abs, embedding_cosine })
@@ -357,13 +401,14 @@ impl Policy {
         &mut self,
         images: &[&[u8]],
         state: &[f64],
-        goal: &Embedding,
+        goal: &Goal,
         noise: &[f32],
         trace: Option<&mut Trace>,
     ) -> Result<(), PolicyError> {
         let manifest = &self.package.manifest;
         length("the list of pictures", images.len(), manifest.observation.images.len())?;
-        length("the state", state.len(), manifest.state_len())?;
+        let history = manifest.observation.history;
+        length("the state", state.len(), history * manifest.state_len())?;
         if !self.scratch.noise.is_empty() {
             length("the noise", noise.len(), self.scratch.noise.len())?;
             if let Some(i) = noise.iter().position(|v| !v.is_finite()) {
@@ -372,8 +417,13 @@ impl Policy {
             }
             self.scratch.noise.copy_from_slice(noise);
         }
-        for (camera, picture) in images.iter().enumerate() {
-            self.set_image(camera, picture)?;
+        for (camera, pictures) in images.iter().enumerate() {
+            // Of each as much as one picture has; what is too short or too long is named as that.
+            let one = self.package.manifest.observation.images[camera].len();
+            for place in 0..history {
+                let end = if place + 1 == history { pictures.len() } else { (place + 1) * one };
+                self.set_image(camera, place, pictures.get(place * one..end).unwrap_or_default())?;
+            }
         }
         self.scratch.state.clear();
         self.scratch.state.extend_from_slice(state);
@@ -390,22 +440,27 @@ impl Policy {
         match &self.package.manifest.runner {
             RunnerSpec::FlowMatching { noise_scale, .. } => fill_normal(seed, *noise_scale, noise),
             RunnerSpec::Diffusion(spec) => {
-                let (first, fresh) = noise.split_at_mut(self.scratch.actions.len());
+                let (first, fresh) = noise.split_at_mut(self.scratch.normalized.len());
                 fill_normal(seed, spec.noise_scale, first);
                 fill_normal(seed ^ FRESH, 1.0, fresh);
             }
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) => {}
+            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => {}
         }
     }
 
     /// Normalises what the chunk is to continue. False where nothing of it counts.
     fn set_guide(&mut self, guide: Guide<'_>) -> Result<bool, PolicyError> {
         let Scratch { prefix, weights, .. } = &mut self.scratch;
-        length("the guide", guide.actions.len(), prefix.len())?;
-        length("the weights of the guide", guide.weights.len(), weights.len())?;
         let spec = &self.package.manifest.action;
         let columns = spec.names.len();
-        for (row, (weight, out)) in guide.weights.iter().zip(weights.iter_mut()).enumerate() {
+        length("the guide", guide.actions.len(), spec.horizon * columns)?;
+        length("the weights of the guide", guide.weights.len(), spec.horizon)?;
+        // Rows that are past are left free, and columns that mean nothing are drawn to what they were filled up with in training.
+        weights.fill(0.0);
+        prefix.fill(0.0);
+        let wide = columns + spec.pad_columns;
+        let rows = weights.iter_mut().zip(prefix.chunks_exact_mut(wide)).skip(spec.skip_rows);
+        for (row, (weight, (out, prefix))) in guide.weights.iter().zip(rows).enumerate() {
             if !(0.0..=1.0).contains(weight) {
                 let place = row.to_string();
                 return Err(PolicyError::InputNotFinite {
@@ -422,17 +477,16 @@ impl Policy {
                     let place = format!("'{}' in row {row}", spec.names[column]);
                     return Err(PolicyError::InputNotFinite { what: "the guide's", place, value });
                 }
-                prefix[row * columns + column] = normalized;
+                prefix[column] = normalized;
             }
         }
         Ok(weights.iter().any(|weight| *weight > 0.0))
     }
 
-    /// Makes the state vector of measured joints: the joints, then the tool centre in the base link.
+    /// Adds the state vector of measured joints: the joints, then the tool centre in the base link.
     fn measure(&mut self, measured: &[f64]) -> Result<(), PolicyError> {
         length("the joint state", measured.len(), self.joints.len())?;
         let state = &mut self.scratch.state;
-        state.clear();
         state.extend_from_slice(measured);
         for (q, place) in self.scratch.chain.iter_mut().zip(&self.chain_places) {
             *q = measured[*place];
@@ -448,7 +502,8 @@ impl Policy {
         Ok(())
     }
 
-    fn set_image(&mut self, camera: usize, picture: &[u8]) -> Result<(), PolicyError> {
+    /// Writes a picture to its place in the history, the oldest first.
+    fn set_image(&mut self, camera: usize, place: usize, picture: &[u8]) -> Result<(), PolicyError> {
         let spec = &self.package.manifest.observation.images[camera];
         if picture.len() != spec.len() {
             return Err(PolicyError::ImageSize {
@@ -459,15 +514,18 @@ impl Policy {
                 height: spec.height,
             });
         }
-        let tensor = self.runner.observation().image_mut(camera);
+        let one = spec.len();
+        let tensor = &mut self.runner.observation().image_mut(camera)[place * one..(place + 1) * one];
         Ok(to_tensor(picture, spec.layout, &self.images[camera], tensor)?)
     }
 
-    /// Normalises the state vector into its tensor.
+    /// Normalises the state vectors into their tensor.
     fn set_state(&mut self) -> Result<(), PolicyError> {
         let normalization = &self.package.manifest.observation.state.normalization;
         let tensor = self.runner.observation().state_mut();
+        let one = self.package.manifest.state_len();
         for (i, (value, out)) in self.scratch.state.iter().zip(tensor).enumerate() {
+            let i = i % one;
             *out = normalization.apply(i, *value) as f32;
             if !out.is_finite() {
                 let place = match self.joints.as_slice().get(i) {
@@ -480,11 +538,21 @@ impl Policy {
         Ok(())
     }
 
-    fn set_goal(&mut self, goal: &Embedding) -> Result<(), PolicyError> {
-        let tensor = self.runner.observation().text_mut();
-        length("the goal's embedding", goal.values().len(), tensor.len())?;
-        tensor.copy_from_slice(goal.values());
-        Ok(())
+    fn set_goal(&mut self, goal: &Goal) -> Result<(), PolicyError> {
+        if self.runner.observation().set_goal(goal) {
+            return Ok(());
+        }
+        let found = match goal {
+            Goal::Embedding(_) => "an embedding",
+            Goal::Tokens(_) => "tokens",
+            Goal::Unheard => "nothing",
+        };
+        let expected = match &self.package.manifest.observation.language {
+            None => "nothing".to_owned(),
+            Some(LanguageSpec::Embedding { encoder, .. }) => format!("an embedding with {} values", encoder.dim),
+            Some(LanguageSpec::Tokens(spec)) => format!("at most {} tokens", spec.max_tokens),
+        };
+        Err(PolicyError::Goal { found, len: goal.len(), expected })
     }
 
     /// Runs the graphs and un-normalises what they give into `scratch.actions`.
@@ -494,7 +562,9 @@ impl Policy {
         self.runner.run(noise, prefix, normalized, trace)?;
         let spec = &self.package.manifest.action;
         let columns = spec.names.len();
-        for (i, (value, out)) in normalized.iter().zip(actions).enumerate() {
+        let rows = normalized.chunks_exact(columns + spec.pad_columns).skip(spec.skip_rows);
+        let values = rows.flat_map(|row| &row[..columns]);
+        for (i, (value, out)) in values.zip(actions).enumerate() {
             let (row, column) = (i / columns, i % columns);
             *out = spec.normalization.undo(column, f64::from(*value));
             if !out.is_finite() {

@@ -7,10 +7,12 @@ mod action_tokens;
 mod diffusion;
 mod encode;
 mod flow_matching;
+mod recurrent;
 mod single_pass;
 mod stepper;
 
-use crate::manifest::{Manifest, RunnerSpec};
+use crate::goal::Goal;
+use crate::manifest::{LanguageSpec, Manifest, RunnerSpec};
 use crate::package::PolicyPackage;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use action_tokens::ActionTokens;
@@ -18,6 +20,7 @@ use diffusion::Diffusion;
 use flow_matching::FlowMatching;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, Tensor};
+use recurrent::Recurrent;
 use single_pass::SinglePass;
 use smallvec::SmallVec;
 use std::fmt::Debug;
@@ -49,7 +52,7 @@ pub(crate) struct Trace {
     pub tokens: Vec<i64>,
 }
 
-/// Normalised actions that a new chunk is to continue, row-major `[horizon x actions]`, and how much each row counts, 0 to 1.
+/// Normalised actions that a new chunk is to continue, row-major in the shape of the sample, and how much each of its rows counts, 0 to 1.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prefix<'a> {
     pub actions: &'a [f32],
@@ -61,13 +64,16 @@ pub(crate) trait Runner: Debug + Send {
     /// Input tensors of the graph that sees the observation, to be filled before [`Self::run`].
     fn observation(&mut self) -> &mut ObservationTensors;
 
-    /// Values of noise that a run takes: the sample that it starts from, row-major `[horizon x actions]`, then the fresh noise of its steps.
+    /// Values of noise that a run takes: the sample that it starts from, row-major, then the fresh noise of its steps.
     fn noise_len(&self) -> usize;
 
     /// Whether a chunk can be made to continue another; otherwise `prefix` is not looked at.
     fn can_continue(&self) -> bool;
 
-    /// Runs on the observation and writes normalised actions, row-major `[horizon x actions]`.
+    /// Forgets what was carried from run to run.
+    fn reset(&mut self) {}
+
+    /// Runs on the observation and writes normalised actions, row-major, in the shape of the sample ([`Manifest::sample_shape`]).
     fn run(
         &mut self,
         noise: &[f32],
@@ -84,16 +90,25 @@ pub(crate) fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<B
         RunnerSpec::FlowMatching { steps, .. } => Box::new(FlowMatching::open(package, *steps, options)?),
         RunnerSpec::Diffusion(spec) => Box::new(Diffusion::open(package, spec, options)?),
         RunnerSpec::ActionTokens(spec) => Box::new(ActionTokens::open(package, spec, options)?),
+        RunnerSpec::Recurrent(spec) => Box::new(Recurrent::open(package, spec, options)?),
     })
 }
 
-/// The tensors that an observation fills, made once.
+/// The tensors that an observation and a goal fill, made once.
 #[derive(Debug)]
 pub(crate) struct ObservationTensors {
     /// One a camera, in the manifest's order.
     images: Vec<(String, Tensor<f32>)>,
     state: (String, Tensor<f32>),
-    text: (String, Tensor<f32>),
+    language: LanguageTensors,
+}
+
+/// What a goal fills.
+#[derive(Debug)]
+enum LanguageTensors {
+    None,
+    Embedding(String, Tensor<f32>),
+    Tokens { input_ids: (String, Tensor<i64>), attention_mask: (String, Tensor<i64>), pad_id: i64 },
 }
 
 impl ObservationTensors {
@@ -102,13 +117,24 @@ impl ObservationTensors {
         let images = spec
             .images
             .iter()
-            .map(|image| Ok((image.tensor.clone(), zeros(&image.shape())?)))
+            .map(|image| Ok((image.tensor.clone(), zeros(&manifest.observed_shape(&image.shape()))?)))
             .collect::<ort::Result<_>>()?;
-        Ok(Self {
-            images,
-            state: (spec.state.tensor.clone(), zeros(&[1, manifest.state_len() as i64])?),
-            text: (spec.language.tensor.clone(), zeros(&[1, spec.language.encoder.dim as i64])?),
-        })
+        let language = match &spec.language {
+            None => LanguageTensors::None,
+            Some(LanguageSpec::Embedding { tensor, encoder }) => {
+                LanguageTensors::Embedding(tensor.clone(), zeros(&[1, encoder.dim as i64])?)
+            }
+            Some(LanguageSpec::Tokens(spec)) => {
+                let places = || Tensor::from_array(([1, spec.max_tokens as i64], vec![0i64; spec.max_tokens]));
+                LanguageTensors::Tokens {
+                    input_ids: (spec.input_ids.clone(), places()?),
+                    attention_mask: (spec.attention_mask.clone(), places()?),
+                    pad_id: spec.pad_id,
+                }
+            }
+        };
+        let state = zeros(&manifest.observed_shape(&[manifest.state_len() as i64]))?;
+        Ok(Self { images, state: (spec.state.tensor.clone(), state), language })
     }
 
     /// Values of a camera's tensor, by its place in the manifest.
@@ -121,23 +147,69 @@ impl ObservationTensors {
         self.state.1.extract_tensor_mut().1
     }
 
-    /// Values of the language tensor.
-    pub(crate) fn text_mut(&mut self) -> &mut [f32] {
-        self.text.1.extract_tensor_mut().1
+    /// Writes a goal into its tensors. False when it is of another kind or size than the policy's.
+    pub(crate) fn set_goal(&mut self, goal: &Goal) -> bool {
+        match (&mut self.language, goal) {
+            (LanguageTensors::None, Goal::Unheard) => true,
+            (LanguageTensors::Embedding(_, tensor), Goal::Embedding(embedding)) => {
+                let values = tensor.extract_tensor_mut().1;
+                let fits = values.len() == embedding.values().len();
+                if fits {
+                    values.copy_from_slice(embedding.values());
+                }
+                fits
+            }
+            (LanguageTensors::Tokens { input_ids, attention_mask, pad_id }, Goal::Tokens(ids)) => {
+                let (places, mask) = (input_ids.1.extract_tensor_mut().1, attention_mask.1.extract_tensor_mut().1);
+                if ids.len() > places.len() {
+                    return false;
+                }
+                places.fill(*pad_id);
+                places[..ids.len()].copy_from_slice(ids);
+                mask.fill(0);
+                mask[..ids.len()].fill(1);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The tensors with their names.
+    fn named(&self) -> SmallVec<[(&str, SessionInputValue<'_>); 16]> {
+        let mut named: SmallVec<[(&str, SessionInputValue<'_>); 16]> = SmallVec::new();
+        for (name, tensor) in self.images.iter().chain([&self.state]) {
+            named.push((name, tensor.into()));
+        }
+        match &self.language {
+            LanguageTensors::None => {}
+            LanguageTensors::Embedding(name, tensor) => named.push((name, tensor.into())),
+            LanguageTensors::Tokens { input_ids, attention_mask, .. } => {
+                named.push((&input_ids.0, (&input_ids.1).into()));
+                named.push((&attention_mask.0, (&attention_mask.1).into()));
+            }
+        }
+        named
     }
 
     /// Names of the tensors.
     fn names(&self) -> Vec<&str> {
-        self.images.iter().chain([&self.state, &self.text]).map(|(name, _)| name.as_str()).collect()
+        self.named().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// The tensor whose name stands at a place of [`Self::names`].
-    fn at(&self, place: usize) -> &Tensor<f32> {
-        match place.checked_sub(self.images.len()) {
-            None => &self.images[place].1,
-            Some(0) => &self.state.1,
-            Some(_) => &self.text.1,
-        }
+    /// The tensors in another order, by their places in [`Self::names`].
+    fn ordered(&self, order: &[usize]) -> Inputs<'_> {
+        self.ordered_with([], order)
+    }
+
+    /// The tensors and more of them in another order, by their places in [`Self::names`] and after it.
+    fn ordered_with<'a>(
+        &'a self,
+        more: impl IntoIterator<Item = SessionInputValue<'a>>,
+        order: &[usize],
+    ) -> Inputs<'a> {
+        let own = self.named().into_iter().map(|(_, tensor)| tensor);
+        let mut named: SmallVec<[Option<SessionInputValue<'a>>; 16]> = own.chain(more).map(Some).collect();
+        order.iter().filter_map(|place| named.get_mut(*place)?.take()).collect()
     }
 }
 

@@ -13,6 +13,8 @@ They are not trained and mean nothing; they are small graphs whose answers the t
   from the published formulas, in double precision.
 * "tokens" (end-effector, 13 rows, 4 columns: 52 tokens): h = sin(sum of the embeddings of all tokens so far + a + 0.05 position), logits h W. The golden tokens
   are computed here over the whole sequence each time, without a cache.
+* "recurrent" (joint positions, 2 rows, 4 columns): h' = 0.5 h + joints (normalised state), n' = n + 1, row k = (k + 1) * 0.1 * h' + 0.01 n + 0.05 first + text[1].
+  Its golden chunks, four from an episode's beginning, are computed here in double precision.
 * odd/: variants with one thing wrong each.
 """
 import hashlib
@@ -25,6 +27,8 @@ import onnx
 import onnxruntime
 import yaml
 from onnx import TensorProto, helper, numpy_helper
+
+import make_normalization_vectors
 
 DATA = pathlib.Path(__file__).parent / "data"
 F, I = TensorProto.FLOAT, TensorProto.INT64
@@ -235,6 +239,55 @@ def single(sentence, embedding, encoder_manifest):
                        "joints": joints, "actions": actions.astype(np.float64).flatten().tolist()})
 
 
+def recurrent_graph(path, nan=False, width=4):
+    nodes = [
+        helper.make_node("Mul", ["h", "half"], ["kept"]),
+        helper.make_node("Add", ["kept", "state"], ["remembered"]),
+        # Not a number in the fourth run of an episode.
+        helper.make_node("Sub", ["two", "n"], ["left"]),
+        helper.make_node("Sqrt", ["left"], ["bad"]) if nan else helper.make_node("Identity", ["zero"], ["bad"]),
+        helper.make_node("Mul", ["bad", "zero"], ["nothing"]),
+        helper.make_node("Add", ["remembered", "nothing"], ["h_next"]),
+        helper.make_node("Add", ["n", "one"], ["n_next"]),
+        helper.make_node("Unsqueeze", ["remembered", "axis"], ["row"]),
+        helper.make_node("Mul", ["row", "rows"], ["a"]),
+        helper.make_node("MatMul", ["text", "word"], ["b"]),
+        helper.make_node("ReduceMean", ["image_front"], ["mean"], axes=[1, 2, 3], keepdims=1),
+        helper.make_node("Mul", ["mean", "zero"], ["unseen"]),
+        helper.make_node("Reshape", ["unseen", "flat"], ["nil"]),
+        helper.make_node("Mul", ["n", "cent"], ["count"]),
+        helper.make_node("Mul", ["is_first", "twentieth"], ["first"]),
+        helper.make_node("Sum", ["a", "b", "nil", "count", "first"], ["actions"]),
+    ]
+    # One state with an open batch, as exporters leave it.
+    save(path, nodes, [("image_front", F, [1, 2, 3, 3]), ("state", F, [1, 4]), ("text", F, [1, 4]), ("h", F, ["batch", width]), ("n", F, [1, 1]),
+                       ("is_first", F, [1])],
+         [("actions", F, [1, 2, 4]), ("h_next", F, ["batch", width]), ("n_next", F, [1, 1])],
+         [const("half", 0.5), const("one", 1.0), const("two", 2.0), const("zero", [0]), const("axis", [1], np.int64), const("rows", [[[0.1], [0.2]]]),
+          const("word", [[0], [1], [0], [0]]), const("flat", [1], np.int64), const("cent", 0.01), const("twentieth", 0.05)])
+
+
+def recurrent(sentence, embedding, encoder_manifest):
+    folder, rng = DATA / "recurrent", np.random.default_rng(8)
+    recurrent_graph(folder / "policy.onnx")
+    recurrent_graph(DATA / "odd" / "recurrent_nan.onnx", nan=True)
+    recurrent_graph(DATA / "odd" / "recurrent_open.onnx", width="width")
+    action = {"space": "joint_position", "names": JOINTS, "units": ["m"] * 4, "reference": ["absolute"] * 4,
+              "gripper_joint": "finger", "horizon": 2, "step": 0.05, "normalization": {"kind": "identity"}}
+    graphs = {"policy": {"file": "policy.onnx", "sha256": sha(folder / "policy.onnx"),
+                         "inputs": ["image_front", "state", "text", "h", "n", "is_first"], "outputs": ["actions", "h_next", "n_next"]}}
+    runner = {"type": "recurrent", "state": [{"input": "h", "output": "h_next"}, {"input": "n", "output": "n_next"}], "reset": "is_first"}
+    m = manifest("recurrent", encoder_manifest, 3, "NHWC", action, runner, graphs, None)
+    steps = 4
+    pixels, joints = rng.integers(0, 256, (steps, 2, 3, 3)), rng.uniform(-0.5, 0.5, (steps, 4))
+    h, actions = np.zeros(4), []
+    for n in range(steps):
+        h = 0.5 * h + normalized_state(m, joints[n].tolist())[0].astype(np.float64)
+        actions.append(np.outer([0.1, 0.2], h) + 0.01 * n + 0.05 * (n == 0) + float(embedding[1]))
+    finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
+                       "joints": joints.flatten().tolist(), "actions": np.array(actions).flatten().tolist()})
+
+
 END_EFFECTOR = {"space": "end_effector", "names": ["x", "y", "z", "gripper"], "units": ["m"] * 4,
                 "reference": ["relative", "relative", "absolute", "absolute"],
                 "orientation": {"roll": 0.0, "pitch": 0.0, "yaw": 0.0}, "gripper_joint": "finger", "step": 0.1}
@@ -393,6 +446,7 @@ def gantry():
 if __name__ == "__main__":
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir()
+    make_normalization_vectors.main()
     gantry()
     words = encoder()
     flow(*words)
@@ -402,3 +456,4 @@ if __name__ == "__main__":
     ddim = {"type": "diffusion", "scheduler": "ddim", "train_steps": 10, "steps": 5, "schedule": "cosine", "prediction": "velocity", "clip": 1.0}
     diffusion("ddim", *words, ddim, 5)
     tokens(*words)
+    recurrent(*words)

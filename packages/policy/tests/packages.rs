@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 #[test]
 fn sound_packages_are_accepted_and_fit_their_robot() {
-    for name in ["flow", "single"] {
+    for name in ["flow", "single", "recurrent"] {
         let package = Fixture::new(name).load().unwrap();
         package.check_robot(&gantry()).unwrap();
         package.check_cameras(&["wrist", "front"]).unwrap();
@@ -146,8 +146,15 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["observation"]["images"][0]["encoding"] = "bgr8".into(), &["images[0].encoding", "bgr8"]),
         (|m| m["observation"]["images"][0]["std"][1] = 0.0.into(), &["images[0].mean/std", "channel 1"]),
         (|m| m["observation"]["images"][0]["resize"] = "zoom".into(), &["zoom"]),
+        (|m| m["observation"]["images"][0]["filter"] = "blurry".into(), &["blurry"]),
+        (
+            |m| m["observation"]["images"][0]["pad"] = serde_yaml::from_str("{value: 0}").unwrap(),
+            &["images[0].pad", "resize"],
+        ),
         (|m| m["observation"]["images"][0]["name"] = "a/b".into(), &["images[0].name", "a/b"]),
-        (|m| m["observation"]["state"]["normalization"]["std"][3] = 0.0.into(), &["normalization.std[3]"]),
+        (|m| m["observation"]["state"]["normalization"]["std"][3] = (-0.1).into(), &["normalization.std[3]"]),
+        (|m| m["action"]["normalization"]["mask"] = vec![true].into(), &["action.normalization.mask", "1 values", "4"]),
+        (|m| m["action"]["normalization"]["eps_rule"] = "zero_range".into(), &["eps_rule"]),
         (
             |m| drop(m["action"]["normalization"]["mean"].as_sequence_mut().unwrap().pop()),
             &["action.normalization.mean", "3"],
@@ -229,7 +236,24 @@ type Case = (fn(&mut serde_yaml::Value), &'static [&'static str]);
 #[test]
 fn samplers_and_tokens_that_cannot_be_are_refused_by_name() {
     let diffusion: &[Case] = &[
-        (|m| m["runner"]["steps"] = 5.into(), &["runner.steps", "ddpm", "6"]),
+        (|m| m["runner"]["steps"] = 7.into(), &["runner.steps", "6"]),
+        (|m| m["runner"]["beta_start"] = 0.1.into(), &["runner.beta_start", "cosine"]),
+        (|m| m["runner"]["schedule"] = "linear".into(), &["runner.beta_start", "missing"]),
+        (
+            |m| {
+                m["runner"]["scheduler"] = "ddim".into();
+                m["runner"]["variance"] = "posterior".into();
+            },
+            &["runner.variance", "ddim"],
+        ),
+        (
+            |m| {
+                m["runner"].as_mapping_mut().unwrap().remove("clip");
+                m["runner"]["clip_of"] = "clean".into();
+            },
+            &["runner.clip_of", "clip"],
+        ),
+        (|m| m["runner"]["variance"] = "huge".into(), &["huge"]),
         (|m| m["runner"]["train_steps"] = 0.into(), &["runner.train_steps"]),
         (|m| m["runner"]["clip"] = 0.0.into(), &["runner.clip"]),
         (|m| m["runner"]["noise_scale"] = (-1.0).into(), &["runner.noise_scale"]),
@@ -306,6 +330,28 @@ fn a_check_says_what_a_package_is_and_everything_that_is_missing() {
 }
 
 /// A package from elsewhere is not to make us read other files of this machine, nor more than there is memory for.
+#[test]
+fn states_that_cannot_be_are_refused_by_name() {
+    let cases: &[Case] = &[
+        (|m| m["runner"]["state"] = Value::Sequence(vec![]), &["runner.state", "single_pass"]),
+        (|m| m["runner"]["state"][1]["input"] = "h".into(), &["runner.state[1].input", "'h'", "twice"]),
+        (|m| m["runner"]["state"][1]["output"] = "h_next".into(), &["runner.state[1].output", "'h_next'", "twice"]),
+        (|m| m["runner"]["state"][0]["input"] = "state".into(), &["runner.state", "'state'", "observation"]),
+        (|m| m["runner"]["reset"] = "n".into(), &["runner.reset", "'n'"]),
+        (|m| drop(m["runner"].as_mapping_mut().unwrap().remove("reset")), &["graphs.policy.inputs", "'is_first'"]),
+        (|m| drop(m["runner"]["state"].as_sequence_mut().unwrap().pop()), &["graphs.policy.inputs", "'n'"]),
+        (|m| m["graphs"]["policy"]["outputs"] = vec!["actions", "h_next"].into(), &["graphs.policy.outputs", "state"]),
+        (|m| m["observation"]["history"] = 2.into(), &["observation.history", "recurrent"]),
+    ];
+    for (change, parts) in cases {
+        let refusal = Fixture::new("recurrent").edit(*change).refusal();
+        names(&refusal, &["policy.yaml"]);
+        names(&refusal, parts);
+    }
+    let open = Fixture::new("recurrent").swap_graph("policy", "recurrent_open.onnx");
+    names(&open.refusal(), &["policy.onnx", "'h'", "[-1, -1]", "fixed"]);
+}
+
 #[test]
 fn graphs_that_reach_out_or_grow_without_a_bound_are_refused() {
     let outside = Fixture::new("flow").swap_graph("encode", "encode_external.onnx");

@@ -8,7 +8,7 @@ mod fixture;
 use approx::assert_abs_diff_eq;
 use efm_core::{JointSample, Stamp};
 use efm_policy::{
-    Embedding, Guide, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal,
+    Embedding, Goal, Guide, Observation, OpenError, Policy, PolicyError, RuntimeOptions, SentenceError, fill_normal,
 };
 use fixture::{Fixture, JOINTS, gantry, limits, names};
 
@@ -18,9 +18,13 @@ fn sample(positions: [f64; 4]) -> JointSample {
 
 const Q: [f64; 4] = [0.1, -0.2, 0.3, 0.03];
 
-fn act(policy: &mut Policy, picture: &[u8], goal: &Embedding, seed: u64) -> Result<efm_core::ActionChunk, PolicyError> {
+fn act(policy: &mut Policy, picture: &[u8], goal: &Goal, seed: u64) -> Result<efm_core::ActionChunk, PolicyError> {
     let joints = sample(Q);
-    policy.act(&Observation { stamp: Stamp::from_nanos(5), images: &[("front", picture)], joints: &joints }, goal, seed)
+    policy.act(
+        &Observation { stamp: Stamp::from_nanos(5), images: &[("front", picture)], joints: &joints, earlier: &[] },
+        goal,
+        seed,
+    )
 }
 
 /// The manifest's normalisation, once more, from its numbers: (v - 0.1 i) / (0.5 + 0.1 i + 1e-6).
@@ -30,7 +34,7 @@ fn normalized(state: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_exporters_own_run_is_repeated() {
-    for name in ["flow", "single", "ddpm", "ddim", "tokens"] {
+    for name in ["flow", "single", "ddpm", "ddim", "tokens", "recurrent"] {
         let parity = Fixture::new(name).open().verify_golden().unwrap();
         assert!(parity.holds(), "{name}: {parity:?}");
         assert!(parity.actions_max_abs < 1e-6 && parity.embedding_cosine > 1.0 - 1e-6, "{name}: {parity:?}");
@@ -64,6 +68,75 @@ fn a_token_that_differs_from_the_exporters_is_counted() {
     assert!(parity.tokens_wrong > 10 && !parity.holds(), "{parity:?}");
 }
 
+/// The state of the fixture, by hand: h' = 0.5 h + joints (normalised), and a count of runs; row k = (k + 1) 0.1 h' + 0.01 count + 0.05 in the first run
+/// + text[1].
+#[test]
+fn a_policy_that_remembers_carries_its_state_from_chunk_to_chunk_until_it_is_reset() {
+    let mut policy = Fixture::new("recurrent").open();
+    let goal = policy.embed("push the blue ball").unwrap();
+    let Goal::Embedding(text) = goal.clone() else { panic!("{goal:?}") };
+    let seen = normalized(&Q);
+    for episode in 0..2 {
+        let mut h = [0.0; 4];
+        for run in 0..5 {
+            act(&mut policy, &[7; 18], &goal, 0).unwrap();
+            for (i, found) in policy.last_actions().iter().enumerate() {
+                let (row, joint) = (i / 4, i % 4);
+                if row == 0 {
+                    h[joint] = 0.5 * h[joint] + seen[joint];
+                }
+                let first = if run == 0 { 0.05 } else { 0.0 };
+                let rest = 0.01 * f64::from(run) + first + f64::from(text.values()[1]);
+                assert_abs_diff_eq!(*found, 0.1 * (row + 1) as f64 * h[joint] + rest, epsilon = 1e-6);
+            }
+        }
+        if episode == 0 {
+            policy.reset();
+        }
+    }
+    // The worked example leaves no memory behind.
+    assert!(policy.verify_golden().unwrap().holds());
+    let after = act(&mut policy, &[7; 18], &goal, 0).unwrap();
+    assert_eq!(after, act(&mut Fixture::new("recurrent").open(), &[7; 18], &goal, 0).unwrap());
+}
+
+#[test]
+fn a_state_that_is_no_number_is_refused_and_the_one_before_it_kept() {
+    let mut policy = Fixture::new("recurrent").swap_graph("policy", "recurrent_nan.onnx").open();
+    let goal = policy.embed("push the blue ball").unwrap();
+    let mut episode = || -> Vec<f64> {
+        for _ in 0..3 {
+            act(&mut policy, &[7; 18], &goal, 0).unwrap();
+        }
+        // The fourth gives a square root of less than nothing, and again as long as the state is that of the third.
+        for _ in 0..2 {
+            let error = act(&mut policy, &[7; 18], &goal, 0).unwrap_err().to_string();
+            names(&error, &["policy.onnx", "NaN", "'h_next'", "left as it was"]);
+        }
+        policy.reset();
+        policy.last_actions().to_vec()
+    };
+    assert_eq!(episode(), episode());
+}
+
+/// One chunk says nothing about a state.
+#[test]
+fn the_worked_example_of_a_policy_that_remembers_has_three_chunks_at_least_and_all_are_compared() {
+    let cut = |chunks: usize| {
+        Fixture::new("recurrent").edit_golden(|g| {
+            for (key, one) in [("actions", 8), ("joints", 4), ("image_front", 18)] {
+                g[key].as_array_mut().unwrap().truncate(chunks * one);
+            }
+        })
+    };
+    assert!(cut(3).open().verify_golden().unwrap().holds());
+    names(&cut(2).refusal(), &["golden.json", "'actions'", "16 numbers", "3 to 1000 chunks of 8"]);
+    let spoilt = Fixture::new("recurrent").edit_golden(|g| {
+        g["actions"][31] = (g["actions"][31].as_f64().unwrap() + 2e-4).into();
+    });
+    assert!(!spoilt.open().verify_golden().unwrap().holds());
+}
+
 #[test]
 fn a_policy_that_samples_gives_the_same_chunk_for_the_same_seed_and_another_for_another() {
     let picture: Vec<u8> = (0..24).map(|i| i * 10).collect();
@@ -87,7 +160,8 @@ fn a_chunk_that_continues_another_keeps_the_rows_that_are_done_meanwhile() {
         let (free, joints) = (policy.last_actions().to_vec(), sample(Q));
         let mut before = free.clone();
         before.iter_mut().for_each(|v| *v += 0.004);
-        let observation = Observation { stamp: Stamp::from_nanos(5), images: &[("front", &picture)], joints: &joints };
+        let observation =
+            Observation { stamp: Stamp::from_nanos(5), images: &[("front", &picture)], joints: &joints, earlier: &[] };
         let mut guided = |actions: &[f64], weights: &[f64]| {
             policy
                 .act_guided(&observation, &goal, 3, Some(Guide { actions, weights }))
@@ -139,7 +213,7 @@ fn flow_matching_integrates_from_noise_to_the_known_answer() {
         (0..8).map(|p| (f64::from(picture[p * 3 + c]) / 255.0 - mean) / std).sum::<f64>() / 8.0
     };
     let image = (channel(0, 0.5, 0.5) + channel(1, 0.25, 1.0) + channel(2, 0.0, 0.25)) / 3.0;
-    let a = [0.1 * s[4], 0.1 * s[5], 0.1 * s[6], f64::from(goal.values()[0]) + image];
+    let a = [0.1 * s[4], 0.1 * s[5], 0.1 * s[6], f64::from(goal.embedding().unwrap().values()[0]) + image];
     let (mean, std) = ([0.0, 0.1, 0.3, 0.02], [0.2, 0.1, 0.05, 0.01]);
     for row in 0..3 {
         for column in 0..4 {
@@ -195,7 +269,7 @@ fn joint_actions_of_a_single_pass_follow_their_references() {
     let s = normalized(&Q);
     for k in 0..2 {
         for (joint, found) in chunk.row(k).iter().enumerate() {
-            let mut expected = 0.1 * (k + 1) as f64 * s[joint] + f64::from(goal.values()[1]);
+            let mut expected = 0.1 * (k + 1) as f64 * s[joint] + f64::from(goal.embedding().unwrap().values()[1]);
             if joint == 0 {
                 expected += Q[0];
             }
@@ -242,9 +316,9 @@ fn an_observation_that_does_not_fit_is_refused_by_name() {
     let mut policy = Fixture::new("flow").open();
     let goal = policy.embed("pick").unwrap();
     let picture = [0u8; 24];
-    let mut refusal = |images: &[(&str, &[u8])], positions: &[f64], goal: &Embedding| {
+    let mut refusal = |images: &[(&str, &[u8])], positions: &[f64], goal: &Goal| {
         let joints = JointSample { stamp: Stamp::ZERO, positions: positions.to_vec(), velocities: vec![] };
-        let observation = Observation { stamp: Stamp::ZERO, images, joints: &joints };
+        let observation = Observation { stamp: Stamp::ZERO, images, joints: &joints, earlier: &[] };
         policy.act(&observation, goal, 0).unwrap_err().to_string()
     };
     names(&refusal(&[("wrist", &picture)], &Q, &goal), &["'front'"]);
@@ -252,8 +326,8 @@ fn an_observation_that_does_not_fit_is_refused_by_name() {
     names(&refusal(&[("front", &picture)], &Q[..3], &goal), &["joint state", "3 values; expected 4"]);
     let broken = [0.1, f64::NAN, 0.3, 0.0];
     names(&refusal(&[("front", &picture)], &broken, &goal), &["'slide_y'", "NaN"]);
-    let short = Embedding::new(vec![1.0; 3]).unwrap();
-    names(&refusal(&[("front", &picture)], &Q, &short), &["embedding", "3 values; expected 4"]);
+    let short = Goal::from(Embedding::new(vec![1.0; 3]).unwrap());
+    names(&refusal(&[("front", &picture)], &Q, &short), &["embedding", "3 values", "4 values"]);
 }
 
 #[test]

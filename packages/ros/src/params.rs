@@ -23,6 +23,8 @@ pub enum Value {
     Texts(Vec<String>),
     /// A list of numbers. Whole numbers are taken as well.
     Doubles(Vec<f64>),
+    /// A list of whole numbers.
+    Integers(Vec<i64>),
 }
 
 impl Value {
@@ -34,6 +36,7 @@ impl Value {
             Value::Text(_) => "a string",
             Value::Texts(_) => "a list of strings",
             Value::Doubles(_) => "a list of numbers",
+            Value::Integers(_) => "a list of integers",
         }
     }
 }
@@ -47,6 +50,7 @@ impl std::fmt::Display for Value {
             Value::Text(v) => write!(f, "{v:?}"),
             Value::Texts(v) => write!(f, "{v:?}"),
             Value::Doubles(v) => write!(f, "{v:?}"),
+            Value::Integers(v) => write!(f, "{v:?}"),
         }
     }
 }
@@ -110,6 +114,11 @@ impl Spec {
         Self::new(name, Value::Doubles(default.to_vec()), description)
     }
 
+    /// A list of whole numbers.
+    pub fn integers(name: &'static str, default: &[i64], description: &'static str) -> Self {
+        Self::new(name, Value::Integers(default.to_vec()), description)
+    }
+
     /// Lists of texts under names that the user chooses: `<name>.<key>: [..]`. Giving any of them replaces all defaults.
     pub fn lists(
         name: &'static str,
@@ -166,6 +175,7 @@ impl Spec {
             (Value::Text(_), Ros::String(v)) => Value::Text(v.clone()),
             (Value::Texts(_), Ros::StringArray(v)) => Value::Texts(v.clone()),
             (Value::Doubles(_), Ros::DoubleArray(v)) => Value::Doubles(v.clone()),
+            (Value::Integers(_), Ros::IntegerArray(v)) => Value::Integers(v.clone()),
             (Value::Doubles(_), Ros::IntegerArray(v)) => Value::Doubles(v.iter().map(|&v| v as f64).collect()),
             (expected, actual) => {
                 return Err(ParamError::Type {
@@ -201,6 +211,8 @@ impl Spec {
             Value::Integer(v) => number(*v as f64),
             Value::Double(v) => number(*v),
             Value::Doubles(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Integers(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Integers(v) => v.iter().try_for_each(|&v| number(v as f64)),
             Value::Doubles(v) => v.iter().try_for_each(|&v| number(v)),
             Value::Text(v) if v.is_empty() && self.required => Err(missing()),
             Value::Text(v) => text(v),
@@ -447,6 +459,14 @@ impl Params {
     pub fn doubles(&self, name: &str) -> Vec<f64> {
         match self.value(name) {
             Value::Doubles(v) => v,
+            other => panic!("parameter '{name}' was declared as {}", other.type_name()),
+        }
+    }
+
+    /// A [`Spec::integers`].
+    pub fn integers(&self, name: &str) -> Vec<i64> {
+        match self.value(name) {
+            Value::Integers(v) => v,
             other => panic!("parameter '{name}' was declared as {}", other.type_name()),
         }
     }

@@ -29,12 +29,14 @@
 //! itself, two kinds of CPU may differ by a grey level.
 
 mod decode;
+mod filter;
 mod resize;
 mod tensor;
 mod view;
 
 pub use decode::Decoder;
-pub use resize::{ResizeMode, Resizer};
+pub use filter::Filter;
+pub use resize::{Border, Fit, Pad, ResizeMode, Resizer};
 pub use tensor::{Layout, Normalization, to_tensor};
 pub use view::{Encoding, ImageView, MAX_SIDE};
 

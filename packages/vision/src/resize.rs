@@ -1,13 +1,14 @@
 //! Any image to rgb8 at the policy's size.
 //!
-//! A separable convolution with a triangle filter whose support grows with the reduction, as Pillow's `BILINEAR` (and so
-//! openpi's `resize_with_pad`) does it: a sampling bilinear filter, as OpenCV's default, would drop most of the pixels of a
-//! 640x480 camera and feed the policy aliased edges. Unlike Pillow the value between the two passes is not rounded to a byte;
-//! results agree to one grey level.
+//! A separable convolution, with the filter that the policy was trained with. Unless it says otherwise that is a triangle whose support
+//! grows with the reduction, as Pillow's `BILINEAR` (and so openpi's `resize_with_pad`) does it: a sampling bilinear filter, as
+//! OpenCV's default, drops most of the pixels of a 640x480 camera and shows the policy aliased edges. Unlike Pillow the value between the two
+//! passes is not rounded to a byte; results agree to one grey level. `tests/vectors.rs` compares all filters with their originals.
 //!
 //! Own code and not a crate, for two promises that `fast_image_resize` does not give: filter tables are computed once a source
 //! size, so that a frame allocates nothing, and the code path does not depend on the CPU.
 
+use crate::filter::{Filter, Taps};
 use crate::{ImageView, MAX_SIDE, VisionError};
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +18,50 @@ use serde::{Deserialize, Serialize};
 pub enum ResizeMode {
     /// Fill the target; the picture is distorted.
     Stretch,
-    /// Fit inside the target, centred, black around it (letterbox), as openpi's `resize_with_pad`.
+    /// Fit inside the target (letterbox), with a border as [`Pad`] says.
     Pad,
     /// Fill the target from the largest centred part of the picture with the target's aspect ratio.
     Crop,
+}
+
+/// The border of a picture that does not fill the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pad {
+    /// Where it lies.
+    pub border: Border,
+    /// Its red, green and blue.
+    pub value: u8,
+}
+
+/// Where the border of a picture lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Border {
+    /// On both sides; of an odd number of pixels the last is right or below (openpi's `resize_with_pad`).
+    #[default]
+    Both,
+    /// On the left or above: the picture lies in the corner at the bottom right (LeRobot's SmolVLA).
+    LeftTop,
+    /// On the right or below: the picture lies in the corner at the top left.
+    RightBottom,
+}
+
+/// How a camera's picture is brought to a policy's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fit {
+    /// What happens to the aspect ratio.
+    pub mode: ResizeMode,
+    /// How pixels are interpolated.
+    pub filter: Filter,
+    /// The border ([`ResizeMode::Pad`] only).
+    pub pad: Pad,
+}
+
+impl From<ResizeMode> for Fit {
+    fn from(mode: ResizeMode) -> Self {
+        Self { mode, filter: Filter::default(), pad: Pad::default() }
+    }
 }
 
 /// Resizes the images of one camera to one size. Keeps its filter tables while the source size stays.
@@ -28,7 +69,7 @@ pub enum ResizeMode {
 pub struct Resizer {
     width: u32,
     height: u32,
-    mode: ResizeMode,
+    fit: Fit,
     /// Source size that the tables are for.
     source: (u32, u32),
     columns: Taps,
@@ -44,14 +85,14 @@ impl Resizer {
     ///
     /// # Errors
     /// When a side is zero or beyond [`MAX_SIDE`].
-    pub fn new(width: u32, height: u32, mode: ResizeMode) -> Result<Self, VisionError> {
+    pub fn new(width: u32, height: u32, fit: impl Into<Fit>) -> Result<Self, VisionError> {
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return Err(VisionError::Sides { width, height });
         }
         Ok(Self {
             width,
             height,
-            mode,
+            fit: fit.into(),
             source: (0, 0),
             columns: Taps::default(),
             rows: Taps::default(),
@@ -89,17 +130,18 @@ impl Resizer {
         let [red, green, blue] = image.encoding().rgb_offsets();
         let row_len = self.width as usize * 3;
         let (left, top) = self.offset;
+        let border = self.fit.pad.value;
 
         if self.columns.identity && self.rows.identity {
             for (y, target) in out.chunks_exact_mut(row_len).enumerate() {
                 let Some(span) = self.rows.span_of(y, top) else {
-                    target.fill(0);
+                    target.fill(border);
                     continue;
                 };
                 let source = image.row(span.start as u32);
                 for (x, target) in target.chunks_exact_mut(3).enumerate() {
                     let Some(span) = self.columns.span_of(x, left) else {
-                        target.fill(0);
+                        target.fill(border);
                         continue;
                     };
                     let pixel = &source[span.start * stride..][..stride];
@@ -112,7 +154,7 @@ impl Resizer {
         self.line.resize(image.width() as usize * stride, 0.0);
         for (y, target) in out.chunks_exact_mut(row_len).enumerate() {
             let Some(span) = self.rows.span_of(y, top) else {
-                target.fill(0);
+                target.fill(border);
                 continue;
             };
             // Rows first: this pass runs over contiguous bytes, which the compiler turns into vector code, and shrinks the
@@ -125,7 +167,7 @@ impl Resizer {
             }
             for (x, target) in target.chunks_exact_mut(3).enumerate() {
                 let Some(span) = self.columns.span_of(x, left) else {
-                    target.fill(0);
+                    target.fill(border);
                     continue;
                 };
                 let weights = self.columns.weights_of(span);
@@ -151,7 +193,7 @@ impl Resizer {
         let (w, h) = (f64::from(width), f64::from(height));
         let (tw, th) = (f64::from(self.width), f64::from(self.height));
         // Part of the source that is used (left, top, width, height), and size of the picture in the target.
-        let (part, picture) = match self.mode {
+        let (part, picture) = match self.fit.mode {
             ResizeMode::Stretch => ((0.0, 0.0, w, h), (self.width, self.height)),
             ResizeMode::Pad => {
                 let ratio = (w / tw).max(h / th);
@@ -164,68 +206,16 @@ impl Resizer {
                 (((w - pw) / 2.0, (h - ph) / 2.0, pw, ph), (self.width, self.height))
             }
         };
-        self.offset = (((self.width - picture.0) / 2) as usize, ((self.height - picture.1) / 2) as usize);
-        self.columns.compute(width as usize, part.0, part.2, picture.0 as usize);
-        self.rows.compute(height as usize, part.1, part.3, picture.1 as usize);
+        let free = ((self.width - picture.0) as usize, (self.height - picture.1) as usize);
+        self.offset = match self.fit.pad.border {
+            Border::Both => (free.0 / 2, free.1 / 2),
+            Border::LeftTop => free,
+            Border::RightBottom => (0, 0),
+        };
+        let filter = self.fit.filter;
+        self.columns.compute(filter, width as usize, part.0, part.2, picture.0 as usize);
+        self.rows.compute(filter, height as usize, part.1, part.3, picture.1 as usize);
         self.source = (width, height);
-    }
-}
-
-/// For each target pixel of one axis: which source pixels it is made of, and with what weights (they sum to one).
-#[derive(Debug, Clone, Default)]
-struct Taps {
-    spans: Vec<Span>,
-    weights: Vec<f32>,
-    /// Each target pixel is one source pixel.
-    identity: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    /// First source pixel.
-    start: usize,
-    /// Its weights: from, to.
-    weights: (usize, usize),
-}
-
-impl Taps {
-    /// Triangle filter over the part `[from, from + length)` of `source` pixels, to `target` pixels.
-    fn compute(&mut self, source: usize, from: f64, length: f64, target: usize) {
-        self.spans.clear();
-        self.weights.clear();
-        let scale = length / target as f64;
-        self.identity = scale == 1.0 && from == from.round();
-        if self.identity {
-            self.weights.push(1.0);
-            self.spans.extend((0..target).map(|i| Span { start: from as usize + i, weights: (0, 1) }));
-            return;
-        }
-        // Half-width of the triangle in source pixels: widened when shrinking (that is the antialiasing).
-        let support = scale.max(1.0);
-        for i in 0..target {
-            let centre = from + (i as f64 + 0.5) * scale;
-            let start = ((centre - support).floor().max(0.0) as usize).min(source - 1);
-            let end = ((centre + support).ceil() as usize).clamp(start + 1, source);
-            let weight = |x: usize| (1.0 - ((x as f64 + 0.5 - centre) / support).abs()).max(0.0);
-            let total: f64 = (start..end).map(weight).sum();
-            let first = self.weights.len();
-            if total > 0.0 {
-                self.weights.extend((start..end).map(|x| (weight(x) / total) as f32));
-            } else {
-                // Cannot happen for a centre inside the source; a pixel is better than a division by zero.
-                self.weights.push(1.0);
-            }
-            self.spans.push(Span { start, weights: (first, self.weights.len()) });
-        }
-    }
-
-    /// The span of target pixel `i` when the picture starts at `offset`; none in the border.
-    fn span_of(&self, i: usize, offset: usize) -> Option<Span> {
-        self.spans.get(i.checked_sub(offset)?).copied()
-    }
-
-    fn weights_of(&self, span: Span) -> &[f32] {
-        &self.weights[span.weights.0..span.weights.1]
     }
 }
 
@@ -236,14 +226,22 @@ mod tests {
     use crate::Encoding;
     use proptest::prelude::*;
 
-    fn resize(view: &ImageView<'_>, width: u32, height: u32, mode: ResizeMode) -> Vec<u8> {
-        let mut resizer = Resizer::new(width, height, mode).unwrap();
+    fn resize(view: &ImageView<'_>, width: u32, height: u32, fit: impl Into<Fit>) -> Vec<u8> {
+        let mut resizer = Resizer::new(width, height, fit).unwrap();
         let mut out = vec![1; resizer.output_len()];
         resizer.resize(view, &mut out).unwrap();
         out
     }
 
     const MODES: [ResizeMode; 3] = [ResizeMode::Stretch, ResizeMode::Pad, ResizeMode::Crop];
+    const FILTERS: [Filter; 6] = [
+        Filter::BilinearAntialias,
+        Filter::Bilinear,
+        Filter::BicubicAntialias,
+        Filter::Lanczos3,
+        Filter::Area,
+        Filter::Nearest,
+    ];
 
     #[test]
     fn channels_are_reordered_and_grey_is_spread() {
@@ -289,6 +287,21 @@ mod tests {
     }
 
     #[test]
+    fn a_border_lies_where_it_is_asked_for_in_the_value_asked_for() {
+        let data = [200u8; 5 * 2 * 3];
+        let view = ImageView::rgb8(5, 2, &data).unwrap();
+        for (border, expected) in [
+            (Border::Both, [9, 200, 200, 9, 9]),
+            (Border::LeftTop, [9, 9, 9, 200, 200]),
+            (Border::RightBottom, [200, 200, 9, 9, 9]),
+        ] {
+            let fit = Fit { pad: Pad { border, value: 9 }, ..Fit::from(ResizeMode::Pad) };
+            let rows: Vec<u8> = resize(&view, 5, 5, fit).chunks(15).map(|row| row[14]).collect();
+            assert_eq!(rows, expected);
+        }
+    }
+
+    #[test]
     fn cropping_takes_the_centre() {
         let data: Vec<u8> = [10, 20, 30, 40].iter().flat_map(|v| [*v; 3]).collect();
         let view = ImageView::rgb8(4, 1, &data).unwrap();
@@ -329,9 +342,7 @@ mod tests {
         let mut resizer = Resizer::new(9, 7, ResizeMode::Crop).unwrap();
         let mut out = vec![0; resizer.output_len()];
         resizer.resize(&view, &mut out).unwrap();
-        let buffers = |r: &Resizer| {
-            [r.line.as_ptr() as usize, r.rows.weights.as_ptr() as usize, r.columns.spans.as_ptr() as usize]
-        };
+        let buffers = |r: &Resizer| (r.line.as_ptr() as usize, r.rows.buffers(), r.columns.buffers());
         let before = buffers(&resizer);
         resizer.resize(&view, &mut out).unwrap();
         assert_eq!(before, buffers(&resizer));
@@ -351,30 +362,30 @@ mod tests {
         })
     }
 
-    fn mode() -> impl Strategy<Value = ResizeMode> {
-        prop_oneof![Just(ResizeMode::Stretch), Just(ResizeMode::Pad), Just(ResizeMode::Crop)]
+    fn fit() -> impl Strategy<Value = Fit> {
+        (prop::sample::select(&MODES[..]), prop::sample::select(&FILTERS[..]))
+            .prop_map(|(mode, filter)| Fit { filter, ..Fit::from(mode) })
     }
 
     proptest! {
         #[test]
-        fn the_same_size_is_exact((e, w, h, data) in image(), mode in mode()) {
+        fn the_same_size_is_exact((e, w, h, data) in image(), fit in fit()) {
             let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
             let offsets = e.rgb_offsets();
             let expected: Vec<u8> =
                 data.chunks(e.bytes_per_pixel()).flat_map(|p| offsets.map(|o| p[o])).collect();
-            prop_assert_eq!(resize(&view, w, h, mode), expected);
+            prop_assert_eq!(resize(&view, w, h, fit), expected);
         }
 
         #[test]
-        fn a_constant_image_stays_constant(w in 1..700u32, h in 1..60u32, tw in 1..120u32, th in 1..120u32, value: u8) {
+        fn a_constant_image_stays_constant(
+            w in 1..700u32, h in 1..60u32, tw in 1..120u32, th in 1..120u32, value: u8, fit in fit(),
+        ) {
             let data = vec![value; (w * h) as usize];
             let view = ImageView::new("mono8", w, h, w, &data).unwrap();
-            for mode in [ResizeMode::Stretch, ResizeMode::Crop] {
-                prop_assert!(resize(&view, tw, th, mode).iter().all(|v| *v == value));
-            }
-            let padded = resize(&view, tw, th, ResizeMode::Pad);
-            prop_assert!(padded.iter().all(|v| *v == value || *v == 0));
-            prop_assert!(padded.contains(&value));
+            let out = resize(&view, tw, th, fit);
+            prop_assert!(out.iter().all(|v| *v == value || (fit.mode == ResizeMode::Pad && *v == 0)));
+            prop_assert!(out.contains(&value));
         }
 
         #[test]

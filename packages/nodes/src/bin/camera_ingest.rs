@@ -146,7 +146,7 @@ fn main() -> ExitCode {
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
             health.report(Level::Stale, format!("camera '{name}': no image on {topic} yet"), [("", ""); 0]);
             let ingest = Ingest {
-                stream: CameraStream::new(name, image.width, image.height, image.resize, bounds)?,
+                stream: CameraStream::new(name, image.width, image.height, image.fit(), bounds)?,
                 publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,
                 health,
                 clock: node.clock().clone(),

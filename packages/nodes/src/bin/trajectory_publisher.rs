@@ -7,6 +7,7 @@ use efm_collision::Obstacles;
 use efm_core::{ChunkError, JointNames, Stamp};
 use efm_nodes::controller_state::ControllerState;
 use efm_nodes::controller_watch::ControllerWatches;
+use efm_nodes::cores::Cores;
 use efm_nodes::files;
 use efm_nodes::filter_state::{self, Known, Slowed};
 use efm_nodes::goal_change::{Change, GoalChange};
@@ -473,6 +474,11 @@ impl Publishing {
 fn main() -> ExitCode {
     efm_ros::run("trajectory_publisher", specs(), |node| {
         let params = node.params().clone();
+        let wrong_cores = |why: String| format!("parameter 'control_cores': {why}");
+        if let Some(cores) = Cores::named(&params.integers("control_cores")).map_err(|e| wrong_cores(e.to_string()))? {
+            // All of them: ticks come by way of the runtime's threads, messages by way of the middleware's.
+            cores.confine_this_process().map_err(|e| wrong_cores(e.to_string()))?;
+        }
         let config = stream_config(&params);
         let limits_path = files::find(&params.text("joint_limits_file"));
         let mut limits = LimitsFile::load(&limits_path).map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;

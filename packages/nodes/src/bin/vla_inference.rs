@@ -6,6 +6,7 @@
 use efm_core::freshness::FreshnessBounds;
 use efm_core::goal::Sentence;
 use efm_core::{JointNames, Stamp};
+use efm_nodes::cores::Cores;
 use efm_nodes::engine::{Acted, Answer, Engine, Job, Pictures, Setup};
 use efm_nodes::execution::ExecutionFeed;
 use efm_nodes::files;
@@ -13,6 +14,7 @@ use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
 use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
+use efm_nodes::picture_ring::PictureRing;
 use efm_nodes::replan::Replan;
 use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
 use efm_policy::{ImageSpec, Manifest, Provider};
@@ -25,6 +27,7 @@ use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Spec, Tas
 use efm_schedule::Mode;
 use futures::StreamExt;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
@@ -56,6 +59,11 @@ fn specs() -> Vec<Spec> {
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::integers(
+            "inference_cores",
+            &[],
+            "Processor cores that inference keeps to, as the operating system counts them; `threads` may not be more. Empty: all.",
+        ),
         Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
             .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
         Spec::text(
@@ -97,6 +105,8 @@ struct Inference {
     pairing: Pairing,
     feed: JointFeed,
     ring: JointRing,
+    /// What was seen before, for a policy that looks at it.
+    seen: PictureRing,
     jobs: Sender<Job>,
     busy: Busy,
     /// The URDF that the policy is to be opened for.
@@ -215,6 +225,23 @@ impl Inference {
         Ok(())
     }
 
+    /// Keeps what the cameras see, where the policy will look back at it.
+    fn remember(&mut self) {
+        let newest: Option<Vec<_>> = self.cameras.iter().map(|camera| camera.images.get()).collect();
+        let Some(newest) = newest else { return };
+        let stamps = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp));
+        let Some(stamp) = stamps.clone().min() else { return };
+        // Pictures of another size would be refused with the present one, and are no past either.
+        let fit = self.cameras.iter().zip(&newest).all(|(camera, image)| image.msg.data.len() == camera.spec.len());
+        if fit && self.seen.wants(stamp) && self.pairing.fit(stamps) {
+            self.seen.push(stamp, self.pictures(&newest));
+        }
+    }
+
+    fn pictures(&self, newest: &[Arc<Received<Image>>]) -> Pictures {
+        self.cameras.iter().zip(newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone())).collect()
+    }
+
     /// Gives the engine its next job, if it is free and there is one.
     fn give_work(&mut self) {
         if self.busy != Busy::No {
@@ -233,7 +260,10 @@ impl Inference {
             let noise_seed = self.noise_seed;
             self.noise_seed = self.noise_seed.wrapping_add(1);
             let (following, delay) = (self.execution.at(stamp, self.clock.now()), self.execution.take_delay());
-            let job = Job::Act { stamp, pictures, joints, noise_seed, following, delay };
+            let earlier = self.seen.before(stamp).into_iter();
+            let earlier =
+                earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), self.ring.at(*at)?))).collect();
+            let job = Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay };
             self.give(job, Busy::Acting(self.instruction_number));
         }
     }
@@ -262,8 +292,7 @@ impl Inference {
         }
         let stamp = self.pairing.take(self.clock.now(), stamps)?;
         self.frame.clone_from(&newest.first()?.msg.header.frame_id);
-        let pictures = self.cameras.iter().zip(&newest).map(|(c, image)| (c.spec.name.clone(), image.msg.data.clone()));
-        Some((stamp, pictures.collect()))
+        Some((stamp, self.pictures(&newest)))
     }
 
     /// Whether a camera's newest picture may be worked on.
@@ -407,12 +436,20 @@ fn main() -> ExitCode {
         };
         let mut enables = node.service::<SetBool::Service>("~/enable")?;
 
+        let cores = Cores::named(&params.integers("inference_cores"))
+            .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
+        let threads = usize::try_from(params.integer("threads")).unwrap_or(1);
+        if let Some(cores) = cores.as_ref().filter(|cores| cores.len() < threads) {
+            let problem = format!("parameter 'threads' is {threads}, but inference_cores lists {}", cores.len());
+            return Err(problem.into());
+        }
         let setup = Setup {
             folder,
             models_path: models_path(&params),
             cameras: params.texts("cameras"),
             limits,
-            threads: usize::try_from(params.integer("threads")).unwrap_or(1),
+            threads,
+            cores,
             provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
             mode,
         };
@@ -428,6 +465,8 @@ fn main() -> ExitCode {
             .as_ref()
             .map_or((1.0, 0.0), |m| (m.execution.replan_steps as f64 * m.action.step, m.chunk_seconds()));
         log::debug!("a chunk every {period} s, {chunk_seconds} s long");
+        let (earlier, step) = manifest.as_ref().map_or((0, 1.0), |m| (m.observation.history - 1, m.action.step));
+        let look_back = earlier as f64 * step;
         let usable = manifest.is_some();
         let mut this = Inference {
             receipts: ReceiptClock::new(&clock),
@@ -440,7 +479,8 @@ fn main() -> ExitCode {
             cameras,
             pairing: Pairing::new(params.double("max_image_skew")),
             feed: JointFeed::new(joints),
-            ring: JointRing::new(RING),
+            ring: JointRing::new(RING.max(look_back + 1.0)),
+            seen: PictureRing::new(earlier, step),
             jobs,
             busy: Busy::No,
             to_open: None,
@@ -487,7 +527,7 @@ fn main() -> ExitCode {
                         this.on_execution(&message.msg);
                         continue;
                     }
-                    () = next_picture(&mut images) => {}
+                    () = next_picture(&mut images) => this.remember(),
                     Some(answer) = answers.recv() => this.on_answer(answer)?,
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
                     urdf = description.next() => {
@@ -497,6 +537,10 @@ fn main() -> ExitCode {
                         }
                     }
                     Some(request) = enables.next() => {
+                        if request.message.data && !this.enabled && this.embedded.is_ok() {
+                            // The arm was somebody else's: a policy that remembers begins anew.
+                            this.embedded = Ok(false);
+                        }
                         this.enabled = request.message.data;
                         let message = if this.enabled { "enabled" } else { "disabled" }.to_owned();
                         log::info!("{message}");

@@ -3,13 +3,17 @@
 //! With abar_k the product of the alphas up to k, training draws x_k = sqrt(abar_k) a + sqrt(1 - abar_k) e and regresses e (`epsilon`), a (`sample`)
 //! or v = sqrt(abar_k) e - sqrt(1 - abar_k) a (`velocity`; Salimans and Ho, arXiv 2202.00512). Each is turned into e here.
 //!
-//! * **DDPM** (Ho, Jain, Abbeel, arXiv 2006.11239, algorithm 2, with sigma^2 = beta, as in Octo's `action_heads.py`):
-//!   x <- (x - (1 - alpha_k) / sqrt(1 - abar_k) e) / sqrt(alpha_k) + sqrt(beta_k) z for k = T-1 ... 0, without z in the last, and cut to +-clip.
-//! * **DDIM** (Song, Meng, Ermon, arXiv 2010.02502, eq. 12 with sigma 0), at every T/steps-th k: a is predicted and cut to +-clip, and
-//!   x <- sqrt(abar_prev) a + sqrt(1 - abar_prev) e with the e that goes with the cut a; abar_prev is 1 in the end.
+//! Steps are taken at every T/steps-th k (rounded down; `leading` in the diffusers package), from the highest down to 0. With abar_next that of
+//! the step after it (1 in the end), alpha_k = abar_k / abar_next and beta_k = 1 - alpha_k:
+//!
+//! * **DDPM** (Ho, Jain, Abbeel, arXiv 2006.11239, algorithm 2): x <- (x - beta_k / sqrt(1 - abar_k) e) / sqrt(alpha_k) + sigma_k z, without z in
+//!   the last; sigma_k^2 is beta_k (Octo's `action_heads.py`) or that of the posterior, (1 - abar_next) / (1 - abar_k) beta_k (diffusers).
+//! * **DDIM** (Song, Meng, Ermon, arXiv 2010.02502, eq. 12 with sigma 0): x <- sqrt(abar_next) a + sqrt(1 - abar_next) e.
+//!
+//! Cut to +-clip is either the x that a step gives, or the a that it predicts: then e is what remains of x, or (diffusers' DDIM) stays as predicted.
 //!
 //! Cosine schedule (Nichol and Dhariwal, arXiv 2102.09672, eq. 17): beta_k = min(1 - f((k+1)/T) / f(k/T), 0.999),
-//! f(u) = cos^2((u + 0.008) / 1.008 pi / 2).
+//! f(u) = cos^2((u + 0.008) / 1.008 pi / 2). Linear: beta_k in equal steps from beta_start to beta_end; scaled linear: their square roots.
 //!
 //! A chunk that is to continue another is drawn to it in its clean form: a <- a + w (y - a) at each step, as inpainting does.
 
@@ -17,7 +21,7 @@ use super::encode::Encode;
 use super::flow_matching::keep_frozen;
 use super::stepper::Stepper;
 use super::{ObservationTensors, Prefix, RunError, Runner, Trace};
-use crate::manifest::{DiffusionSpec, NoiseSchedule, Prediction, Sampler};
+use crate::manifest::{ClipOf, DiffusionSpec, NoiseSchedule, Prediction, Sampler, Variance};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 
@@ -37,7 +41,6 @@ struct Stage {
     abar: f64,
     /// Of the step after it; 1 in the last.
     abar_next: f64,
-    alpha: f64,
 }
 
 /// How many values of fresh noise the steps of a sampler draw beside the first sample, for chunks of `chunk` values.
@@ -48,28 +51,36 @@ pub(crate) fn z_values(spec: &DiffusionSpec, chunk: usize) -> usize {
     }
 }
 
-/// Products of the alphas up to each k.
-fn abars(schedule: NoiseSchedule, steps: usize) -> Vec<f64> {
-    let NoiseSchedule::Cosine = schedule;
+/// Products of the alphas up to each k, rounded to float32 where torch (diffusers) and JAX (Octo) do: where little noise is left, 1 - abar is of the
+/// order of those roundings, and networks were trained with them.
+fn abars(spec: &DiffusionSpec) -> Vec<f64> {
+    let steps = spec.train_steps;
     let f = |u: f64| ((u + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
     let at = |k: usize| f(k as f64 / steps as f64);
-    let betas = (0..steps).map(|k| (1.0 - at(k + 1) / at(k)).min(0.999));
-    betas
-        .scan(1.0, |product, beta| {
-            *product *= 1.0 - beta;
-            Some(*product)
+    // Given for the schedules that use them: the manifest was checked.
+    let (start, end) = (spec.beta_start.unwrap_or_default(), spec.beta_end.unwrap_or_default());
+    let between = |from: f64, to: f64, k: usize| from + (to - from) * k as f64 / (steps - 1).max(1) as f64;
+    let beta = |k: usize| match spec.schedule {
+        NoiseSchedule::Cosine => (1.0 - at(k + 1) / at(k)).min(0.999),
+        NoiseSchedule::Linear => between(start, end, k),
+        NoiseSchedule::ScaledLinear => between(start.sqrt(), end.sqrt(), k).powi(2),
+    };
+    let alphas = (0..steps).map(|k| f64::from(1.0 - beta(k) as f32));
+    alphas
+        .scan(1.0, |product, alpha| {
+            *product *= alpha;
+            Some(f64::from(*product as f32))
         })
         .collect()
 }
 
 fn plan(spec: &DiffusionSpec) -> Vec<Stage> {
-    let abars = abars(spec.schedule, spec.train_steps);
-    let times: Vec<usize> = (0..spec.steps).rev().map(|i| i * spec.train_steps / spec.steps).collect();
+    let abars = abars(spec);
+    let times: Vec<usize> = (0..spec.steps).rev().map(|i| i * (spec.train_steps / spec.steps)).collect();
     let stage = |i: usize, time: usize| Stage {
         time,
         abar: abars[time],
         abar_next: times.get(i + 1).map_or(1.0, |next| abars[*next]),
-        alpha: abars[time] / if time == 0 { 1.0 } else { abars[time - 1] },
     };
     times.iter().enumerate().map(|(i, time)| stage(i, *time)).collect()
 }
@@ -93,25 +104,34 @@ impl Stage {
     /// Takes one value a step further. `drawn`: what it is to continue, and how much that counts. `z`: fresh noise.
     fn next(&self, spec: &DiffusionSpec, x: f64, predicted: f64, drawn: Option<(f64, f64)>, z: f64) -> f64 {
         let (mut clean, mut noise) = self.parts(spec.prediction, x, predicted);
-        let clip = spec.clip.unwrap_or(f64::INFINITY);
         if let Some((to, weight)) = drawn {
             clean += weight * (to - clean);
             noise = self.noise_of(x, clean);
         }
-        match spec.scheduler {
-            Sampler::Ddpm => {
-                let beta = 1.0 - self.alpha;
-                let mean = (x - beta / (1.0 - self.abar).sqrt() * noise) / self.alpha.sqrt();
-                (mean + beta.sqrt() * z).clamp(-clip, clip)
-            }
-            Sampler::Ddim => {
-                if clean.abs() > clip {
-                    clean = clean.clamp(-clip, clip);
-                    noise = self.noise_of(x, clean);
-                }
-                self.abar_next.sqrt() * clean + (1.0 - self.abar_next).sqrt() * noise
+        let clip = spec.clip.unwrap_or(f64::INFINITY);
+        let clip_of = spec.clip_of.unwrap_or(match spec.scheduler {
+            Sampler::Ddpm => ClipOf::Sample,
+            Sampler::Ddim => ClipOf::Clean,
+        });
+        if clip_of != ClipOf::Sample && clean.abs() > clip {
+            clean = clean.clamp(-clip, clip);
+            if clip_of == ClipOf::Clean {
+                noise = self.noise_of(x, clean);
             }
         }
+        let next = match spec.scheduler {
+            Sampler::Ddpm => {
+                let alpha = self.abar / self.abar_next;
+                let beta = 1.0 - alpha;
+                let variance = match spec.variance {
+                    Variance::Beta => beta,
+                    Variance::Posterior => (1.0 - self.abar_next) / (1.0 - self.abar) * beta,
+                };
+                (x - beta / (1.0 - self.abar).sqrt() * noise) / alpha.sqrt() + variance.sqrt() * z
+            }
+            Sampler::Ddim => self.abar_next.sqrt() * clean + (1.0 - self.abar_next).sqrt() * noise,
+        };
+        if clip_of == ClipOf::Sample { next.clamp(-clip, clip) } else { next }
     }
 }
 
@@ -180,14 +200,25 @@ mod tests {
     use proptest::prelude::*;
 
     fn spec(scheduler: Sampler, steps: usize, prediction: Prediction) -> DiffusionSpec {
-        let schedule = NoiseSchedule::Cosine;
-        DiffusionSpec { scheduler, train_steps: 20, steps, schedule, prediction, clip: Some(5.0), noise_scale: 1.0 }
+        DiffusionSpec {
+            scheduler,
+            train_steps: 20,
+            steps,
+            schedule: NoiseSchedule::Cosine,
+            beta_start: None,
+            beta_end: None,
+            prediction,
+            clip: Some(5.0),
+            clip_of: None,
+            variance: Variance::Beta,
+            noise_scale: 1.0,
+        }
     }
 
     /// Values of `betas_for_alpha_bar` of the diffusers package's formula, computed apart from this code with 50 digits.
     #[test]
     fn the_cosine_schedule_has_the_published_values() {
-        let abars = abars(NoiseSchedule::Cosine, 20);
+        let abars = abars(&spec(Sampler::Ddpm, 20, Prediction::Epsilon));
         assert_eq!(abars.len(), 20);
         let f = |u: f64| {
             ((u + 0.008) / 1.008 * std::f64::consts::PI / 2.0).cos().powi(2)
@@ -195,9 +226,9 @@ mod tests {
         };
         // Where no beta was cut the product telescopes to f(k) / f(0).
         for (k, abar) in abars.iter().enumerate().take(19) {
-            assert!((abar - f((k + 1) as f64 / 20.0)).abs() < 1.0e-12, "{k}");
+            assert!((abar - f((k + 1) as f64 / 20.0)).abs() < 1.0e-6, "{k}");
         }
-        assert!((abars[19] / abars[18] - 0.001).abs() < 1.0e-12, "the last beta is cut to 0.999");
+        assert!((abars[19] / abars[18] - 0.001).abs() < 1.0e-7, "the last beta is cut to 0.999");
         assert!((abars[9] - 0.493_8).abs() < 1.0e-3, "{}", abars[9]);
     }
 
@@ -207,6 +238,39 @@ mod tests {
         assert_eq!(stages.iter().map(|s| s.time).collect::<Vec<_>>(), [16, 12, 8, 4, 0]);
         assert_eq!(stages[4].abar_next, 1.0);
         assert!(stages.windows(2).all(|w| w[0].abar_next == w[1].abar));
+        // 20 by 6 is 3 and something: the highest steps are left out, as the diffusers package does.
+        let stages = plan(&spec(Sampler::Ddim, 6, Prediction::Epsilon));
+        assert_eq!(stages.iter().map(|s| s.time).collect::<Vec<_>>(), [15, 12, 9, 6, 3, 0]);
+    }
+
+    /// One step of `DDPMScheduler` and `DDIMScheduler` of diffusers 0.35.2 from t = 14 of 20, sampled in 10, with betas from 1e-4 to 0.02,
+    /// clip_sample_range = 1 and (DDPM) the fresh noise 0.5: for x = 0.7 where the network says -2.0 (which is cut), and x = 0.3 where it says 0.4.
+    #[test]
+    fn a_step_cut_as_in_the_diffusers_package_has_its_values() {
+        let (ddpm, ddim) = ((Sampler::Ddpm, ClipOf::Clean), (Sampler::Ddim, ClipOf::CleanOnly));
+        let (linear, scaled) = (NoiseSchedule::Linear, NoiseSchedule::ScaledLinear);
+        for ((scheduler, clip_of), schedule, cut, uncut) in [
+            (ddpm, linear, 0.849_588_75, 0.342_126_16),
+            (ddpm, scaled, 0.859_411_12, 0.328_837_84),
+            (ddim, linear, 0.393_554_27, 0.285_348_15),
+            (ddim, scaled, 0.566_825_51, 0.284_297_79),
+        ] {
+            let spec = DiffusionSpec {
+                schedule,
+                beta_start: Some(1e-4),
+                beta_end: Some(0.02),
+                clip: Some(1.0),
+                clip_of: Some(clip_of),
+                variance: if scheduler == Sampler::Ddpm { Variance::Posterior } else { Variance::Beta },
+                ..spec(scheduler, 10, Prediction::Epsilon)
+            };
+            let stage = plan(&spec)[2];
+            assert_eq!(stage.time, 14);
+            for (x, says, expected) in [(0.7, -2.0, cut), (0.3, 0.4, uncut)] {
+                let next = stage.next(&spec, x, says, None, 0.5);
+                assert!((next - expected).abs() < 2e-6, "{scheduler:?} {schedule:?}: {next} {expected}");
+            }
+        }
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! The graph `encode`: it sees the observation once, and what it gives is shown to every step after it.
 
-use super::{Graph, Inputs, ObservationTensors, RunError, Trace};
+use super::{Graph, ObservationTensors, RunError, Trace};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::session::SessionOutputs;
@@ -38,7 +38,7 @@ impl Encode {
     /// Runs on the observation. Copies the outputs when asked to.
     pub fn run(&mut self, trace: Option<&mut Trace>) -> Result<Context<'_>, RunError> {
         let Self { observation, graph, order, context: names } = self;
-        let inputs: Inputs<'_> = order.iter().map(|place| observation.at(*place).into()).collect();
+        let inputs = observation.ordered(order);
         let (file, outputs) = graph.run(&inputs)?;
         let context = Context { file, names, outputs };
         if let Some(trace) = trace {

@@ -58,8 +58,9 @@ impl Runner for FlowMatching {
         stepper.begin(noise);
         let dt = -1.0 / *steps as f32;
         for k in 0..*steps {
-            // From k and not by adding up dt, so that the last time is not off by the sum of its roundings.
-            let now = 1.0 - k as f32 / *steps as f32;
+            // From k and not by adding up dt, so that the last time is not off by the sum of its roundings; in double precision, as networks that
+            // are shown sines of 250 t (pi0, SmolVLA) see single roundings too.
+            let now = (1.0 - k as f64 / *steps as f64) as f32;
             stepper.advance(&context, now, |x, v| match prefix {
                 None => x.iter_mut().zip(v).for_each(|(x, v)| *x += dt * v),
                 Some(prefix) => guided_step(x, v, now, dt, prefix),

@@ -1,6 +1,6 @@
 //! Observation in, chunk out: behaviour cloning by regression, ACT, and anything whose sampling is inside its graph.
 
-use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output};
+use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 
@@ -42,7 +42,7 @@ impl Runner for SinglePass {
         actions: &mut [f32],
         _trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
-        let inputs: Inputs<'_> = self.order.iter().map(|place| self.observation.at(*place).into()).collect();
+        let inputs = self.observation.ordered(&self.order);
         let (file, outputs) = self.policy.run(&inputs)?;
         actions.copy_from_slice(output(file, &outputs, &self.actions, actions.len())?);
         Ok(())

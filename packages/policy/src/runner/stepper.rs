@@ -22,15 +22,15 @@ impl Stepper {
         let manifest = &package.manifest;
         let step = Graph::open(package, "step", options)?;
         let spec = &manifest.graphs["step"];
-        let chunk = [1, manifest.action.horizon as i64, manifest.action_len() as i64];
-        let x = zeros(&chunk).map_err(|source| step.failed(source))?;
+        let (rows, columns) = manifest.sample_shape();
+        let x = zeros(&[1, rows as i64, columns as i64]).map_err(|source| step.failed(source))?;
         let t = zeros(&[1]).map_err(|source| step.failed(source))?;
         let names: Vec<&str> = spec.inputs[..2].iter().chain(encode.context()).map(String::as_str).collect();
         let (order, gives) = (step.order(&names), spec.outputs[0].clone());
         Ok(Self { step, order, gives, x, t })
     }
 
-    /// The sample, row-major `[horizon x actions]`.
+    /// The sample, row-major.
     pub fn sample(&self) -> &[f32] {
         self.x.extract_tensor().1
     }

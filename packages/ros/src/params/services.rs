@@ -20,6 +20,7 @@ fn to_msg(value: Option<&Value>) -> ParameterValue {
         Value::Text(v) => msg.string_value = v,
         Value::Texts(v) => msg.string_array_value = v,
         Value::Doubles(v) => msg.double_array_value = v,
+        Value::Integers(v) => msg.integer_array_value = v,
     }
     msg
 }
@@ -31,6 +32,7 @@ fn type_code(value: &Value) -> u8 {
         Value::Integer(_) => 2,
         Value::Double(_) => 3,
         Value::Text(_) => 4,
+        Value::Integers(_) => 7,
         Value::Doubles(_) => 8,
         Value::Texts(_) => 9,
     }
@@ -65,7 +67,7 @@ fn descriptor(name: &str, spec: Option<&Spec>) -> ParameterDescriptor {
         descriptor.additional_constraints = format!("One of: {}.", spec.choices.join(", "));
     }
     match (spec.range, &spec.default) {
-        (Some((min, max)), Value::Integer(_)) => {
+        (Some((min, max)), Value::Integer(_) | Value::Integers(_)) => {
             descriptor.integer_range =
                 vec![IntegerRange { from_value: min.ceil() as i64, to_value: max.floor() as i64, step: 1 }];
         }

@@ -1,0 +1,1 @@
+"""What turns other people's checkpoints into policy packages. Nothing here is needed at run time."""

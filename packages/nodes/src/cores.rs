@@ -1,0 +1,141 @@
+//! On which processor cores threads may run, so that inference does not starve what moves the robot.
+//!
+//! A thread that is started later inherits the cores of the one that starts it: ONNX Runtime's threads those of the thread that opens its sessions.
+//! Nobody else is kept off these cores; that takes `isolcpus`, a cpuset or a container.
+
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
+use std::io;
+
+/// Cores that exist here and that this process may use; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cores(Vec<usize>);
+
+/// Why threads cannot be kept to some cores.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CoresError {
+    /// Not on this machine, or kept from this process.
+    #[error("core {core} is not there for this process; it may run on {available:?}")]
+    Missing {
+        /// As it was asked for.
+        core: i64,
+        /// Those that are there.
+        available: Vec<usize>,
+    },
+    /// Asked for twice.
+    #[error("core {0} is listed twice")]
+    Twice(usize),
+    /// The operating system does not tell.
+    #[error("the cores of this process cannot be read: {0}")]
+    Unknown(String),
+}
+
+impl Cores {
+    /// Those of a parameter; none, where its list is empty, which leaves everything to the operating system.
+    ///
+    /// # Errors
+    /// Naming the core that is not there.
+    pub fn named(wanted: &[i64]) -> Result<Option<Self>, CoresError> {
+        if wanted.is_empty() {
+            return Ok(None);
+        }
+        Self::among(wanted, &available().map_err(|e| CoresError::Unknown(e.to_string()))?).map(Some)
+    }
+
+    fn among(wanted: &[i64], available: &[usize]) -> Result<Self, CoresError> {
+        let mut cores = Vec::new();
+        for core in wanted {
+            let known = usize::try_from(*core).ok().filter(|core| available.contains(core));
+            let known = known.ok_or_else(|| CoresError::Missing { core: *core, available: available.to_vec() })?;
+            if cores.contains(&known) {
+                return Err(CoresError::Twice(known));
+            }
+            cores.push(known);
+        }
+        Ok(Self(cores))
+    }
+
+    /// How many there are.
+    #[allow(clippy::len_without_is_empty)] // never
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Keeps the calling thread, and all that it starts from now on, to these cores.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn confine_this_thread(&self) -> io::Result<()> {
+        Ok(sched_setaffinity(None, &self.set())?)
+    }
+
+    /// Keeps all threads of this process to these cores.
+    ///
+    /// # Errors
+    /// When the operating system refuses.
+    pub fn confine_this_process(&self) -> io::Result<()> {
+        let mut seen = Vec::new();
+        // Again, until none was started meanwhile by one that was still free.
+        loop {
+            let before = seen.len();
+            for entry in std::fs::read_dir("/proc/self/task")? {
+                let name = entry?.file_name();
+                let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+                if !seen.contains(&thread) {
+                    seen.push(thread);
+                    match sched_setaffinity(Pid::from_raw(thread), &self.set()) {
+                        // It has ended.
+                        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+            }
+            if seen.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn set(&self) -> CpuSet {
+        let mut set = CpuSet::new();
+        self.0.iter().for_each(|core| set.set(*core));
+        set
+    }
+}
+
+/// Cores that the calling thread may run on.
+///
+/// # Errors
+/// When the operating system does not tell.
+pub fn available() -> io::Result<Vec<usize>> {
+    let set = sched_getaffinity(None)?;
+    Ok((0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_core_that_is_not_there_is_named_with_those_that_are() {
+        assert_eq!(Cores::named(&[]), Ok(None));
+        assert_eq!(Cores::among(&[3, 1], &[1, 2, 3]), Ok(Cores(vec![3, 1])));
+        for core in [0, 4, -1, i64::MAX] {
+            let text = Cores::among(&[1, core], &[1, 2, 3]).unwrap_err().to_string();
+            assert!(text.contains(&format!("core {core} ")) && text.contains("[1, 2, 3]"), "{text}");
+        }
+        assert_eq!(Cores::among(&[1, 1], &[1]), Err(CoresError::Twice(1)));
+        assert!(matches!(Cores::named(&[1 << 40]), Err(CoresError::Missing { .. })));
+    }
+
+    #[test]
+    fn a_thread_and_those_that_it_starts_keep_to_their_cores() {
+        let last = *available().unwrap().last().unwrap();
+        let cores = Cores::named(&[last as i64]).unwrap().unwrap();
+        let inherited = std::thread::spawn(move || {
+            cores.confine_this_thread().unwrap();
+            std::thread::spawn(|| available().unwrap()).join().unwrap()
+        });
+        assert_eq!(inherited.join().unwrap(), [last]);
+    }
+}
