@@ -162,12 +162,14 @@ def _stats(file: Path, step: dict) -> Stats:
     return stats
 
 
-def _old_stats(weights: Path) -> Stats:
+def _old_stats(weights: Path, features: list[Feature]) -> Stats:
     """Statistics inside the model, as LeRobot before 0.4 kept them: `normalize_inputs.buffer_observation_state.mean`."""
+    dotted = {feature.key.replace(".", "_"): feature.key for feature in features}
     stats: Stats = {}
     for name, value in read_tensors(weights, OLD_BUFFERS).items():
         flat, _, stat = name.rpartition(".")
-        stats.setdefault(flat.split("buffer_", 1)[1], {})[stat] = value
+        key = flat.split("buffer_", 1)[1]
+        stats.setdefault(dotted.get(key, key), {})[stat] = value
     return stats
 
 
@@ -199,7 +201,7 @@ def read(folder: Path) -> Checkpoint:
     norm_map = {str(k): str(v) for k, v in (config.get("normalization_mapping") or {}).items()}
     eps = 1e-8
     if old:
-        stats, preprocessor, postprocessor = _old_stats(weights), {}, {}
+        stats, preprocessor, postprocessor = _old_stats(weights, [*inputs, *outputs]), {}, {}
         if not stats and set(norm_map.values()) - {"IDENTITY"}:
             raise ImportFailure(
                 f"{folder / 'policy_preprocessor.json'} is missing, and {weights.name} holds no statistics either "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torchvision.transforms import functional
 
 from importers.lerobot import policy as lerobot_policy
 from importers.lerobot.checkpoint import STATE, Checkpoint
@@ -33,6 +34,20 @@ class Crop(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Cut."""
         return pictures[..., self.rows, self.columns]
+
+
+class Resize(nn.Module):
+    """torchvision's resizing of pictures of one size, whose filter ONNX has not: each way it is a matrix, which is what it makes of unit vectors."""
+
+    def __init__(self, size: tuple[int, int], height: int, width: int) -> None:
+        """See what torchvision does."""
+        super().__init__()
+        self.register_buffer("rows", functional.resize(torch.eye(height)[None], [size[0], height])[0])
+        self.register_buffer("columns", functional.resize(torch.eye(width)[None], [size[1], width])[0].T.contiguous())
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Resize."""
+        return self.rows @ pictures @ self.columns
 
 
 class Encode(nn.Module):
@@ -106,11 +121,6 @@ def make(checkpoint: Checkpoint, robot: Robot, observed: Observed, scratch: Path
     """Export the graphs and run the worked example with LeRobot."""
     policy = lerobot_policy.load(checkpoint)
     config = policy.config
-    if config.resize_shape is not None:
-        raise ImportFailure(
-            f"{checkpoint.folder / 'config.json'}: resize_shape is {config.resize_shape}; only pictures that are not resized inside of the policy are "
-            "supported (crop_shape is)"
-        )
     spec = runner(checkpoint, config)
     pipelines = lerobot_policy.Pipelines(checkpoint, policy)
     seen = [pipelines.batch(images, state, None) for images, state in zip(observed.images, observed.states, strict=True)]
@@ -123,9 +133,13 @@ def make(checkpoint: Checkpoint, robot: Robot, observed: Observed, scratch: Path
     with torch.no_grad():
         context = encode(*inputs)
         noise, rows = sample(policy, context)
+    _, height, width = features[0].shape if features else (3, 0, 0)
     for module in policy.modules():
+        # Pictures of all cameras have one size: LeRobot sees to that.
+        if getattr(module, "resize", None) is not None:
+            module.resize = Resize(config.resize_shape, height, width)
         if hasattr(module, "center_crop"):
-            module.center_crop = Crop(module.center_crop, *features[0].shape[1:])
+            module.center_crop = Crop(module.center_crop, *(config.resize_shape or (height, width)))
     export(encode, inputs, names, ["context"], scratch / "encode.onnx")
     x, t = torch.from_numpy(noise[:1]), torch.full((1,), float(config.num_train_timesteps - 1))
     export(Step(policy), [x, t, context], ["x", "t", "context"], ["predicted"], scratch / "step.onnx")

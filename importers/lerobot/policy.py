@@ -100,8 +100,7 @@ class Pipelines:
         from lerobot.processor.converters import policy_action_to_transition, transition_to_policy_action
 
         if checkpoint.old:
-            stats = {self._dotted(key, checkpoint): value for key, value in checkpoint.stats.items()}
-            self.pre, self.post = make_pre_post_processors(policy.config, dataset_stats=stats)
+            self.pre, self.post = make_pre_post_processors(policy.config, dataset_stats=checkpoint.stats)
             return
         overrides: dict[str, dict] = {"device_processor": {"device": "cpu"}}
         words: dict[str, dict] = {"tokenizer_processor": {"tokenizer_name": str(tokenizer)}} if tokenizer else {}
@@ -118,11 +117,6 @@ class Pipelines:
             to_transition=policy_action_to_transition,
             to_output=transition_to_policy_action,
         )
-
-    @staticmethod
-    def _dotted(key: str, checkpoint: Checkpoint) -> str:
-        """`observation_state` of an old buffer as `observation.state`."""
-        return next((f.key for f in [*checkpoint.inputs, checkpoint.action] if f.key.replace(".", "_") == key), key)
 
     def batch(self, images: dict[str, np.ndarray], state: np.ndarray, sentence: str | None) -> dict:
         """What the policy is given: rgb8 pictures [height, width, 3] as LeRobot's robots give them (float, 0 to 1, channels first)."""

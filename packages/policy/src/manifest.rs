@@ -275,6 +275,13 @@ impl TryFrom<RawLanguage> for LanguageSpec {
     type Error = String;
 
     fn try_from(raw: RawLanguage) -> Result<Self, String> {
+        // The parser names only the section around it.
+        Self::of(raw).map_err(|problem| format!("language: {problem}"))
+    }
+}
+
+impl LanguageSpec {
+    fn of(raw: RawLanguage) -> Result<Self, String> {
         fn needed<T>(value: Option<T>, field: &str, with: &str) -> Result<T, String> {
             value.ok_or_else(|| format!("missing field `{field}`, which goes with `{with}`"))
         }

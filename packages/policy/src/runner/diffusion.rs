@@ -51,7 +51,8 @@ pub(crate) fn z_values(spec: &DiffusionSpec, chunk: usize) -> usize {
     }
 }
 
-/// Products of the alphas up to each k.
+/// Products of the alphas up to each k, rounded to float32 where torch (diffusers) and JAX (Octo) do: where little noise is left, 1 - abar is of the
+/// order of those roundings, and networks were trained with them.
 fn abars(spec: &DiffusionSpec) -> Vec<f64> {
     let steps = spec.train_steps;
     let f = |u: f64| ((u + 0.008) / 1.008 * std::f64::consts::FRAC_PI_2).cos().powi(2);
@@ -64,11 +65,11 @@ fn abars(spec: &DiffusionSpec) -> Vec<f64> {
         NoiseSchedule::Linear => between(start, end, k),
         NoiseSchedule::ScaledLinear => between(start.sqrt(), end.sqrt(), k).powi(2),
     };
-    let alphas = (0..steps).map(|k| 1.0 - beta(k));
+    let alphas = (0..steps).map(|k| f64::from(1.0 - beta(k) as f32));
     alphas
         .scan(1.0, |product, alpha| {
             *product *= alpha;
-            Some(*product)
+            Some(f64::from(*product as f32))
         })
         .collect()
 }
@@ -225,9 +226,9 @@ mod tests {
         };
         // Where no beta was cut the product telescopes to f(k) / f(0).
         for (k, abar) in abars.iter().enumerate().take(19) {
-            assert!((abar - f((k + 1) as f64 / 20.0)).abs() < 1.0e-12, "{k}");
+            assert!((abar - f((k + 1) as f64 / 20.0)).abs() < 1.0e-6, "{k}");
         }
-        assert!((abars[19] / abars[18] - 0.001).abs() < 1.0e-12, "the last beta is cut to 0.999");
+        assert!((abars[19] / abars[18] - 0.001).abs() < 1.0e-7, "the last beta is cut to 0.999");
         assert!((abars[9] - 0.493_8).abs() < 1.0e-3, "{}", abars[9]);
     }
 
