@@ -22,7 +22,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--vlm", type=Path, help="SmolVLA: folder with config.json, processor files and tokenizer.json of its language model (no weights)"
     )
-    options.add_argument("--tokenizer", type=Path, help="SmolVLA: folder with tokenizer.json, where it is not in --vlm or in the checkpoint")
+    options.add_argument(
+        "--tokenizer", type=Path, help="SmolVLA: folder with tokenizer.json, where it is not in --vlm or in the checkpoint"
+    )
     robots.options(options)
     return options
 

@@ -44,7 +44,9 @@ def make(checkpoint: Checkpoint, robot: Robot, observed: Observed, scratch: Path
     config, notes = policy.config, []
     replan = config.n_action_steps
     if config.temporal_ensemble_coeff is not None:
-        notes.append(f"LeRobot runs it with temporal ensembling (coefficient {config.temporal_ensemble_coeff}); here that is a mode of execution")
+        notes.append(
+            f"LeRobot runs it with temporal ensembling (coefficient {config.temporal_ensemble_coeff}); here that is a mode of execution"
+        )
     return Parts(
         runner={"type": "single_pass"},
         graphs={"policy": {"inputs": names, "outputs": ["actions"]}},

@@ -79,13 +79,16 @@ class Checkpoint:
         if mode == "IDENTITY":
             return mode, {}
         if mode not in NEEDED:
-            raise ImportFailure(f"{self.folder}: normalisation {mode} of {feature.key} is not known; expected one of IDENTITY, {', '.join(NEEDED)}")
+            raise ImportFailure(
+                f"{self.folder}: normalisation {mode} of {feature.key} is not known; expected one of IDENTITY, {', '.join(NEEDED)}"
+            )
         found = self.stats.get(feature.key, {})
         missing = [name for name in NEEDED[mode] if name not in found]
         if missing:
             there = ", ".join(sorted(self.stats)) or "none"
             raise ImportFailure(
-                f"{self.folder}: statistics of {feature.key} lack {', '.join(missing)}, which {mode} needs (statistics are there of: {there}). "
+                f"{self.folder}: statistics of {feature.key} lack {', '.join(missing)}, which {mode} needs "
+                f"(statistics are there of: {there}). "
                 "Save the processors with the data set's statistics beside the policy (policy_preprocessor.json and its safetensors)"
             )
         expected = feature.shape[0]
@@ -221,5 +224,7 @@ def read(folder: Path) -> Checkpoint:
         norm_map["ACTION"] = str(unnormalizer.get("config", {}).get("norm_map", norm_map).get("ACTION", "IDENTITY"))
         eps = float(settings.get("eps", eps))
         if settings.get("normalize_observation_keys") is not None:
-            raise ImportFailure(f"{folder / 'policy_preprocessor.json'}: normalize_observation_keys is not supported; expected all to be normalised")
+            raise ImportFailure(
+                f"{folder / 'policy_preprocessor.json'}: normalize_observation_keys is not supported; expected all to be normalised"
+            )
     return Checkpoint(folder, config, preprocessor, postprocessor, inputs, outputs[0], stats, norm_map, eps, old)

@@ -37,7 +37,7 @@ class Crop(nn.Module):
 
 
 class Resize(nn.Module):
-    """torchvision's resizing of pictures of one size, whose filter ONNX has not: each way it is a matrix, which is what it makes of unit vectors."""
+    """torchvision's resizing of pictures of one size, whose filter ONNX has not: a matrix each way, made of unit vectors."""
 
     def __init__(self, size: tuple[int, int], height: int, width: int) -> None:
         """See what torchvision does."""
@@ -60,7 +60,7 @@ class Encode(nn.Module):
         self.history = policy.config.n_obs_steps
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Context [1, width] of pictures [1, history, 3, height, width], then states [1, history, joints] (no axis for a history of one)."""
+        """Context [1, width] of pictures [1, history, 3, height, width], then states [1, history, joints]; a history of one has no axis."""
         inputs = inputs if self.history > 1 else tuple(value.unsqueeze(1) for value in inputs)
         *images, state = inputs
         batch = {STATE: state}

@@ -86,7 +86,14 @@ def export(module: nn.Module, inputs: Sequence[Tensor], names: list[str], output
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            module.eval(), tuple(inputs), str(file), input_names=names, output_names=outputs, opset_version=OPSET, dynamo=False, do_constant_folding=True
+            module.eval(),
+            tuple(inputs),
+            str(file),
+            input_names=names,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=False,
+            do_constant_folding=True,
         )
     if file.stat().st_size >= 2**31:
         raise ImportFailure(f"{file.name} has {file.stat().st_size} bytes; one ONNX file holds at most 2 GiB")
@@ -119,7 +126,9 @@ def example(checkpoint: Checkpoint, history: int) -> Observed:
             _, height, width = feature.shape
             y, x = np.mgrid[0:height, 0:width]
             wave = [np.sin(x * a / width + y * b / height + c) for a, b, c in rng.uniform(1.0, 12.0, (3, 3))]
-            pictures[feature.key] = np.clip(127.5 + 110.0 * np.stack(wave, -1) + rng.normal(0.0, 8.0, (height, width, 3)), 0, 255).astype(np.uint8)
+            pictures[feature.key] = np.clip(127.5 + 110.0 * np.stack(wave, -1) + rng.normal(0.0, 8.0, (height, width, 3)), 0, 255).astype(
+                np.uint8
+            )
         images.append(pictures)
         states.append((middle + 0.3 * spread * rng.standard_normal(count)).astype(np.float32))
     return Observed(images, states, "put the red cube on the left pad")
@@ -134,7 +143,7 @@ def _vector(checkpoint: Checkpoint, feature: Feature, robot: Robot) -> dict:
             return {"kind": "identity"}
         return {"kind": "mean_std", "mean": offset.tolist(), "std": scale.tolist(), "eps": 0.0}
     if mode == "MEAN_STD":
-        # LeRobot divides by std + eps and multiplies by std. In the robot's units eps is scaled too, so it is put into the numbers where scales differ.
+        # LeRobot divides by std + eps and multiplies by std. In the robot's units eps is scaled too: there it is put into the numbers.
         mean, std = (scale * values["mean"] + offset).tolist(), values["std"]
         undone = {"unnormalize_eps": 0.0}
         if (scale == 1.0).all():

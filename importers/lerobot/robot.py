@@ -39,7 +39,9 @@ class Robot:
         if named is None:
             named = re.sub(r"[^0-9A-Za-z_]", "_", feature.key.removeprefix("observation.images.").removeprefix("observation."))
         if not re.fullmatch(r"[A-Za-z_][0-9A-Za-z_]*", named):
-            raise ImportFailure(f"camera {feature.key}: '{named}' cannot be part of a topic name; give another with --camera {feature.key}=NAME")
+            raise ImportFailure(
+                f"camera {feature.key}: '{named}' cannot be part of a topic name; give another with --camera {feature.key}=NAME"
+            )
         return named
 
 
@@ -70,9 +72,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--fps", type=float, help="rate of the data set that the policy learned from, rows a second")
     group.add_argument("--gripper-joint", help="joint whose commands are kept within its limits")
     group.add_argument(
-        "--lerobot-units", choices=["ros", "degrees"], help="degrees: the data set has degrees where the URDF has radians (default ros: the same)"
+        "--lerobot-units",
+        choices=["ros", "degrees"],
+        help="degrees: the data set has degrees where the URDF has radians (default ros: the same)",
     )
-    group.add_argument("--camera", action="append", default=[], metavar="KEY=NAME", help="name of a camera here, as observation.images.top=front")
+    group.add_argument(
+        "--camera", action="append", default=[], metavar="KEY=NAME", help="name of a camera here, as observation.images.top=front"
+    )
 
 
 def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
@@ -85,7 +91,9 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
             raise ImportFailure(f"{arguments.robot}: {error}") from error
         unknown = set(given) - KEYS if isinstance(given, dict) else {"(not a mapping)"}
         if unknown:
-            raise ImportFailure(f"{arguments.robot}: unknown {', '.join(sorted(map(str, unknown)))}; expected any of {', '.join(sorted(KEYS))}")
+            raise ImportFailure(
+                f"{arguments.robot}: unknown {', '.join(sorted(map(str, unknown)))}; expected any of {', '.join(sorted(KEYS))}"
+            )
     named = {"joints": "robot_joints", "units": "units", "base_link": "base_link", "tip_link": "tip_link", "fps": "fps"}
     named |= {"gripper_joint": "gripper_joint", "lerobot_units": "lerobot_units"}
     for key, option in named.items():
@@ -102,7 +110,8 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
     missing = [text for key, text in needed.items() if given.get(key) is None]
     if missing:
         raise ImportFailure(
-            f"LeRobot's config does not say what the robot is called ({count} values of state, {checkpoint.action.shape[0]} of action). Missing: "
+            f"LeRobot's config does not say what the robot is called ({count} values of state, {checkpoint.action.shape[0]} of action). "
+            + "Missing: "
             + "; ".join(missing)
             + ". Or put them into a file: --robot FILE"
         )
@@ -111,8 +120,8 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
         raise ImportFailure(f"joints: {len(joints)} names ({', '.join(joints)}), but observation.state has {count} values")
     if checkpoint.action.shape[0] != len(joints):
         raise ImportFailure(
-            f"action has {checkpoint.action.shape[0]} columns, but there are {len(joints)} joints; only actions that are positions of all joints "
-            "of the state are supported"
+            f"action has {checkpoint.action.shape[0]} columns, but there are {len(joints)} joints; only actions that are positions of all "
+            "joints of the state are supported"
         )
     units = _texts(given["units"], "units")
     units = units * count if len(units) == 1 else units

@@ -1,4 +1,4 @@
-"""SmolVLA: `encode` gives keys and values of pictures, words and state (the prefix); `step` is the action expert, which tells the velocity."""
+"""SmolVLA: `encode` gives keys and values of pictures, words and state (the prefix); `step` is the action expert (velocity)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ SEED = 7
 
 
 class StillEyes(nn.Module):
-    """The vision tower for pictures of one size. The original looks up where each patch lies at every call, by operations that depend on data and have
-    no place in a graph; here that is looked up once.
+    """The vision tower for pictures of one size.
+
+    The original looks up where each patch lies at every call, by operations that depend on data and have no place
+    in a graph; here that is done once.
     """
 
     def __init__(self, vision: nn.Module, height: int, width: int) -> None:
@@ -123,7 +125,9 @@ def _vlm(given: Path | None, checkpoint: Checkpoint) -> Path:
     place = given if given is not None else Path(str(checkpoint.config.get("vlm_model_name", "")))
     folder = _folder(place, checkpoint, "config.json", "--vlm DIR")
     if "text_config" not in json.loads((folder / "config.json").read_text()):
-        raise ImportFailure(f"{folder / 'config.json'}: is not that of a SmolVLM (it has no text_config); --vlm is the language model's folder")
+        raise ImportFailure(
+            f"{folder / 'config.json'}: is not that of a SmolVLM (it has no text_config); --vlm is the language model's folder"
+        )
     return folder
 
 

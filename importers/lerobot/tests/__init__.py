@@ -1,0 +1,1 @@
+"""The importer beside LeRobot: `./efm import --self-test`."""

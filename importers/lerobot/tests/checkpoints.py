@@ -18,14 +18,16 @@ SENTENCES = ["put the red cube on the left pad", "push the green cylinder to the
 
 
 def resnet_tiny(**settings: object) -> ResNet:
-    """A ResNet like torchvision's with layers of 16 to 32 channels: the smallest of theirs has 11 million weights, too many for a fixture."""
+    """A ResNet like torchvision's with layers of 16 to 32 channels: the smallest of theirs has 11 million weights."""
     settings.pop("weights", None)
     net = ResNet(BasicBlock, [1, 1, 1, 1], **settings)
     norm = settings.get("norm_layer", nn.BatchNorm2d)
     net.conv1, net.bn1 = nn.Conv2d(3, 16, 7, 2, 3, bias=False), norm(16)
 
     def block(inside: int, outside: int, stride: int) -> nn.Sequential:
-        change = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), norm(outside)) if inside != outside or stride != 1 else None
+        change = (
+            nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), norm(outside)) if inside != outside or stride != 1 else None
+        )
         return nn.Sequential(BasicBlock(inside, outside, stride, change, norm_layer=norm))
 
     net.layer1, net.layer2, net.layer3, net.layer4 = block(16, 16, 1), block(16, 16, 1), block(16, 32, 2), block(32, 32, 1)
@@ -156,7 +158,9 @@ def vlm(folder: Path) -> Path:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<fake_token_around_image>", "<global-img>", "<image>", "<end_of_utterance>"]
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
     tokenizer.train_from_iterator(SENTENCES * 4, trainer)
     words = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,

@@ -18,7 +18,20 @@ from importers.lerobot.tests import checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
 JOINTS = ["slide_x", "slide_y", "slide_z", "finger"]
-ROBOT = ["--robot-joints", ",".join(JOINTS), "--units", "m", "--base-link", "base", "--tip-link", "tool", "--fps", "10", "--gripper-joint", "finger"]
+ROBOT = [
+    "--robot-joints",
+    ",".join(JOINTS),
+    "--units",
+    "m",
+    "--base-link",
+    "base",
+    "--tip-link",
+    "tool",
+    "--fps",
+    "10",
+    "--gripper-joint",
+    "finger",
+]
 
 
 def import_checkpoint(folder: Path, out: Path, *extra: str) -> Path:
@@ -34,13 +47,15 @@ class Runtime:
         """Start it."""
         limits = scratch / "limits.yaml"
         bounds = {"has_acceleration_limits": True, "max_acceleration": 5.0, "has_jerk_limits": True, "max_jerk": 50.0}
-        limits.write_text(yaml.safe_dump({"joint_limits": {joint: bounds for joint in JOINTS}}))
+        limits.write_text(yaml.safe_dump({"joint_limits": dict.fromkeys(JOINTS, bounds)}))
         program = os.environ.get("EFM_RUN_PACKAGE", str(ROOT / "target/debug/examples/run_package"))
         if not Path(program).is_file():
             pytest.fail(f"{program} is not there; run these tests by ./efm import --self-test")
         urdf = urdf or ROOT / "packages/policy/tests/data/gantry.urdf"
         self.manifest = yaml.safe_load((package / "policy.yaml").read_text())
-        self.process = subprocess.Popen([program, str(package), str(urdf), str(limits)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [program, str(package), str(urdf), str(limits)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.parity = self._answer()["parity"]
 
     def _answer(self) -> dict:
@@ -84,7 +99,8 @@ class LeRobot:
     def select_action(self, frame: dict, sentence: str, noise: torch.Tensor | None) -> np.ndarray:
         """One action for one observation, un-normalised."""
         observation: dict[str, Any] = {
-            f"observation.images.{name}": torch.from_numpy(image).permute(2, 0, 1).float().div(255) for name, image in frame["images"].items()
+            f"observation.images.{name}": torch.from_numpy(image).permute(2, 0, 1).float().div(255)
+            for name, image in frame["images"].items()
         }
         observation["observation.state"] = torch.from_numpy(np.asarray(frame["joints"], np.float32))
         batch = self.pre({**observation, "task": sentence})

@@ -1,6 +1,6 @@
-"""Writes packages/policy/tests/data/lerobot_{act,diffusion,smolvla}: imported checkpoints with random weights, for the tests that run without torch.
+"""Writes packages/policy/tests/data/lerobot_{act,diffusion,smolvla}: imported checkpoints with random weights, for tests without torch.
 
-Run it as `PYTHONPATH=. .efm/import/bin/python -m importers.lerobot.tests.make_fixtures`. Graphs may come out in other bytes with another torch.
+Run it as `.efm/import/bin/python -m importers.lerobot.tests.make_fixtures`. Graphs may come out in other bytes with another torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         import_checkpoint(checkpoints.act(folder / "act"), DATA / "lerobot_act")
-        import_checkpoint(checkpoints.diffusion(folder / "diffusion", crop_shape=(24, 32), **checkpoints.features(32, 40, ("top",))), DATA / "lerobot_diffusion")
+        import_checkpoint(
+            checkpoints.diffusion(folder / "diffusion", crop_shape=(24, 32), **checkpoints.features(32, 40, ("top",))),
+            DATA / "lerobot_diffusion",
+        )
         vlm = checkpoints.vlm(folder / "vlm")
         import_checkpoint(checkpoints.smolvla(folder / "smolvla", vlm), DATA / "lerobot_smolvla", "--vlm", str(vlm))
 

@@ -67,13 +67,19 @@ CASES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "no weights": (lambda d: (d / "model.safetensors").unlink(), ["model.safetensors is missing"]),
     "weights cut short": (lambda d: cut_short(d / "model.safetensors"), ["model.safetensors", "cut short"]),
     "statistics cut short": (lambda d: cut_short(d / STATISTICS), [STATISTICS, "cut short"]),
-    "statistics missing": (lambda d: without(d / STATISTICS, "observation.state.mean"), ["statistics of observation.state lack mean", "MEAN_STD"]),
+    "statistics missing": (
+        lambda d: without(d / STATISTICS, "observation.state.mean"),
+        ["statistics of observation.state lack mean", "MEAN_STD"],
+    ),
     "actions' statistics missing": (lambda d: without(d / UNDONE, "action.std"), ["statistics of action lack std"]),
     "statistics too short": (lambda d: resized(d / STATISTICS, "observation.state.std", (3,)), ["observation.state.std has 3 values", "4"]),
     "no statistics at all": (lambda d: (d / "policy_preprocessor.json").unlink(), ["policy_preprocessor.json is missing", "no statistics"]),
     "unknown step": (lambda d: step(d, "delta_action_processor"), ["policy_preprocessor.json", "'delta_action_processor'"]),
     "unknown setting": (lambda d: checkpoints.edit(d / "config.json", telepathy=True), ["config.json", "LeRobot 0.4.4", "telepathy"]),
-    "weights missing": (lambda d: without(d / "model.safetensors", "model.action_head.bias"), ["model.safetensors", "lacks 1 weights", "action_head.bias"]),
+    "weights missing": (
+        lambda d: without(d / "model.safetensors", "model.action_head.bias"),
+        ["model.safetensors", "lacks 1 weights", "action_head.bias"],
+    ),
     "shape of weights": (
         lambda d: resized(d / "model.safetensors", "model.action_head.weight", (4, 5)),
         ["model.safetensors", "model.action_head.weight has shape [4, 5]", "[4, 32]"],

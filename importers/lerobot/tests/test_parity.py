@@ -1,4 +1,4 @@
-"""Imported packages, run by the suite's own runtime, beside LeRobot's own select_action: the same rgb8 pictures, joints, words and noise."""
+"""Imported packages in the suite's own runtime, beside LeRobot's own select_action: the same rgb8 pictures, joints, words and noise."""
 
 from __future__ import annotations
 
@@ -133,7 +133,11 @@ def test_diffusion(tmp_path: Path, name: str) -> None:
 
 SMOLVLA = {
     "as LeRobot makes it": {},
-    "image tokens, words filled up, a longer prefix": {"add_image_special_tokens": True, "pad_language_to": "max_length", "prefix_length": 40},
+    "image tokens, words filled up, a longer prefix": {
+        "add_image_special_tokens": True,
+        "pad_language_to": "max_length",
+        "prefix_length": 40,
+    },
     "self attention": {"attention_mode": "self_attn"},
     "an expert with half the layers": {"num_expert_layers": 1},
     "an empty camera, fewer rows executed": {"empty_cameras": 1, "n_action_steps": 4},

@@ -532,6 +532,7 @@ mod tests {
             Spec::text("reliability", "best_effort", "Of the images.").choices(&["best_effort", "reliable"]),
             Spec::texts("cameras", &["front"], "Names."),
             Spec::doubles("weights", &[1.0], "Weights.").range(0.0, 1.0),
+            Spec::integers("cores", &[], "Numbers of cores.").range(0.0, 7.0),
             Spec::lists("controllers", &[("arm", &["j1", "j2"])], "Joints of each controller."),
         ]
     }
@@ -552,6 +553,16 @@ mod tests {
         assert_eq!(params.doubles("weights"), [0.0, 1.0]);
         assert_eq!(params.texts("cameras"), ["front"]);
         assert!(!params.bool("use_sim_time"));
+    }
+
+    #[test]
+    fn a_list_of_whole_numbers_takes_no_others() {
+        let params = with(&[("cores", Ros::IntegerArray(vec![2, 0]))]).unwrap();
+        assert_eq!((params.integers("cores"), with(&[]).unwrap().integers("cores")), (vec![2, 0], vec![]));
+        let text = refusal(&[("cores", Ros::DoubleArray(vec![1.0]))]);
+        assert!(text.contains("'cores' must be a list of integers"), "{text}");
+        let text = refusal(&[("cores", Ros::IntegerArray(vec![1, 8]))]);
+        assert!(text.contains("'cores' is 8; it must be from 0 to 7"), "{text}");
     }
 
     #[test]

@@ -41,6 +41,8 @@ struct Stage {
     abar: f64,
     /// Of the step after it; 1 in the last.
     abar_next: f64,
+    /// abar / abar_next, rounded as the abars are.
+    alpha: f64,
 }
 
 /// How many values of fresh noise the steps of a sampler draw beside the first sample, for chunks of `chunk` values.
@@ -77,10 +79,9 @@ fn abars(spec: &DiffusionSpec) -> Vec<f64> {
 fn plan(spec: &DiffusionSpec) -> Vec<Stage> {
     let abars = abars(spec);
     let times: Vec<usize> = (0..spec.steps).rev().map(|i| i * (spec.train_steps / spec.steps)).collect();
-    let stage = |i: usize, time: usize| Stage {
-        time,
-        abar: abars[time],
-        abar_next: times.get(i + 1).map_or(1.0, |next| abars[*next]),
+    let stage = |i: usize, time: usize| {
+        let (abar, abar_next) = (abars[time], times.get(i + 1).map_or(1.0, |next| abars[*next]));
+        Stage { time, abar, abar_next, alpha: f64::from((abar / abar_next) as f32) }
     };
     times.iter().enumerate().map(|(i, time)| stage(i, *time)).collect()
 }
@@ -121,13 +122,12 @@ impl Stage {
         }
         let next = match spec.scheduler {
             Sampler::Ddpm => {
-                let alpha = self.abar / self.abar_next;
-                let beta = 1.0 - alpha;
+                let beta = 1.0 - self.alpha;
                 let variance = match spec.variance {
                     Variance::Beta => beta,
                     Variance::Posterior => (1.0 - self.abar_next) / (1.0 - self.abar) * beta,
                 };
-                (x - beta / (1.0 - self.abar).sqrt() * noise) / alpha.sqrt() + variance.sqrt() * z
+                (x - beta / (1.0 - self.abar).sqrt() * noise) / self.alpha.sqrt() + variance.sqrt() * z
             }
             Sampler::Ddim => self.abar_next.sqrt() * clean + (1.0 - self.abar_next).sqrt() * noise,
         };
