@@ -470,14 +470,14 @@ impl Policy {
                 });
             }
             *out = *weight as f32;
-            for column in 0..columns {
+            for (column, out) in prefix.iter_mut().enumerate().take(columns) {
                 let value = guide.actions[row * columns + column];
                 let normalized = if *weight > 0.0 { spec.normalization.apply(column, value) as f32 } else { 0.0 };
                 if !normalized.is_finite() {
                     let place = format!("'{}' in row {row}", spec.names[column]);
                     return Err(PolicyError::InputNotFinite { what: "the guide's", place, value });
                 }
-                prefix[column] = normalized;
+                *out = normalized;
             }
         }
         Ok(weights.iter().any(|weight| *weight > 0.0))
