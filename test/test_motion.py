@@ -326,7 +326,8 @@ def test_another_instruction_is_blended_in_and_the_arm_goes_on_until_its_chunk_c
 
 
 def test_the_chunk_in_use_can_be_finished_before_another_instruction(start, probe, robot):
-    sequel = Sequel(start, probe, robot, max_tracking_error=5.0, on_new_goal="finish_chunk")
+    # Nor is it slowed down meanwhile because what the chunk was made of gets old.
+    sequel = Sequel(start, probe, robot, max_tracking_error=5.0, max_observation_age=30.0, on_new_goal="finish_chunk")
     sequel.ask()
     second = sequel.propose(by=-0.3)
     # Four seconds long; the last chunk that comes in time takes its place: a second before its end at most.
