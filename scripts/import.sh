@@ -14,18 +14,9 @@ Needs an environment with LeRobot and torch, which is made in .efm/import (some 
 TEXT
 }
 
-efm_import_environment() {
-    local python
-    python=$(efm_find_python)
-    [ -x "$EFM_HOME/import/bin/pip" ] || "$python" -m venv "$EFM_HOME/import"
-    "$EFM_HOME/import/bin/pip" install --disable-pip-version-check -r "$EFM_ROOT/importers/lerobot/requirements.txt"
-}
-
 # Sets up, with the environment of the importers.
 efm_import_setup() {
-    efm_setup
-    efm_step 1/1 "import environment" import "$(efm_key "$(cat "$EFM_ROOT/importers/lerobot/requirements.txt")")" efm_import_environment
-    efm_unlock
+    efm_environment "import environment" import importers/lerobot/requirements.txt
 }
 
 efm_import() {

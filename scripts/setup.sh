@@ -122,6 +122,22 @@ efm_find_python() {
     return 1
 }
 
+# efm_environment TITLE NAME REQUIREMENTS: sets up, and a Python environment of its own in .efm/NAME with what a file of the repository lists.
+efm_environment() {
+    local title=$1 environment=$EFM_HOME/$2 requirements=$EFM_ROOT/$3
+    efm_setup
+    efm_step 1/1 "$title" "$2" "$(efm_key "$(cat "$requirements")")" efm_fill_environment
+    efm_unlock
+}
+
+# Of the environment and the requirements of efm_environment.
+efm_fill_environment() {
+    local python
+    python=$(efm_find_python)
+    [ -x "$environment/bin/pip" ] || "$python" -m venv "$environment"
+    "$environment/bin/pip" install --disable-pip-version-check -r "$requirements"
+}
+
 efm_ros() {
     if [ "$EFM_ROS" = sourced ]; then
         [ -x "$EFM_HOME/tools/bin/pip" ] || python3 -m venv "$EFM_HOME/tools"

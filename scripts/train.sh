@@ -22,13 +22,6 @@ Heads learn from demonstrations that the encoder has not seen (seeds from 10000)
 TEXT
 }
 
-efm_train_environment() {
-    local python
-    python=$(efm_find_python)
-    [ -x "$EFM_HOME/train/bin/pip" ] || "$python" -m venv "$EFM_HOME/train"
-    "$EFM_HOME/train/bin/pip" install --disable-pip-version-check -r "$EFM_ROOT/training/requirements.txt"
-}
-
 efm_train() {
     local family=flow episodes='' steps='' minutes=240 evaluated=500 seed=0 work='' out=''
     local self_test=no
@@ -62,9 +55,7 @@ efm_train() {
         *) echo "efm train: unknown family '$family'" >&2; efm_train_usage >&2; return 2 ;;
     esac
     episodes=${episodes:-$count} work=${work:-$folder} out=${out:-$EFM_ROOT/models/panda_tabletop_$model}
-    efm_setup
-    efm_step 1/1 "training environment" train "$(efm_key "$(cat "$EFM_ROOT/training/requirements.txt")")" efm_train_environment
-    efm_unlock
+    efm_environment "training environment" train training/requirements.txt
     local bin=$EFM_ROOT/target/debug python=$EFM_HOME/train/bin/python
     cd "$EFM_ROOT"
     if [ $self_test = yes ]; then

@@ -133,12 +133,9 @@ impl McapFile {
         self.file.read_exact(&mut head).map_err(io(&self.path))?;
         let (opcode, length) =
             (head[0], u64::from_le_bytes([head[1], head[2], head[3], head[4], head[5], head[6], head[7], head[8]]));
-        if opcode == 0 && length == 0 {
-            // A file system may have kept room that was never written to.
-            (self.truncated, self.ended) = (true, true);
-            return Ok(());
-        }
-        if length > left - HEAD {
+        // A file system may have kept room that was never written to.
+        let never_written = opcode == 0 && length == 0;
+        if never_written || length > left - HEAD {
             (self.truncated, self.ended) = (true, true);
             return Ok(());
         }

@@ -42,11 +42,6 @@ impl BagMessage {
         Stamp::from_nanos(i64::try_from(self.0.publish_time).unwrap_or(i64::MAX))
     }
 
-    /// Its number on its topic, counted by whoever recorded it.
-    pub fn sequence(&self) -> u32 {
-        self.0.sequence
-    }
-
     /// The profiles that its publishers offered, in rosbag2's YAML; empty when the bag does not say.
     pub fn offered_qos(&self) -> &str {
         self.0.channel.metadata.get("offered_qos_profiles").map_or("", String::as_str)

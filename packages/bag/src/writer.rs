@@ -303,8 +303,7 @@ impl BagWriter {
             self.topics.insert(key.to_owned(), made);
         }
         self.next_file_if_due(log_time)?;
-        let (mcap, topics) = (&mut self.mcap, &mut self.topics);
-        let Some(known) = topics.get_mut(key) else { unreachable!("inserted above") };
+        let Some(known) = self.topics.get_mut(key) else { unreachable!("inserted above") };
         if known.type_name != type_name {
             return Err(BagError::TypeChanged {
                 topic: topic.to_owned(),
@@ -312,26 +311,31 @@ impl BagWriter {
                 got: type_name.to_owned(),
             });
         }
-        let channel = match known.channel {
-            Some(channel) => channel,
-            None => {
-                let notes = BTreeMap::from([
-                    ("offered_qos_profiles".to_owned(), known.qos.clone()),
-                    ("topic_type_hash".to_owned(), hash_of(type_name).to_owned()),
-                ]);
-                let writer = mcap.as_mut().ok_or(mcap::McapError::AttemptedWriteAfterFailure);
-                let made = writer.and_then(|mcap| {
-                    let schema = mcap.add_schema(type_name, "ros2msg", known.schema.as_bytes())?;
-                    mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
-                });
-                let path = self.dir.join(self.files.last().map_or("", |file| file.name.as_str()));
-                let made = made.map_err(|source| BagError::Mcap { path, source })?;
-                known.channel = Some(made);
-                made
-            }
-        };
         known.messages += 1;
-        Ok(MessageHeader { channel_id: channel, sequence: known.messages, log_time: time, publish_time: time })
+        let (begun, sequence) = (known.channel, known.messages);
+        let channel_id = match begun {
+            Some(channel) => channel,
+            None => self.begin_channel(key)?,
+        };
+        Ok(MessageHeader { channel_id, sequence, log_time: time, publish_time: time })
+    }
+
+    /// Describes a topic in the current file.
+    fn begin_channel(&mut self, key: &str) -> Result<u16, BagError> {
+        let topic = &self.topics[key];
+        let (type_name, schema) = (topic.type_name.clone(), topic.schema.clone());
+        let notes = BTreeMap::from([
+            ("offered_qos_profiles".to_owned(), topic.qos.clone()),
+            ("topic_type_hash".to_owned(), hash_of(&type_name).to_owned()),
+        ]);
+        let channel = self.on_mcap(|mcap| {
+            let schema = mcap.add_schema(&type_name, "ros2msg", schema.as_bytes())?;
+            mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
+        })?;
+        if let Some(topic) = self.topics.get_mut(key) {
+            topic.channel = Some(channel);
+        }
+        Ok(channel)
     }
 
     fn new_topic(&self, key: &str, type_name: &str, text: Option<&str>) -> Result<Topic, BagError> {

@@ -257,6 +257,11 @@ mod tests {
         }
     }
 
+    /// An observation, the first of all.
+    fn seen(pictures: Pictures, joints: JointSample) -> Job {
+        Job::Act { stamp: Stamp::ZERO, pictures, joints, earlier: vec![], noise_seed: 0, following: None, delay: None }
+    }
+
     /// An engine with a tiny policy of efm_policy's tests, opened.
     fn opened(policy: &str, setup: Setup) -> (Sender<Job>, Receiver<Answer>) {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -282,16 +287,7 @@ mod tests {
             let joints =
                 JointSample { stamp: Stamp::ZERO, positions: vec![0.1, -0.2, 0.3, 0.03], velocities: vec![0.0; 4] };
             let pictures = vec![("front".to_owned(), vec![7; 18])];
-            jobs.send(Job::Act {
-                stamp: Stamp::ZERO,
-                pictures,
-                joints,
-                earlier: vec![],
-                noise_seed: 0,
-                following: None,
-                delay: None,
-            })
-            .unwrap();
+            jobs.send(seen(pictures, joints)).unwrap();
             match answers.recv().unwrap() {
                 Answer::Acted(Ok(Acted { chunk, .. })) => chunk,
                 other => panic!("{other:?}"),
@@ -338,16 +334,7 @@ mod tests {
         jobs.send(Job::Open("<robot".into())).unwrap();
         jobs.send(Job::Embed("go".into())).unwrap();
         let joints = JointSample { stamp: Stamp::ZERO, positions: vec![], velocities: vec![] };
-        jobs.send(Job::Act {
-            stamp: Stamp::ZERO,
-            pictures: vec![],
-            joints,
-            earlier: vec![],
-            noise_seed: 0,
-            following: None,
-            delay: None,
-        })
-        .unwrap();
+        jobs.send(seen(vec![], joints)).unwrap();
         assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.contains("robot_description")));
         assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Err(_))));
         assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.contains("no policy")));

@@ -58,11 +58,6 @@ impl GoalChange {
         }
     }
 
-    /// The rule.
-    pub fn rule(&self) -> OnNewGoal {
-        self.switch.rule()
-    }
-
     /// The instruction; empty where there is no goal, none before the first.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()

@@ -21,9 +21,14 @@ impl PictureRing {
         Self { earlier, step, seen: VecDeque::new() }
     }
 
+    /// Whether the policy looks at more than the present at all.
+    pub fn looks_back(&self) -> bool {
+        self.earlier > 0
+    }
+
     /// Whether a set of this time is worth keeping: it is another one than the newest, and the policy looks back at all.
     pub fn wants(&self, stamp: Stamp) -> bool {
-        self.earlier > 0 && self.seen.back().is_none_or(|(newest, _)| *newest != stamp)
+        self.looks_back() && self.seen.back().is_none_or(|(newest, _)| *newest != stamp)
     }
 
     /// Adds a set. Where time went back, everything from its time on is forgotten.

@@ -173,6 +173,12 @@ pub(crate) fn check_sentence(sentence: &str) -> Result<(), SentenceError> {
     Ok(())
 }
 
+/// Ids of a text, special tokens included.
+pub(crate) fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, SentenceError> {
+    let encoding = tokenizer.encode(text, true).map_err(|e| SentenceError::Tokenizer(e.to_string()))?;
+    Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+}
+
 /// A sentence as a vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding(Vec<f32>);
@@ -348,8 +354,7 @@ impl SentenceEncoder {
     /// When the sentence is empty or absurdly long.
     pub fn tokens(&self, sentence: &str) -> Result<Vec<i64>, SentenceError> {
         check_sentence(sentence)?;
-        let encoding = self.tokenizer.encode(sentence, true).map_err(|e| SentenceError::Tokenizer(e.to_string()))?;
-        Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+        ids(&self.tokenizer, sentence)
     }
 
     /// The embedding of a sentence.

@@ -1,6 +1,6 @@
 //! What a policy is told to do, in the form that it understands.
 
-use crate::encoder::{Embedding, EncoderError, EncoderPackage, SentenceEncoder, SentenceError, check_sentence};
+use crate::encoder::{Embedding, EncoderError, EncoderPackage, SentenceEncoder, SentenceError, check_sentence, ids};
 use crate::files;
 use crate::manifest::{LanguageSpec, Manifest, TokensSpec};
 use crate::package::PackageError;
@@ -140,9 +140,9 @@ impl WordTokenizer {
     /// Ids of a sentence with its suffix, special tokens included, cut at the policy's length.
     fn tokens(&self, sentence: &str) -> Result<Vec<i64>, SentenceError> {
         check_sentence(sentence)?;
-        let ended =
-            if sentence.ends_with(&self.suffix) { sentence.into() } else { format!("{sentence}{}", self.suffix) };
-        let encoding = self.tokenizer.encode(ended, true).map_err(|e| SentenceError::Tokenizer(e.to_string()))?;
-        Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+        match sentence.ends_with(&self.suffix) {
+            true => ids(&self.tokenizer, sentence),
+            false => ids(&self.tokenizer, &format!("{sentence}{}", self.suffix)),
+        }
     }
 }

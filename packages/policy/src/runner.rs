@@ -65,10 +65,14 @@ pub(crate) trait Runner: Debug + Send {
     fn observation(&mut self) -> &mut ObservationTensors;
 
     /// Values of noise that a run takes: the sample that it starts from, row-major, then the fresh noise of its steps.
-    fn noise_len(&self) -> usize;
+    fn noise_len(&self) -> usize {
+        0
+    }
 
     /// Whether a chunk can be made to continue another; otherwise `prefix` is not looked at.
-    fn can_continue(&self) -> bool;
+    fn can_continue(&self) -> bool {
+        false
+    }
 
     /// Forgets what was carried from run to run.
     fn reset(&mut self) {}

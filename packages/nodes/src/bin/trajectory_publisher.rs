@@ -21,7 +21,7 @@ use efm_nodes::streaming_params::{
 };
 use efm_nodes::surroundings::{obstacles, semantic_file, surroundings};
 use efm_nodes::voice::Voice;
-use efm_nodes::wiring::{ReceiptClock, robot_description};
+use efm_nodes::wiring::{ReceiptClock, next_of, robot_description};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_ros::convert::ChunkMsgError;
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
@@ -31,7 +31,7 @@ use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Latest, NodeError, Params, Publisher, Received, RosClock, Task, Value, convert, qos};
 use efm_safety::{
-    ControllerFault, ControllerSpec, IdleReason, Limits, StopReason, StreamConfig, Tick, TrajectoryStreamer,
+    ControllerFault, ControllerSpec, IdleReason, Limits, StopReason, StreamConfig, TaskLimits, Tick, TrajectoryStreamer,
 };
 use efm_schedule::MotionNow;
 use futures::StreamExt;
@@ -233,11 +233,15 @@ impl Publishing {
     }
 
     /// What the instruction asks to be careful with; of two that are under way the more careful.
+    fn care(&self) -> TaskLimits {
+        let under_way = [self.goal.text(), self.goal.before()].into_iter().flatten();
+        under_way.map(|text| task_limits(&self.task_rules, text)).reduce(tightest).unwrap_or_default()
+    }
+
     fn limit_task(&mut self) {
+        let limits = self.care();
         let Ok(streamer) = &mut self.streamer else { return };
-        let limits = [self.goal.text(), self.goal.before()].into_iter().flatten();
-        let limits = limits.map(|text| task_limits(&self.task_rules, text)).reduce(tightest);
-        if let Err(error) = streamer.set_task_limits(limits.unwrap_or_default()) {
+        if let Err(error) = streamer.set_task_limits(limits) {
             log::error!("parameter 'task_limits': {error}; the arm is stopped");
             streamer.stop(self.clock.now());
         }
@@ -326,8 +330,9 @@ impl Publishing {
         }
         let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
         self.streamer = self.maker.streamer().map_err(|e| e.to_string());
-        if let (Ok(streamer), Some(text)) = (&mut self.streamer, self.goal.text())
-            && let Err(error) = streamer.set_task_limits(task_limits(&self.task_rules, text))
+        let limits = self.care();
+        if let Ok(streamer) = &mut self.streamer
+            && let Err(error) = streamer.set_task_limits(limits)
         {
             self.streamer = Err(format!("parameter 'task_limits': {error}"));
         }
@@ -623,7 +628,7 @@ fn main() -> ExitCode {
                     now = ticker.tick() => this.tick(now)?,
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
                     // What stands around comes before what is proposed.
-                    Some(message) = next_scene(&mut scene_messages) => this.on_scene(message.msg),
+                    Some(message) = next_of(&mut scene_messages) => this.on_scene(message.msg),
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome),
                     Some(message) = chunks.recv() => this.on_chunk(&message),
                     Some((controller, message)) = states.recv() => this.on_controller_state(controller, &message),
@@ -690,14 +695,6 @@ async fn pass_on<T>(place: usize, mut from: Receiver<Received<T>>, to: Sender<(u
 async fn next(semantics: &mut Option<Latest<Text>>) -> String {
     match semantics {
         Some(latest) => latest.next().await.msg.data.clone(),
-        None => std::future::pending().await,
-    }
-}
-
-/// The next planning scene; never, where they are not listened to.
-async fn next_scene(messages: &mut Option<Receiver<Received<Vec<u8>>>>) -> Option<Received<Vec<u8>>> {
-    match messages {
-        Some(messages) => messages.recv().await,
         None => std::future::pending().await,
     }
 }

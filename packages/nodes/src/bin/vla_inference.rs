@@ -16,7 +16,9 @@ use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::picture_ring::PictureRing;
 use efm_nodes::replan::Replan;
-use efm_nodes::wiring::{ReceiptClock, models_path, policy_manifest, policy_specs, robot_description, robot_specs};
+use efm_nodes::wiring::{
+    ReceiptClock, models_path, next_of, policy_manifest, policy_specs, robot_description, robot_specs,
+};
 use efm_policy::{ImageSpec, Manifest, Provider};
 use efm_robot::LimitsFile;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
@@ -30,7 +32,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
-use tokio::sync::mpsc::Receiver;
 
 /// Joint states are kept for so long, s: longer than any observation may be old.
 const RING: f64 = 3.0;
@@ -227,6 +228,9 @@ impl Inference {
 
     /// Keeps what the cameras see, where the policy will look back at it.
     fn remember(&mut self) {
+        if !self.seen.looks_back() {
+            return;
+        }
         let newest: Option<Vec<_>> = self.cameras.iter().map(|camera| camera.images.get()).collect();
         let Some(newest) = newest else { return };
         let stamps = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp));
@@ -380,16 +384,6 @@ async fn next_picture(images: &mut [Latest<Image>]) {
     futures::future::select_all(nexts).await;
 }
 
-/// The next word of what is executed; never, where it guides nothing.
-async fn next_execution(
-    executions: &mut Option<Receiver<Received<JointTrajectory>>>,
-) -> Option<Received<JointTrajectory>> {
-    match executions {
-        Some(executions) => executions.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
 fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<Vec<CameraInput>, NodeError> {
     let mut cameras = Vec::new();
     for spec in manifest.iter().flat_map(|m| &m.observation.images) {
@@ -523,7 +517,7 @@ fn main() -> ExitCode {
                         this.on_joints(&message);
                         continue; // pictures, not joints, make an observation
                     }
-                    Some(message) = next_execution(&mut executions) => {
+                    Some(message) = next_of(&mut executions) => {
                         this.on_execution(&message.msg);
                         continue;
                     }

@@ -78,14 +78,6 @@ impl Runner for ActionTokens {
         &mut self.encode.observation
     }
 
-    fn noise_len(&self) -> usize {
-        0
-    }
-
-    fn can_continue(&self) -> bool {
-        false
-    }
-
     fn run(
         &mut self,
         _noise: &[f32],

@@ -61,14 +61,6 @@ impl Runner for Recurrent {
         &mut self.observation
     }
 
-    fn noise_len(&self) -> usize {
-        0
-    }
-
-    fn can_continue(&self) -> bool {
-        false
-    }
-
     fn reset(&mut self) {
         for carried in &mut self.state {
             carried.now.extract_tensor_mut().1.fill(0.0);

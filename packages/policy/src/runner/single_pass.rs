@@ -27,14 +27,6 @@ impl Runner for SinglePass {
         &mut self.observation
     }
 
-    fn noise_len(&self) -> usize {
-        0
-    }
-
-    fn can_continue(&self) -> bool {
-        false
-    }
-
     fn run(
         &mut self,
         _noise: &[f32],
