@@ -185,12 +185,12 @@ fn is_node_name(name: &str) -> bool {
 /// What topics carry, by the last part of their names.
 const TYPES: [(&str, &[&str]); 8] = [
     ("std_msgs/msg/String", &["goal", "instruction", "goal_status", "task_status", "robot_description"]),
-    ("sensor_msgs/msg/JointState", &["joint_states"]),
+    ("sensor_msgs/msg/JointState", &["joint_states", "filter_state"]),
     ("sensor_msgs/msg/Image", &["image", "image_raw"]),
     ("sensor_msgs/msg/CompressedImage", &["compressed"]),
     ("sensor_msgs/msg/CameraInfo", &["camera_info"]),
     ("trajectory_msgs/msg/JointTrajectory", &["action_chunk", "execution_state", "joint_trajectory"]),
-    ("diagnostic_msgs/msg/DiagnosticArray", &["diagnostics"]),
+    ("diagnostic_msgs/msg/DiagnosticArray", &["diagnostics", "trace"]),
     ("rosgraph_msgs/msg/Clock", &["clock"]),
 ];
 

@@ -257,6 +257,8 @@ fn topics(record: &[String], recording: bool, pictures: bool) -> Vec<(String, Me
 fn profile(topic: &str) -> QosProfile {
     match topic {
         "instruction" => qos::latched(),
+        // With what was told before we were there.
+        trace if trace.ends_with("/trace") => QosProfile::default().keep_last(1000).transient_local(),
         PICTURES => QosProfile::sensor_data().keep_last(1),
         _ => QosProfile::default().keep_last(100),
     }

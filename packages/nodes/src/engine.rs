@@ -73,11 +73,22 @@ pub struct Acted {
     pub guided: Option<usize>,
 }
 
+/// An open policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Name, version and the beginning of the hash.
+    pub name: String,
+    /// SHA-256 of the package.
+    pub hash: String,
+    /// Whether it can be guided by the chunk before.
+    pub guides: bool,
+}
+
 /// What it answers, one answer a job. Errors are words for people.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Job::Open`]: name, version and the hash of the package, and whether it can be guided; or why it is refused.
-    Opened(Result<(String, bool), String>),
+    /// To [`Job::Open`]; or why it is refused.
+    Opened(Result<Opened, String>),
     /// To [`Job::Embed`], with the sentence.
     Embedded(String, Result<(), String>),
     /// To [`Job::Act`]: the chunk; or why there is none.
@@ -132,71 +143,80 @@ impl Engine {
 }
 
 fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
-    let mut policy: Option<Policy> = None;
-    let mut goal: Option<Goal> = None;
-    let mut chunking: Option<Chunking> = None;
+    let mut worker = Worker::default();
     while let Ok(job) = inbox.recv() {
-        answer(match job {
+        answer(worker.work(setup, job));
+    }
+}
+
+/// Does the jobs, one after the other, on the thread that asks: what comes of them depends on them and on the set-up only.
+#[derive(Default)]
+pub struct Worker {
+    policy: Option<Policy>,
+    goal: Option<Goal>,
+    chunking: Option<Chunking>,
+}
+
+impl Worker {
+    /// Does one.
+    pub fn work(&mut self, setup: &Setup, job: Job) -> Answer {
+        match job {
             Job::Open(urdf) => {
                 // A refused package leaves nothing behind that could propose.
-                (policy, goal, chunking) = (None, None, None);
-                Answer::Opened(open(setup, &urdf).map(|opened| {
-                    let package = opened.package();
-                    let info = &package.manifest().policy;
-                    let said = format!("{} {} (sha256 {:.12})", info.name, info.version, package.hash());
-                    let guides = opened.can_continue();
-                    chunking = (guides && setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
-                    policy = Some(opened);
-                    (said, guides)
-                }))
+                *self = Self::default();
+                Answer::Opened(open(setup, &urdf).map(|policy| self.take(setup, policy)))
             }
             Job::Embed(sentence) => {
-                goal = None;
-                let embedded = match &mut policy {
+                self.goal = None;
+                let embedded = match &mut self.policy {
                     None => Err("no policy is open".to_owned()),
                     Some(policy) => {
                         // Every goal begins with a sentence.
                         policy.reset();
-                        policy.embed(&sentence).map(|e| goal = Some(e)).map_err(|e| e.to_string())
+                        policy.embed(&sentence).map(|e| self.goal = Some(e)).map_err(|e| e.to_string())
                     }
                 };
                 Answer::Embedded(sentence, embedded)
             }
             Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay } => {
                 let began = Instant::now();
-                Answer::Acted(match (&mut policy, &goal) {
-                    (Some(policy), Some(goal)) => {
-                        let images = views(&pictures);
-                        let before: Vec<Vec<_>> = earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
-                        let earlier: Vec<_> = earlier
-                            .iter()
-                            .zip(&before)
-                            .map(|((stamp, _, joints), images)| Observation {
-                                stamp: *stamp,
-                                images,
-                                joints,
-                                earlier: &[],
-                            })
-                            .collect();
-                        let observation = Observation { stamp, images: &images, joints: &joints, earlier: &earlier };
-                        let acted = match &mut chunking {
-                            None => {
-                                policy.act(&observation, goal, noise_seed).map(|c| (c, None)).map_err(|e| e.to_string())
-                            }
-                            Some(chunking) => {
-                                if let Some(delay) = delay {
-                                    chunking.followed(delay);
-                                }
-                                guided(policy, chunking, &observation, goal, noise_seed, following)
-                            }
-                        };
-                        acted.map(|(chunk, guided)| Acted { chunk, seconds: began.elapsed().as_secs_f64(), guided })
+                let (policy, goal) = match (&mut self.policy, &self.goal) {
+                    (Some(policy), Some(goal)) => (policy, goal),
+                    (None, _) => return Answer::Acted(Err("no policy is open".to_owned())),
+                    (_, None) => return Answer::Acted(Err("there is no embedded instruction".to_owned())),
+                };
+                let images = views(&pictures);
+                let before: Vec<Vec<_>> = earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
+                let earlier: Vec<_> = earlier
+                    .iter()
+                    .zip(&before)
+                    .map(|((stamp, _, joints), images)| Observation { stamp: *stamp, images, joints, earlier: &[] })
+                    .collect();
+                let observation = Observation { stamp, images: &images, joints: &joints, earlier: &earlier };
+                let acted = match &mut self.chunking {
+                    None => policy.act(&observation, goal, noise_seed).map(|c| (c, None)).map_err(|e| e.to_string()),
+                    Some(chunking) => {
+                        if let Some(delay) = delay {
+                            chunking.followed(delay);
+                        }
+                        guided(policy, chunking, &observation, goal, noise_seed, following)
                     }
-                    (None, _) => Err("no policy is open".to_owned()),
-                    (_, None) => Err("there is no embedded instruction".to_owned()),
-                })
+                };
+                let seconds = began.elapsed().as_secs_f64();
+                Answer::Acted(acted.map(|(chunk, guided)| Acted { chunk, seconds, guided }))
             }
-        });
+        }
+    }
+
+    /// Works with this policy from now on.
+    fn take(&mut self, setup: &Setup, policy: Policy) -> Opened {
+        let package = policy.package();
+        let (info, hash) = (&package.manifest().policy, package.hash().to_owned());
+        let name = format!("{} {} (sha256 {hash:.12})", info.name, info.version);
+        let guides = policy.can_continue();
+        self.chunking = (guides && setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
+        self.policy = Some(policy);
+        Opened { name, hash, guides }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Parameters of the publisher of trajectories, and what they mean to the filter.
 
 use crate::surroundings::{self, max_tool_speed};
+use crate::trace;
 use crate::wiring::robot_specs;
 use efm_ros::{Params, Spec};
 use efm_safety::{StreamConfig, TaskLimits};
@@ -11,6 +12,7 @@ use std::time::Duration;
 pub fn specs() -> Vec<Spec> {
     let mut specs = robot_specs();
     specs.extend(surroundings::specs());
+    specs.push(trace::spec());
     specs.extend([
         Spec::lists("controllers", &[], "Joints of each controller; it is commanded on <name>/joint_trajectory.")
             .required(),

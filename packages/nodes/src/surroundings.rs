@@ -46,31 +46,19 @@ pub fn max_tool_speed(params: &Params) -> f64 {
     if speed > 0.0 { speed } else { f64::INFINITY }
 }
 
-/// The SRDF from the file of the parameter; `None` where the topic is to be listened to.
+/// The text of the file that a parameter names; `None` where it names none.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn semantic_file(params: &Params) -> Result<Option<String>, NodeError> {
-    let named = params.text("robot_description_semantic_file");
+pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, NodeError> {
+    let named = params.text(parameter);
     if named.is_empty() {
         return Ok(None);
     }
     let path = files::find(&named);
     let text = std::fs::read_to_string(&path)
-        .map_err(|e| format!("parameter 'robot_description_semantic_file': cannot read '{}': {e}", path.display()))?;
+        .map_err(|e| format!("parameter '{parameter}': cannot read '{}': {e}", path.display()))?;
     Ok(Some(text))
-}
-
-/// The obstacles of the parameter's file.
-///
-/// # Errors
-/// When it cannot be read, or something in it is wrong.
-pub fn obstacles(params: &Params) -> Result<Obstacles, NodeError> {
-    let named = params.text("obstacles_file");
-    if named.is_empty() {
-        return Ok(Obstacles::default());
-    }
-    Obstacles::load(files::find(&named)).map_err(|e| format!("parameter 'obstacles_file': {e}").into())
 }
 
 /// Puts together what the filter is to know. `srdf` is the text of an SRDF, where there is one.

@@ -13,10 +13,6 @@ pub struct Voice {
     pub execution: Publisher<JointTrajectory>,
     /// The last `execution_state`.
     pub state: JointTrajectory,
-    /// The chunk that it told of.
-    pub told: Option<Stamp>,
-    /// Where the last windows end: one position a joint, in the order of the controllers.
-    pub ends: Vec<f64>,
 }
 
 impl Voice {
@@ -25,9 +21,7 @@ impl Voice {
     /// # Errors
     /// When ROS refuses.
     pub fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        self.ends.clear();
         for ((publisher, message), window) in self.windows.iter_mut().zip(windows) {
-            self.ends.extend_from_slice(window.positions(window.len() - 1));
             message.header.stamp = convert::time(window.stamp());
             if message.joint_names.is_empty() {
                 message.joint_names = window.joints().as_slice().to_vec();
@@ -46,11 +40,11 @@ impl Voice {
     }
 
     /// What is committed and not yet executed, at the times that the chunk meant for it (where the arm is slowed down they pass more
-    /// slowly than the clock). Returns the chunk when it is another one than before.
+    /// slowly than the clock).
     ///
     /// # Errors
     /// When ROS refuses.
-    pub fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<Option<Stamp>, NodeError> {
+    pub fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
         let stamp = execution.chunk.unwrap_or(Stamp::ZERO);
         self.state.header.stamp = convert::time(stamp);
         if self.state.joint_names.is_empty() {
@@ -73,9 +67,7 @@ impl Voice {
             }
         }
         self.execution.publish(&self.state)?;
-        let news = execution.chunk.filter(|_| self.told != execution.chunk);
-        self.told = execution.chunk;
-        Ok(news)
+        Ok(())
     }
 
     /// No chunk is followed any more.
@@ -83,21 +75,15 @@ impl Voice {
     /// # Errors
     /// When ROS refuses.
     pub fn rest(&mut self) -> Result<(), NodeError> {
-        if self.told.take().is_some() {
-            self.state.header.stamp = convert::time(Stamp::ZERO);
-            self.state.points.clear();
-            self.execution.publish(&self.state)?;
-        }
+        self.state.header.stamp = convert::time(Stamp::ZERO);
+        self.state.points.clear();
+        self.execution.publish(&self.state)?;
         Ok(())
     }
 
-    /// The first controller that nobody listens for, if there is one.
-    pub fn missing(&self) -> Option<usize> {
-        self.windows.iter().position(|(publisher, _)| publisher.subscribers() == 0)
-    }
-
-    /// How many controllers somebody listens for.
-    pub fn listened_to(&self) -> usize {
-        self.windows.iter().filter(|(publisher, _)| publisher.subscribers() > 0).count()
+    /// For which controllers somebody listens, in their order.
+    pub fn listened_to(&self, listening: &mut Vec<bool>) {
+        listening.clear();
+        listening.extend(self.windows.iter().map(|(publisher, _)| publisher.subscribers() > 0));
     }
 }

@@ -1,5 +1,6 @@
 //! Parameters: declared with type, default, range and description; anything else is refused by name, at start-up and later.
 
+mod json;
 mod services;
 
 pub use services::serve;

@@ -4,11 +4,14 @@
 
 use efm_core::freshness::FreshnessBounds;
 use efm_nodes::camera::{CameraStream, CameraTrouble, Picture};
+use efm_nodes::trace::{self, PassedOn, Setup, Trace};
 use efm_nodes::wiring::{policy_manifest, policy_specs};
 use efm_ros::r2r::sensor_msgs::msg::{CompressedImage, Image};
 use efm_ros::r2r::std_msgs::msg::Header;
-use efm_ros::{Latest, Level, NodeError, Publisher, RosClock, Shutdown, Spec, Task, convert, qos};
+use efm_ros::{Latest, Level, Publisher, RosClock, Shutdown, Spec, Task, convert, qos};
+use std::borrow::Cow;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a camera's thread works with.
@@ -18,6 +21,8 @@ struct Ingest {
     health: Task,
     clock: RosClock,
     shutdown: Shutdown,
+    /// Of all cameras.
+    trace: Arc<Mutex<Trace>>,
     /// Shortest time between two pictures that are passed on.
     spacing: Duration,
 }
@@ -72,6 +77,14 @@ impl Ingest {
                         return; // the node is gone
                     }
                     passed += 1;
+                    let event = PassedOn {
+                        camera: Cow::Borrowed(self.stream.name()),
+                        received: received.ros_at.nanos(),
+                        published: self.clock.now().nanos(),
+                        stamp: stamp.nanos(),
+                        crc: trace::crc(&out.data),
+                    };
+                    self.trace.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
                 }
                 Err(_) => refused += 1,
             }
@@ -117,6 +130,7 @@ fn main() -> ExitCode {
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
         Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale, s.")
             .range(0.05, 60.0),
+        trace::spec(),
     ]);
     efm_ros::run("camera_ingest", specs, |node| {
         let params = node.params().clone();
@@ -139,6 +153,7 @@ fn main() -> ExitCode {
         let bounds =
             FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };
         let rate = params.double("max_rate");
+        let trace = Arc::new(Mutex::new(Trace::start(node, &Setup::new("camera_ingest", &params))?));
         for image in manifest.iter().flat_map(|m| &m.observation.images) {
             let (name, size) = (&image.name, (image.width, image.height));
             let topic = if compressed { format!("{name}/image_raw/compressed") } else { format!("{name}/image_raw") };
@@ -151,6 +166,7 @@ fn main() -> ExitCode {
                 health,
                 clock: node.clock().clone(),
                 shutdown: node.shutdown().clone(),
+                trace: trace.clone(),
                 spacing: if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO },
             };
             let thread = std::thread::Builder::new().name(format!("camera {name}"));
@@ -162,6 +178,12 @@ fn main() -> ExitCode {
                 thread.spawn(move || ingest.run(images, size))?;
             }
         }
-        Ok(std::future::pending::<Result<(), NodeError>>())
+        Ok(async move {
+            let mut tenth = tokio::time::interval(trace::PERIOD);
+            loop {
+                tenth.tick().await;
+                trace.lock().unwrap_or_else(PoisonError::into_inner).flush();
+            }
+        })
     })
 }

@@ -3,11 +3,14 @@
 //! `goal` -> `instruction` (latched; empty: no goal) and `goal_status` (JSON). `cancel_goal` ends the active goal, `task_status`
 //! may report its success.
 
+use efm_core::Stamp;
 use efm_nodes::goals::{GoalDesk, News, TaskReport};
+use efm_nodes::trace::{self, Asked, Setup, Trace};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
 use efm_ros::{Publisher, Spec, Task, qos};
 use futures::StreamExt;
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -48,10 +51,18 @@ impl Voice {
     }
 }
 
+/// Another instruction is worth a line in the trace.
+fn note(trace: &mut Trace, news: &News, now: Stamp) {
+    if let Some(instruction) = &news.instruction {
+        trace.note(&Asked::Instruct { now: now.nanos(), text: Cow::Borrowed(instruction) });
+    }
+}
+
 fn main() -> ExitCode {
     let specs = vec![
         Spec::double("goal_timeout", 60.0, "Seconds after which an active goal ends as timed_out; 0: never.")
             .range(0.0, 86_400.0),
+        trace::spec(),
     ];
     efm_ros::run("goal_intake", specs, |node| {
         let mut goals = node.every::<Text>("goal", qos::event())?;
@@ -64,6 +75,8 @@ fn main() -> ExitCode {
         };
         let clock = node.clock().clone();
         let mut ticker = clock.ticker(Duration::from_millis(100));
+        let started = Setup::new("goal_intake", node.params());
+        let mut trace = Trace::start(node, &started)?;
         let mut desk = GoalDesk::new(node.params().double("goal_timeout"));
 
         // Without this node nobody could end a goal any more, so it takes the goal with it.
@@ -82,22 +95,28 @@ fn main() -> ExitCode {
             loop {
                 let news = tokio::select! {
                     Some(goal) = goals.recv() => {
+                        trace.note(&Asked::Goal { now: clock.now().nanos(), text: Cow::Borrowed(&goal.msg.data) });
                         let news = desk.submit(&goal.msg.data, clock.now());
                         refused = news.statuses.iter().find(|s| s.state == "refused").map(|s| s.reason.clone());
                         Some(news)
                     }
                     Some(text) = reports.recv() => match serde_json::from_str::<TaskReport>(&text.msg.data) {
-                        Ok(report) => desk.report(&report, text.ros_at),
+                        Ok(report) => {
+                            trace.note(&Asked::Report { now: text.ros_at.nanos(), text: Cow::Borrowed(&text.msg.data) });
+                            desk.report(&report, text.ros_at)
+                        }
                         Err(error) => {
                             log::debug!("task_status is not understood: {error}");
                             None
                         }
                     },
                     Some(request) = cancels.next() => {
+                        trace.note(&Asked::Cancel { now: clock.now().nanos() });
                         let (active, news) = (desk.active().map(|goal| goal.id), desk.cancel());
                         let message = active.map_or("no goal is active".to_owned(), |id| format!("goal {id} is cancelled"));
                         let answer = Trigger::Response { success: news.is_some(), message };
                         if let Some(news) = news {
+                            note(&mut trace, &news, clock.now());
                             voice.tell(news)?;
                         }
                         if let Err(error) = request.respond(answer) {
@@ -105,9 +124,13 @@ fn main() -> ExitCode {
                         }
                         None
                     }
-                    now = ticker.tick() => desk.tick(now),
+                    now = ticker.tick() => {
+                        trace.flush();
+                        desk.tick(now)
+                    }
                 };
                 if let Some(news) = news {
+                    note(&mut trace, &news, clock.now());
                     voice.tell(news)?;
                 }
                 voice.report(&desk, refused.as_deref());

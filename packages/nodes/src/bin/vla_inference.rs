@@ -5,29 +5,31 @@
 
 use efm_core::freshness::FreshnessBounds;
 use efm_core::goal::Sentence;
-use efm_core::{JointNames, Stamp};
+use efm_core::{JointNames, JointSample, Stamp};
 use efm_nodes::cores::Cores;
-use efm_nodes::engine::{Acted, Answer, Engine, Job, Pictures, Setup};
+use efm_nodes::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
 use efm_nodes::execution::ExecutionFeed;
 use efm_nodes::files;
+use efm_nodes::inference_params::specs;
 use efm_nodes::joint_feed::{JointFeed, JointTrouble};
 use efm_nodes::joint_ring::JointRing;
 use efm_nodes::pairing::Pairing;
 use efm_nodes::percentiles::Percentiles;
 use efm_nodes::picture_ring::PictureRing;
 use efm_nodes::replan::Replan;
-use efm_nodes::wiring::{
-    ReceiptClock, models_path, next_of, policy_manifest, policy_specs, robot_description, robot_specs,
-};
+use efm_nodes::surroundings::named_file;
+use efm_nodes::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
+use efm_nodes::wiring::{ReceiptClock, models_path, next_of, policy_manifest, robot_description};
 use efm_policy::{ImageSpec, Manifest, Provider};
 use efm_robot::LimitsFile;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Spec, Task, convert, qos};
+use efm_ros::{Latest, Level, NodeError, Publisher, Received, RosClock, Task, convert, qos};
 use efm_schedule::Mode;
 use futures::StreamExt;
+use std::borrow::Cow;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -37,48 +39,6 @@ use std::time::Duration;
 const RING: f64 = 3.0;
 /// The engine's job in hand may take so long to end when the node does.
 const PATIENCE: Duration = Duration::from_millis(1200);
-
-fn specs() -> Vec<Spec> {
-    let mut specs = policy_specs();
-    specs.extend(robot_specs());
-    specs.extend([
-        Spec::texts(
-            "cameras",
-            &[],
-            "Cameras that this robot has; a policy that needs another one is refused. Empty: not compared.",
-        ),
-        Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
-        Spec::double("max_image_age", 0.5, "Oldest picture that is worked on, s.").range(0.01, 10.0),
-        Spec::double("max_image_silence", 0.5, "Longest silence of a camera, s.").range(0.01, 10.0),
-        Spec::double(
-            "max_image_skew",
-            0.02,
-            "How far apart the pictures of several cameras may be stamped, s; after 0.1 s without such a set they are taken as they \
-             come.",
-        )
-        .range(0.0, 1.0),
-        Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
-        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
-        Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
-        Spec::integers(
-            "inference_cores",
-            &[],
-            "Processor cores that inference keeps to, as the operating system counts them; `threads` may not be more. Empty: all.",
-        ),
-        Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
-            .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
-        Spec::text(
-            "mode",
-            "blend",
-            "How one chunk follows another, as trajectory_publisher is told: in rtc a policy that denoises is guided by what is left of the \
-             chunk that is followed (from execution_state), so that the new one goes on from it.",
-        )
-        .choices(&Mode::NAMES),
-        Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
-            .range(0.0, 9e15),
-    ]);
-    specs
-}
 
 /// One camera of the policy.
 struct CameraInput {
@@ -109,6 +69,7 @@ struct Inference {
     /// What was seen before, for a policy that looks at it.
     seen: PictureRing,
     jobs: Sender<Job>,
+    trace: Trace,
     busy: Busy,
     /// The URDF that the policy is to be opened for.
     to_open: Option<String>,
@@ -176,8 +137,10 @@ impl Inference {
         let busy = std::mem::replace(&mut self.busy, Busy::No);
         match answer {
             Answer::Opened(outcome) => {
+                let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(String::clone);
+                self.trace.note(&Inferred::Opened { policy });
                 match &outcome {
-                    Ok((name, guides)) => {
+                    Ok(Opened { name, guides, .. }) => {
                         log::info!("policy {name} is active");
                         if self.mode == Mode::Rtc && !guides {
                             log::warn!(
@@ -188,7 +151,7 @@ impl Inference {
                     Err(reason) => log::error!("the policy is refused: {reason}"),
                 }
                 self.policy =
-                    outcome.map(|(name, _)| name).map_err(|reason| format!("the policy is refused: {reason}"));
+                    outcome.map(|opened| opened.name).map_err(|reason| format!("the policy is refused: {reason}"));
                 if self.embedded.is_ok() {
                     self.embedded = Ok(false);
                 }
@@ -208,7 +171,9 @@ impl Inference {
                 self.guided += u64::from(guided.is_some());
                 self.expected = guided.or(self.expected);
                 let for_this = busy == Busy::Acting(self.instruction_number);
-                if for_this && self.enabled && self.policy.is_ok() && !self.instruction.is_empty() {
+                let wanted = for_this && self.enabled && self.policy.is_ok() && !self.instruction.is_empty();
+                self.trace.note(&Inferred::Acted { now: self.clock.now().nanos(), seconds, outcome: Ok(wanted) });
+                if wanted {
                     self.chunks.publish(&convert::chunk_msg(&chunk, &self.frame))?;
                     self.proposed += 1;
                     self.failure = None;
@@ -216,6 +181,8 @@ impl Inference {
                 }
             }
             Answer::Acted(Err(reason)) => {
+                let (now, outcome) = (self.clock.now().nanos(), Err(reason.clone()));
+                self.trace.note(&Inferred::Acted { now, seconds: 0.0, outcome });
                 if self.failure.is_none() {
                     log::warn!("no chunk: {reason}");
                 }
@@ -252,21 +219,35 @@ impl Inference {
             return;
         }
         if let Some(urdf) = self.to_open.take() {
+            self.trace.note(&Inferred::Open { urdf: Cow::Borrowed(&urdf) });
             self.give(Job::Open(urdf), Busy::Opening);
         } else if self.policy.is_err() || self.instruction.is_empty() || !self.enabled {
         } else if self.embedded == Ok(false) {
+            self.trace.note(&Inferred::Embed { sentence: Cow::Borrowed(&self.instruction) });
             self.give(Job::Embed(self.instruction.clone()), Busy::Embedding);
         } else if self.embedded == Ok(true)
-            && let Some((stamp, pictures)) = self.observe()
+            && let Some((stamp, stamps, pictures)) = self.observe()
             && let Some(joints) = self.ring.at(stamp)
         {
             self.replan.begun(stamp);
             let noise_seed = self.noise_seed;
             self.noise_seed = self.noise_seed.wrapping_add(1);
-            let (following, delay) = (self.execution.at(stamp, self.clock.now()), self.execution.take_delay());
+            let now = self.clock.now();
+            let (following, delay) = (self.execution.at(stamp, now), self.execution.take_delay());
             let earlier = self.seen.before(stamp).into_iter();
-            let earlier =
+            let earlier: Vec<_> =
                 earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), self.ring.at(*at)?))).collect();
+            if self.trace.is_on() {
+                self.trace.note(&Inferred::Act(Box::new(Look {
+                    now: now.nanos(),
+                    stamp: stamp.nanos(),
+                    seen: noted(stamp, &stamps, &pictures, &joints),
+                    earlier: earlier.iter().map(|(at, pictures, joints)| noted(*at, &[], pictures, joints)).collect(),
+                    noise_seed,
+                    following: following.map(|on| (on.chunk.nanos(), on.at.nanos())),
+                    delay,
+                })));
+            }
             let job = Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay };
             self.give(job, Busy::Acting(self.instruction_number));
         }
@@ -284,8 +265,9 @@ impl Inference {
         self.execution.heard((stamp != Stamp::ZERO).then_some(stamp), times, self.clock.now());
     }
 
-    /// The newest observation, if it is due and everything in it is fresh. Its time is that of the oldest picture.
-    fn observe(&mut self) -> Option<(Stamp, Pictures)> {
+    /// The newest observation, if it is due and everything in it is fresh: its time, which is that of the oldest picture, and the pictures with
+    /// their stamps.
+    fn observe(&mut self) -> Option<(Stamp, Vec<Stamp>, Pictures)> {
         let newest: Vec<_> = self.cameras.iter().map(|camera| camera.images.get()).collect::<Option<_>>()?;
         let stamps = newest.iter().map(|image| convert::stamp(&image.msg.header.stamp));
         if !self.replan.is_due(stamps.clone().min()?)
@@ -294,9 +276,9 @@ impl Inference {
         {
             return None;
         }
-        let stamp = self.pairing.take(self.clock.now(), stamps)?;
+        let stamp = self.pairing.take(self.clock.now(), stamps.clone())?;
         self.frame.clone_from(&newest.first()?.msg.header.frame_id);
-        Some((stamp, self.pictures(&newest)))
+        Some((stamp, stamps.collect(), self.pictures(&newest)))
     }
 
     /// Whether a camera's newest picture may be worked on.
@@ -375,6 +357,21 @@ impl Inference {
     }
 }
 
+/// An observation as the trace has it. Where the pictures' own stamps are not known, that of the observation stands for them.
+fn noted(stamp: Stamp, stamps: &[Stamp], pictures: &Pictures, joints: &JointSample) -> Seen {
+    let picture = |(place, (camera, pixels)): (usize, &(String, Vec<u8>))| SeenPicture {
+        camera: camera.clone(),
+        stamp: stamps.get(place).unwrap_or(&stamp).nanos(),
+        crc: trace::crc(pixels),
+    };
+    Seen {
+        stamp: stamp.nanos(),
+        pictures: pictures.iter().enumerate().map(picture).collect(),
+        positions: joints.positions.clone(),
+        velocities: joints.velocities.clone(),
+    }
+}
+
 /// The next picture of any camera.
 async fn next_picture(images: &mut [Latest<Image>]) {
     if images.is_empty() {
@@ -400,7 +397,8 @@ fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<Vec<C
 fn main() -> ExitCode {
     efm_ros::run("vla_inference", specs(), |node| {
         let params = node.params().clone();
-        let mut limits = LimitsFile::load(files::find(&params.text("joint_limits_file")))
+        let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
+        let mut limits = LimitsFile::parse(&limits_text, &params.text("joint_limits_file"))
             .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
         if params.double("default_jerk") > 0.0 {
             limits = limits.with_default_jerk(params.double("default_jerk"));
@@ -436,6 +434,11 @@ fn main() -> ExitCode {
         if let Some(cores) = cores.as_ref().filter(|cores| cores.len() < threads) {
             let problem = format!("parameter 'threads' is {threads}, but inference_cores lists {}", cores.len());
             return Err(problem.into());
+        }
+        let mut started = trace::Setup::new("vla_inference", &params);
+        started.files.insert("joint_limits_file".to_owned(), limits_text);
+        if let Some(manifest) = &manifest {
+            started.hashes.extend(manifest.graphs.values().map(|graph| (graph.file.clone(), graph.sha256.clone())));
         }
         let setup = Setup {
             folder,
@@ -476,6 +479,7 @@ fn main() -> ExitCode {
             ring: JointRing::new(RING.max(look_back + 1.0)),
             seen: PictureRing::new(earlier, step),
             jobs,
+            trace: Trace::start(node, &started)?,
             busy: Busy::No,
             to_open: None,
             policy: Err(refusal.unwrap_or_else(|| "waiting for robot_description".to_owned())),
@@ -509,7 +513,7 @@ fn main() -> ExitCode {
         });
 
         Ok(async move {
-            let mut tenth = tokio::time::interval(Duration::from_millis(100));
+            let mut tenth = tokio::time::interval(trace::PERIOD);
             tenth.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
@@ -542,7 +546,10 @@ fn main() -> ExitCode {
                             log::debug!("~/enable: {error}");
                         }
                     }
-                    _ = tenth.tick() => this.report(),
+                    _ = tenth.tick() => {
+                        this.report();
+                        this.trace.flush();
+                    }
                 }
                 this.give_work();
             }

@@ -1,0 +1,50 @@
+//! Parameters of the node that runs the policy.
+
+use crate::trace;
+use crate::wiring::{policy_specs, robot_specs};
+use efm_ros::Spec;
+use efm_schedule::Mode;
+
+/// Parameters of `vla_inference`.
+pub fn specs() -> Vec<Spec> {
+    let mut specs = policy_specs();
+    specs.extend(robot_specs());
+    specs.push(trace::spec());
+    specs.extend([
+        Spec::texts(
+            "cameras",
+            &[],
+            "Cameras that this robot has; a policy that needs another one is refused. Empty: not compared.",
+        ),
+        Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
+        Spec::double("max_image_age", 0.5, "Oldest picture that is worked on, s.").range(0.01, 10.0),
+        Spec::double("max_image_silence", 0.5, "Longest silence of a camera, s.").range(0.01, 10.0),
+        Spec::double(
+            "max_image_skew",
+            0.02,
+            "How far apart the pictures of several cameras may be stamped, s; after 0.1 s without such a set they are taken as they \
+             come.",
+        )
+        .range(0.0, 1.0),
+        Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
+        Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::integers(
+            "inference_cores",
+            &[],
+            "Processor cores that inference keeps to, as the operating system counts them; `threads` may not be more. Empty: all.",
+        ),
+        Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
+            .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
+        Spec::text(
+            "mode",
+            "blend",
+            "How one chunk follows another, as trajectory_publisher is told: in rtc a policy that denoises is guided by what is left of the \
+             chunk that is followed (from execution_state), so that the new one goes on from it.",
+        )
+        .choices(&Mode::NAMES),
+        Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
+            .range(0.0, 9e15),
+    ]);
+    specs
+}

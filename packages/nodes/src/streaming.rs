@@ -1,0 +1,675 @@
+//! What `trajectory_publisher` does, without its topics: everything that happens to it comes in as an [`Event`] with its time, what it sends goes to an
+//! [`Outlet`]. The node feeds it from ROS and notes the events in its trace; the replay feeds it the trace. So both come to the same bits.
+
+use crate::goal_change::{Change, GoalChange};
+use crate::motion_report::Phase;
+use crate::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
+use crate::surroundings::{named_file, surroundings};
+use efm_collision::Obstacles;
+use efm_core::{ChunkError, JointNames, JointSample, Stamp};
+use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_ros::convert::ChunkMsgError;
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{NodeError, Params, convert};
+use efm_safety::{
+    ControllerFault, ControllerSpec, Execution, IdleReason, Limits, PlanReport, StopReason, StreamConfig, TaskLimits,
+    Tick, TrajectoryStreamer, VerifiedWindow,
+};
+use efm_schedule::MotionNow;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// What the streamer lacks before the first description.
+pub const NO_ROBOT: &str = "no robot_description yet";
+
+/// The joints that a tick relies on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured<'a> {
+    /// Header stamp of the newest message in it, ns.
+    pub stamp: i64,
+    /// Age of the oldest joint in it, s.
+    pub age: f64,
+    /// rad or m, in the order of the controllers' joints.
+    pub positions: Cow<'a, [f64]>,
+    /// rad/s or m/s.
+    pub velocities: Cow<'a, [f64]>,
+}
+
+/// What happens to a publisher of trajectories; times in nanoseconds. In the order in which it is worked on, this determines what is sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// Time to decide.
+    Tick {
+        /// Time.
+        now: i64,
+        /// None: none that may be relied on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        joints: Option<Measured<'a>>,
+    },
+    /// An action chunk came; the chunk itself goes with the event.
+    Chunk {
+        /// Time.
+        now: i64,
+        /// Its observation's.
+        stamp: i64,
+    },
+    /// An instruction came.
+    Instruction {
+        /// Time.
+        now: i64,
+        /// Empty: no goal any more.
+        text: Cow<'a, str>,
+    },
+    /// For which controllers somebody listens has changed.
+    Listeners {
+        /// Time.
+        now: i64,
+        /// One a controller.
+        listening: Cow<'a, [bool]>,
+    },
+    /// A controller's own reference is not what it was sent.
+    NotFollowing {
+        /// Time.
+        now: i64,
+        /// Place of the controller.
+        controller: usize,
+    },
+    /// The emergency stop was asked for.
+    EmergencyStop,
+    /// The topic `speed_scale`.
+    LowerSpeedScale(f64),
+    /// The parameter `speed_scale`.
+    SpeedScale(f64),
+    /// Whether a goal of somebody else runs on a controller.
+    Goal {
+        /// Time.
+        now: i64,
+        /// Place of the controller.
+        controller: usize,
+        /// Whether one does.
+        active: bool,
+    },
+    /// The service `~/arm`.
+    Arm {
+        /// Time.
+        now: i64,
+        /// Or disarm.
+        armed: bool,
+    },
+    /// The service `~/stop`.
+    Stop {
+        /// Time.
+        now: i64,
+    },
+    /// The service `~/resume`.
+    Resume,
+    /// A robot description came.
+    Description {
+        /// Time.
+        now: i64,
+        /// URDF.
+        urdf: Cow<'a, str>,
+    },
+    /// A semantic robot description came.
+    Semantics {
+        /// Time.
+        now: i64,
+        /// SRDF.
+        srdf: Cow<'a, str>,
+    },
+    /// What stands around is not known (`trouble`), or is again.
+    Surroundings {
+        /// Time.
+        now: i64,
+        /// What is not known.
+        trouble: Option<Cow<'a, str>>,
+    },
+    /// The geometry of a planning scene was taken over. It is not in the event.
+    SceneTaken,
+}
+
+/// Where what is decided goes.
+pub trait Outlet {
+    /// Windows for the controllers, in their order, all with one stamp.
+    ///
+    /// # Errors
+    /// When they cannot be sent.
+    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError>;
+
+    /// What of the chunk is committed.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError>;
+
+    /// No chunk is followed any more.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn rest(&mut self) -> Result<(), NodeError>;
+}
+
+/// The files that parameters name, as text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Files {
+    /// `joint_limits_file`.
+    pub joint_limits: String,
+    /// `obstacles_file`, where one is named.
+    pub obstacles: Option<String>,
+    /// `robot_description_semantic_file`, where one is named.
+    pub semantics: Option<String>,
+}
+
+const LIMITS: &str = "joint_limits_file";
+const OBSTACLES: &str = "obstacles_file";
+const SEMANTICS: &str = "robot_description_semantic_file";
+
+impl Files {
+    /// Reads the files that the parameters name.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(params: &Params) -> Result<Self, NodeError> {
+        Ok(Self {
+            joint_limits: named_file(params, LIMITS)?.unwrap_or_default(),
+            obstacles: named_file(params, OBSTACLES)?,
+            semantics: named_file(params, SEMANTICS)?,
+        })
+    }
+
+    /// As a record of the node's start has them.
+    pub fn by_parameter(&self) -> BTreeMap<String, String> {
+        let Self { joint_limits, obstacles, semantics } = self.clone();
+        let files = [(LIMITS, Some(joint_limits)), (OBSTACLES, obstacles), (SEMANTICS, semantics)];
+        files.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
+    }
+
+    /// From such a record.
+    pub fn from_record(files: &BTreeMap<String, String>) -> Self {
+        let text = |name| files.get(name).cloned();
+        Self { joint_limits: text(LIMITS).unwrap_or_default(), obstacles: text(OBSTACLES), semantics: text(SEMANTICS) }
+    }
+}
+
+/// What came of a tick.
+#[derive(Debug)]
+pub enum Ticked {
+    /// Nothing was to be decided: between two points.
+    Held,
+    /// What the arm is doing.
+    Decided {
+        /// In a word.
+        phase: Phase,
+        /// The chunk that is followed from now on, where that is another one than before.
+        news: Option<Stamp>,
+        /// How the path is followed, where windows were sent.
+        report: Option<PlanReport>,
+        /// Seconds from an instruction until a chunk for it is followed, where this is the first.
+        instruction_to_motion: Option<f64>,
+    },
+}
+
+/// What a streamer is made of once the robot is known.
+struct Maker {
+    limits: LimitsFile,
+    joints: JointNames,
+    controllers: Vec<ControllerSpec>,
+    config: StreamConfig,
+    obstacles: Obstacles,
+    params: Params,
+    urdf: Option<String>,
+    srdf: Option<String>,
+    /// As set last, by parameter or topic.
+    speed_scale: f64,
+}
+
+impl Maker {
+    fn streamer(&self) -> Result<TrajectoryStreamer, NodeError> {
+        let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
+        let model = RobotModel::from_urdf(urdf)?;
+        let set = LimitSet::new(&model, &self.limits, &self.joints)?;
+        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
+        let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
+        let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
+        streamer.set_speed_scale(self.speed_scale)?;
+        Ok(streamer)
+    }
+}
+
+/// The publisher of trajectories between two events.
+pub struct Streaming {
+    maker: Maker,
+    streamer: Result<TrajectoryStreamer, String>,
+    task_rules: Vec<TaskRule>,
+    goal: GoalChange,
+    armed: bool,
+    /// The controllers, and whether a goal of somebody else runs on them.
+    owners: Vec<(String, bool)>,
+    listening: Vec<bool>,
+    trouble: Option<String>,
+    /// For each joint, whether it belongs to a gripper.
+    grippers: Vec<bool>,
+    /// The chunk that was told of last.
+    told: Option<Stamp>,
+    /// Where the last windows end: one position a joint, in the order of the controllers.
+    ends: Vec<f64>,
+    /// So that a tick allocates nothing.
+    sample: JointSample,
+}
+
+impl Streaming {
+    /// From the node's parameters and the files that they name.
+    ///
+    /// # Errors
+    /// When a parameter or a file is wrong: which one, and why.
+    pub fn new(params: &Params, files: &Files) -> Result<Self, NodeError> {
+        let mut limits = LimitsFile::parse(&files.joint_limits, &params.text("joint_limits_file"))
+            .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
+        if params.double("default_jerk") > 0.0 {
+            limits = limits.with_default_jerk(params.double("default_jerk"));
+        }
+        let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
+        let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
+        let mut controllers = Vec::new();
+        for (name, joints) in params.lists("controllers") {
+            let joints = JointNames::new(joints).map_err(|e| format!("parameter 'controllers.{name}': {e}"))?;
+            controllers.push(ControllerSpec { name, joints });
+        }
+        let joints = JointNames::new(controllers.iter().flat_map(|c| c.joints.iter().map(str::to_owned)))
+            .map_err(|e| format!("parameter 'controllers': {e}"))?;
+        let config = stream_config(params);
+        let n = joints.len();
+        Ok(Self {
+            grippers: joints.iter().map(|joint| config.gripper_joints.iter().any(|g| g == joint)).collect(),
+            owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
+            listening: vec![false; controllers.len()],
+            task_rules: task_rules(params)?,
+            goal: GoalChange::new(on_new_goal(params)),
+            armed: params.bool("armed_at_start"),
+            maker: Maker {
+                limits,
+                joints,
+                controllers,
+                config,
+                obstacles,
+                params: params.clone(),
+                urdf: None,
+                srdf: files.semantics.clone(),
+                speed_scale: params.double("speed_scale"),
+            },
+            streamer: Err(NO_ROBOT.to_owned()),
+            trouble: None,
+            told: None,
+            ends: Vec::with_capacity(n),
+            sample: JointSample {
+                stamp: Stamp::ZERO,
+                positions: Vec::with_capacity(n),
+                velocities: Vec::with_capacity(n),
+            },
+        })
+    }
+
+    /// All joints, in the order of the controllers.
+    pub fn joints(&self) -> &JointNames {
+        &self.maker.joints
+    }
+
+    /// The controllers.
+    pub fn controllers(&self) -> &[ControllerSpec] {
+        &self.maker.controllers
+    }
+
+    /// The filter, or why there is none.
+    pub fn streamer(&self) -> Result<&TrajectoryStreamer, &str> {
+        self.streamer.as_ref().map_err(String::as_str)
+    }
+
+    /// The filter, for planning scenes.
+    pub fn streamer_mut(&mut self) -> Option<&mut TrajectoryStreamer> {
+        self.streamer.as_mut().ok()
+    }
+
+    /// Whether a goal of somebody else runs on a controller.
+    pub fn is_owned(&self) -> bool {
+        self.owner().is_some()
+    }
+
+    /// Whether motion is allowed.
+    pub fn armed(&self) -> bool {
+        self.armed
+    }
+
+    /// The part of the policy's own speed that is set.
+    pub fn speed_scale(&self) -> f64 {
+        self.maker.speed_scale
+    }
+
+    /// For which controllers somebody listens.
+    pub fn listening(&self) -> &[bool] {
+        &self.listening
+    }
+
+    /// Whether this is the robot description that there is.
+    pub fn is_described_by(&self, urdf: &str) -> bool {
+        self.maker.urdf.as_deref() == Some(urdf)
+    }
+
+    /// Whether this is the semantic description that there is.
+    pub fn is_explained_by(&self, srdf: &str) -> bool {
+        self.maker.srdf.as_deref() == Some(srdf)
+    }
+
+    /// What is wrong with a controller that nobody listens for, where there is one.
+    pub fn missing(&self) -> Option<String> {
+        self.listening.iter().position(|listening| !listening).map(|controller| self.missing_words(controller))
+    }
+
+    fn missing_words(&self, controller: usize) -> String {
+        format!("nobody listens to '{}/joint_trajectory': is the controller active?", self.owners[controller].0)
+    }
+
+    /// Works on an event other than [`Event::Tick`] and [`Event::Chunk`]. Returns what there is to say to who asked.
+    ///
+    /// # Errors
+    /// In words: why what was asked for is not done.
+    pub fn on(&mut self, event: &Event<'_>) -> Result<String, String> {
+        let at = Stamp::from_nanos;
+        match event {
+            Event::Tick { .. } | Event::Chunk { .. } | Event::SceneTaken => {}
+            Event::Instruction { now, text } => self.on_instruction(text, at(*now)),
+            Event::Listeners { now, listening } => {
+                self.listening.clear();
+                self.listening.extend_from_slice(listening);
+                self.watch_listeners(at(*now));
+            }
+            Event::NotFollowing { now, controller } => {
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.controller_failed(*controller, ControllerFault::NotFollowing, at(*now));
+                }
+            }
+            Event::EmergencyStop => {
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.emergency_stop();
+                }
+                self.armed = false;
+            }
+            Event::LowerSpeedScale(scale) => return self.lower_speed_scale(*scale),
+            Event::SpeedScale(scale) => {
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.set_speed_scale(*scale).map_err(|e| e.to_string())?;
+                }
+                self.maker.speed_scale = *scale;
+            }
+            Event::Goal { now, controller, active } => self.on_goal(*controller, *active, at(*now)),
+            Event::Arm { now, armed } => return self.arm(*armed, at(*now)),
+            Event::Stop { now } => {
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.stop(at(*now));
+                }
+                return Ok("stopping; ~/resume ends it".to_owned());
+            }
+            Event::Resume => {
+                let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
+                let was = streamer.latched().map_or("nothing was stopped".to_owned(), StopReason::to_string);
+                streamer.resume();
+                return Ok(format!("resumed; before: {was}"));
+            }
+            Event::Description { now, urdf } => {
+                self.maker.urdf = Some(urdf.clone().into_owned());
+                self.make(at(*now));
+            }
+            Event::Semantics { now, srdf } => {
+                self.maker.srdf = Some(srdf.clone().into_owned());
+                self.make(at(*now));
+            }
+            Event::Surroundings { now, trouble } => {
+                self.trouble = trouble.as_ref().map(|t| t.clone().into_owned());
+                if let (Some(_), Ok(streamer)) = (&self.trouble, &mut self.streamer) {
+                    streamer.cancel(at(*now));
+                }
+            }
+        }
+        Ok(String::new())
+    }
+
+    /// A chunk came.
+    ///
+    /// # Errors
+    /// In words, when it is not followed.
+    pub fn on_chunk(&mut self, message: &JointTrajectory, now: Stamp) -> Result<(), String> {
+        let chunk = convert::chunk(message).map_err(|error| {
+            if let (ChunkMsgError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) = (&error, &mut self.streamer) {
+                streamer.reject_chunk(now);
+            }
+            error.to_string()
+        })?;
+        let motion = self.motion_now();
+        self.goal.admit(chunk.observed_at(), motion, now)?;
+        if let Some(owner) = self.owner() {
+            return Err(format!("a goal of somebody else is active on {owner}"));
+        }
+        if let Some(missing) = self.missing() {
+            return Err(missing);
+        }
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
+        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|e| e.to_string())
+    }
+
+    /// Decides. Allocates nothing.
+    ///
+    /// # Errors
+    /// When the outlet refuses.
+    pub fn tick(
+        &mut self,
+        now: Stamp,
+        joints: Option<&Measured<'_>>,
+        outlet: &mut impl Outlet,
+    ) -> Result<Ticked, NodeError> {
+        self.watch_listeners(now);
+        let motion = self.motion_now();
+        if self.goal.must_stop(motion, now)
+            && let Ok(streamer) = &mut self.streamer
+        {
+            streamer.cancel(now);
+        }
+        let measured = joints.map(|joints| {
+            self.sample.stamp = Stamp::from_nanos(joints.stamp);
+            self.sample.positions.clear();
+            self.sample.positions.extend_from_slice(&joints.positions);
+            self.sample.velocities.clear();
+            self.sample.velocities.extend_from_slice(&joints.velocities);
+            (&self.sample, joints.age)
+        });
+        let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
+        let (mut news, mut followed) = (None, None);
+        let phase = match &mut self.streamer {
+            Err(why) => Phase::NoRobot(why.clone()),
+            Ok(streamer) => {
+                // Somebody has moved the arm since (by hand, or by a simulator's reset): then what the gripper was told last is void
+                // as well, and the next motion begins at what is measured.
+                if !streamer.is_streaming()
+                    && let Some((sample, _)) = measured
+                    && !self.ends.is_empty()
+                    && stands_elsewhere(
+                        &sample.positions,
+                        &self.ends,
+                        &self.grippers,
+                        self.maker.config.max_start_error,
+                    )
+                {
+                    streamer.forget_rest();
+                    self.ends.clear();
+                }
+                match (owner, &streamer.tick(now, measured)) {
+                    (Some(owner), _) => Phase::Owned(owner.clone()),
+                    // Nothing new.
+                    (None, Tick::Hold) => return Ok(Ticked::Held),
+                    (None, Tick::Idle(reason)) => {
+                        if self.told.take().is_some() {
+                            outlet.rest()?;
+                        }
+                        Phase::Idle(reason.clone())
+                    }
+                    (None, Tick::Send(outgoing)) => {
+                        self.ends.clear();
+                        for window in outgoing.windows {
+                            self.ends.extend_from_slice(window.positions(window.len() - 1));
+                        }
+                        outlet.send(outgoing.windows)?;
+                        outlet.tell(&outgoing.execution, outgoing.windows)?;
+                        let chunk = outgoing.execution.chunk;
+                        news = chunk.filter(|_| self.told != chunk);
+                        self.told = chunk;
+                        followed = Some(outgoing.report);
+                        Phase::of(&outgoing.activity)
+                    }
+                }
+            }
+        };
+        let instruction_to_motion = news.and_then(|chunk| self.goal.follows(chunk, now));
+        if instruction_to_motion.is_some() {
+            // The one before is over, and what it asked for.
+            self.limit_task(now);
+        }
+        Ok(Ticked::Decided { phase, news, report: followed, instruction_to_motion })
+    }
+
+    /// What must not wait for a chunk: a controller that has gone while others move.
+    fn watch_listeners(&mut self, now: Stamp) {
+        let missing = self.listening.iter().position(|listening| !listening);
+        if let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer)
+            && streamer.is_streaming()
+        {
+            streamer.controller_failed(controller, ControllerFault::Missing, now);
+        }
+    }
+
+    fn lower_speed_scale(&mut self, scale: f64) -> Result<String, String> {
+        let Ok(streamer) = &mut self.streamer else { return Ok(String::new()) };
+        let before = streamer.speed_scale();
+        streamer.lower_speed_scale(scale).map_err(|e| e.to_string())?;
+        if streamer.speed_scale() < before {
+            self.maker.speed_scale = scale;
+        }
+        Ok(String::new())
+    }
+
+    /// The motion, as the rule for a new instruction has to know it.
+    fn motion_now(&self) -> MotionNow {
+        let streamer = self.streamer.as_ref().ok();
+        MotionNow {
+            ends_at: streamer.and_then(|s| s.scheduler().ends_at()),
+            at_rest: !streamer.is_some_and(TrajectoryStreamer::is_streaming),
+        }
+    }
+
+    fn on_instruction(&mut self, text: &str, now: Stamp) {
+        let change = self.goal.ask(text, self.motion_now(), now);
+        if change == Change::Same {
+            return;
+        }
+        if change == Change::Anew
+            && let Ok(streamer) = &mut self.streamer
+        {
+            streamer.cancel(now);
+        }
+        self.limit_task(now);
+    }
+
+    /// What the instruction asks to be careful with; of two that are under way the more careful.
+    fn care(&self) -> TaskLimits {
+        let under_way = [self.goal.text(), self.goal.before()].into_iter().flatten();
+        under_way.map(|text| task_limits(&self.task_rules, text)).reduce(tightest).unwrap_or_default()
+    }
+
+    fn limit_task(&mut self, now: Stamp) {
+        let limits = self.care();
+        let Ok(streamer) = &mut self.streamer else { return };
+        if let Err(error) = streamer.set_task_limits(limits) {
+            log::error!("parameter 'task_limits': {error}; the arm is stopped");
+            streamer.stop(now);
+        }
+    }
+
+    /// Whose goal runs on a controller.
+    fn owner(&self) -> Option<&str> {
+        self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name.as_str())
+    }
+
+    fn on_goal(&mut self, controller: usize, active: bool, now: Stamp) {
+        let before = self.owner().is_some();
+        if let Some((_, owned)) = self.owners.get_mut(controller) {
+            *owned = active;
+        }
+        let after = self.owner().is_some();
+        let Ok(streamer) = &mut self.streamer else { return };
+        if after && !before {
+            // From here on the plan is void: nothing of it is published, and the robot will stand elsewhere afterwards.
+            streamer.arm(false, now);
+        } else if before && !after {
+            streamer.forget_rest();
+            streamer.arm(self.armed, now);
+        }
+    }
+
+    fn arm(&mut self, armed: bool, now: Stamp) -> Result<String, String> {
+        let owned = self.owner().is_some();
+        let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
+        if armed && !self.armed {
+            // While disarmed anything may have moved the robot.
+            streamer.forget_rest();
+        }
+        self.armed = armed;
+        streamer.arm(armed && !owned, now);
+        Ok(if armed { "armed" } else { "disarmed" }.to_owned())
+    }
+
+    /// After a description has come.
+    fn make(&mut self, now: Stamp) {
+        if self.streamer.as_ref().is_ok_and(|s| s.is_streaming()) {
+            log::error!(
+                "a new robot description came while the arm moves; it is left aside until this node is started anew"
+            );
+            return;
+        }
+        let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
+        self.streamer = self.maker.streamer().map_err(|e| e.to_string());
+        let limits = self.care();
+        if let Ok(streamer) = &mut self.streamer
+            && let Err(error) = streamer.set_task_limits(limits)
+        {
+            self.streamer = Err(format!("parameter 'task_limits': {error}"));
+        }
+        match &mut self.streamer {
+            Ok(streamer) => {
+                // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
+                if latched.is_some_and(|reason| reason != StopReason::Emergency) {
+                    streamer.stop(now);
+                }
+                streamer.arm(self.armed, now);
+            }
+            Err(error) if error == NO_ROBOT => {}
+            Err(error) => log::error!("the robot description does not fit: {error}"),
+        }
+    }
+
+    /// What is in the way, by name, while something is.
+    pub fn obstacle(&self, phase: &Phase) -> Option<String> {
+        match (&self.streamer, phase) {
+            (Ok(streamer), Phase::Blocked(intrusion) | Phase::Idle(IdleReason::Space(intrusion))) => {
+                Some(streamer.describe(intrusion))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whether any joint but those of grippers, which may hold something, is farther than `error` from where it was sent.
+fn stands_elsewhere(measured: &[f64], sent: &[f64], grippers: &[bool], error: f64) -> bool {
+    measured.iter().zip(sent).zip(grippers).any(|((m, s), gripper)| !gripper && (m - s).abs() > error)
+}

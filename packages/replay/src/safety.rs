@@ -1,0 +1,170 @@
+//! The filter once more: each event of the recording, at its time, gives what is sent.
+
+use crate::policy::seconds;
+use crate::recorded::NodeTrace;
+use anyhow::{Result, anyhow};
+use efm_core::{Stamp, Trajectory, TrajectoryPoint};
+use efm_nodes::motion_report::Phase;
+use efm_nodes::streaming::{Event, Files, Outlet, Streaming, Ticked};
+use efm_ros::{NodeError, Params, convert};
+use efm_safety::{Execution, PathLimit, VerifiedWindow};
+use std::collections::BTreeMap;
+
+/// What was sent, and why.
+#[derive(Debug, Default)]
+pub struct Filtered {
+    /// By controller: what was sent, in order.
+    pub commands: Vec<(String, Vec<Trajectory>)>,
+    /// By the stamp of the chunk in ns: taken, or why not. The last word on it.
+    pub verdicts: BTreeMap<i64, Result<(), String>>,
+    /// Ticks in which a limit slowed the arm down, by what it was, and the least rate on the path.
+    pub slowed: BTreeMap<String, (u64, f64)>,
+    /// What the arm was doing, from when on, in ns.
+    pub phases: Vec<(i64, String)>,
+    /// Ticks.
+    pub ticks: u64,
+    /// From the first to the last event with a time, ns.
+    pub span: Option<(i64, i64)>,
+    /// What stands in the way of doing the run again as it was.
+    pub problems: Vec<String>,
+}
+
+struct Collected {
+    commands: Vec<(String, Vec<Trajectory>)>,
+}
+
+impl Outlet for Collected {
+    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+        for ((_, sent), window) in self.commands.iter_mut().zip(windows) {
+            let point = |k| TrajectoryPoint {
+                positions: window.positions(k).to_vec(),
+                velocities: window.velocities(k).to_vec(),
+                accelerations: Vec::new(),
+                effort: Vec::new(),
+                time_from_start: window.time_from_start(k),
+            };
+            sent.push(Trajectory {
+                stamp: window.stamp(),
+                frame_id: String::new(),
+                joint_names: window.joints().as_slice().to_vec(),
+                points: (0..window.len()).map(point).collect(),
+            });
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), NodeError> {
+        Ok(())
+    }
+}
+
+/// Has the filter decide again. `chunks` are what is proposed, by stamp in ns.
+///
+/// # Errors
+/// When a parameter or a file is wrong.
+pub fn filter(
+    trace: &NodeTrace<Event<'static>>,
+    params: &Params,
+    files: &Files,
+    chunks: impl Fn(i64) -> Option<Trajectory>,
+) -> Result<Filtered> {
+    let mut streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
+    let commands = streaming.controllers().iter().map(|c| (c.name.clone(), Vec::new())).collect();
+    let mut outlet = Collected { commands };
+    let mut filtered = Filtered::default();
+    if !trace.gaps.is_empty() {
+        let (first, last) = trace.gaps[0];
+        filtered.problems.push(format!(
+            "{} parts of the trace of '{}' are not in the bag, the first are messages {first} to {last}: from there on the run cannot be \
+             done again as it was{}",
+            trace.gaps.len(),
+            trace.node,
+            if first == 0 { " (the recording began more than a minute after the node)" } else { "" }
+        ));
+    }
+    let mut speaks_of_scenes = false;
+    for event in &trace.events {
+        let at = time_of(event);
+        if let Some(at) = at {
+            filtered.span = Some(filtered.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
+        }
+        match event {
+            Event::Tick { now, joints } => {
+                filtered.ticks += 1;
+                let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), &mut outlet);
+                note(&mut filtered, *now, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
+            }
+            Event::Chunk { now, stamp } => {
+                let verdict = match chunks(*stamp) {
+                    Some(chunk) => streaming.on_chunk(&convert::trajectory_msg(&chunk), Stamp::from_nanos(*now)),
+                    None => {
+                        let problem = format!("the action_chunk stamped {} is not in the bag", seconds(*stamp));
+                        filtered.problems.push(problem.clone());
+                        Err(problem)
+                    }
+                };
+                filtered.verdicts.insert(*stamp, verdict);
+            }
+            Event::SceneTaken => {
+                if !std::mem::replace(&mut speaks_of_scenes, true) {
+                    filtered.problems.push(
+                        "planning scenes changed what stands around; their geometry is not done again yet".to_owned(),
+                    );
+                }
+            }
+            // What it says to who asked was said then.
+            other => drop(streaming.on(other)),
+        }
+    }
+    filtered.commands = outlet.commands;
+    Ok(filtered)
+}
+
+fn time_of(event: &Event<'_>) -> Option<i64> {
+    match event {
+        Event::Tick { now, .. } | Event::Chunk { now, .. } => Some(*now),
+        _ => None,
+    }
+}
+
+fn note(filtered: &mut Filtered, now: i64, ticked: Ticked, streaming: &Streaming) {
+    let Ticked::Decided { phase, report, .. } = ticked else { return };
+    if let Some(report) = report
+        && let Some(limit) = report.limited
+    {
+        let joints = streaming.joints().as_slice();
+        let name = |joint: usize| joints.get(joint).map_or("?", String::as_str);
+        let what = match limit {
+            PathLimit::Velocity { joint } => format!("velocity of '{}'", name(joint)),
+            PathLimit::Acceleration { joint } => format!("acceleration of '{}'", name(joint)),
+            PathLimit::Jerk { joint } => format!("jerk of '{}'", name(joint)),
+            PathLimit::ToolSpeed => "speed of the tool".to_owned(),
+            PathLimit::Scale => "speed_scale".to_owned(),
+            PathLimit::StaleObservation => "old observation".to_owned(),
+            PathLimit::Space => "obstacle, itself or workspace".to_owned(),
+            PathLimit::Rejoining => "finding back to the path".to_owned(),
+        };
+        let (ticks, least) = filtered.slowed.entry(what).or_insert((0, 1.0));
+        *ticks += 1;
+        *least = least.min(report.rate);
+    }
+    let phase = in_a_word(&phase);
+    if filtered.phases.last().is_none_or(|(_, last)| *last != phase) {
+        filtered.phases.push((now, phase));
+    }
+}
+
+fn in_a_word(phase: &Phase) -> String {
+    match phase {
+        Phase::NoRobot(_) => "no robot".to_owned(),
+        Phase::Owned(controller) => format!("somebody else's goal on {controller}"),
+        Phase::Idle(_) => "at rest".to_owned(),
+        Phase::Following => "following".to_owned(),
+        Phase::Blocked(_) => "before an obstacle".to_owned(),
+        Phase::Stopping(reason) => format!("stopping: {reason}"),
+    }
+}
