@@ -28,8 +28,10 @@ pub struct Thought {
     pub found: usize,
     /// Looks for which the recording has a chunk and this run has none, or the other way round, in words.
     pub differences: Vec<String>,
-    /// What stands in the way of doing the run again as it was: pictures, packages.
+    /// What stands in the way of doing the run again as it was: pictures that are missing.
     pub problems: Vec<String>,
+    /// What is another package, or other files of it, than in the recording.
+    pub other_package: Vec<String>,
     /// SHA-256 of the package.
     pub package: String,
     /// Seconds that the policy took, all in all.
@@ -52,7 +54,7 @@ pub struct How {
 pub fn think(recorded: &Recorded, trace: &NodeTrace<Inferred<'static>>, params: &Params, how: &How) -> Result<Thought> {
     let setup = setup(trace, params, how)?;
     let mut thought = Thought::default();
-    thought.problems.extend(other_files(trace, &setup));
+    thought.other_package.extend(other_files(trace, &setup));
     let mut pictures = Pictures::of(&recorded.bag)?;
     let mut worker = Worker::default();
     let mut events = trace.events.iter().peekable();
@@ -71,7 +73,7 @@ pub fn think(recorded: &Recorded, trace: &NodeTrace<Inferred<'static>>, params: 
                 if let Ok(hash) = policy
                     && *hash != thought.package
                 {
-                    thought.problems.push(format!(
+                    thought.other_package.push(format!(
                         "the policy package is another one: recorded with sha256 {hash}, now {} ({})",
                         thought.package,
                         setup.folder.display()

@@ -54,11 +54,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the run came out as it was recorded.
+    /// Whether the run was done again as it was, and came out as it was recorded.
     pub fn holds(&self) -> bool {
         self.compared.holds()
             && self.chunks.as_ref().is_none_or(Comparison::holds)
             && self.problems.is_empty()
+            && self.changes.is_empty()
             && self.verdicts.is_empty()
     }
 

@@ -23,14 +23,24 @@ pub struct Filtered {
     pub phases: Vec<(i64, String)>,
     /// Ticks.
     pub ticks: u64,
-    /// From the first to the last event with a time, ns.
+    /// Stamps of the commands that the trace tells of, ns: from a period before its first decision to a period before its last.
     pub span: Option<(i64, i64)>,
     /// What stands in the way of doing the run again as it was.
     pub problems: Vec<String>,
 }
 
-struct Collected {
-    commands: Vec<(String, Vec<Trajectory>)>,
+/// Keeps what is sent.
+#[derive(Debug)]
+pub struct Collected {
+    /// By controller, in the order of their windows.
+    pub commands: Vec<(String, Vec<Trajectory>)>,
+}
+
+impl Collected {
+    /// Nothing yet.
+    pub fn of(streaming: &Streaming) -> Self {
+        Self { commands: streaming.controllers().iter().map(|c| (c.name.clone(), Vec::new())).collect() }
+    }
 }
 
 impl Outlet for Collected {
@@ -73,8 +83,7 @@ pub fn filter(
     chunks: impl Fn(i64) -> Option<Trajectory>,
 ) -> Result<Filtered> {
     let mut streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
-    let commands = streaming.controllers().iter().map(|c| (c.name.clone(), Vec::new())).collect();
-    let mut outlet = Collected { commands };
+    let mut outlet = Collected::of(&streaming);
     let mut filtered = Filtered::default();
     if !trace.gaps.is_empty() {
         let (first, last) = trace.gaps[0];
@@ -121,6 +130,9 @@ pub fn filter(
         }
     }
     filtered.commands = outlet.commands;
+    // A window may be stamped a period before the decision; what was decided after the last part of the trace is not in it.
+    let period = (1e9 / params.double("rate")) as i64;
+    filtered.span = filtered.span.map(|(first, last)| (first - period, last - period));
     Ok(filtered)
 }
 

@@ -126,6 +126,7 @@ fn chunks(report: &mut Report, recorded: &Recorded, thought: &Thought, tolerance
     comparison.add("action_chunk", &then, &now, span, tolerance);
     report.chunks = Some(comparison);
     report.pictures = (thought.pictures, thought.found);
+    report.changes.extend(thought.other_package.iter().cloned());
     report.problems.extend(thought.problems.iter().chain(&thought.differences).cloned());
 }
 
@@ -145,9 +146,6 @@ fn safety(
     let mut setup = trace.setup.clone();
     if let Some(file) = &args.params {
         report.changes.extend(changes::apply(&mut setup, file)?);
-    }
-    if let Some(policy) = &args.policy {
-        report.changes.push(format!("policy: {}", policy.display()));
     }
     let again = filter(trace, &params(&setup, streaming_params::specs())?, &Files::from_record(&setup.files), now)?;
     report.compared = compared(recorded, &again, args.tolerance);
