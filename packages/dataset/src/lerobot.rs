@@ -28,7 +28,7 @@ const VIDEO_FILE_MB: u64 = 200;
 const GROUP_FRAMES: usize = 1000;
 const GROUP_BYTES: usize = 32 << 20;
 /// Rows of the table of episodes that are kept in memory.
-const GROUP_EPISODES: usize = 500;
+const GROUP_EPISODES: u64 = 500;
 
 /// A camera of the data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -486,7 +486,7 @@ impl DatasetWriter {
             };
         }
         self.written.episodes += 1;
-        if self.written.episodes as usize % GROUP_EPISODES == 0 {
+        if self.written.episodes.is_multiple_of(GROUP_EPISODES) {
             self.flush_episodes()?;
         }
         Ok(())

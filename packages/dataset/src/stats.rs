@@ -2,6 +2,7 @@
 //! normalised by the numbers that LeRobot itself would have computed.
 //!
 //! Its quantiles are those of a histogram of 5000 bins between the least and the greatest value; those of the data set are means of the episodes'.
+//! One thing is not as there: LeRobot squares pixels in 8 bits, so its deviations of pictures overflow; these do not.
 //! Pictures are thinned out: at most 10,000 of an episode, and large ones to every so many-th pixel.
 
 /// The quantiles, with LeRobot's names for them.
