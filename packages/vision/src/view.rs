@@ -161,6 +161,21 @@ impl<'a> ImageView<'a> {
         let start = y as usize * self.step;
         &self.data[start..start + self.width as usize * self.encoding.bytes_per_pixel()]
     }
+
+    /// Writes the picture as `[height x width x 3]` red, green and blue bytes without padding; what `out` held is gone.
+    pub fn to_rgb8(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.reserve(self.width as usize * self.height as usize * 3);
+        let [r, g, b] = self.encoding.rgb_offsets();
+        for y in 0..self.height {
+            if self.encoding == Encoding::Rgb8 {
+                out.extend_from_slice(self.row(y));
+            } else {
+                let pixels = self.row(y).chunks_exact(self.encoding.bytes_per_pixel());
+                out.extend(pixels.flat_map(|pixel| [pixel[r], pixel[g], pixel[b]]));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +183,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn every_encoding_becomes_red_green_and_blue_without_the_padding_of_its_rows() {
+        let mut rgb = vec![9; 40];
+        for (encoding, row) in [
+            ("rgb8", vec![1, 2, 3, 4, 5, 6, 0]),
+            ("bgr8", vec![3, 2, 1, 6, 5, 4, 0]),
+            ("rgba8", vec![1, 2, 3, 99, 4, 5, 6, 99, 0]),
+            ("bgra8", vec![3, 2, 1, 99, 6, 5, 4, 99, 0]),
+        ] {
+            let data = [row.clone(), row.clone()].concat();
+            ImageView::new(encoding, 2, 2, row.len() as u32, &data).unwrap().to_rgb8(&mut rgb);
+            assert_eq!(rgb, [1, 2, 3, 4, 5, 6, 1, 2, 3, 4, 5, 6], "{encoding}");
+        }
+        ImageView::new("mono8", 2, 1, 2, &[7, 8]).unwrap().to_rgb8(&mut rgb);
+        assert_eq!(rgb, [7, 7, 7, 8, 8, 8]);
+    }
 
     #[test]
     fn a_wrong_size_names_what_was_expected() {

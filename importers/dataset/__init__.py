@@ -1,0 +1,1 @@
+"""Checks of `./efm dataset` by LeRobot itself."""
