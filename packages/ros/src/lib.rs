@@ -38,6 +38,7 @@ pub mod latest;
 pub mod logging;
 pub mod params;
 pub mod qos;
+pub mod raw;
 pub mod run;
 pub mod shutdown;
 pub mod time;
