@@ -243,7 +243,6 @@ impl RawNode {
             let mut options = rcl::rcl_node_get_default_options();
             // The process has a node that logs.
             options.enable_rosout = false;
-            options.use_global_arguments = false;
             let made = rcl::rcl_node_init(
                 node.as_mut(),
                 c_name.as_ptr(),

@@ -6,10 +6,12 @@ use efm_bag::{BagOptions, Compression};
 use efm_nodes::files;
 use efm_nodes::record::subscriptions::{Heard, Subscriptions};
 use efm_nodes::record::{BagOfTopics, RecordOptions, Selection, Status};
+use efm_ros::raw::RawError;
 use efm_ros::{Level, NodeError, Params, Spec, Task};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const GRAPH: &str = "config/graph.yaml";
@@ -113,7 +115,7 @@ struct Teller {
 impl Teller {
     fn tell(&mut self) {
         let status = self.recording.status();
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let heard = lock(&self.heard).clone();
         let mut values = vec![
             ("folder".to_owned(), self.dir.display().to_string()),
             ("topics".to_owned(), heard.topics.to_string()),
@@ -177,24 +179,31 @@ fn main() -> ExitCode {
         log::info!("recording into {}", dir.display());
 
         let shutdown = node.shutdown().clone();
+        let over = shutdown.clone();
         let ears = std::thread::Builder::new()
             .name("ears".to_owned())
-            .spawn(move || subscriptions.run(|| shutdown.is_requested()))?;
+            .spawn(move || subscriptions.run(|| over.is_requested()))?;
+        let ears = Arc::new(Mutex::new(Some(ears)));
         node.be_patient(TO_COMPLETE_THE_BAG);
-        let closing = recording.clone();
-        node.on_shutdown(move || complete(&closing));
+        let (closing, listening) = (recording.clone(), ears.clone());
+        node.on_shutdown(move || {
+            // The middleware must not be taken down under a thread that uses it.
+            shutdown.request();
+            if let Some(Err(error)) = ended(&listening) {
+                log::error!("{error}");
+            }
+            complete(&closing);
+        });
         let end_on_error = params.bool("end_on_error");
         Ok(async move {
-            let mut ears = Some(ears);
             let mut told = false;
             let mut second = tokio::time::interval(Duration::from_secs(1));
             loop {
                 second.tick().await;
                 teller.tell();
-                if ears.as_ref().is_some_and(|ears| ears.is_finished())
-                    && let Some(Ok(Err(error))) = ears.take().map(std::thread::JoinHandle::join)
-                {
-                    return Err(error.into());
+                let finished = lock(&ears).as_ref().is_some_and(JoinHandle::is_finished);
+                if finished && let Some(outcome) = ended(&ears) {
+                    outcome?;
                 }
                 if let Some(ended) = recording.ended() {
                     if end_on_error {
@@ -208,6 +217,18 @@ fn main() -> ExitCode {
             }
         })
     })
+}
+
+type Ears = Mutex<Option<JoinHandle<Result<(), RawError>>>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for the thread that listens; `None` when that was done before. A panic in it has been told and has asked for the end.
+fn ended(ears: &Ears) -> Option<Result<(), RawError>> {
+    let ears = lock(ears).take()?;
+    Some(ears.join().unwrap_or(Ok(())))
 }
 
 fn complete(recording: &BagOfTopics) {
