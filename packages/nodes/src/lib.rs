@@ -19,6 +19,7 @@ pub mod pairing;
 pub mod percentiles;
 pub mod picture_ring;
 pub mod planning_scene;
+pub mod play;
 pub mod record;
 pub mod replan;
 pub mod scene_feed;

@@ -10,7 +10,7 @@ use r2r_rcl as rcl;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Messages of one subscription that are taken before the others have their turn.
 const TURN: usize = 64;
@@ -514,13 +514,20 @@ impl RawNode {
         check(code, "cannot publish", "a message")
     }
 
-    /// How many subscribers match a publisher.
-    pub fn subscribers(&self, publisher: PublisherId) -> usize {
-        let Some(handle) = self.publishers.get(publisher.0) else { return 0 };
-        let mut count = 0;
-        // SAFETY: the publisher lives as long as the node.
-        unsafe { rcl::rcl_publisher_get_subscription_count(handle.as_ref(), &raw mut count) };
-        count
+    /// Waits until every reliable subscriber has all that was published, `timeout` at most: what is on its way is lost with the node.
+    pub fn wait_for_delivery(&self, timeout: Duration) {
+        let end = Instant::now() + timeout;
+        for publisher in &self.publishers {
+            let left = end.saturating_duration_since(Instant::now());
+            // SAFETY: the publisher lives as long as the node.
+            unsafe {
+                let nanos = i64::try_from(left.as_nanos()).unwrap_or(i64::MAX);
+                if rcl::rcl_publisher_wait_for_all_acked(publisher.as_ref(), nanos) != rcl::RCL_RET_OK as rcl::rcl_ret_t
+                {
+                    rcl::rcutils_reset_error();
+                }
+            }
+        }
     }
 
     /// The type support out of the message package's library, which is loaded once.
