@@ -178,7 +178,7 @@ pub struct RawNode {
     /// Whether the wait set has room for exactly the subscriptions that there are.
     fits: bool,
     subscriptions: Vec<Subscription>,
-    publishers: Vec<Box<rcl::rcl_publisher_t>>,
+    publishers: Vec<rcl::rcl_publisher_t>,
     types: HashMap<String, TypeSupport>,
     buffer: rcl::rcl_serialized_message_t,
     next_id: u64,
@@ -475,13 +475,13 @@ impl RawNode {
     pub fn advertise(&mut self, topic: &str, type_name: &str, qos: RawQos) -> Result<PublisherId, RawError> {
         let support = self.type_support(type_name)?;
         let name = c_string(topic)?;
-        // SAFETY: node and type support outlive the publisher; its address stays the same.
+        // SAFETY: node and type support outlive the publisher, which may be moved: it is a pointer to what rcl keeps of it.
         unsafe {
-            let mut handle = Box::new(rcl::rcl_get_zero_initialized_publisher());
+            let mut handle = rcl::rcl_get_zero_initialized_publisher();
             let mut options = rcl::rcl_publisher_get_default_options();
             options.qos = qos.to_rmw();
             let code = rcl::rcl_publisher_init(
-                handle.as_mut(),
+                &raw mut handle,
                 self.node.as_ref(),
                 support,
                 name.as_ptr(),
@@ -509,7 +509,7 @@ impl RawNode {
                 buffer_capacity: cdr.len(),
                 allocator: rcl::rcutils_get_default_allocator(),
             };
-            rcl::rcl_publish_serialized_message(handle.as_ref(), &raw const message, std::ptr::null_mut())
+            rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
         };
         check(code, "cannot publish", "a message")
     }
@@ -522,8 +522,7 @@ impl RawNode {
             // SAFETY: the publisher lives as long as the node.
             unsafe {
                 let nanos = i64::try_from(left.as_nanos()).unwrap_or(i64::MAX);
-                if rcl::rcl_publisher_wait_for_all_acked(publisher.as_ref(), nanos) != rcl::RCL_RET_OK as rcl::rcl_ret_t
-                {
+                if rcl::rcl_publisher_wait_for_all_acked(publisher, nanos) != rcl::RCL_RET_OK as rcl::rcl_ret_t {
                     rcl::rcutils_reset_error();
                 }
             }
@@ -564,7 +563,7 @@ impl Drop for RawNode {
                 rcl::rcl_subscription_fini(subscription.handle.as_mut(), self.node.as_mut());
             }
             for publisher in &mut self.publishers {
-                rcl::rcl_publisher_fini(publisher.as_mut(), self.node.as_mut());
+                rcl::rcl_publisher_fini(publisher, self.node.as_mut());
             }
             rcl::rcl_node_fini(self.node.as_mut());
             rcl::rcl_shutdown(self.context.as_mut());

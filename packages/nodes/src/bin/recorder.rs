@@ -131,7 +131,8 @@ impl Teller {
         if !heard.missing.is_empty() {
             values.push(("no publisher yet".to_owned(), heard.missing.join(" ")));
         }
-        let losing = status.lost != self.before.lost;
+        // What was waiting when the recording ended is lost as well, but not for this reason.
+        let losing = status.lost != self.before.lost && self.recording.ended().is_none();
         let (level, message) = if let Some(ended) = self.recording.ended() {
             (Level::Error, ended.reason.clone())
         } else if losing {
@@ -206,13 +207,14 @@ fn main() -> ExitCode {
                     outcome?;
                 }
                 if let Some(ended) = recording.ended() {
-                    if end_on_error {
+                    // A second later, so that /diagnostics has told it.
+                    if told && end_on_error {
                         return Err(ended.reason.clone().into());
                     }
-                    if !told {
+                    if !told && !end_on_error {
                         log::error!("{}", ended.reason);
-                        told = true;
                     }
+                    told = true;
                 }
             }
         })
@@ -243,7 +245,9 @@ fn complete(recording: &BagOfTopics) {
             let lost = recording.status().lost;
             if !lost.is_empty() {
                 let lost: Vec<String> = lost.iter().map(|(topic, number)| format!("{topic} {number}")).collect();
-                log::warn!("lost, as too many waited to be written: {}", lost.join(", "));
+                let why =
+                    if recording.ended().is_some() { "when the recording ended" } else { "to be written, too many" };
+                log::warn!("lost, as they were waiting {why}: {}", lost.join(", "));
             }
         }
         Some(Err(error)) => log::error!("the bag could not be completed ({error}); `efm bag repair` does it"),

@@ -97,11 +97,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Writer = JoinHandle<Result<BagSummary, BagError>>;
+
 /// A bag that is being recorded. Cheap to clone; [`Self::finish`] ends it for all.
 #[derive(Clone)]
 pub struct BagOfTopics {
     shared: Arc<Shared>,
-    thread: Arc<Mutex<Option<JoinHandle<Result<BagSummary, BagError>>>>>,
+    thread: Arc<Mutex<Option<Writer>>>,
 }
 
 impl std::fmt::Debug for BagOfTopics {
