@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -46,8 +46,8 @@ ARGUMENTS = [
         description="Take time from /clock, which the simulator then publishes.",
     ),
     DeclareLaunchArgument(
-        "record", default_value="",
-        description="Folder to record a rosbag2 of the graph's topics into (needs ros2 bag). Empty: no recording.",
+        "record", default_value="false", choices=["false", "true", "compressed"],
+        description="Record the graph's topics into a new rosbag2 folder of the working directory. compressed: pictures as JPEG.",
     ),
     DeclareLaunchArgument(
         "use_respawn", default_value="false", choices=["true", "false"],
@@ -61,6 +61,8 @@ def graph(context: LaunchContext) -> list:
     """Turn the graph file into launch actions, with the arguments' values."""
     argument = {action.name: LaunchConfiguration(action.name).perform(context) for action in ARGUMENTS}
     is_true = {name: value == "true" for name, value in argument.items()}
+    argument["images"] = "compressed" if argument["record"] == "compressed" else "raw"
+    wanted = {"always", "sim" if is_true["sim"] else "robot", *(["record"] if argument["record"] != "false" else [])}
 
     def value_of(value: object) -> object:
         if isinstance(value, str) and value.startswith("$(") and value.endswith(")"):
@@ -70,7 +72,7 @@ def graph(context: LaunchContext) -> list:
 
     actions: list = []
     for process in GRAPH["processes"]:
-        if process["when"] not in ("always", "sim" if is_true["sim"] else "robot"):
+        if process["when"] not in wanted:
             continue
         parameters: list = [str(SHARE / file) for file in process.get("params", [])]
         if argument["params_file"]:
@@ -95,11 +97,6 @@ def graph(context: LaunchContext) -> list:
             )
         )
     actions += robot_state_publisher(argument["namespace"], is_true["use_sim_time"])
-    if argument["record"]:
-        command = ["ros2", "bag", "record", "--storage", "mcap", "--output", argument["record"]]
-        command += ["--use-sim-time"] if is_true["use_sim_time"] else []
-        prefix = f"/{argument['namespace']}/".replace("//", "/")
-        actions.append(ExecuteProcess(cmd=[*command, *(prefix + topic for topic in GRAPH["record"])], output="screen"))
     return actions
 
 

@@ -27,10 +27,6 @@ class Node(Recorded):
     pass
 
 
-class ExecuteProcess(Recorded):
-    pass
-
-
 class DeclareLaunchArgument(Recorded):
     @property
     def name(self):
@@ -60,7 +56,7 @@ def not_installed(_name):
 STAND_INS = {
     "launch": {"LaunchContext": Context, "LaunchDescription": Recorded},
     "launch.actions": {
-        "DeclareLaunchArgument": DeclareLaunchArgument, "ExecuteProcess": ExecuteProcess, "OpaqueFunction": Recorded,
+        "DeclareLaunchArgument": DeclareLaunchArgument, "OpaqueFunction": Recorded,
     },
     "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
     "launch_ros": {},
@@ -83,12 +79,10 @@ def bringup(monkeypatch):
 
 
 def started(bringup, **arguments):
-    """The actions for these launch arguments, by executable (nodes) and "record"."""
+    """How the nodes for these launch arguments are made, by executable."""
     context = Context({action.name: action.kwargs["default_value"] for action in bringup.ARGUMENTS} | arguments)
     actions = bringup.graph(context)
-    return {
-        action.kwargs["executable"] if isinstance(action, Node) else "record": action.kwargs for action in actions
-    }
+    return {action.kwargs["executable"]: action.kwargs for action in actions}
 
 
 def single(node):
@@ -170,8 +164,9 @@ def test_the_demo_starts_what_the_launch_file_starts(bringup, arguments):
     assert demo == launched
 
 
-def test_a_recording_is_made_only_on_request_and_under_the_namespace(bringup):
-    assert "record" not in started(bringup)
-    command = started(bringup, record="/tmp/bag", namespace="cell")["record"]["cmd"]
-    assert command[:3] == ["ros2", "bag", "record"]
-    assert "/cell/joint_states" in command
+def test_a_recording_is_made_only_on_request_and_with_pictures_as_asked_for(bringup):
+    assert "recorder" not in started(bringup)
+    for record, images in {"true": "raw", "compressed": "compressed"}.items():
+        recorder = started(bringup, record=record, namespace="cell")["recorder"]
+        assert single(recorder)["images"] == images
+        assert recorder["namespace"] == "cell" and not recorder["respawn"]

@@ -26,19 +26,24 @@
 //! ```
 
 pub mod cdr;
+pub mod definitions;
 pub mod error;
 pub mod inspect;
 mod mcap_file;
 pub mod msgs;
+pub mod offered;
 pub mod qos;
 pub mod reader;
+mod reserve;
 pub mod schema;
 pub mod select;
 pub mod writer;
 
 pub use cdr::{CdrError, Decode, Encode, RosType};
+pub use definitions::{Definition, Definitions};
 pub use error::BagError;
 pub use mcap_file::Damage;
+pub use offered::{Liveliness, OfferedQos};
 pub use qos::{Durability, Qos, Reliability};
 pub use reader::{BagMessage, BagReader};
 pub use writer::{BagOptions, BagSummary, BagWriter, Compression};

@@ -18,7 +18,7 @@ pub enum Durability {
     TransientLocal,
 }
 
-/// The profile of a publisher. History is always "keep last"; deadline, lifespan and lease are infinite.
+/// The profile of a publisher. History is "keep last"; for deadline, lifespan and lease see [`crate::OfferedQos`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Qos {
     /// Reliability.
@@ -47,24 +47,8 @@ impl Qos {
         }
     }
 
-    /// One element of rosbag2's YAML list of offered profiles (metadata version 9), `indent` before every line.
+    /// As one element of rosbag2's YAML list of offered profiles, `indent` before every line.
     pub(crate) fn to_yaml(self, indent: &str) -> String {
-        let reliability = match self.reliability {
-            Reliability::Reliable => "reliable",
-            Reliability::BestEffort => "best_effort",
-        };
-        let durability = match self.durability {
-            Durability::Volatile => "volatile",
-            Durability::TransientLocal => "transient_local",
-        };
-        // RMW_DURATION_INFINITE.
-        let infinite = format!("\n{indent}    sec: 9223372036\n{indent}    nsec: 854775807");
-        format!(
-            "{indent}- history: keep_last\n{indent}  depth: {depth}\n{indent}  reliability: {reliability}\n\
-             {indent}  durability: {durability}\n{indent}  deadline:{infinite}\n{indent}  lifespan:{infinite}\n\
-             {indent}  liveliness: automatic\n{indent}  liveliness_lease_duration:{infinite}\n\
-             {indent}  avoid_ros_namespace_conventions: false\n",
-            depth = self.depth,
-        )
+        crate::OfferedQos::from(self).to_yaml(indent)
     }
 }

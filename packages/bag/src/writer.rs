@@ -1,6 +1,8 @@
 //! Writing bags.
 
 use crate::cdr::{CdrWriter, Encode};
+use crate::definitions::Definition;
+use crate::reserve::{FullDisk, Reserved};
 use crate::schema::{schema_text, type_info};
 use crate::{BagError, Qos};
 use efm_core::Stamp;
@@ -34,6 +36,8 @@ pub struct BagOptions {
     pub max_file_bytes: Option<u64>,
     /// Log time after which the next file of the bag is begun. Default: never.
     pub max_file_duration: Option<Duration>,
+    /// Bytes of the disk that are set aside while the bag is written, so that it can be completed when the disk is full. Default: 0.
+    pub reserve_bytes: u64,
     /// ROS distribution to note.
     pub ros_distro: String,
 }
@@ -46,6 +50,7 @@ impl Default for BagOptions {
             chunk_duration: Duration::from_secs(2),
             max_file_bytes: None,
             max_file_duration: None,
+            reserve_bytes: 0,
             ros_distro: "jazzy".to_owned(),
         }
     }
@@ -71,6 +76,8 @@ struct Topic {
     place: usize,
     type_name: String,
     schema: String,
+    /// REP 2011; empty where it is not known.
+    hash: String,
     /// rosbag2's YAML.
     qos: String,
     messages: u32,
@@ -94,7 +101,7 @@ impl BagFile {
     }
 }
 
-type Sink = BufWriter<File>;
+type Sink = BufWriter<Reserved>;
 
 /// Writes a bag: a folder with `<folder name>_0.mcap` (and further ones, where files are bounded) and, once finished, `metadata.yaml`.
 ///
@@ -121,6 +128,10 @@ pub struct BagWriter {
     file_started: Option<Stamp>,
     /// Bytes of the files that are complete.
     bytes: u64,
+    /// Set aside for the end.
+    full: FullDisk,
+    /// rosbag2's custom data.
+    notes: BTreeMap<String, String>,
 }
 
 impl std::fmt::Debug for BagWriter {
@@ -149,6 +160,8 @@ impl BagWriter {
             .ok()
             .and_then(|d| d.file_name().map(|n| n.to_string_lossy().into_owned()))
             .unwrap_or_else(|| "bag".to_owned());
+        let full = FullDisk::set_aside(&dir, options.reserve_bytes)
+            .map_err(|source| BagError::Io { path: dir.clone(), source })?;
         let mut bag = Self {
             dir,
             name,
@@ -163,6 +176,8 @@ impl BagWriter {
             file_bytes: 0,
             file_started: None,
             bytes: 0,
+            full,
+            notes: BTreeMap::new(),
         };
         bag.begin_file()?;
         Ok(bag)
@@ -187,7 +202,7 @@ impl BagWriter {
             .chunk_size(None)
             // A chunk reaches the file whole or not at all: nothing half-written is left when the process is killed.
             .disable_seeking(true)
-            .create(BufWriter::with_capacity(1 << 16, file))
+            .create(BufWriter::with_capacity(1 << 16, Reserved::new(file, self.full.clone())))
             .map_err(|source| BagError::Mcap { path, source })?;
         self.mcap = Some(mcap);
         self.files.push(next);
@@ -212,6 +227,36 @@ impl BagWriter {
         self.qos.insert(topic.trim_start_matches('/').to_owned(), qos);
     }
 
+    /// Notes something about the bag as a whole in its `custom_data`. Whatever was noted under the same key is replaced.
+    pub fn note(&mut self, key: &str, value: impl Into<String>) {
+        self.notes.insert(key.to_owned(), value.into());
+    }
+
+    /// Whether the disk was full once: what was set aside is in use, and the bag should be finished.
+    pub fn disk_was_full(&self) -> bool {
+        self.full.happened()
+    }
+
+    /// Writes a message as the middleware handed it over: CDR, encapsulation header included. The definition may be empty; readers then
+    /// know the bytes but not the fields.
+    ///
+    /// # Errors
+    /// As [`Self::write`], and when the bytes are too short for CDR.
+    pub fn write_recorded(
+        &mut self,
+        topic: &str,
+        definition: &Definition,
+        cdr: &[u8],
+        log_time: Stamp,
+        publish_time: Stamp,
+    ) -> Result<(), BagError> {
+        crate::cdr::CdrReader::new(cdr, "recorded message")
+            .map_err(|source| BagError::Malformed { topic: topic.to_owned(), source })?;
+        let mut header = self.channel(topic, &definition.name, Source::Definition(definition), log_time)?;
+        header.publish_time = u64::try_from(publish_time.nanos()).unwrap_or(header.log_time);
+        self.append(header, cdr, log_time)
+    }
+
     /// Writes a message of another bag as it is: bytes, type and its definition, times, and the profiles that were offered.
     ///
     /// # Errors
@@ -230,7 +275,7 @@ impl BagWriter {
         if !self.topics.contains_key(key) && !message.offered_qos().is_empty() {
             self.set_qos_yaml(key, message.offered_qos().to_owned());
         }
-        let mut header = self.channel(topic, message.type_name(), Some(message.schema_text()), at)?;
+        let mut header = self.channel(topic, message.type_name(), Source::Text(message.schema_text()), at)?;
         header.publish_time = u64::try_from(message.publish_time().nanos()).unwrap_or(header.log_time);
         self.append(header, message.data(), at)
     }
@@ -240,7 +285,7 @@ impl BagWriter {
     /// # Errors
     /// When the topic has no valid name or another type, the time is negative, or the file cannot be written.
     pub fn write<M: Encode>(&mut self, topic: &str, message: &M, log_time: Stamp) -> Result<(), BagError> {
-        let channel = self.channel(topic, M::TYPE, None, log_time)?;
+        let channel = self.channel(topic, M::TYPE, Source::BuiltIn, log_time)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.restart();
         message.encode(&mut scratch);
@@ -264,7 +309,7 @@ impl BagWriter {
     ) -> Result<(), BagError> {
         crate::cdr::CdrReader::new(cdr, "raw message")
             .map_err(|source| BagError::Malformed { topic: topic.to_owned(), source })?;
-        let channel = self.channel(topic, type_name, Some(schema_text), log_time)?;
+        let channel = self.channel(topic, type_name, Source::Text(schema_text), log_time)?;
         self.append(channel, cdr, log_time)
     }
 
@@ -291,7 +336,7 @@ impl BagWriter {
         &mut self,
         topic: &str,
         type_name: &str,
-        text: Option<&str>,
+        source: Source<'_>,
         log_time: Stamp,
     ) -> Result<MessageHeader, BagError> {
         let Ok(time) = u64::try_from(log_time.nanos()) else {
@@ -299,7 +344,7 @@ impl BagWriter {
         };
         let key = topic.strip_prefix('/').unwrap_or(topic);
         if !self.topics.contains_key(key) {
-            let made = self.new_topic(key, type_name, text)?;
+            let made = self.new_topic(key, type_name, source)?;
             self.topics.insert(key.to_owned(), made);
         }
         self.next_file_if_due(log_time)?;
@@ -323,10 +368,10 @@ impl BagWriter {
     /// Describes a topic in the current file.
     fn begin_channel(&mut self, key: &str) -> Result<u16, BagError> {
         let topic = &self.topics[key];
-        let (type_name, schema) = (topic.type_name.clone(), topic.schema.clone());
+        let (type_name, schema, hash) = (topic.type_name.clone(), topic.schema.clone(), topic.hash.clone());
         let notes = BTreeMap::from([
             ("offered_qos_profiles".to_owned(), topic.qos.clone()),
-            ("topic_type_hash".to_owned(), hash_of(&type_name).to_owned()),
+            ("topic_type_hash".to_owned(), hash),
         ]);
         let channel = self.on_mcap(|mcap| {
             let schema = mcap.add_schema(&type_name, "ros2msg", schema.as_bytes())?;
@@ -338,20 +383,26 @@ impl BagWriter {
         Ok(channel)
     }
 
-    fn new_topic(&self, key: &str, type_name: &str, text: Option<&str>) -> Result<Topic, BagError> {
+    fn new_topic(&self, key: &str, type_name: &str, source: Source<'_>) -> Result<Topic, BagError> {
         if !is_topic(key) {
             return Err(BagError::Topic(key.to_owned()));
         }
         if !is_type_name(type_name) {
             return Err(BagError::TypeName { topic: key.to_owned(), type_name: type_name.to_owned() });
         }
-        let schema = match text {
-            Some(text) if !text.trim().is_empty() => text.to_owned(),
-            _ => schema_text(type_name)
-                .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?,
+        let built_in = || type_info(type_name).map_or("", |known| known.hash).to_owned();
+        let (schema, hash) = match source {
+            Source::Definition(definition) => (definition.text.clone(), definition.hash.clone()),
+            Source::Text(text) if !text.trim().is_empty() => (text.to_owned(), built_in()),
+            Source::Text(_) | Source::BuiltIn => {
+                let text = schema_text(type_name)
+                    .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?;
+                (text, built_in())
+            }
         };
         let qos = self.qos.get(key).cloned().unwrap_or_else(|| Qos::for_topic(key).to_yaml(""));
-        Ok(Topic { channel: None, place: self.topics.len(), type_name: type_name.to_owned(), schema, qos, messages: 0 })
+        let (place, type_name) = (self.topics.len(), type_name.to_owned());
+        Ok(Topic { channel: None, place, type_name, schema, hash, qos, messages: 0 })
     }
 
     /// Begins the next file where the current one is full.
@@ -472,7 +523,7 @@ impl BagWriter {
                  serialization_format: cdr\n        offered_qos_profiles:\n{qos}        \
                  type_description_hash: \"{hash}\"\n      message_count: {count}\n",
                 type_name = topic.type_name,
-                hash = hash_of(&topic.type_name),
+                hash = topic.hash,
                 count = topic.messages,
             ));
         }
@@ -493,7 +544,11 @@ impl BagWriter {
                 messages = file.messages,
             ));
         }
-        text.push_str(&format!("  custom_data: ~\n  ros_distro: {}\n", json_string(&self.options.ros_distro)));
+        text.push_str(if self.notes.is_empty() { "  custom_data: ~\n" } else { "  custom_data:\n" });
+        for (key, value) in &self.notes {
+            text.push_str(&format!("    {}: {}\n", json_string(key), json_string(value)));
+        }
+        text.push_str(&format!("  ros_distro: {}\n", json_string(&self.options.ros_distro)));
         text
     }
 }
@@ -508,8 +563,14 @@ impl Drop for BagWriter {
     }
 }
 
-fn hash_of(type_name: &str) -> &'static str {
-    type_info(type_name).map_or("", |t| t.hash)
+/// Where the definition of a topic's type comes from.
+enum Source<'a> {
+    /// [`crate::schema`].
+    BuiltIn,
+    /// This text; where it is empty, [`crate::schema`].
+    Text(&'a str),
+    /// This, whatever it says.
+    Definition(&'a Definition),
 }
 
 /// `name`, relative: parts of letters, digits and underscores that start with no digit.

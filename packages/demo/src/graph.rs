@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The launch arguments that a value may refer to as `$(name)`.
-pub const ARGUMENTS: [&str; 3] = ["sim", "use_sim_time", "policy"];
+pub const ARGUMENTS: [&str; 4] = ["sim", "use_sim_time", "policy", "images"];
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -42,6 +42,8 @@ pub enum When {
     Sim,
     /// Only without the simulator.
     Robot,
+    /// Only where a recording is asked for.
+    Record,
 }
 
 /// One process.

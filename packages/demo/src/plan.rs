@@ -87,6 +87,8 @@ fn is_wanted(when: When, sim: bool) -> bool {
         When::Always => true,
         When::Sim => sim,
         When::Robot => !sim,
+        // The demo records by itself.
+        When::Record => false,
     }
 }
 

@@ -20,6 +20,8 @@ pub mod pairing;
 pub mod percentiles;
 pub mod picture_ring;
 pub mod planning_scene;
+pub mod play;
+pub mod record;
 pub mod replan;
 pub mod scene_feed;
 pub mod scene_keeper;

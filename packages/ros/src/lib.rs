@@ -30,7 +30,8 @@
 //!
 //! r2r's traps, and where they are kept away from the nodes: a subscription's queue of ten drops the *newest* message
 //! ([`latest`] drains it at once); a wait set cannot be woken and is rebuilt each time ([`mod@run`] spins on one thread and stops
-//! within 50 ms); SIGINT is not handled ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
+//! within 50 ms); types that were not compiled in cannot be heard ([`raw`]); SIGINT is not handled ([`shutdown`]); parameters
+//! know no ranges and no lists ([`params`]).
 
 pub mod convert;
 pub mod diagnostics;
@@ -38,6 +39,7 @@ pub mod latest;
 pub mod logging;
 pub mod params;
 pub mod qos;
+pub mod raw;
 pub mod run;
 pub mod shutdown;
 pub mod time;

@@ -73,6 +73,7 @@ pub struct Node {
     diagnostics: Diagnostics,
     shutdown: Shutdown,
     farewells: Vec<Farewell>,
+    patience: Duration,
 }
 
 impl Node {
@@ -109,6 +110,11 @@ impl Node {
     /// Does `last` when the end was asked for, while publishers still work. It must not take long.
     pub fn on_shutdown(&mut self, last: impl FnOnce() + Send + 'static) {
         self.farewells.push(Box::new(last));
+    }
+
+    /// Grants the end so much time before the process is ended by force, for what is worth more than a quick end.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Does `work` beside the main work, until it ends by itself or the node does.
@@ -289,6 +295,7 @@ where
         diagnostics: Diagnostics::new(&name, "embodied_fm"),
         shutdown: shutdown.clone(),
         farewells: Vec::new(),
+        patience: PATIENCE,
         ros,
         name,
         params,
@@ -301,7 +308,7 @@ where
     publish_diagnostics(&mut node)?;
     let work = build(&mut node)?;
 
-    let Node { ros, farewells, .. } = node;
+    let Node { ros, farewells, patience, .. } = node;
     let spinner = spin(ros, shutdown.clone());
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -314,7 +321,7 @@ where
         log::error!("{error}");
     }
     let ok = |failed: &AtomicBool| outcome.is_ok() && !failed.load(Ordering::SeqCst);
-    force_the_end_after(PATIENCE, if ok(&failed) { 0 } else { 1 });
+    force_the_end_after(patience, if ok(&failed) { 0 } else { 1 });
     for farewell in farewells {
         farewell();
     }

@@ -1,0 +1,625 @@
+//! Messages as bytes, of every type that is installed: what a recorder takes and a player gives.
+//!
+//! r2r hands over raw messages too, but only of types that were compiled in, without their time of publication, and through a queue of
+//! ten that loses the newest without a word. So a [`RawNode`] talks to rcl itself, with type supports that are loaded from the installed
+//! message packages. It is a node of its own in a context of its own, used from one thread.
+
+use efm_core::Stamp;
+use libloading::Library;
+use r2r_rcl as rcl;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Messages of one subscription that are taken before the others have their turn.
+const TURN: usize = 64;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum RawError {
+    /// rcl refused something.
+    #[error("{what} '{name}': {reason}")]
+    Rcl {
+        /// What was tried.
+        what: &'static str,
+        /// With which topic or node.
+        name: String,
+        /// rcl's message.
+        reason: String,
+    },
+    /// The message package is not installed, or has no such type.
+    #[error("{type_name} is not installed: {reason} (source its package's setup file, or install the package)")]
+    NoTypeSupport {
+        /// `package/msg/Type`.
+        type_name: String,
+        /// What the loader said.
+        reason: String,
+    },
+    /// A zero byte.
+    #[error("'{0}' cannot be a name")]
+    Name(String),
+}
+
+/// A policy that a publisher offers or a subscriber asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawQos {
+    /// Whether lost messages are sent again.
+    pub reliable: bool,
+    /// Whether late subscribers get old messages.
+    pub transient_local: bool,
+    /// Messages kept; 0 where the middleware does not tell.
+    pub depth: usize,
+    /// Longest time between messages; none: not bounded.
+    pub deadline: Option<Duration>,
+    /// Age at which a message is no longer delivered; none: not bounded.
+    pub lifespan: Option<Duration>,
+    /// Whether the publisher itself shows that it lives.
+    pub manual_liveliness: bool,
+    /// Time after which a silent publisher counts as gone; none: not bounded.
+    pub lease: Option<Duration>,
+}
+
+impl RawQos {
+    /// Without bounds on time.
+    pub const fn new(reliable: bool, transient_local: bool, depth: usize) -> Self {
+        Self { reliable, transient_local, depth, deadline: None, lifespan: None, manual_liveliness: false, lease: None }
+    }
+
+    fn from_rmw(qos: &rcl::rmw_qos_profile_t) -> Self {
+        use rcl::{
+            rmw_qos_durability_policy_t as D, rmw_qos_liveliness_policy_t as L, rmw_qos_reliability_policy_t as R,
+        };
+        Self {
+            reliable: qos.reliability != R::RMW_QOS_POLICY_RELIABILITY_BEST_EFFORT,
+            transient_local: qos.durability == D::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL,
+            depth: qos.depth,
+            deadline: bounded(&qos.deadline),
+            lifespan: bounded(&qos.lifespan),
+            manual_liveliness: qos.liveliness == L::RMW_QOS_POLICY_LIVELINESS_MANUAL_BY_TOPIC,
+            lease: bounded(&qos.liveliness_lease_duration),
+        }
+    }
+
+    fn to_rmw(self) -> rcl::rmw_qos_profile_t {
+        use rcl::{
+            rmw_qos_durability_policy_t as D, rmw_qos_history_policy_t as H, rmw_qos_liveliness_policy_t as L,
+            rmw_qos_reliability_policy_t as R,
+        };
+        rcl::rmw_qos_profile_t {
+            history: H::RMW_QOS_POLICY_HISTORY_KEEP_LAST,
+            depth: self.depth.max(1),
+            reliability: if self.reliable {
+                R::RMW_QOS_POLICY_RELIABILITY_RELIABLE
+            } else {
+                R::RMW_QOS_POLICY_RELIABILITY_BEST_EFFORT
+            },
+            durability: if self.transient_local {
+                D::RMW_QOS_POLICY_DURABILITY_TRANSIENT_LOCAL
+            } else {
+                D::RMW_QOS_POLICY_DURABILITY_VOLATILE
+            },
+            deadline: rmw_time(self.deadline),
+            lifespan: rmw_time(self.lifespan),
+            liveliness: if self.manual_liveliness {
+                L::RMW_QOS_POLICY_LIVELINESS_MANUAL_BY_TOPIC
+            } else {
+                L::RMW_QOS_POLICY_LIVELINESS_AUTOMATIC
+            },
+            liveliness_lease_duration: rmw_time(self.lease),
+            avoid_ros_namespace_conventions: false,
+        }
+    }
+}
+
+/// Zero is rmw's "not said"; middlewares write "infinite" as 68 years or more.
+fn bounded(time: &rcl::rmw_time_s) -> Option<Duration> {
+    let zero = (time.sec, time.nsec) == (0, 0);
+    (!zero && time.sec < 0x7fff_ffff)
+        .then(|| Duration::from_secs(time.sec).saturating_add(Duration::from_nanos(time.nsec)))
+}
+
+fn rmw_time(time: Option<Duration>) -> rcl::rmw_time_s {
+    time.map_or(rcl::rmw_time_s { sec: 0, nsec: 0 }, |t| rcl::rmw_time_s {
+        sec: t.as_secs(),
+        nsec: u64::from(t.subsec_nanos()),
+    })
+}
+
+/// A publisher that was found on the graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// `package/msg/Type`.
+    pub type_name: String,
+    /// REP 2011 hash of its type; none where the middleware does not tell.
+    pub type_hash: Option<String>,
+    /// What it offers.
+    pub qos: RawQos,
+}
+
+/// A message that was taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken<'a> {
+    /// CDR, with the encapsulation header.
+    pub bytes: &'a [u8],
+    /// When it was published, in the wall time of the publisher's machine; none where the middleware does not tell.
+    pub published: Option<Stamp>,
+    /// When the middleware received it, in wall time; none where it does not tell.
+    pub received: Option<Stamp>,
+}
+
+/// One of a node's subscriptions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionId(u64);
+
+struct Subscription {
+    id: SubscriptionId,
+    topic: String,
+    // In a box, as the wait set keeps its address.
+    handle: Box<rcl::rcl_subscription_t>,
+}
+
+/// A publisher of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PublisherId(usize);
+
+struct TypeSupport {
+    handle: *const rcl::rosidl_message_type_support_t,
+    // The handle lies in it.
+    _library: Library,
+}
+
+/// A node that takes and gives messages as bytes.
+pub struct RawNode {
+    // Both in boxes: rcl keeps their addresses.
+    context: Box<rcl::rcl_context_t>,
+    node: Box<rcl::rcl_node_t>,
+    wait_set: rcl::rcl_wait_set_t,
+    /// Whether the wait set has room for exactly the subscriptions that there are.
+    fits: bool,
+    subscriptions: Vec<Subscription>,
+    publishers: Vec<rcl::rcl_publisher_t>,
+    types: HashMap<String, TypeSupport>,
+    buffer: rcl::rcl_serialized_message_t,
+    next_id: u64,
+}
+
+// SAFETY: rcl's objects may be used from any one thread at a time; `&mut self` sees to that.
+unsafe impl Send for RawNode {}
+
+impl std::fmt::Debug for RawNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawNode").field("subscriptions", &self.subscriptions.len()).finish_non_exhaustive()
+    }
+}
+
+fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RawError> {
+    if code == rcl::RCL_RET_OK as rcl::rcl_ret_t {
+        return Ok(());
+    }
+    // SAFETY: returns a text by value that ends with a zero.
+    let reason = unsafe {
+        let text = rcl::rcutils_get_error_string();
+        rcl::rcutils_reset_error();
+        CStr::from_ptr(text.str_.as_ptr()).to_string_lossy().into_owned()
+    };
+    Err(RawError::Rcl { what, name: name.to_owned(), reason: format!("{reason} (code {code})") })
+}
+
+fn c_string(text: &str) -> Result<CString, RawError> {
+    CString::new(text).map_err(|_| RawError::Name(text.to_owned()))
+}
+
+/// A text of rcl's; empty for none.
+///
+/// # Safety
+/// `text` is null or a C string.
+unsafe fn text_of(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+impl RawNode {
+    /// Makes a node. Command line arguments (remappings, parameters) have no effect on it.
+    ///
+    /// # Errors
+    /// When rcl refuses the name or there is no middleware.
+    pub fn create(name: &str, namespace: &str) -> Result<Self, RawError> {
+        let (c_name, c_namespace) = (c_string(name)?, c_string(namespace)?);
+        // SAFETY: rcl's own order of initialisation, with pointers to live, zero-initialised values.
+        unsafe {
+            let allocator = rcl::rcutils_get_default_allocator();
+            let mut context = Box::new(rcl::rcl_get_zero_initialized_context());
+            let mut options = rcl::rcl_get_zero_initialized_init_options();
+            check(rcl::rcl_init_options_init(&raw mut options, allocator), "cannot initialise", name)?;
+            let begun = rcl::rcl_init(0, std::ptr::null(), &raw const options, context.as_mut());
+            rcl::rcl_init_options_fini(&raw mut options);
+            check(begun, "cannot initialise", name)?;
+
+            let mut node = Box::new(rcl::rcl_get_zero_initialized_node());
+            let mut options = rcl::rcl_node_get_default_options();
+            // The process has a node that logs.
+            options.enable_rosout = false;
+            let made = rcl::rcl_node_init(
+                node.as_mut(),
+                c_name.as_ptr(),
+                c_namespace.as_ptr(),
+                context.as_mut(),
+                &raw const options,
+            );
+            if let Err(error) = check(made, "cannot create node", name) {
+                rcl::rcl_shutdown(context.as_mut());
+                rcl::rcl_context_fini(context.as_mut());
+                return Err(error);
+            }
+            let mut buffer = rcl::rcutils_get_zero_initialized_uint8_array();
+            let grown = rcl::rcutils_uint8_array_init(&raw mut buffer, 0, &raw const allocator);
+            let made = Self {
+                context,
+                node,
+                wait_set: rcl::rcl_get_zero_initialized_wait_set(),
+                fits: false,
+                subscriptions: Vec::new(),
+                publishers: Vec::new(),
+                types: HashMap::new(),
+                buffer,
+                next_id: 0,
+            };
+            check(grown, "no memory for messages of", name)?;
+            Ok(made)
+        }
+    }
+
+    /// The topics that somebody publishes or subscribes to, with their types.
+    ///
+    /// # Errors
+    /// When rcl cannot tell.
+    pub fn topics(&self) -> Result<BTreeMap<String, Vec<String>>, RawError> {
+        let mut found = BTreeMap::new();
+        // SAFETY: the list is initialised, filled by rcl, read within its length and freed.
+        unsafe {
+            let mut allocator = rcl::rcutils_get_default_allocator();
+            let mut list = rcl::rmw_get_zero_initialized_names_and_types();
+            let code = rcl::rcl_get_topic_names_and_types(self.node.as_ref(), &raw mut allocator, false, &raw mut list);
+            check(code, "cannot list", "topics")?;
+            for i in 0..list.names.size {
+                let types = &*list.types.add(i);
+                let types = (0..types.size).map(|k| text_of(*types.data.add(k))).collect();
+                found.insert(text_of(*list.names.data.add(i)), types);
+            }
+            rcl::rmw_names_and_types_fini(&raw mut list);
+        }
+        Ok(found)
+    }
+
+    /// The publishers of a topic.
+    ///
+    /// # Errors
+    /// When rcl cannot tell.
+    pub fn offers(&self, topic: &str) -> Result<Vec<Offer>, RawError> {
+        let name = c_string(topic)?;
+        // SAFETY: the list is initialised, filled by rcl, read within its length and freed.
+        unsafe {
+            let mut allocator = rcl::rcutils_get_default_allocator();
+            let mut list = rcl::rmw_get_zero_initialized_topic_endpoint_info_array();
+            let code = rcl::rcl_get_publishers_info_by_topic(
+                self.node.as_ref(),
+                &raw mut allocator,
+                name.as_ptr(),
+                false,
+                &raw mut list,
+            );
+            let told = check(code, "cannot list the publishers of", topic);
+            let offers = (0..if told.is_ok() { list.size } else { 0 }).map(|i| {
+                let info = &*list.info_array.add(i);
+                Offer {
+                    type_name: text_of(info.topic_type),
+                    type_hash: hash_text(&info.topic_type_hash),
+                    qos: RawQos::from_rmw(&info.qos_profile),
+                }
+            });
+            let offers = offers.collect();
+            rcl::rmw_topic_endpoint_info_array_fini(&raw mut list, &raw mut allocator);
+            told.map(|()| offers)
+        }
+    }
+
+    /// Subscribes to a topic by its full name.
+    ///
+    /// # Errors
+    /// When the type is not installed or rcl refuses.
+    pub fn subscribe(&mut self, topic: &str, type_name: &str, qos: RawQos) -> Result<SubscriptionId, RawError> {
+        let support = self.type_support(type_name)?;
+        let name = c_string(topic)?;
+        // SAFETY: node and type support outlive the subscription; its address stays the same.
+        let handle = unsafe {
+            let mut handle = Box::new(rcl::rcl_get_zero_initialized_subscription());
+            let mut options = rcl::rcl_subscription_get_default_options();
+            options.qos = qos.to_rmw();
+            let code = rcl::rcl_subscription_init(
+                handle.as_mut(),
+                self.node.as_mut(),
+                support,
+                name.as_ptr(),
+                &raw const options,
+            );
+            check(code, "cannot subscribe to", topic)?;
+            handle
+        };
+        self.next_id += 1;
+        let id = SubscriptionId(self.next_id);
+        self.subscriptions.push(Subscription { id, topic: topic.to_owned(), handle });
+        self.fits = false;
+        Ok(id)
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, id: SubscriptionId) {
+        if let Some(at) = self.subscriptions.iter().position(|s| s.id == id) {
+            let mut gone = self.subscriptions.swap_remove(at);
+            self.fits = false;
+            // SAFETY: it was made with this node and is not used again.
+            unsafe { rcl::rcl_subscription_fini(gone.handle.as_mut(), self.node.as_mut()) };
+        }
+    }
+
+    /// Waits for messages, `timeout` at most, and hands over all that are there.
+    ///
+    /// # Errors
+    /// When rcl cannot wait or take.
+    pub fn spin(
+        &mut self,
+        timeout: Duration,
+        mut taken: impl FnMut(SubscriptionId, Taken<'_>),
+    ) -> Result<(), RawError> {
+        if self.subscriptions.is_empty() {
+            std::thread::sleep(timeout);
+            return Ok(());
+        }
+        let nanos = i64::try_from(timeout.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: the wait set holds addresses of subscriptions that live throughout this call.
+        unsafe {
+            self.fill_wait_set()?;
+            let code = rcl::rcl_wait(&raw mut self.wait_set, nanos);
+            if code == rcl::RCL_RET_TIMEOUT as rcl::rcl_ret_t {
+                rcl::rcutils_reset_error();
+                return Ok(());
+            }
+            check(code, "cannot wait for", "messages")?;
+        }
+        for i in 0..self.subscriptions.len() {
+            // SAFETY: the wait set has as many places; what has nothing to take was set to null.
+            if unsafe { *self.wait_set.subscriptions.add(i) }.is_null() {
+                continue;
+            }
+            self.take(i, &mut taken)?;
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// Whoever waits must not end subscriptions in between.
+    unsafe fn fill_wait_set(&mut self) -> Result<(), RawError> {
+        // SAFETY: the wait set belongs to this context; subscriptions are initialised.
+        unsafe {
+            if !self.fits {
+                rcl::rcl_wait_set_fini(&raw mut self.wait_set);
+                self.wait_set = rcl::rcl_get_zero_initialized_wait_set();
+                let allocator = rcl::rcutils_get_default_allocator();
+                let number = self.subscriptions.len();
+                let code = rcl::rcl_wait_set_init(
+                    &raw mut self.wait_set,
+                    number,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    self.context.as_mut(),
+                    allocator,
+                );
+                check(code, "cannot wait for", "messages")?;
+                self.fits = true;
+            }
+            check(rcl::rcl_wait_set_clear(&raw mut self.wait_set), "cannot wait for", "messages")?;
+            for subscription in &self.subscriptions {
+                let code = rcl::rcl_wait_set_add_subscription(
+                    &raw mut self.wait_set,
+                    subscription.handle.as_ref(),
+                    std::ptr::null_mut(),
+                );
+                check(code, "cannot wait for", &subscription.topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, at: usize, taken: &mut impl FnMut(SubscriptionId, Taken<'_>)) -> Result<(), RawError> {
+        let subscription = &self.subscriptions[at];
+        for _ in 0..TURN {
+            // SAFETY: the buffer is initialised and grows as rcl needs it; its content is read before the next message.
+            unsafe {
+                let mut info = rcl::rmw_get_zero_initialized_message_info();
+                let code = rcl::rcl_take_serialized_message(
+                    subscription.handle.as_ref(),
+                    &raw mut self.buffer,
+                    &raw mut info,
+                    std::ptr::null_mut(),
+                );
+                if code == rcl::RCL_RET_SUBSCRIPTION_TAKE_FAILED as rcl::rcl_ret_t {
+                    rcl::rcutils_reset_error();
+                    return Ok(());
+                }
+                check(code, "cannot take a message of", &subscription.topic)?;
+                let bytes = if self.buffer.buffer.is_null() {
+                    &[][..]
+                } else {
+                    std::slice::from_raw_parts(self.buffer.buffer, self.buffer.buffer_length)
+                };
+                let stamp = |nanos: i64| (nanos > 0).then(|| Stamp::from_nanos(nanos));
+                let message =
+                    Taken { bytes, published: stamp(info.source_timestamp), received: stamp(info.received_timestamp) };
+                taken(subscription.id, message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Advertises a topic by its full name.
+    ///
+    /// # Errors
+    /// When the type is not installed or rcl refuses.
+    pub fn advertise(&mut self, topic: &str, type_name: &str, qos: RawQos) -> Result<PublisherId, RawError> {
+        let support = self.type_support(type_name)?;
+        let name = c_string(topic)?;
+        // SAFETY: node and type support outlive the publisher, which may be moved: it is a pointer to what rcl keeps of it.
+        unsafe {
+            let mut handle = rcl::rcl_get_zero_initialized_publisher();
+            let mut options = rcl::rcl_publisher_get_default_options();
+            options.qos = qos.to_rmw();
+            let code = rcl::rcl_publisher_init(
+                &raw mut handle,
+                self.node.as_ref(),
+                support,
+                name.as_ptr(),
+                &raw const options,
+            );
+            check(code, "cannot advertise", topic)?;
+            self.publishers.push(handle);
+        }
+        Ok(PublisherId(self.publishers.len() - 1))
+    }
+
+    /// Publishes a message: CDR with its encapsulation header.
+    ///
+    /// # Errors
+    /// When rcl refuses.
+    pub fn publish(&self, publisher: PublisherId, cdr: &[u8]) -> Result<(), RawError> {
+        let Some(handle) = self.publishers.get(publisher.0) else {
+            return Err(RawError::Name(format!("publisher {}", publisher.0)));
+        };
+        // SAFETY: rcl only reads the bytes, and keeps nothing of them.
+        let code = unsafe {
+            let message = rcl::rcl_serialized_message_t {
+                buffer: cdr.as_ptr().cast_mut(),
+                buffer_length: cdr.len(),
+                buffer_capacity: cdr.len(),
+                allocator: rcl::rcutils_get_default_allocator(),
+            };
+            rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
+        };
+        check(code, "cannot publish", "a message")
+    }
+
+    /// Waits until every reliable subscriber has all that was published, `timeout` at most: what is on its way is lost with the node.
+    pub fn wait_for_delivery(&self, timeout: Duration) {
+        let end = Instant::now() + timeout;
+        for publisher in &self.publishers {
+            let left = end.saturating_duration_since(Instant::now());
+            // SAFETY: the publisher lives as long as the node.
+            unsafe {
+                let nanos = i64::try_from(left.as_nanos()).unwrap_or(i64::MAX);
+                if rcl::rcl_publisher_wait_for_all_acked(publisher, nanos) != rcl::RCL_RET_OK as rcl::rcl_ret_t {
+                    rcl::rcutils_reset_error();
+                }
+            }
+        }
+    }
+
+    /// The type support out of the message package's library, which is loaded once.
+    fn type_support(&mut self, type_name: &str) -> Result<*const rcl::rosidl_message_type_support_t, RawError> {
+        if let Some(known) = self.types.get(type_name) {
+            return Ok(known.handle);
+        }
+        let missing = |reason: String| RawError::NoTypeSupport { type_name: type_name.to_owned(), reason };
+        let (package, name) = message_name(type_name).ok_or_else(|| missing("not a message type".to_owned()))?;
+        let file = format!("lib{package}__rosidl_typesupport_c.so");
+        let library = load(&file).map_err(|error| missing(error.to_string()))?;
+        let symbol = format!("rosidl_typesupport_c__get_message_type_support_handle__{package}__msg__{name}");
+        // SAFETY: rosidl generates this function for every message, with this signature.
+        let handle = unsafe {
+            let get = library
+                .get::<unsafe extern "C" fn() -> *const c_void>(symbol.as_bytes())
+                .map_err(|error| missing(error.to_string()))?;
+            get().cast::<rcl::rosidl_message_type_support_t>()
+        };
+        if handle.is_null() {
+            return Err(missing(format!("{file} has none")));
+        }
+        self.types.insert(type_name.to_owned(), TypeSupport { handle, _library: library });
+        Ok(handle)
+    }
+}
+
+impl Drop for RawNode {
+    fn drop(&mut self) {
+        // SAFETY: everything is ended once, in the opposite order of its making.
+        unsafe {
+            rcl::rcl_wait_set_fini(&raw mut self.wait_set);
+            for subscription in &mut self.subscriptions {
+                rcl::rcl_subscription_fini(subscription.handle.as_mut(), self.node.as_mut());
+            }
+            for publisher in &mut self.publishers {
+                rcl::rcl_publisher_fini(publisher, self.node.as_mut());
+            }
+            rcl::rcl_node_fini(self.node.as_mut());
+            rcl::rcl_shutdown(self.context.as_mut());
+            rcl::rcl_context_fini(self.context.as_mut());
+            rcl::rcutils_uint8_array_fini(&raw mut self.buffer);
+        }
+    }
+}
+
+/// Package and name of `package/msg/Type`, of letters, digits and underscores only: they become names of a file and a symbol.
+fn message_name(type_name: &str) -> Option<(&str, &str)> {
+    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let (package, rest) = type_name.split_once("/msg/")?;
+    (word(package) && word(rest)).then_some((package, rest))
+}
+
+/// Loads a library as the system finds it, or from the `lib` folders of the installed prefixes.
+fn load(file: &str) -> Result<Library, libloading::Error> {
+    // SAFETY: message libraries of ROS have no initialisers that do anything.
+    let first = match unsafe { Library::new(file) } {
+        Ok(library) => return Ok(library),
+        Err(error) => error,
+    };
+    let path = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
+    let places: Vec<PathBuf> = std::env::split_paths(&path).map(|prefix| prefix.join("lib").join(file)).collect();
+    // SAFETY: as above.
+    places.iter().find_map(|place| unsafe { Library::new(place) }.ok()).ok_or(first)
+}
+
+fn hash_text(hash: &rcl::rosidl_type_hash_t) -> Option<String> {
+    (hash.version == 1).then(|| {
+        let digits: String = hash.value.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("RIHS01_{digits}")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_messages_become_names_of_libraries() {
+        assert_eq!(message_name("sensor_msgs/msg/Image"), Some(("sensor_msgs", "Image")));
+        for wrong in
+            ["", "sensor_msgs/srv/SetCameraInfo", "../evil/msg/Image", "a/msg/b/msg/c", "a/msg/", "sensor_msgs"]
+        {
+            assert_eq!(message_name(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_without_bound_are_told_from_bounded_ones() {
+        let time = |sec, nsec| bounded(&rcl::rmw_time_s { sec, nsec });
+        assert_eq!(time(0, 0), None);
+        assert_eq!(time(9_223_372_036, 854_775_807), None);
+        assert_eq!(time(2_147_483_647, 4_294_967_295), None);
+        assert_eq!(time(1, 500_000_000), Some(Duration::from_millis(1500)));
+    }
+}

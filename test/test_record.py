@@ -1,0 +1,360 @@
+"""The recorder: nothing missing under load, and a bag that can be read whatever happens to recorder and disk.
+
+`EFM_RECORD_SECONDS=60` records so long (default 5) and, from 30 on, lets a plain rclpy recorder record the same beside it, to compare with;
+`EFM_RECORD_KILLS=100` kills so often (default 3). What is measured is printed (-rP, or -s).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from builtin_interfaces.msg import Time
+from conftest import BIN, ROOT
+from graph_tools import ERROR, LATCHED, OK, Health, image, now, values
+from nav_msgs.msg import Odometry
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from record_load import RATES
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+
+SECONDS = float(os.environ.get("EFM_RECORD_SECONDS", "5"))
+KILLS = int(os.environ.get("EFM_RECORD_KILLS", "3"))
+# Where a ROS 2 is sourced, its Python may not have it.
+pytest.importorskip("rosbags")
+from rosbags.rosbag2 import Reader  # noqa: E402
+from rosbags.typesys import Stores, get_typestore  # noqa: E402
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def ros(**parameters: object) -> list[str]:
+    arguments = ["--ros-args"]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={json.dumps(value)}"]
+    return arguments
+
+
+def record(start, folder: Path, topics: list[str], **parameters: object):
+    return start("recorder", *ros(topics=topics, folder=str(folder), **({"min_free_mb": 0} | parameters)))
+
+
+class Load:
+    """record_load.py, running."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "times.json"
+        self.popen = subprocess.Popen([sys.executable, ROOT / "test" / "record_load.py", self.file])
+
+    def stop(self) -> dict[str, list[float]]:
+        """Ends it; when each message was published."""
+        self.popen.terminate()
+        assert self.popen.wait(30) == 0
+        return json.loads(self.file.read_text())
+
+
+@pytest.fixture
+def load(tmp_path):
+    load = Load(tmp_path)
+    yield load
+    load.popen.kill()
+    load.popen.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def peak_mb(pid: int) -> float:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
+def is_heard(health: Health, folder: Path, topics: int) -> bool:
+    """Whether this recording has messages and so many topics."""
+    status = health.newest("recorder: recording")
+    found = values(status) if status else {}
+    return found.get("folder") == str(folder) and int(found["topics"]) == topics and int(found["messages"]) > 0
+
+
+def hears(health: Health, folder: Path, topics: int) -> None:
+    health.probe.until(lambda: is_heard(health, folder, topics), 60.0, f"a recording of {topics} topics")
+
+
+def numbers(bag: Path) -> dict[str, list[int]]:
+    """The numbers of the load's messages, by topic, as they lie in the bag."""
+    found = defaultdict(list)
+    with Reader(bag) as reader:
+        for connection, _, data in reader.messages():
+            if connection.topic in RATES:
+                place = data.index(b"number_") + len("number_")
+                found[connection.topic].append(int(data[place : place + 10]))
+    return found
+
+
+def missing(found: list[int], last: int) -> list[int]:
+    """What is not there from the first that is there up to `last`."""
+    return sorted(set(range(found[0], last + 1)) - set(found)) if found else [0]
+
+
+def test_two_cameras_and_a_robot_are_recorded_without_a_gap_and_with_bounded_means(start, probe, load, tmp_path):
+    health = Health(probe)
+    bag, plain_bag = tmp_path / "bag", tmp_path / "plain"
+    recorder = record(start, bag, list(RATES))
+    plain = None
+    if SECONDS >= 30:
+        types = {topic: "sensor_msgs/msg/Image" if "image" in topic else "trajectory_msgs/msg/JointTrajectory" for topic in RATES}
+        types["/joint_states"] = "sensor_msgs/msg/JointState"
+        script = [sys.executable, ROOT / "test" / "plain_recorder.py", plain_bag]
+        plain = subprocess.Popen([*script, *(f"{topic}={kind}" for topic, kind in types.items())])
+    hears(health, bag, len(RATES))
+    processes = {"recorder": recorder.popen, **({"rclpy": plain} if plain else {})}
+    began, before = time.monotonic(), {name: cpu_seconds(process.pid) for name, process in processes.items()}
+    probe.spin(SECONDS)
+    lasted = time.monotonic() - began
+    used = {name: (cpu_seconds(process.pid) - before[name]) / lasted for name, process in processes.items()}
+    peaks = {name: peak_mb(process.pid) for name, process in processes.items()}
+    published = load.stop()
+    # What is on its way has come by then.
+    probe.spin(1.0)
+    assert recorder.stop() == 0
+    if plain:
+        plain.send_signal(signal.SIGINT)
+        plain.wait(30)
+    for name, folder in {"recorder": bag, "rclpy": plain_bag}.items():
+        if name not in processes:
+            continue
+        found = numbers(folder)
+        gaps = {topic: len(missing(found[topic], len(published[topic]) - 1)) for topic in RATES}
+        count = sum(map(len, found.values()))
+        size = sum(file.stat().st_size for file in folder.glob("*.mcap")) / 1e6
+        shutil.rmtree(folder)
+        print(f"{name}: {lasted:.0f} s, {count} messages, missing {gaps}, {used[name]:.2f} cores, at most {peaks[name]:.0f} MB, bag {size:.0f} MB")
+        if name == "recorder":
+            assert not any(gaps.values()), gaps
+            assert all(found[topic] == sorted(set(found[topic])) for topic in RATES), "each once, in order"
+    assert used["recorder"] < 0.5
+    assert peaks["recorder"] < 400
+
+
+def test_the_bag_holds_types_definitions_and_profiles_as_they_were_offered(start, probe, tmp_path):
+    latched = probe.node.create_publisher(String, "instruction", LATCHED)
+    latched.publish(String(data="put the red cube left"))
+    # A type that no part of the suite knows.
+    lossy = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    odometry = probe.node.create_publisher(Odometry, "odometry", lossy)
+    bag = tmp_path / "bag"
+    recorder = record(start, bag, ["instruction", "/odo.*", "/not/there"])
+    health = Health(probe)
+    hears(health, bag, 2)
+    # Best effort: one of them comes.
+    for _ in range(20):
+        odometry.publish(Odometry(child_frame_id="base"))
+        probe.spin(0.05)
+    assert values(health.newest("recorder: recording"))["no publisher yet"] == "/not/there"
+    assert recorder.stop() == 0
+    with Reader(bag) as reader:
+        by_topic = {connection.topic: connection for connection in reader.connections}
+        assert set(by_topic) == {"/instruction", "/odometry"}
+        for topic, profile in {"/instruction": ("RELIABLE", "TRANSIENT_LOCAL"), "/odometry": ("BEST_EFFORT", "VOLATILE")}.items():
+            (offered,) = by_topic[topic].ext.offered_qos_profiles
+            assert (offered.reliability.name, offered.durability.name) == profile
+        assert by_topic["/odometry"].digest.startswith("RIHS01_")
+        definition = by_topic["/odometry"].msgdef.data
+        assert "MSG: geometry_msgs/Quaternion" in definition and "MSG: builtin_interfaces/Time" in definition
+        texts = [STORE.deserialize_cdr(data, c.msgtype).data for c, _, data in reader.messages([by_topic["/instruction"]])]
+        frames = {STORE.deserialize_cdr(data, c.msgtype).child_frame_id for c, _, data in reader.messages([by_topic["/odometry"]])}
+    assert texts == ["put the red cube left"] and frames == {"base"}
+
+
+def test_pictures_are_compressed_on_request(start, probe, tmp_path):
+    publisher = probe.node.create_publisher(Image, "front/image", 5)
+    bag = tmp_path / "bag"
+    health = Health(probe)
+    recorder = record(start, bag, ["front/image"], images="compressed")
+    probe.until(lambda: publisher.get_subscription_count() > 0, 30.0, "the recorder's subscription")
+    stamp = now(probe)
+    publisher.publish(image(stamp, 64, 48))
+    hears(health, bag, 1)
+    assert recorder.stop() == 0
+    with Reader(bag) as reader:
+        [(connection, _, data)] = reader.messages()
+        message = STORE.deserialize_cdr(data, connection.msgtype)
+    assert connection.topic == "/front/image/compressed" and connection.msgtype == CompressedImage.__module__.split(".")[0] + "/msg/CompressedImage"
+    assert bytes(message.data[:2]) == b"\xff\xd8" and message.header.stamp.nanosec == stamp.nanosec
+
+
+def test_a_recording_splits_into_files_that_are_one_bag(start, probe, load, tmp_path):
+    bag = tmp_path / "bag"
+    health = Health(probe)
+    recorder = record(start, bag, list(RATES), max_file_mb=20)
+    hears(health, bag, len(RATES))
+    probe.until(lambda: len(list(bag.glob("*.mcap"))) > 2, 60.0, "three files")
+    assert recorder.stop() == 0
+    found = numbers(bag)
+    assert all(missing(found[topic], found[topic][-1]) == [] for topic in RATES)
+
+
+def listening(start, health: Health, folder: Path):
+    """A recorder that hears everything. Of a node that was killed Fast DDS now and then leaves a port in shared memory locked, and the next one that
+    takes it is deaf ("Failed init_port"): that is started again."""
+    for attempt in range(5):
+        bag = folder.with_name(f"{folder.name}_{attempt}")
+        recorder, end = record(start, bag, list(RATES)), time.monotonic() + 20.0
+        health.probe.until(lambda: is_heard(health, bag, len(RATES)) or time.monotonic() > end, 30.0)
+        if is_heard(health, bag, len(RATES)):
+            return bag, recorder
+        recorder.popen.kill()
+        recorder.popen.wait()
+        assert "Failed init_port" in recorder.log, recorder.log
+    pytest.fail("no recorder hears anything")
+
+
+def test_after_kill_9_everything_up_to_the_last_second_is_read_back(start, probe, load, tmp_path):
+    rng = random.Random(9)
+    health = Health(probe)
+    deaths: list[tuple[float, dict[str, list[int]]]] = []
+    for i in range(KILLS):
+        bag, recorder = listening(start, health, tmp_path / f"bag{i}")
+        probe.spin(rng.uniform(0.0, 2.0))
+        killed = time.time()
+        os.kill(recorder.popen.pid, signal.SIGKILL)
+        recorder.popen.wait()
+        mended = tmp_path / f"mended{i}"
+        subprocess.run([BIN / "efm-bag", "repair", bag, "--out", mended], check=True, capture_output=True)
+        deaths.append((killed, numbers(mended)))
+        shutil.rmtree(bag)
+        shutil.rmtree(mended)
+    published = load.stop()
+    behind = []
+    for killed, found in deaths:
+        for topic, times in published.items():
+            due = sum(t <= killed - 1.0 for t in times) - 1
+            # One that began to be heard within that second has nothing that is due.
+            if found[topic] and found[topic][0] > due:
+                continue
+            assert missing(found[topic], due) == [], f"{topic}: of {due}, {len(missing(found[topic], due))} are missing"
+            behind.append(killed - times[found[topic][-1]])
+    behind.sort()
+    print(f"{KILLS} kills: the last message of a topic in the bag was published {behind[len(behind) // 2]:.2f} s before the kill (median), {behind[-1]:.2f} s at most")
+
+
+def on_a_small_disk(folder: Path, size: str, command: list[str]) -> list[str]:
+    """A command that runs with a tmpfs of that size on `folder`, which only it sees; what is on it is copied to `folder`_copy in the end."""
+    script = f'mount -t tmpfs -o size={size} tmpfs "{folder}" || exit 77; "$@"; code=$?; cp -r "{folder}" "{folder}_copy"; exit $code'
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--mount", "sh", "-c", script, "sh", *command]
+
+
+@pytest.mark.parametrize(
+    ("size", "min_free_mb", "end_on_error", "words"),
+    [("60m", 0, True, "is full"), ("120m", 40, False, "min_free_mb is 40")],
+    ids=["full_and_the_node_ends", "nearly_full_and_the_node_stays"],
+)
+def test_a_full_disk_ends_the_recording_with_a_clear_error_a_readable_bag_and_an_undisturbed_robot(
+    probe, load, tmp_path, size, min_free_mb, end_on_error, words
+):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    heard = probe.hear(String, "alive")
+    alive = probe.node.create_publisher(String, "alive", 10)
+    health = Health(probe)
+    arguments = ros(topics=list(RATES), folder=str(disk / "bag"), min_free_mb=min_free_mb, end_on_error=end_on_error)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        shell = subprocess.Popen(on_a_small_disk(disk, size, [str(BIN / "recorder"), *arguments]), stdout=output, stderr=subprocess.STDOUT)
+
+    def told() -> bool:
+        if shell.poll() == 77:
+            pytest.skip("no tmpfs can be mounted here")
+        status = health.newest("recorder: recording")
+        return bool(status) and status.level == ERROR
+
+    try:
+        probe.until(told, 60.0, "the error in /diagnostics")
+        assert words in health.newest("recorder: recording").message
+        if not end_on_error:
+            # It says so again and again, and ends when it is asked to.
+            health.heard.clear()
+            probe.until(told, 10.0, "the error in /diagnostics, later")
+            assert shell.poll() is None
+            (recorder,) = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
+            os.kill(int(recorder), signal.SIGINT)
+        assert shell.wait(30) == (1 if end_on_error else 0)
+    finally:
+        shell.kill()
+        print(log.read_text())
+    assert f"the disk of {disk / 'bag'} " in log.read_text()
+    # rosbags reads complete bags only: index and metadata.yaml are there.
+    bag = tmp_path / "disk_copy" / "bag"
+    found = numbers(bag)
+    gaps = {topic: missing(found[topic], found[topic][-1]) for topic in RATES}
+    assert not any(gaps.values()), gaps
+    megabytes = sum(file.stat().st_size for file in bag.glob("*.mcap")) / 1e6
+    print(f"disk of {size}: a bag of {megabytes:.0f} MB with {sum(map(len, found.values()))} messages")
+    # Everybody else goes on.
+    alive.publish(String(data="yes"))
+    probe.until(lambda: heard, 10.0, "a message between others")
+    assert load.popen.poll() is None
+    published = load.stop()
+    counted = {topic: len(times) / (times[-1] - times[0]) / RATES[topic] for topic, times in published.items()}
+    assert all(0.9 < share < 1.1 for share in counted.values()), counted
+
+
+def test_in_simulated_time_messages_are_dated_by_the_clock_and_latched_ones_wait_for_it(start, probe, tmp_path):
+    latched = probe.node.create_publisher(String, "instruction", LATCHED)
+    latched.publish(String(data="put"))
+    ticking = probe.node.create_publisher(Clock, "/clock", 1)
+    bag = tmp_path / "bag"
+    health = Health(probe)
+    recorder = record(start, bag, ["instruction"], use_sim_time=True)
+    probe.until(lambda: health.newest("recorder: recording"), 30.0, "the recorder")
+    # Before the first /clock nothing can be dated.
+    probe.spin(1.0)
+    assert values(health.newest("recorder: recording"))["messages"] == "0"
+    ticks = iter(range(10**6))
+
+    def recorded() -> bool:
+        ticking.publish(Clock(clock=Time(sec=1000 + next(ticks))))
+        return is_heard(health, bag, 1)
+
+    probe.until(recorded, 60.0, "the latched message")
+    assert recorder.stop() == 0
+    with Reader(bag) as reader:
+        [(_, at, _)] = reader.messages()
+    assert 1000 <= at / 1e9 < 10**6
+
+
+def test_little_room_on_the_disk_refuses_the_recording(start, tmp_path):
+    recorder = record(start, tmp_path / "bag", ["goal"], min_free_mb=10**8)
+    assert recorder.code(30.0) == 1
+    assert "min_free_mb" in recorder.log and str(tmp_path / "bag") in recorder.log
+    assert not (tmp_path / "bag").exists()
+
+
+def test_an_old_recording_is_not_written_over(start, probe, tmp_path):
+    health = Health(probe)
+    bag = tmp_path / "bag"
+    publisher = probe.node.create_publisher(String, "goal", 10)
+    recorder = record(start, bag, ["goal"])
+    probe.until(lambda: publisher.get_subscription_count() > 0, 30.0, "the recorder's subscription")
+    publisher.publish(String(data="put"))
+    hears(health, bag, 1)
+    assert health.newest("recorder: recording").level == OK
+    assert recorder.stop() == 0
+    before = (bag / "metadata.yaml").read_bytes()
+    second = record(start, bag, ["goal"])
+    assert second.code(30.0) == 1 and "not an empty folder" in second.log
+    assert (bag / "metadata.yaml").read_bytes() == before
