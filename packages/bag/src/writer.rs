@@ -71,9 +71,24 @@ struct Topic {
     place: usize,
     type_name: String,
     schema: String,
+    /// What the schema is written in.
+    encoding: String,
+    /// REP 2011; empty where it is not known.
+    hash: String,
     /// rosbag2's YAML.
     qos: String,
     messages: u32,
+}
+
+/// Where the definition of a topic's type comes from.
+#[derive(Clone, Copy)]
+enum Definition<'a> {
+    /// It is one of [`crate::schema`].
+    BuiltIn,
+    /// The caller has it; empty: built in.
+    Given(&'a str),
+    /// The bag that is copied from says so, or does not say: old ones carry none, and then the copy has none either.
+    Found(&'a crate::BagMessage),
 }
 
 /// A file of the bag.
@@ -215,7 +230,7 @@ impl BagWriter {
     /// Writes a message of another bag as it is: bytes, type and its definition, times, and the profiles that were offered.
     ///
     /// # Errors
-    /// As [`Self::write_raw`].
+    /// As [`Self::write_raw`], but a definition may be missing as it was there.
     pub fn copy(&mut self, message: &crate::BagMessage) -> Result<(), BagError> {
         self.copy_at(message, message.log_time())
     }
@@ -223,14 +238,17 @@ impl BagWriter {
     /// As [`Self::copy`], as if it had been recorded at another time.
     ///
     /// # Errors
-    /// As [`Self::write_raw`].
+    /// As [`Self::copy`].
     pub fn copy_at(&mut self, message: &crate::BagMessage, at: Stamp) -> Result<(), BagError> {
         let topic = message.topic();
         let key = topic.strip_prefix('/').unwrap_or(topic);
-        if !self.topics.contains_key(key) && !message.offered_qos().is_empty() {
-            self.set_qos_yaml(key, message.offered_qos().to_owned());
+        if !self.topics.contains_key(key)
+            && let Some(yaml) = crate::qos::in_version_9(message.offered_qos())
+        {
+            self.set_qos_yaml(key, yaml);
         }
-        let mut header = self.channel(topic, message.type_name(), Some(message.schema_text()), at)?;
+        message.check_encoding()?;
+        let mut header = self.channel(topic, message.type_name(), Definition::Found(message), at)?;
         header.publish_time = u64::try_from(message.publish_time().nanos()).unwrap_or(header.log_time);
         self.append(header, message.data(), at)
     }
@@ -240,7 +258,7 @@ impl BagWriter {
     /// # Errors
     /// When the topic has no valid name or another type, the time is negative, or the file cannot be written.
     pub fn write<M: Encode>(&mut self, topic: &str, message: &M, log_time: Stamp) -> Result<(), BagError> {
-        let channel = self.channel(topic, M::TYPE, None, log_time)?;
+        let channel = self.channel(topic, M::TYPE, Definition::BuiltIn, log_time)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.restart();
         message.encode(&mut scratch);
@@ -264,7 +282,7 @@ impl BagWriter {
     ) -> Result<(), BagError> {
         crate::cdr::CdrReader::new(cdr, "raw message")
             .map_err(|source| BagError::Malformed { topic: topic.to_owned(), source })?;
-        let channel = self.channel(topic, type_name, Some(schema_text), log_time)?;
+        let channel = self.channel(topic, type_name, Definition::Given(schema_text), log_time)?;
         self.append(channel, cdr, log_time)
     }
 
@@ -291,7 +309,7 @@ impl BagWriter {
         &mut self,
         topic: &str,
         type_name: &str,
-        text: Option<&str>,
+        definition: Definition<'_>,
         log_time: Stamp,
     ) -> Result<MessageHeader, BagError> {
         let Ok(time) = u64::try_from(log_time.nanos()) else {
@@ -299,7 +317,7 @@ impl BagWriter {
         };
         let key = topic.strip_prefix('/').unwrap_or(topic);
         if !self.topics.contains_key(key) {
-            let made = self.new_topic(key, type_name, text)?;
+            let made = self.new_topic(key, type_name, definition)?;
             self.topics.insert(key.to_owned(), made);
         }
         self.next_file_if_due(log_time)?;
@@ -323,13 +341,13 @@ impl BagWriter {
     /// Describes a topic in the current file.
     fn begin_channel(&mut self, key: &str) -> Result<u16, BagError> {
         let topic = &self.topics[key];
-        let (type_name, schema) = (topic.type_name.clone(), topic.schema.clone());
+        let (type_name, schema, encoding) = (topic.type_name.clone(), topic.schema.clone(), topic.encoding.clone());
         let notes = BTreeMap::from([
             ("offered_qos_profiles".to_owned(), topic.qos.clone()),
-            ("topic_type_hash".to_owned(), hash_of(&type_name).to_owned()),
+            ("topic_type_hash".to_owned(), topic.hash.clone()),
         ]);
         let channel = self.on_mcap(|mcap| {
-            let schema = mcap.add_schema(&type_name, "ros2msg", schema.as_bytes())?;
+            let schema = mcap.add_schema(&type_name, &encoding, schema.as_bytes())?;
             mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
         })?;
         if let Some(topic) = self.topics.get_mut(key) {
@@ -338,20 +356,31 @@ impl BagWriter {
         Ok(channel)
     }
 
-    fn new_topic(&self, key: &str, type_name: &str, text: Option<&str>) -> Result<Topic, BagError> {
+    fn new_topic(&self, key: &str, type_name: &str, definition: Definition<'_>) -> Result<Topic, BagError> {
         if !is_topic(key) {
             return Err(BagError::Topic(key.to_owned()));
         }
         if !is_type_name(type_name) {
             return Err(BagError::TypeName { topic: key.to_owned(), type_name: type_name.to_owned() });
         }
-        let schema = match text {
-            Some(text) if !text.trim().is_empty() => text.to_owned(),
-            _ => schema_text(type_name)
-                .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?,
+        let built_in = || {
+            let text = schema_text(type_name)
+                .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?;
+            Ok((text, "ros2msg".to_owned(), hash_of(type_name).to_owned()))
+        };
+        let (schema, encoding, hash) = match definition {
+            Definition::Given(text) if !text.trim().is_empty() => {
+                (text.to_owned(), "ros2msg".to_owned(), hash_of(type_name).to_owned())
+            }
+            Definition::BuiltIn | Definition::Given(_) => built_in()?,
+            Definition::Found(message) => {
+                let hash = if message.type_hash().is_empty() { hash_of(type_name) } else { message.type_hash() };
+                (message.schema_text().into_owned(), message.schema_encoding().to_owned(), hash.to_owned())
+            }
         };
         let qos = self.qos.get(key).cloned().unwrap_or_else(|| Qos::for_topic(key).to_yaml(""));
-        Ok(Topic { channel: None, place: self.topics.len(), type_name: type_name.to_owned(), schema, qos, messages: 0 })
+        let (place, type_name) = (self.topics.len(), type_name.to_owned());
+        Ok(Topic { channel: None, place, type_name, schema, encoding, hash, qos, messages: 0 })
     }
 
     /// Begins the next file where the current one is full.
@@ -470,9 +499,9 @@ impl BagWriter {
             text.push_str(&format!(
                 "    - topic_metadata:\n        name: /{name}\n        type: {type_name}\n        \
                  serialization_format: cdr\n        offered_qos_profiles:\n{qos}        \
-                 type_description_hash: \"{hash}\"\n      message_count: {count}\n",
+                 type_description_hash: {hash}\n      message_count: {count}\n",
                 type_name = topic.type_name,
-                hash = hash_of(&topic.type_name),
+                hash = json_string(&topic.hash),
                 count = topic.messages,
             ));
         }
