@@ -4,7 +4,7 @@
 use efm_bag::inspect::{Expectations, inspect};
 use efm_bag::msgs::StringMsg;
 use efm_bag::select::{Selection, copy};
-use efm_bag::{BagError, BagOptions, BagReader, BagWriter, Encode, Place};
+use efm_bag::{BagError, BagOptions, BagReader, BagWriter, Compression, Encode, Place};
 use efm_core::Stamp;
 use rusqlite::{Connection, params};
 use std::io::Write;
@@ -330,7 +330,8 @@ fn a_link_out_of_the_bag_is_not_followed_whatever_it_leads_to() {
 fn packed(dir: &Path) -> Vec<PathBuf> {
     let database = thousand(dir, 4);
     let plain = dir.join("plain");
-    let mut bag = BagWriter::create(&plain, BagOptions::default()).unwrap();
+    let options = BagOptions { chunk_size: 2048, compression: Compression::None, ..BagOptions::default() };
+    let mut bag = BagWriter::create(&plain, options).unwrap();
     for i in 0..1000 {
         bag.write("instruction", &StringMsg::new(format!("message {i:04}")), Stamp::from_nanos(BEGIN + i)).unwrap();
     }
@@ -382,11 +383,11 @@ fn a_compressed_file_that_is_cut_or_damaged_is_read_as_far_as_it_unpacks() {
         let (numbers, reader) = read(&file);
         assert!(reader.truncated() && numbers.len() > 400, "{}: {}", file.display(), numbers.len());
         let mut flipped = bytes.clone();
-        let at = bytes.len() * 3 / 4;
+        let at = bytes.len() / 2;
         flipped[at..at + 8].fill(0xff);
         std::fs::write(&file, &flipped).unwrap();
         let (numbers, reader) = read(&file);
-        assert!(reader.damaged() > 0 && numbers.len() > 400, "{}: {}", file.display(), numbers.len());
+        assert!(reader.damaged() > 0 && numbers.len() > 200, "{}: {}", file.display(), numbers.len());
         assert!(reader.damages()[0].to_string().contains("bag_0"), "{}", reader.damages()[0]);
     }
 }
