@@ -58,7 +58,8 @@ pub(crate) fn file(
     let write = |source| BagError::Unpack { path: path.to_owned(), to: to.clone(), source };
     let mut decoder = zstd::stream::read::Decoder::new(BufReader::new(packed)).map_err(io)?;
     let mut out = BufWriter::with_capacity(1 << 16, temporary.as_file_mut());
-    let mut block = vec![0; 1 << 16];
+    // A read that meets damage gives back nothing, not even what comes before it: so little at a time.
+    let mut block = [0; 4096];
     let (mut written, mut truncated) = (0_u64, false);
     loop {
         let n = match decoder.read(&mut block) {
