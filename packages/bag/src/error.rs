@@ -106,6 +106,9 @@ pub enum BagError {
         /// What it says.
         encoding: String,
     },
+    /// A drawing was asked for.
+    #[error("{0} has no message in the time that is to be drawn")]
+    NothingToDraw(PathBuf),
     /// A topic was asked for.
     #[error("{path} has no message on topic '{topic}'")]
     NoTopic {

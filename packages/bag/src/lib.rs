@@ -33,11 +33,13 @@ mod files;
 pub mod inspect;
 mod mcap_file;
 pub mod msgs;
+pub mod plot;
 pub mod qos;
 pub mod reader;
 pub mod schema;
 pub mod select;
 mod storage;
+pub mod timeline;
 mod unpack;
 pub mod writer;
 

@@ -8,14 +8,18 @@ use std::path::Path;
 
 /// Largest record, largest content of a chunk and largest message that is taken into memory, in bytes.
 pub(crate) const MAX_RECORD: u64 = 256 << 20;
-/// How much a chunk or message may grow when it is decompressed, beyond its first MiB. Video of one colour is at some 1000.
+/// How much a chunk may grow when it is decompressed, beyond its first MiB. Video of one colour is at some 1000.
 const MAX_GROWTH: u64 = 4096;
-/// How much a whole file may grow, beyond its first 64 MiB.
-const MAX_FILE_GROWTH: u64 = 256;
+/// How much a message may grow, beyond its first 64 MiB: an image of one colour by itself becomes 10,000 times as large.
+const MAX_MESSAGE_GROWTH: u64 = 64;
+const SMALL_MESSAGE: u64 = 64 << 20;
+/// How much a whole file may grow on the disk, beyond its first 256 MiB.
+const MAX_FILE_GROWTH: u64 = 1024;
+const SMALL_FILE: u64 = 256 << 20;
 /// What a zstd frame begins with.
 pub(crate) const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// The most that `stored` bytes of a chunk or a message may become.
+/// The most that `stored` bytes of a chunk may become.
 pub(crate) fn most(stored: u64) -> u64 {
     MAX_RECORD.min((1 << 20) + stored.saturating_mul(MAX_GROWTH))
 }
@@ -24,7 +28,7 @@ pub(crate) fn most(stored: u64) -> u64 {
 /// do: CDR begins with a zero. `declared`: the bag says that all its messages are compressed.
 pub(crate) fn message(data: Vec<u8>, encoding: &str, declared: bool) -> Result<Vec<u8>, String> {
     if data.starts_with(ZSTD_MAGIC) && (declared || encoding == "cdr") {
-        let limit = most(data.len() as u64);
+        let limit = MAX_RECORD.min(SMALL_MESSAGE + MAX_MESSAGE_GROWTH * data.len() as u64);
         let mut plain = Vec::new();
         let decoder = zstd::stream::read::Decoder::new(data.as_slice());
         // One byte more, to see whether there is more.
@@ -50,7 +54,7 @@ pub(crate) fn file(
 ) -> Result<(tempfile::NamedTempFile, bool), BagError> {
     let io = |source| BagError::Io { path: path.to_owned(), source };
     let stored = packed.metadata().map_err(io)?.len();
-    let limit = (64 << 20) + stored.saturating_mul(MAX_FILE_GROWTH);
+    let limit = SMALL_FILE.saturating_add(stored.saturating_mul(MAX_FILE_GROWTH));
     let temporary = tempfile::Builder::new().prefix("efm-bag-").tempfile();
     let mut temporary =
         temporary.map_err(|source| BagError::Unpack { path: path.to_owned(), to: std::env::temp_dir(), source })?;
@@ -110,21 +114,24 @@ mod tests {
 
     #[test]
     fn a_message_that_becomes_huge_is_left_out() {
-        let bomb = zstd::encode_all(std::io::repeat(0).take(64 << 20), 3).unwrap();
+        let bomb = zstd::encode_all(std::io::repeat(0).take(100 << 20), 3).unwrap();
         assert!(bomb.len() < 10_000, "{}", bomb.len());
         let error = message(bomb, "cdr", true).unwrap_err();
         assert!(error.contains("more than"), "{error}");
+        // A black image is none.
+        let black = zstd::encode_all(std::io::repeat(0).take(25 << 20), 3).unwrap();
+        assert_eq!(message(black, "cdr", true).unwrap().len(), 25 << 20);
     }
 
     #[test]
     fn a_file_that_becomes_huge_is_cut_and_told() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("bomb.mcap.zstd");
-        std::fs::write(&path, zstd::encode_all(std::io::repeat(0).take(256 << 20), 3).unwrap()).unwrap();
+        std::fs::write(&path, zstd::encode_all(std::io::repeat(0).take(400 << 20), 3).unwrap()).unwrap();
         let mut damages = Damages::default();
         let (unpacked, truncated) = file(&path, File::open(&path).unwrap(), &mut damages).unwrap();
         let length = unpacked.as_file().metadata().unwrap().len();
-        assert!(!truncated && ((64 << 20)..(80 << 20)).contains(&length), "{length}");
+        assert!(!truncated && ((256 << 20)..(300 << 20)).contains(&length), "{length}");
         assert!(damages.told()[0].what.contains("become more than"), "{:?}", damages.told());
         let gone = unpacked.path().to_owned();
         drop(unpacked);

@@ -229,8 +229,8 @@ fn rows_that_are_no_messages_are_left_out_and_told() {
     db.execute("INSERT INTO messages VALUES (10, 1, ?1, 'text')", [BEGIN + 2]).unwrap();
     db.execute("INSERT INTO messages VALUES (11, 1, 'noon', ?1)", [cdr(3)]).unwrap();
     insert(&db, 1, 4, &cdr(4));
-    // A zstd frame of some KB that becomes 64 MiB.
-    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 64 << 20), 3).unwrap();
+    // A zstd frame of some KB that becomes 100 MiB.
+    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 100 << 20), 3).unwrap();
     insert(&db, 1, 5, &bomb);
     insert(&db, 1, 6, &cdr(6));
     drop(db);

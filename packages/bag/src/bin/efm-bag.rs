@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 use efm_bag::inspect::{BagReport, Expectations, TopicReport, inspect};
+use efm_bag::plot;
 use efm_bag::select::{Copied, Selection, copy};
+use efm_bag::timeline::{Timeline, Window};
 use efm_bag::{BagError, BagOptions, BagReader, Compression};
 use efm_core::Stamp;
 use serde_json::json;
@@ -77,6 +79,20 @@ enum Command {
         #[arg(long, default_value_t = 1, value_name = "LEVEL")]
         zstd: u32,
     },
+    /// Draws a bag along time (SVG): instructions, camera frames and gaps between them, action chunks, what the safety filter did, joints.
+    Plot {
+        /// Bag folder, or one file of a bag.
+        bag: PathBuf,
+        /// File to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Seconds after the first message.
+        #[arg(long, value_name = "S")]
+        from: Option<f64>,
+        /// Seconds after the first message.
+        #[arg(long, value_name = "S")]
+        to: Option<f64>,
+    },
     /// Makes a whole bag of one whose recorder was killed or whose files are damaged: all that can be read, with index and metadata.yaml. The
     /// old one is left as it is.
     Repair {
@@ -135,6 +151,15 @@ fn run(command: &Command) -> Result<ExitCode, BagError> {
             let selection = Selection { from_s: *from, to_s: *to, topics: topics.clone() };
             let options = BagOptions { compression, ..BagOptions::default() };
             tell(&copy(bag, out, &selection, options)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Plot { bag, out, from, to } => {
+            let timeline = Timeline::read(bag, &Window { from_s: *from, to_s: *to }, plot::COLUMNS)?;
+            let title = bag.canonicalize().unwrap_or_else(|_| bag.clone());
+            let title = title.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let drawing = plot::svg(&timeline, &title);
+            std::fs::write(out, drawing).map_err(|source| BagError::Io { path: out.clone(), source })?;
+            println!("{}", out.display());
             Ok(ExitCode::SUCCESS)
         }
         Command::Repair { bag, out } => {
