@@ -41,7 +41,7 @@ pub fn svg(timeline: &Timeline, title: &str) -> String {
         page.chunks(&timeline.chunks, timeline.all_chunks);
     }
     if let Some(filter) = &timeline.filter {
-        page.filter(filter);
+        page.filter(filter, timeline.slowed);
     }
     for (i, joint) in timeline.joints.iter().enumerate() {
         page.joint(joint, i == 0);
@@ -203,11 +203,10 @@ impl Page {
         self.y += (LANE * ends.len() as f64 + 8.0).max(48.0) + 8.0;
     }
 
-    fn filter(&mut self, filter: &[Option<Filtered>]) {
+    fn filter(&mut self, filter: &[Option<Filtered>], (slowed, all): (u64, u64)) {
         const HEIGHT: f64 = 44.0;
         let (top, bottom) = (self.y + 16.0, self.y + 16.0 + HEIGHT);
         let known: Vec<&Filtered> = filter.iter().flatten().collect();
-        let slowed = known.iter().filter(|f| f.limited_by != 0).count();
         let mut legend = Vec::new();
         let mut x = LEFT;
         for (i, (name, colour)) in LIMITS.iter().enumerate().skip(1) {
@@ -218,7 +217,7 @@ impl Page {
         }
         self.parts.push(html! {
             text.head x="12" y=(top + 2.0) { "safety filter" }
-            text.tick x="12" y=(top + 16.0) { "slowed in " (format!("{:.1}", 100.0 * slowed as f64 / known.len().max(1) as f64)) " %" }
+            text.tick x="12" y=(top + 16.0) { "slowed in " (format!("{:.1}", 100.0 * slowed as f64 / all.max(1) as f64)) " %" }
             text.tick x="12" y=(top + 29.0) { "hanging: speed taken" }
             text.tick x="12" y=(top + 42.0) { "red below: refused" }
             @for (x, name, colour) in &legend {

@@ -112,6 +112,8 @@ pub struct Timeline {
     pub(crate) all_chunks: u64,
     /// None where the bag has no `filter_state`.
     pub(crate) filter: Option<Vec<Option<Filtered>>>,
+    /// Messages of it in which the arm was slowed down, and all.
+    pub(crate) slowed: (u64, u64),
     pub(crate) instructions: Vec<(f64, String)>,
     pub(crate) cameras: Vec<Camera>,
     /// Messages that are not what their type says.
@@ -134,7 +136,7 @@ impl Steps {
     }
 
     fn step(&self, second: f64) -> Option<usize> {
-        let step = second / self.seconds * self.count as f64;
+        let step = second * self.count as f64 / self.seconds;
         (step >= 0.0 && second <= self.seconds).then(|| (step as usize).min(self.count - 1))
     }
 }
@@ -181,6 +183,7 @@ impl Timeline {
             all_chunks: 0,
             stride: 1,
             filter: None,
+            slowed: (0, 0),
             instructions: Vec::new(),
             cameras,
             malformed: 0,
@@ -201,6 +204,7 @@ impl Timeline {
             chunks: drawing.chunks,
             all_chunks: drawing.all_chunks,
             filter: drawing.filter,
+            slowed: drawing.slowed,
             instructions: drawing.instructions,
             cameras: drawing.cameras.into_values().map(|(camera, _)| camera).collect(),
             malformed: drawing.malformed,
@@ -219,6 +223,7 @@ struct Drawing {
     /// One of so many chunks is kept.
     stride: u64,
     filter: Option<Vec<Option<Filtered>>>,
+    slowed: (u64, u64),
     instructions: Vec<(f64, String)>,
     /// With the second of the last frame.
     cameras: BTreeMap<String, (Camera, Option<f64>)>,
@@ -330,6 +335,7 @@ impl Drawing {
             blocked: value("blocked").is_some_and(|v| v != 0.0),
             disarmed: value("armed") == Some(0.0),
         };
+        self.slowed = (self.slowed.0 + u64::from(now.limited_by != 0), self.slowed.1 + 1);
         let count = self.steps.count;
         let slot = &mut self.filter.get_or_insert_with(|| vec![None; count])[step];
         *slot = Some(slot.map_or(now, |before| {
