@@ -8,7 +8,7 @@ use maud::{Markup, PreEscaped, html};
 pub const COLUMNS: usize = 1000;
 
 const WIDTH: f64 = COLUMNS as f64;
-const LEFT: f64 = 150.0;
+const LEFT: f64 = 180.0;
 const RIGHT: f64 = 24.0;
 const STYLE: &str = "text { font: 11px system-ui, sans-serif; fill: #1c2430; } .title { font-weight: 700; font-size: 14px; } \
     .head { font-weight: 600; } .tick { fill: #5a6675; font-size: 10px; } .grid { stroke: #e3e8ee; } \
@@ -134,7 +134,7 @@ impl Page {
         let full = 6.0 * camera.usual_s;
         let hertz = if camera.usual_s > 0.0 { format!("{:.1} Hz, ", 1.0 / camera.usual_s) } else { String::new() };
         self.parts.push(html! {
-            text.head x="12" y=(top + 12.0) { (cut(&camera.topic, 24)) }
+            text.head x="12" y=(top + 12.0) { (cut_front(&camera.topic, 26)) }
             text.tick x="12" y=(top + 27.0) { (camera.frames) " frames" }
             text.tick x="12" y=(top + 40.0) { (hertz) (camera.gaps) " gaps" }
             text.tick x="12" y=(top + 53.0) { "longest " (format!("{:.0}", 1e3 * camera.longest_s)) " ms" }
@@ -335,10 +335,54 @@ fn tick(seconds: f64) -> f64 {
     [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|tick| seconds / tick <= 12.0).unwrap_or(10.0 * power)
 }
 
+/// The last letters of a text.
+fn cut_front(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    ['…'].into_iter().chain(text.chars().skip(length + 1 - most)).collect()
+}
+
 /// A text of at most so many letters.
 fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_where_nothing_is_known_and_noise_is_seen_as_a_band() {
+        let known = |low, high| Some(Range { low, high, last: low });
+        let mut values = vec![known(0.0, 0.0), known(0.0, 5.0), None, known(1.0, 1.0)];
+        values.resize(40, None);
+        values.push(known(2.0, 2.0));
+        let x = |step: usize| LEFT + step as f64 + 0.5;
+        let expected = format!("M{} 0.0h0.5L{b} 0.0L{b} 5.0L{b} 0.0L{} 1.0M{} 2.0h0.5", x(0), x(3), x(40), b = x(1));
+        assert_eq!(path(&values, |value| value), expected);
+    }
+
+    #[test]
+    fn a_filter_state_holds_for_some_steps_and_equal_ones_are_one() {
+        let state = |rate| Some(Filtered { rate, limited_by: 1, blocked: false, disarmed: false });
+        let mut filter = vec![state(0.5), None, state(0.5), state(0.5), state(1.0)];
+        filter.extend([None; 10]);
+        let found: Vec<(usize, usize)> = runs(&filter).into_iter().map(|(begin, length, _)| (begin, length)).collect();
+        assert_eq!(found, [(0, 4), (4, 4)]);
+    }
+
+    #[test]
+    fn texts_are_cut_and_axes_have_some_round_ticks() {
+        assert_eq!((cut("größer", 4), cut_front("größer", 4)), ("grö…".to_owned(), "…ßer".to_owned()));
+        assert_eq!((cut("abc", 3), cut_front("abc", 3)), ("abc".to_owned(), "abc".to_owned()));
+        for seconds in [0.001, 0.7, 10.0, 34.0, 3_600.0, 1.0e6] {
+            let ticks = seconds / tick(seconds);
+            assert!((4.0..=12.1).contains(&ticks), "{seconds}: {ticks}");
+        }
+    }
 }

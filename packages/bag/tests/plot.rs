@@ -97,9 +97,9 @@ fn what_happened_is_drawn_at_its_time_and_by_its_name() {
     }
     assert_eq!(drawing.matches("data:image/png;base64,").count(), 10);
     assert_eq!(drawing.matches("class=\"chunk\"").count(), 51);
-    // The filter is in the way from 6 s to 7 s of ten, the picture has 1000 columns and begins at 150.
+    // The filter is in the way from 6 s to 7 s of ten, the picture has 1000 columns and begins at 180.
     let refused = drawing.split("class=\"blocked\"").nth(1).unwrap();
-    assert!(refused.starts_with(" x=\"750\"") && refused.contains("width=\"100\""), "{}", &refused[..80]);
+    assert!(refused.starts_with(" x=\"780\"") && refused.contains("width=\"100\""), "{}", &refused[..80]);
     assert_eq!(
         (drawing.matches("class=\"measured\" d=").count(), drawing.matches("class=\"commanded\" d=").count()),
         (1, 1)
