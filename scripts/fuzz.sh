@@ -5,7 +5,7 @@ efm_fuzz_usage() {
 usage: ./efm fuzz [TARGET ...] [--seconds N]
        ./efm fuzz ruckig
 
-  TARGET         urdf, srdf, limits, obstacles, manifest, messages, chunks, clock (default: all, one after the other)
+  TARGET         urdf, srdf, limits, obstacles, manifest, messages, chunks, clock, bags (default: all, one after the other)
   --seconds N    for each target (default 300)
   ruckig         not a fuzzer: the trajectory generation against the C++ original, on 180,000 problems (needs a C++20 compiler)
 
@@ -43,7 +43,7 @@ efm_fuzz() {
     [ -x "$home/bin/cargo-fuzz" ] || cargo +nightly install --locked cargo-fuzz --version 0.13.2 --root "$home"
     export PATH="$home/bin:$PATH"
     cd "$EFM_ROOT"
-    for target in ${targets:-urdf srdf limits obstacles manifest messages chunks clock}; do
+    for target in ${targets:-urdf srdf limits obstacles manifest messages chunks clock bags}; do
         case $target in
             urdf | srdf) dict=-dict=$EFM_ROOT/fuzz/dict/xml.dict ;;
             limits | obstacles | manifest) dict=-dict=$EFM_ROOT/fuzz/dict/yaml.dict ;;

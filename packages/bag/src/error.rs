@@ -9,7 +9,7 @@ pub enum BagError {
     #[error("{0} already exists and is not an empty folder; a bag is written to a new folder")]
     Exists(PathBuf),
     /// No bag there.
-    #[error("{0} is neither an .mcap file nor a folder with one")]
+    #[error("{0} is neither a file of a bag (MCAP or sqlite3) nor a folder with one")]
     NotABag(PathBuf),
     /// A file of a bag is a link to one outside of its folder.
     #[error("{path} is a link to {target}, outside of the bag; give that file by itself")]
@@ -34,6 +34,24 @@ pub enum BagError {
         path: PathBuf,
         /// What is wrong.
         source: mcap::McapError,
+    },
+    /// A database is damaged as a whole, or not rosbag2's.
+    #[error("{path}: {problem}")]
+    Database {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A compressed file could not be unpacked to be read.
+    #[error("{path} cannot be unpacked to {to}: {source}; TMPDIR names another place")]
+    Unpack {
+        /// Which file.
+        path: PathBuf,
+        /// The temporary file, or the folder for it.
+        to: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
     },
     /// `metadata.yaml` is not rosbag2's.
     #[error("{path}: {problem}")]
@@ -88,6 +106,9 @@ pub enum BagError {
         /// What it says.
         encoding: String,
     },
+    /// A drawing was asked for.
+    #[error("{0} has no message in the time that is to be drawn")]
+    NothingToDraw(PathBuf),
     /// A topic was asked for.
     #[error("{path} has no message on topic '{topic}'")]
     NoTopic {

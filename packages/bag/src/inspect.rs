@@ -1,7 +1,7 @@
 //! What is in a bag, and what is wrong with it.
 
+use crate::damage::Damage;
 use crate::error::BagError;
-use crate::mcap_file::Damage;
 use crate::reader::{BagMessage, BagReader};
 use efm_core::Stamp;
 use std::collections::BTreeMap;
@@ -33,6 +33,14 @@ pub struct TopicReport {
     pub name: String,
     /// `package/msg/Type`.
     pub type_name: String,
+    /// REP 2011 hash of the type; empty when the bag does not say.
+    pub type_hash: String,
+    /// Of the type, with those that it needs; empty when it is not known.
+    pub definition: String,
+    /// `ros2msg` or `ros2idl`; empty without a definition.
+    pub definition_encoding: String,
+    /// The profiles that its publishers offered, in rosbag2's YAML; empty when the bag does not say.
+    pub offered_qos: String,
     /// Messages.
     pub messages: u64,
     /// Bytes of them.
@@ -72,9 +80,9 @@ pub struct BagReport {
     pub problems: Vec<String>,
 }
 
-#[derive(Default)]
 struct Tally {
-    type_name: String,
+    /// The first message, without its bytes: it says what all are.
+    first: BagMessage,
     has_header: bool,
     bytes: u64,
     times: Vec<i64>,
@@ -84,11 +92,14 @@ struct Tally {
 }
 
 impl Tally {
+    fn new(message: &BagMessage) -> Self {
+        let first = message.without_data();
+        let has_header = first.encoding() == "cdr" && has_header(&first.schema_text());
+        let (times, ages, last_stamp, steps_back) = (Vec::new(), Vec::new(), None, (0, 0));
+        Self { first, has_header, bytes: 0, times, ages, last_stamp, steps_back }
+    }
+
     fn see(&mut self, message: &BagMessage) {
-        if self.times.is_empty() {
-            message.type_name().clone_into(&mut self.type_name);
-            self.has_header = has_header(message.schema_text());
-        }
         let at = message.log_time().nanos();
         self.times.push(at);
         self.bytes += message.data().len() as u64;
@@ -119,7 +130,11 @@ impl Tally {
         let ages = median(&mut self.ages);
         TopicReport {
             name,
-            type_name: self.type_name,
+            type_name: self.first.type_name().to_owned(),
+            type_hash: self.first.type_hash().to_owned(),
+            definition: self.first.schema_text().into_owned(),
+            definition_encoding: self.first.schema_encoding().to_owned(),
+            offered_qos: self.first.offered_qos().to_owned(),
             messages: self.times.len() as u64,
             bytes: self.bytes,
             span: (Stamp::from_nanos(span.0), Stamp::from_nanos(span.1)),
@@ -149,7 +164,8 @@ pub fn inspect(path: &Path, expected: &Expectations) -> Result<BagReport, BagErr
                 if let Some(tally) = tallies.get_mut(message.topic()) {
                     tally.see(&message);
                 } else {
-                    tallies.entry(message.topic().to_owned()).or_default().see(&message);
+                    let tally = tallies.entry(message.topic().to_owned()).or_insert_with(|| Tally::new(&message));
+                    tally.see(&message);
                 }
             }
             Ok(None) => break,

@@ -1,7 +1,7 @@
-//! rosbag2 bags in MCAP, written and read without ROS.
+//! rosbag2 bags, written and read without ROS: MCAP both ways, and sqlite3 as it is found.
 //!
 //! [`BagWriter`] makes a folder that `ros2 bag`, and the Python packages `rosbags` and `mcap-ros2-support`, read;
-//! [`BagReader`] reads such folders (or a single `.mcap`) message by message. Messages travel as CDR ([`cdr`]); the handful of
+//! [`BagReader`] reads such folders, those of rosbag2's older sqlite3 storage, and single files of either, message by message. Messages travel as CDR ([`cdr`]); the handful of
 //! standard types that the suite uses have plain structs in [`msgs`]. `trajectory_msgs/msg/JointTrajectory` is
 //! [`efm_core::Trajectory`] itself.
 //!
@@ -26,23 +26,30 @@
 //! ```
 
 pub mod cdr;
+mod damage;
+mod db_file;
 pub mod definitions;
 pub mod error;
+mod files;
 pub mod inspect;
 mod mcap_file;
 pub mod msgs;
 pub mod offered;
+pub mod plot;
 pub mod qos;
 pub mod reader;
 mod reserve;
 pub mod schema;
 pub mod select;
+mod storage;
+pub mod timeline;
+mod unpack;
 pub mod writer;
 
 pub use cdr::{CdrError, Decode, Encode, RosType};
+pub use damage::{Damage, Place};
 pub use definitions::{Definition, Definitions};
 pub use error::BagError;
-pub use mcap_file::Damage;
 pub use offered::{Liveliness, OfferedQos};
 pub use qos::{Durability, Qos, Reliability};
 pub use reader::{BagMessage, BagReader};

@@ -3,37 +3,17 @@
 //! Format: the MCAP specification (mcap.dev/spec). The `mcap` crate parses the records; what is done here is what its readers do not: go on
 //! behind a chunk that is broken, and bound what a chunk may become when it is decompressed.
 
+use crate::damage::{Damages, Place};
 use crate::error::BagError;
+use crate::reader::BagMessage;
+use crate::unpack::{MAX_RECORD, most};
+use efm_core::Stamp;
 use mcap::read::ChannelAccumulator;
 use mcap::records::{ChunkHeader, Record, op};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-
-/// Largest record, and largest content of a chunk, that is taken into memory, in bytes.
-pub const MAX_RECORD: u64 = 256 << 20;
-/// How much a chunk may grow when it is decompressed, beyond its first MiB. Video of one colour is at some 1000.
-const MAX_GROWTH: u64 = 4096;
-/// Damages that are told one by one.
-pub const TOLD: usize = 100;
-
-/// Something in a file that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// Which file.
-    pub file: PathBuf,
-    /// Byte of the record in it.
-    pub at: u64,
-    /// What is wrong, and what that costs.
-    pub what: String,
-}
-
-impl std::fmt::Display for Damage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at byte {}: {}", self.file.display(), self.at, self.what)
-    }
-}
 
 /// One file, read from its beginning. Memory stays at the size of a chunk.
 pub struct McapFile {
@@ -42,29 +22,23 @@ pub struct McapFile {
     at: u64,
     len: u64,
     known: ChannelAccumulator<'static>,
-    ready: VecDeque<mcap::Message<'static>>,
+    ready: VecDeque<(Place, BagMessage)>,
     body: Vec<u8>,
     ended: bool,
     /// Whether it ends before its footer.
     pub truncated: bool,
-    /// What could not be read, the first [`TOLD`].
-    pub damages: Vec<Damage>,
-    /// How much could not be read.
-    pub damaged: u64,
+    /// What could not be read.
+    pub damages: Damages,
 }
 
 impl McapFile {
-    /// Opens a file.
+    /// Reads a file from its beginning; `path` is what it is known as.
     ///
     /// # Errors
     /// When it cannot be read or is no MCAP file.
-    pub fn open(path: &Path) -> Result<Self, BagError> {
+    pub fn open(path: &Path, file: File) -> Result<Self, BagError> {
         let io = |source| BagError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
         let found = file.metadata().map_err(io)?;
-        if !found.is_file() {
-            return Err(BagError::NotABag(path.to_owned()));
-        }
         let mut this = Self {
             path: path.to_owned(),
             file: BufReader::with_capacity(1 << 16, file),
@@ -75,16 +49,13 @@ impl McapFile {
             body: Vec::new(),
             ended: false,
             truncated: false,
-            damages: Vec::new(),
-            damaged: 0,
+            damages: Damages::default(),
         };
-        if this.len < mcap::MAGIC.len() as u64 {
-            // Killed before anything reached the disk.
-            (this.truncated, this.ended) = (true, true);
-            return Ok(this);
-        }
         let mut magic = [0; mcap::MAGIC.len()];
-        this.file.read_exact(&mut magic).map_err(io)?;
+        let whole = this.len >= magic.len() as u64;
+        if whole {
+            this.file.read_exact(&mut magic).map_err(io)?;
+        }
         this.at = magic.len() as u64;
         if magic != *mcap::MAGIC {
             return Err(BagError::Mcap { path: path.to_owned(), source: mcap::McapError::BadMagic });
@@ -93,19 +64,14 @@ impl McapFile {
     }
 
     fn damage(&mut self, at: u64, what: impl Into<String>) {
-        self.damaged += 1;
-        if self.damages.len() < TOLD {
-            let damage = Damage { file: self.path.clone(), at, what: what.into() };
-            log::warn!("{damage}");
-            self.damages.push(damage);
-        }
+        self.damages.tell(&self.path, Place::Byte(at), what);
     }
 
-    /// The next message; `None` at the end.
+    /// The next message and where it (or its chunk) lies; `None` at the end.
     ///
     /// # Errors
     /// When the disk cannot be read.
-    pub fn next(&mut self) -> Result<Option<mcap::Message<'static>>, BagError> {
+    pub fn next(&mut self) -> Result<Option<(Place, BagMessage)>, BagError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
@@ -156,7 +122,7 @@ impl McapFile {
             op::FOOTER => self.ended = true,
             op::CHUNK => self.chunk(at, &body),
             _ => {
-                if let Err(what) = take(&mut self.known, &mut self.ready, opcode, &body) {
+                if let Err(what) = take(&mut self.known, &mut self.ready, at, opcode, &body) {
                     self.damage(at, what);
                 }
             }
@@ -184,7 +150,7 @@ impl McapFile {
                 return self
                     .damage(at, format!("the rest of a chunk is left out: a record of {length} bytes does not fit"));
             };
-            if let Err(what) = take(&mut self.known, &mut self.ready, *opcode, record) {
+            if let Err(what) = take(&mut self.known, &mut self.ready, at, *opcode, record) {
                 self.damage(at, what);
             }
             rest = tail;
@@ -198,7 +164,8 @@ impl McapFile {
 /// Takes in a record that is no container.
 fn take(
     known: &mut ChannelAccumulator<'static>,
-    ready: &mut VecDeque<mcap::Message<'static>>,
+    ready: &mut VecDeque<(Place, BagMessage)>,
+    at: u64,
     opcode: u8,
     body: &[u8],
 ) -> Result<(), String> {
@@ -214,13 +181,10 @@ fn take(
             let channel = known.get(header.channel_id).ok_or_else(|| {
                 format!("a message is left out: topic {} is not described before it", header.channel_id)
             })?;
-            ready.push_back(mcap::Message {
-                channel,
-                sequence: header.sequence,
-                log_time: header.log_time,
-                publish_time: header.publish_time,
-                data: data.into_owned().into(),
-            });
+            let stamp = |time| Stamp::from_nanos(i64::try_from(time).unwrap_or(i64::MAX));
+            let message =
+                BagMessage::new(channel, stamp(header.log_time), stamp(header.publish_time), data.into_owned());
+            ready.push_back((Place::Byte(at), message));
             Ok(())
         }
         _ => Ok(()),
@@ -230,7 +194,7 @@ fn take(
 /// What a chunk holds, checked.
 fn decompressed(header: &ChunkHeader, data: &[u8]) -> Result<Vec<u8>, String> {
     let (size, stored) = (header.uncompressed_size, data.len() as u64);
-    if size > MAX_RECORD || size > (1 << 20) + stored.saturating_mul(MAX_GROWTH) {
+    if size > most(stored) {
         return Err(format!("it says that its {stored} bytes become {size}"));
     }
     let mut content = Vec::with_capacity(size as usize);

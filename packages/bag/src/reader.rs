@@ -1,20 +1,51 @@
 //! Reading bags.
 
 use crate::cdr::{Decode, RosType};
+use crate::damage::{Damage, Damages};
 use crate::error::BagError;
-use crate::mcap_file::{Damage, McapFile, TOLD};
+use crate::files;
+use crate::schema;
+use crate::storage::Storage;
+use crate::unpack;
 use efm_core::Stamp;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// A message of a bag, its bytes owned.
+/// A message of a bag, its bytes owned. The same whatever the bag is stored as.
 #[derive(Debug, Clone)]
-pub struct BagMessage(mcap::Message<'static>);
+pub struct BagMessage {
+    channel: Arc<mcap::Channel<'static>>,
+    log_time: Stamp,
+    publish_time: Stamp,
+    data: Vec<u8>,
+}
 
 impl BagMessage {
+    pub(crate) fn new(
+        channel: Arc<mcap::Channel<'static>>,
+        log_time: Stamp,
+        publish_time: Stamp,
+        data: Vec<u8>,
+    ) -> Self {
+        Self { channel, log_time, publish_time, data }
+    }
+
+    /// What it says of its topic, without its bytes.
+    pub(crate) fn without_data(&self) -> Self {
+        Self { data: Vec::new(), channel: Arc::clone(&self.channel), ..*self }
+    }
+
+    /// As it was before rosbag2 compressed it.
+    pub(crate) fn unpacked(mut self, declared: bool) -> Result<Self, String> {
+        self.data = unpack::message(self.data, &self.channel.message_encoding, declared)?;
+        Ok(self)
+    }
+
     /// Topic as recorded, usually with a leading `/`.
     pub fn topic(&self) -> &str {
-        &self.0.channel.topic
+        &self.channel.topic
     }
 
     /// Whether it came over this topic; a leading `/` makes no difference.
@@ -24,32 +55,62 @@ impl BagMessage {
 
     /// `package/msg/Type`; empty when the bag does not say.
     pub fn type_name(&self) -> &str {
-        self.0.channel.schema.as_ref().map_or("", |s| &s.name)
+        self.channel.schema.as_ref().map_or("", |s| &s.name)
     }
 
-    /// The definition of the type that the bag carries, with those that it needs.
-    pub fn schema_text(&self) -> &str {
-        self.0.channel.schema.as_ref().map_or("", |s| std::str::from_utf8(&s.data).unwrap_or(""))
+    /// The definition of the type, with those that it needs: what the bag carries, else (old sqlite3 bags) what is built in for the standard
+    /// types, else nothing.
+    pub fn schema_text(&self) -> Cow<'_, str> {
+        match self.channel.schema.as_ref().map_or(&[][..], |s| &s.data) {
+            [] => schema::schema_text(self.type_name()).unwrap_or_default().into(),
+            text => String::from_utf8_lossy(text),
+        }
+    }
+
+    /// What the definition is written in: `ros2msg`, or `ros2idl` for types that were made from IDL; empty where there is none.
+    pub fn schema_encoding(&self) -> &str {
+        match self.channel.schema.as_ref() {
+            Some(schema) if !schema.data.is_empty() => &schema.encoding,
+            _ if schema::type_info(self.type_name()).is_some() => "ros2msg",
+            _ => "",
+        }
+    }
+
+    /// REP 2011 hash of the type; empty when the bag does not say.
+    pub fn type_hash(&self) -> &str {
+        self.channel.metadata.get("topic_type_hash").map_or("", String::as_str)
     }
 
     /// When it was recorded.
     pub fn log_time(&self) -> Stamp {
-        Stamp::from_nanos(i64::try_from(self.0.log_time).unwrap_or(i64::MAX))
+        self.log_time
     }
 
-    /// When it was published, as whoever recorded it knew.
+    /// When it was published, as whoever recorded it knew; in sqlite3 bags when it was recorded.
     pub fn publish_time(&self) -> Stamp {
-        Stamp::from_nanos(i64::try_from(self.0.publish_time).unwrap_or(i64::MAX))
+        self.publish_time
     }
 
     /// The profiles that its publishers offered, in rosbag2's YAML; empty when the bag does not say.
     pub fn offered_qos(&self) -> &str {
-        self.0.channel.metadata.get("offered_qos_profiles").map_or("", String::as_str)
+        self.channel.metadata.get("offered_qos_profiles").map_or("", String::as_str)
     }
 
     /// The CDR bytes, encapsulation header included.
     pub fn data(&self) -> &[u8] {
-        &self.0.data
+        &self.data
+    }
+
+    /// What the bytes are written in: `cdr`, where ROS 2 recorded them.
+    pub fn encoding(&self) -> &str {
+        &self.channel.message_encoding
+    }
+
+    pub(crate) fn check_encoding(&self) -> Result<(), BagError> {
+        if self.encoding() == "cdr" {
+            return Ok(());
+        }
+        Err(BagError::Encoding { topic: self.topic().to_owned(), encoding: self.encoding().to_owned() })
     }
 
     /// Reads the bytes as a message.
@@ -57,12 +118,7 @@ impl BagMessage {
     /// # Errors
     /// When it is of another type or malformed.
     pub fn decode<'a, M: Decode<'a> + RosType>(&'a self) -> Result<M, BagError> {
-        if self.0.channel.message_encoding != "cdr" {
-            return Err(BagError::Encoding {
-                topic: self.topic().to_owned(),
-                encoding: self.0.channel.message_encoding.clone(),
-            });
-        }
+        self.check_encoding()?;
         if self.type_name() != M::TYPE {
             return Err(BagError::WrongType {
                 topic: self.topic().to_owned(),
@@ -74,16 +130,18 @@ impl BagMessage {
     }
 }
 
-/// Reads the messages of a bag in the order of its files, one by one. Memory stays at the size of a chunk.
+/// Reads the messages of a bag in the order of its files, one by one: MCAP and sqlite3, not compressed or with zstd by chunk, message or file.
+/// Memory stays at the size of a chunk (sqlite3 files whose messages do not lie in order of time cost 16 bytes for each of them); a compressed file is
+/// unpacked into a temporary one while it is read.
 ///
 /// A bag whose writer was killed is read as far as it was written; [`Self::truncated`] tells. What is damaged is left out, and what comes after
 /// it is read; [`Self::damages`] tells. Also an iterator.
 pub struct BagReader {
     files: VecDeque<PathBuf>,
-    current: Option<McapFile>,
+    packed_messages: bool,
+    current: Option<Storage>,
     truncated: bool,
-    damages: Vec<Damage>,
-    damaged: u64,
+    damages: Damages,
 }
 
 impl std::fmt::Debug for BagReader {
@@ -93,21 +151,21 @@ impl std::fmt::Debug for BagReader {
 }
 
 impl BagReader {
-    /// Opens a bag folder (with or without `metadata.yaml`) or a single `.mcap` file.
+    /// Opens a bag folder (with or without `metadata.yaml`) or a single file of one.
     ///
     /// # Errors
-    /// When there is no such file, or `metadata.yaml` is malformed or of another storage.
+    /// When there is no such file, a file is a link out of the folder, or the bag is of another storage or compression.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BagError> {
-        let path = path.as_ref();
-        let files = if path.is_dir() { files_of(path)? } else { vec![path.to_path_buf()] };
-        if path.is_dir() {
-            files.iter().try_for_each(|file| stays_in(path, file))?;
-        }
-        if files.is_empty() {
-            return Err(BagError::NotABag(path.to_path_buf()));
-        }
-        let mut reader = Self { files: files.into(), current: None, truncated: false, damages: Vec::new(), damaged: 0 };
-        // So that a missing file is reported now.
+        let mut damages = Damages::default();
+        let files = files::of(path.as_ref(), &mut damages)?;
+        let mut reader = Self {
+            files: files.paths.into(),
+            packed_messages: files.packed_messages,
+            current: None,
+            truncated: false,
+            damages,
+        };
+        // So that a file that is none of a bag is reported now.
         reader.advance()?;
         Ok(reader)
     }
@@ -119,12 +177,12 @@ impl BagReader {
 
     /// What could not be read of the files that are over, the first hundred; see [`Self::damaged`] for how many there were.
     pub fn damages(&self) -> &[Damage] {
-        &self.damages
+        self.damages.told()
     }
 
     /// How many records could not be read of the files that are over.
     pub fn damaged(&self) -> u64 {
-        self.damaged
+        self.damages.count()
     }
 
     /// The next message; `None` at the end.
@@ -133,27 +191,36 @@ impl BagReader {
     /// When a file cannot be read or is none of a bag; the next call goes on with the next file.
     pub fn next_message(&mut self) -> Result<Option<BagMessage>, BagError> {
         loop {
-            let Some(file) = &mut self.current else { return Ok(None) };
+            let Some(file) = &mut self.current else {
+                if self.files.is_empty() {
+                    return Ok(None);
+                }
+                self.advance()?;
+                continue;
+            };
             match file.next() {
-                Ok(Some(message)) => return Ok(Some(BagMessage(message))),
+                Ok(Some(message)) => return Ok(Some(message)),
                 Ok(None) => self.advance()?,
                 Err(error) => {
-                    self.advance()?;
+                    self.close();
                     return Err(error);
                 }
             }
         }
     }
 
-    fn advance(&mut self) -> Result<(), BagError> {
-        if let Some(over) = self.current.take() {
+    fn close(&mut self) {
+        if let Some(over) = self.current.take().map(Storage::close) {
             self.truncated |= over.truncated;
-            self.damaged += over.damaged;
-            let room = TOLD.saturating_sub(self.damages.len());
-            self.damages.extend(over.damages.into_iter().take(room));
+            self.damages.append(over.damages);
         }
+    }
+
+    /// Closes the current file and opens the next.
+    fn advance(&mut self) -> Result<(), BagError> {
+        self.close();
         if let Some(path) = self.files.pop_front() {
-            self.current = Some(McapFile::open(&path)?);
+            self.current = Some(Storage::open(&path, self.packed_messages)?);
         }
         Ok(())
     }
@@ -165,72 +232,4 @@ impl Iterator for BagReader {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_message().transpose()
     }
-}
-
-/// A bag of a stranger must not make us read something else: its files lie in its folder.
-fn stays_in(dir: &Path, file: &Path) -> Result<(), BagError> {
-    let io = |path: &Path, source| BagError::Io { path: path.to_owned(), source };
-    let target = file.canonicalize().map_err(|e| io(file, e))?;
-    let dir = dir.canonicalize().map_err(|e| io(dir, e))?;
-    if target.starts_with(&dir) { Ok(()) } else { Err(BagError::LinksOut { path: file.to_owned(), target }) }
-}
-
-/// The `.mcap` files of a folder, in order.
-fn files_of(dir: &Path) -> Result<Vec<PathBuf>, BagError> {
-    let yaml = dir.join("metadata.yaml");
-    match std::fs::read_to_string(&yaml) {
-        Ok(text) => files_in_metadata(dir, &text).map_err(|problem| BagError::Metadata { path: yaml, problem }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let io = |source| BagError::Io { path: dir.to_path_buf(), source };
-            let mut files = Vec::new();
-            for entry in std::fs::read_dir(dir).map_err(io)? {
-                let path = entry.map_err(io)?.path();
-                if path.extension().is_some_and(|e| e == "mcap") {
-                    files.push(path);
-                }
-            }
-            // `bag_10` after `bag_9`.
-            files.sort_by_key(|p| (p.as_os_str().len(), p.clone()));
-            Ok(files)
-        }
-        Err(source) => Err(BagError::Io { path: yaml, source }),
-    }
-}
-
-fn files_in_metadata(dir: &Path, text: &str) -> Result<Vec<PathBuf>, String> {
-    #[derive(serde::Deserialize)]
-    struct Root {
-        rosbag2_bagfile_information: Information,
-    }
-    #[derive(serde::Deserialize)]
-    struct Information {
-        storage_identifier: String,
-        relative_file_paths: Vec<String>,
-        #[serde(default)]
-        compression_mode: String,
-    }
-    let information = serde_yaml::from_str::<Root>(text).map_err(|e| e.to_string())?.rosbag2_bagfile_information;
-    if information.storage_identifier != "mcap" {
-        return Err(format!(
-            "the bag's storage is '{}'; only mcap is read (`ros2 bag convert` makes one)",
-            information.storage_identifier
-        ));
-    }
-    if !matches!(information.compression_mode.to_lowercase().as_str(), "" | "none") {
-        return Err(format!(
-            "the bag is compressed by {}; only MCAP's own chunk compression is read",
-            information.compression_mode
-        ));
-    }
-    information
-        .relative_file_paths
-        .into_iter()
-        .map(|name| {
-            // Old rosbag2 versions noted the folder's name too; anything else outside the folder is no part of the bag.
-            match Path::new(&name).file_name() {
-                Some(file) => Ok(dir.join(file)),
-                None => Err(format!("relative_file_paths: '{name}' names no file")),
-            }
-        })
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! Parts of bags as bags of their own, and bags that were never completed as whole ones.
 
+use crate::damage::Damage;
 use crate::error::BagError;
-use crate::mcap_file::Damage;
 use crate::reader::{BagMessage, BagReader};
 use crate::writer::{BagOptions, BagSummary, BagWriter};
 use efm_core::Stamp;
@@ -30,6 +30,8 @@ pub struct Copied {
     pub damaged: u64,
     /// Files that could not be read at all, with the reason.
     pub unreadable: Vec<String>,
+    /// Topics with messages that no bag can hold (impossible names, types or times, other encodings), with the first reason and how many there were.
+    pub left_out: BTreeMap<String, (String, u64)>,
     /// Whether a file of the old one ended in the middle.
     pub truncated: bool,
 }
@@ -46,6 +48,7 @@ pub fn copy(from: &Path, to: &Path, selection: &Selection, options: BagOptions) 
     let mut missing: Vec<String> = selection.topics.iter().map(|topic| bare(topic)).collect();
     let wanted = missing.clone();
     let mut unreadable = Vec::new();
+    let mut left_out = BTreeMap::new();
     let mut first: Option<Stamp> = None;
     // The last messages of latched topics, until the part begins.
     let mut latched: Option<BTreeMap<String, BagMessage>> = Some(BTreeMap::new());
@@ -72,10 +75,10 @@ pub fn copy(from: &Path, to: &Path, selection: &Selection, options: BagOptions) 
             continue;
         }
         for (_, before) in latched.take().into_iter().flatten() {
-            bag.copy_at(&before, message.log_time())?;
+            note(bag.copy_at(&before, message.log_time()), &before, &mut left_out)?;
         }
         if selection.to_s.is_none_or(|to| at <= nanos(to)) {
-            bag.copy(&message)?;
+            note(bag.copy(&message), &message, &mut left_out)?;
         }
     }
     if let Some(topic) = missing.into_iter().next() {
@@ -85,9 +88,32 @@ pub fn copy(from: &Path, to: &Path, selection: &Selection, options: BagOptions) 
         damages: reader.damages().to_vec(),
         damaged: reader.damaged(),
         unreadable,
+        left_out,
         truncated: reader.truncated(),
         summary: bag.finish()?,
     })
+}
+
+/// What cannot be in a bag is left out; a disk that cannot be written is the end.
+fn note(
+    written: Result<(), BagError>,
+    message: &BagMessage,
+    left_out: &mut BTreeMap<String, (String, u64)>,
+) -> Result<(), BagError> {
+    match written {
+        Err(
+            error @ (BagError::Topic(_)
+            | BagError::TypeName { .. }
+            | BagError::TypeChanged { .. }
+            | BagError::NegativeTime { .. }
+            | BagError::Encoding { .. }),
+        ) => {
+            let entry = left_out.entry(message.topic().to_owned()).or_insert_with(|| (error.to_string(), 0));
+            entry.1 += 1;
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn nanos(seconds: f64) -> i64 {

@@ -76,6 +76,8 @@ struct Topic {
     place: usize,
     type_name: String,
     schema: String,
+    /// What the schema is written in.
+    encoding: String,
     /// REP 2011; empty where it is not known.
     hash: String,
     /// rosbag2's YAML.
@@ -260,7 +262,7 @@ impl BagWriter {
     /// Writes a message of another bag as it is: bytes, type and its definition, times, and the profiles that were offered.
     ///
     /// # Errors
-    /// As [`Self::write_raw`].
+    /// As [`Self::write_raw`], but a definition may be missing as it was there.
     pub fn copy(&mut self, message: &crate::BagMessage) -> Result<(), BagError> {
         self.copy_at(message, message.log_time())
     }
@@ -268,14 +270,17 @@ impl BagWriter {
     /// As [`Self::copy`], as if it had been recorded at another time.
     ///
     /// # Errors
-    /// As [`Self::write_raw`].
+    /// As [`Self::copy`].
     pub fn copy_at(&mut self, message: &crate::BagMessage, at: Stamp) -> Result<(), BagError> {
         let topic = message.topic();
         let key = topic.strip_prefix('/').unwrap_or(topic);
-        if !self.topics.contains_key(key) && !message.offered_qos().is_empty() {
-            self.set_qos_yaml(key, message.offered_qos().to_owned());
+        if !self.topics.contains_key(key)
+            && let Some(yaml) = crate::qos::in_version_9(message.offered_qos())
+        {
+            self.set_qos_yaml(key, yaml);
         }
-        let mut header = self.channel(topic, message.type_name(), Source::Text(message.schema_text()), at)?;
+        message.check_encoding()?;
+        let mut header = self.channel(topic, message.type_name(), Source::Found(message), at)?;
         header.publish_time = u64::try_from(message.publish_time().nanos()).unwrap_or(header.log_time);
         self.append(header, message.data(), at)
     }
@@ -368,13 +373,13 @@ impl BagWriter {
     /// Describes a topic in the current file.
     fn begin_channel(&mut self, key: &str) -> Result<u16, BagError> {
         let topic = &self.topics[key];
-        let (type_name, schema, hash) = (topic.type_name.clone(), topic.schema.clone(), topic.hash.clone());
+        let (type_name, schema, encoding) = (topic.type_name.clone(), topic.schema.clone(), topic.encoding.clone());
         let notes = BTreeMap::from([
             ("offered_qos_profiles".to_owned(), topic.qos.clone()),
-            ("topic_type_hash".to_owned(), hash),
+            ("topic_type_hash".to_owned(), topic.hash.clone()),
         ]);
         let channel = self.on_mcap(|mcap| {
-            let schema = mcap.add_schema(&type_name, "ros2msg", schema.as_bytes())?;
+            let schema = mcap.add_schema(&type_name, &encoding, schema.as_bytes())?;
             mcap.add_channel(schema, &format!("/{key}"), "cdr", &notes)
         })?;
         if let Some(topic) = self.topics.get_mut(key) {
@@ -390,19 +395,24 @@ impl BagWriter {
         if !is_type_name(type_name) {
             return Err(BagError::TypeName { topic: key.to_owned(), type_name: type_name.to_owned() });
         }
-        let built_in = || type_info(type_name).map_or("", |known| known.hash).to_owned();
-        let (schema, hash) = match source {
-            Source::Definition(definition) => (definition.text.clone(), definition.hash.clone()),
-            Source::Text(text) if !text.trim().is_empty() => (text.to_owned(), built_in()),
+        let known = || type_info(type_name).map_or("", |known| known.hash).to_owned();
+        let ros2msg = "ros2msg".to_owned();
+        let (schema, encoding, hash) = match source {
+            Source::Definition(definition) => (definition.text.clone(), ros2msg, definition.hash.clone()),
+            Source::Text(text) if !text.trim().is_empty() => (text.to_owned(), ros2msg, known()),
             Source::Text(_) | Source::BuiltIn => {
                 let text = schema_text(type_name)
                     .ok_or_else(|| BagError::NoDefinition { topic: key.to_owned(), type_name: type_name.to_owned() })?;
-                (text, built_in())
+                (text, ros2msg, known())
+            }
+            Source::Found(message) => {
+                let hash = if message.type_hash().is_empty() { known() } else { message.type_hash().to_owned() };
+                (message.schema_text().into_owned(), message.schema_encoding().to_owned(), hash)
             }
         };
         let qos = self.qos.get(key).cloned().unwrap_or_else(|| Qos::for_topic(key).to_yaml(""));
         let (place, type_name) = (self.topics.len(), type_name.to_owned());
-        Ok(Topic { channel: None, place, type_name, schema, hash, qos, messages: 0 })
+        Ok(Topic { channel: None, place, type_name, schema, encoding, hash, qos, messages: 0 })
     }
 
     /// Begins the next file where the current one is full.
@@ -521,9 +531,9 @@ impl BagWriter {
             text.push_str(&format!(
                 "    - topic_metadata:\n        name: /{name}\n        type: {type_name}\n        \
                  serialization_format: cdr\n        offered_qos_profiles:\n{qos}        \
-                 type_description_hash: \"{hash}\"\n      message_count: {count}\n",
+                 type_description_hash: {hash}\n      message_count: {count}\n",
                 type_name = topic.type_name,
-                hash = topic.hash,
+                hash = json_string(&topic.hash),
                 count = topic.messages,
             ));
         }
@@ -571,6 +581,8 @@ enum Source<'a> {
     Text(&'a str),
     /// This, whatever it says.
     Definition(&'a Definition),
+    /// The bag that is copied from says so, or does not say: old ones carry none, and then the copy has none either.
+    Found(&'a crate::BagMessage),
 }
 
 /// `name`, relative: parts of letters, digits and underscores that start with no digit.

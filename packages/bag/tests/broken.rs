@@ -229,3 +229,44 @@ fn gaps_steps_back_and_stamps_of_the_future_are_found_and_missing_topics_named()
     let topic = &report.topics[0];
     assert_eq!((topic.messages, topic.age.map(|a| (1e3 * a.0).round())), (200, Some(3.0)));
 }
+
+#[test]
+fn a_file_without_its_footer_or_its_index_has_all_its_messages() {
+    let (_tmp, dir) = bag(BagOptions::default());
+    let file = dir.join("bag_0.mcap");
+    let bytes = std::fs::read(&file).unwrap();
+    let (end, footer) = (records(&bytes, 15)[0], records(&bytes, 2)[0]);
+    for keep in [footer, end, end + 3] {
+        std::fs::write(&file, &bytes[..keep]).unwrap();
+        let (values, reader) = positions(&dir);
+        assert_eq!((values.len(), reader.truncated(), reader.damaged()), (100, true, 0), "{keep} of {}", bytes.len());
+    }
+}
+
+#[test]
+fn definitions_that_are_none_do_not_keep_messages_from_being_read() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("odd.mcap");
+    let mut mcap = mcap::Writer::new(std::fs::File::create(&path).unwrap()).unwrap();
+    let schemas = [
+        mcap.add_schema("sensor_msgs/msg/JointState", "ros2msg", &[0xff, 0xfe, 0]).unwrap(),
+        mcap.add_schema("sensor_msgs/msg/Image", "ros2msg", b"this is = no [definition").unwrap(),
+        mcap.add_schema("lab msgs//Force", "ros2idl", b"").unwrap(),
+    ];
+    let data = efm_bag::Encode::to_cdr(&joints(at(0), 1.0));
+    for (schema, topic) in schemas.into_iter().zip(["/bytes", "/other", "/unknown"]) {
+        let id = mcap.add_channel(schema, topic, "cdr", &Default::default()).unwrap();
+        let header = mcap::records::MessageHeader { channel_id: id, sequence: 0, log_time: 1, publish_time: 1 };
+        mcap.write_to_known_channel(&header, &data).unwrap();
+    }
+    mcap.finish().unwrap();
+    let messages: Vec<_> = BagReader::open(&path).unwrap().collect::<Result<_, _>>().unwrap();
+    assert_eq!(messages[0].decode::<JointState>().unwrap().position, [1.0]);
+    // What it is said to be is not what it is.
+    let error = messages[1].decode::<efm_bag::msgs::Image>().unwrap_err().to_string();
+    assert!(error.contains("/other") && error.contains("Image"), "{error}");
+    let error = messages[2].decode::<JointState>().unwrap_err().to_string();
+    assert!(error.contains("lab msgs//Force") && error.contains("JointState"), "{error}");
+    let copied = copy(&path, &tmp.path().join("whole"), &Selection::default(), BagOptions::default()).unwrap();
+    assert_eq!((copied.summary.messages, copied.left_out["/unknown"].1), (2, 1));
+}

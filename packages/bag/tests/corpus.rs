@@ -1,18 +1,29 @@
-//! What the fuzzer of messages kept, played again: whatever bytes come, reading them ends in a message or an error.
+//! What the fuzzers of messages and bags kept, played again: whatever bytes come, reading them ends in messages or an error.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../fuzz/src/bags.rs"]
+mod bags;
 #[path = "../../../fuzz/src/messages.rs"]
 mod messages;
 
-#[test]
-fn messages() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/messages");
+fn play(target: &str, on: fn(&[u8])) {
+    let folder = format!("{}/../../fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         println!("{}", path.display());
-        messages::messages(&std::fs::read(path).unwrap());
+        on(&std::fs::read(path).unwrap());
         count += 1;
     }
-    assert!(count > 10, "the corpus is gone");
+    assert!(count > 10, "the corpus of {target} is gone");
+}
+
+#[test]
+fn messages() {
+    play("messages", messages::messages);
+}
+
+#[test]
+fn bags() {
+    play("bags", bags::bags);
 }

@@ -22,7 +22,7 @@ fn a_message_keeps_both_of_its_times_and_a_type_without_definition_its_bytes() {
     bag.finish().unwrap();
     let message = BagReader::open(&dir).unwrap().next_message().unwrap().unwrap();
     assert_eq!((message.log_time(), message.publish_time()), (at(9), at(5)));
-    assert_eq!((message.type_name(), message.schema_text(), message.data()), ("cell_msgs/msg/Part", "", &bytes[..]));
+    assert_eq!((message.type_name(), &*message.schema_text(), message.data()), ("cell_msgs/msg/Part", "", &bytes[..]));
     let metadata = std::fs::read_to_string(dir.join("metadata.yaml")).unwrap();
     assert!(metadata.contains("type_description_hash: \"RIHS01_ab\""), "{metadata}");
 }

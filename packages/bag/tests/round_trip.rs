@@ -233,13 +233,20 @@ fn folders_and_files_that_are_no_bags_are_named() {
     let tmp = tempfile::tempdir().unwrap();
     assert!(matches!(BagReader::open(tmp.path()), Err(BagError::NotABag(_))));
     assert!(matches!(BagReader::open(tmp.path().join("nothing.mcap")), Err(BagError::Io { .. })));
-    std::fs::write(
-        tmp.path().join("metadata.yaml"),
-        "rosbag2_bagfile_information: {storage_identifier: sqlite3, relative_file_paths: [x.db3]}",
-    )
-    .unwrap();
-    let error = BagReader::open(tmp.path()).unwrap_err().to_string();
-    assert!(error.contains("metadata.yaml") && error.contains("sqlite3"), "{error}");
+    for (text, words) in [
+        ("storage_identifier: rosbag_v2", "storage_identifier: 'rosbag_v2' is not read"),
+        ("storage_identifier: mcap, compression_mode: FILE, compression_format: lz4", "compression_format: 'lz4'"),
+        ("storage_identifier: mcap, compression_mode: page", "compression_mode: 'page'"),
+    ] {
+        let text = format!("rosbag2_bagfile_information: {{{text}, relative_file_paths: [x.bag]}}");
+        std::fs::write(tmp.path().join("metadata.yaml"), text).unwrap();
+        let error = BagReader::open(tmp.path()).unwrap_err().to_string();
+        assert!(error.contains("metadata.yaml") && error.contains(words), "{error}");
+    }
+    let database = tmp.path().join("noise.db3");
+    std::fs::write(&database, [7; 100]).unwrap();
+    let error = BagReader::open(&database).unwrap_err().to_string();
+    assert!(error.contains("noise.db3") && error.contains("sqlite3"), "{error}");
     let file = tmp.path().join("noise.mcap");
     std::fs::write(&file, [7; 100]).unwrap();
     let error = BagReader::open(&file).unwrap_err();
