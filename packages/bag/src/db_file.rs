@@ -34,6 +34,35 @@ const MAX_TEXTS: usize = 64 << 20;
 /// Messages that are put in order where they do not lie so, at 16 bytes each.
 const MAX_SORTED: usize = 1 << 24;
 
+/// Damaged places that are stepped over, plus one for each row that was read: pages may be damaged so that each of 2^63 ids would have to be tried.
+const MAX_BREAKS: u64 = 1000;
+
+/// How reading goes on behind damage.
+#[derive(Default)]
+struct Progress {
+    rows: u64,
+    breaks: u64,
+    /// Damaged places since the last row.
+    in_a_row: u32,
+}
+
+impl Progress {
+    fn rows(&mut self, count: u64) {
+        if count > 0 {
+            self.rows += count;
+            self.in_a_row = 0;
+        }
+    }
+
+    /// Notes a damaged place; returns the step to try first behind it, if any.
+    fn step(&mut self) -> Option<i64> {
+        self.breaks += 1;
+        let step = 1_i64.checked_shl(self.in_a_row).filter(|step| *step > 0);
+        self.in_a_row += 1;
+        step.filter(|_| self.breaks <= MAX_BREAKS + self.rows)
+    }
+}
+
 /// Messages of a table, in order of time.
 enum Order {
     /// As they lie: the next ones have ids above.
@@ -50,6 +79,7 @@ pub(crate) struct DbFile {
     shown: PathBuf,
     topics: HashMap<i64, Arc<mcap::Channel<'static>>>,
     order: Order,
+    progress: Progress,
     ready: VecDeque<(Place, BagMessage)>,
     ended: bool,
     steps: Arc<AtomicU64>,
@@ -100,6 +130,7 @@ impl DbFile {
             shown: shown.to_owned(),
             topics: HashMap::new(),
             order: Order::Stored { above: i64::MIN },
+            progress: Progress::default(),
             ready: VecDeque::new(),
             ended: false,
             steps,
@@ -149,13 +180,14 @@ impl DbFile {
         let mut rows = Vec::new();
         let mut last = above;
         let read = self.read_rows(above, &mut last, &mut rows);
+        self.progress.rows(rows.len() as u64);
         for (id, row) in rows {
             self.take(id, row);
         }
         match read {
             Ok(true) => self.ended = true,
             Ok(false) => self.order = Order::Stored { above: last },
-            Err(broken) => match self.next_readable(last) {
+            Err(broken) => match self.progress.step().and_then(|step| self.next_readable(last, step)) {
                 Some(next) => {
                     self.tell(last.saturating_add(1), format!("messages up to {next} are left out: {broken}"));
                     self.order = Order::Stored { above: next };
@@ -191,9 +223,8 @@ impl DbFile {
     }
 
     /// An id above which rows can be read again, as near as it can be found: steps that double, then halving.
-    fn next_readable(&self, after: i64) -> Option<i64> {
-        let mut broken = after;
-        let mut step: i64 = 1;
+    fn next_readable(&self, after: i64, mut step: i64) -> Option<i64> {
+        let mut broken = after.checked_add(step - 1)?;
         let mut readable = loop {
             let at = after.checked_add(step)?;
             if self.can_read_above(at) {
@@ -293,9 +324,11 @@ impl DbFile {
     /// Id and time of all rows, without their data.
     fn scan(&mut self, tell: bool, mut see: impl FnMut(i64, i64)) {
         let mut above = i64::MIN;
+        let mut progress = Progress::default();
         loop {
             self.grant_steps();
             let mut last = above;
+            let mut seen = 0;
             let mut read = || -> Result<bool, Broken> {
                 let mut statement = self.db.prepare(
                     "SELECT _rowid_, timestamp FROM messages WHERE _rowid_ > ?1 ORDER BY _rowid_ LIMIT 4096",
@@ -307,17 +340,19 @@ impl DbFile {
                     if id <= last {
                         return Err(Broken::Order);
                     }
-                    (last, count) = (id, count + 1);
+                    (last, count, seen) = (id, count + 1, seen + 1);
                     // What is no number is told when the row is read.
                     see(id, row.get_ref(1)?.as_i64().unwrap_or(i64::MIN));
                 }
                 Ok(count < 4096)
             };
-            match read() {
+            let read = read();
+            progress.rows(seen);
+            match read {
                 Ok(true) => return,
                 Ok(false) => above = last,
                 Err(broken) => {
-                    let next = self.next_readable(last);
+                    let next = progress.step().and_then(|step| self.next_readable(last, step));
                     if tell {
                         let upto =
                             next.map_or("all further messages".to_owned(), |next| format!("messages up to {next}"));

@@ -243,17 +243,13 @@ impl Drawing {
                 self.commanded(&message.decode()?, message.log_time());
             }
             ("std_msgs/msg/String", "instruction") => self.instruction(message.decode()?, message.log_time()),
-            ("sensor_msgs/msg/Image", _) => {
-                if self.frame(message.topic(), message.log_time()) {
-                    let image: ImageView = message.decode()?;
-                    self.thumbnail(message, pixels(&image));
-                }
+            ("sensor_msgs/msg/Image", _) if self.frame(message.topic(), message.log_time()) => {
+                let image: ImageView = message.decode()?;
+                self.thumbnail(message, pixels(&image));
             }
-            ("sensor_msgs/msg/CompressedImage", _) => {
-                if self.frame(message.topic(), message.log_time()) {
-                    let image: CompressedImage = message.decode()?;
-                    self.thumbnail(message, uncompressed(&image.data));
-                }
+            ("sensor_msgs/msg/CompressedImage", _) if self.frame(message.topic(), message.log_time()) => {
+                let image: CompressedImage = message.decode()?;
+                self.thumbnail(message, uncompressed(&image.data));
             }
             _ => {}
         }
