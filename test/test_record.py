@@ -94,13 +94,16 @@ def hears(health: Health, folder: Path, topics: int) -> None:
 
 
 def numbers(bag: Path) -> dict[str, list[int]]:
-    """The numbers of the load's messages, by topic, as they lie in the bag."""
+    """The numbers of the load's messages, by topic, as they lie in the bag. One without a number counts as missing, and is shown."""
     found = defaultdict(list)
     with Reader(bag) as reader:
-        for connection, _, data in reader.messages():
+        for connection, at, data in reader.messages():
             if connection.topic in RATES:
-                place = data.index(b"number_") + len("number_")
-                found[connection.topic].append(int(data[place : place + 10]))
+                place = data.find(b"number_")
+                if place < 0:
+                    print(f"{bag}: {connection.topic} at {at}: {len(data)} bytes, {bytes(data[:64]).hex()}, {len(set(data))} different")
+                    continue
+                found[connection.topic].append(int(data[place + 7 : place + 17]))
     return found
 
 
@@ -207,27 +210,22 @@ def test_a_recording_splits_into_files_that_are_one_bag(start, probe, load, tmp_
     assert all(missing(found[topic], found[topic][-1]) == [] for topic in RATES)
 
 
-def listening(start, health: Health, folder: Path):
-    """A recorder that hears everything. Of a node that was killed Fast DDS now and then leaves a port in shared memory locked, and the next one that
-    takes it is deaf ("Failed init_port"): that is started again."""
-    for attempt in range(5):
-        bag = folder.with_name(f"{folder.name}_{attempt}")
-        recorder, end = record(start, bag, list(RATES)), time.monotonic() + 20.0
-        health.probe.until(lambda: is_heard(health, bag, len(RATES)) or time.monotonic() > end, 30.0)
-        if is_heard(health, bag, len(RATES)):
-            return bag, recorder
-        recorder.popen.kill()
-        recorder.popen.wait()
-        assert "Failed init_port" in recorder.log, recorder.log
-    pytest.fail("no recorder hears anything")
+@pytest.fixture
+def without_shared_memory(monkeypatch):
+    """For processes that are killed again and again. Through shared memory, after 22 to 55 kills in a domain a new recorder was deaf for a minute
+    (sometimes with "Failed init_port"), and two of some hundred thousand pictures came without their content; over UDP neither was seen."""
+    monkeypatch.delenv("FASTRTPS_DEFAULT_PROFILES_FILE", raising=False)
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
 
 
-def test_after_kill_9_everything_up_to_the_last_second_is_read_back(start, probe, load, tmp_path):
+def test_after_kill_9_everything_up_to_the_last_second_is_read_back(without_shared_memory, start, probe, load, tmp_path):
     rng = random.Random(9)
     health = Health(probe)
     deaths: list[tuple[float, dict[str, list[int]]]] = []
     for i in range(KILLS):
-        bag, recorder = listening(start, health, tmp_path / f"bag{i}")
+        bag = tmp_path / f"bag{i}"
+        recorder = record(start, bag, list(RATES))
+        hears(health, bag, len(RATES))
         probe.spin(rng.uniform(0.0, 2.0))
         killed = time.time()
         os.kill(recorder.popen.pid, signal.SIGKILL)
