@@ -13,6 +13,9 @@ use std::ops::Range;
 /// In place of the ordinal of a message that a frame does not need.
 pub(crate) const NOTHING: u32 = u32::MAX;
 
+/// One wrong stamp must not make a grid of years: a week.
+const MAX_GRID_S: f64 = 7.0 * 86_400.0;
+
 /// A frame that will be written. Its messages are in [`Plan::parts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedFrame {
@@ -132,7 +135,16 @@ impl Plan {
         let period_s = layout.period_s();
         let clock = &pictures_of(survey, &layout.cameras[0].topic)?.stamped;
         let ticks = match (options.clock, clock.first(), clock.last()) {
-            (Clock::Grid, Some(first), Some(last)) => grid_ticks(first.stamp, last.stamp, period_s),
+            (Clock::Grid, Some(first), Some(last)) => {
+                let span_s = last.stamp.seconds_since(first.stamp);
+                if span_s > MAX_GRID_S {
+                    return Err(survey.topic_error(
+                        &layout.cameras[0].topic,
+                        format!("its stamps span {span_s:.0} s, too many for a grid; is one of them wrong? --clock camera bears that"),
+                    ));
+                }
+                grid_ticks(first.stamp, last.stamp, period_s)
+            }
             _ => camera_ticks(clock, period_s),
         };
         let sentences = instructions(&survey.instructions, options.task.as_deref());

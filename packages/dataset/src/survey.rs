@@ -1,4 +1,4 @@
-//! What a bag holds for a data set: the first of two readings. Of each message that comes into question only its stamp is kept, some 16 to 40
+//! What a bag holds for a data set: the first of two readings. Of each message that comes into question only stamps are kept, some 24 to 40
 //! bytes; pictures and points are read again when they are needed.
 
 use crate::DatasetError;
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Clocks of recorder and stamps that differ by more than this are two clocks (simulated time, say), not one that is late.
 const ONE_CLOCK_S: f64 = 60.0;
+/// Pictures whose stamps go back by more than this did not only overtake each other.
+const SET_BACK_S: f64 = 1.0;
 /// Different lists of joints on one topic of joint states.
 const MAX_NAME_LISTS: usize = 64;
 
@@ -42,7 +44,7 @@ pub struct Pictures {
     pub size: Option<(u32, u32)>,
     /// Those without a stamp or of the wrong shape.
     pub unusable: Unusable,
-    /// What makes the topic useless, if anything: a size that changes.
+    /// What makes the topic useless, if anything: a size that changes, a clock that was set back.
     pub fault: Option<String>,
 }
 
@@ -178,7 +180,7 @@ impl Survey {
             unreadable: Vec::new(),
         };
         let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-        let mut least_age: Option<i64> = None;
+        let mut ages: Vec<i64> = Vec::new();
         loop {
             let message = match reader.next_message() {
                 Ok(Some(message)) => message,
@@ -207,13 +209,15 @@ impl Survey {
             }
             let Some(facts) = survey.topics.get_mut(topic) else { continue };
             if let Some(stamp) = facts.see(&message, ordinal) {
-                let age = message.log_time().nanos_since(stamp);
-                least_age = Some(least_age.map_or(age, |least| least.min(age)));
+                ages.push(message.log_time().nanos_since(stamp));
             }
         }
         survey.damaged = reader.damaged();
         survey.truncated = reader.truncated();
-        survey.log_ahead = least_age.filter(|age| (*age as f64 * 1e-9).abs() > ONE_CLOCK_S).unwrap_or(0);
+        // The median: a few stamps may be wrong.
+        let middle = ages.len() / 2;
+        let age = if ages.is_empty() { 0 } else { *ages.select_nth_unstable(middle).1 };
+        survey.log_ahead = if (age as f64 * 1e-9).abs() > ONE_CLOCK_S { age } else { 0 };
         survey.settle();
         Ok(survey)
     }
@@ -334,6 +338,15 @@ impl Pictures {
             self.fault = Some(format!(
                 "its pictures change from {width}x{height} to {}x{} pixels; all pictures of a camera must be of one size",
                 size.0, size.1
+            ));
+        }
+        // In the order of stamps what was recorded before and after would be mixed.
+        if let Some(back) = self.stamped.last().map(|last| last.stamp.seconds_since(stamp)).filter(|s| *s > SET_BACK_S)
+            && self.fault.is_none()
+        {
+            self.fault = Some(format!(
+                "its stamps go back by {back:.3} s at message {ordinal} (from 0): the clock was set back; cut the bag in two there \
+                 (`efm bag slice`)"
             ));
         }
         self.stamped.push(Stamped { stamp, ordinal });

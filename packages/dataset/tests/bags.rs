@@ -324,6 +324,28 @@ fn joints_of_other_names_and_pictures_of_other_sizes_are_refused_with_bag_and_to
 }
 
 #[test]
+fn a_clock_that_was_set_back_and_a_grid_of_years_are_refused() {
+    let moved = |from: i64, by: i64| {
+        let mut messages = sample::first();
+        for (_, _, message) in &mut messages {
+            if let Message::Image(image) = message
+                && image.header.stamp >= at(from)
+            {
+                image.header.stamp = image.header.stamp.offset_nanos(by * 1_000_000);
+            }
+        }
+        messages
+    };
+    let error = refused(vec![moved(2000, -1500)], &abg());
+    assert!(error.contains("'observation/front/image': its stamps go back by 1.400 s at message 19"), "{error}");
+    let year = 365 * 86_400_000;
+    let error = refused(vec![moved(2400, year)], &Options { clock: Clock::Grid, ..abg() });
+    assert!(error.contains("its stamps span 31536002 s"), "{error}");
+    let made = make(vec![moved(2400, year)], &abg());
+    assert_eq!(made.episodes(), [(0, 12, None), (1300, 11, None)]);
+}
+
+#[test]
 fn options_that_do_not_fit_are_refused_by_name() {
     let with = |change: fn(&mut Options)| {
         let mut options = abg();
