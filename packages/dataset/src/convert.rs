@@ -127,7 +127,7 @@ pub fn convert(
             done += 1;
             progress(Progress::Writing { frame: done, frames });
         })?;
-        summaries.push(summary_of(&plan, &survey, notes.len() as u64 - begun));
+        summaries.push(summary_of(&layout, &plan, &survey, notes.len() as u64 - begun));
     }
     let about = about(&layout, options, &summaries, &notes);
     let written = writer.finish(&[("meta/embodied_fm.json", about)])?;
@@ -194,7 +194,7 @@ fn left_out(layout: &Layout, survey: &Survey) -> Vec<String> {
     out
 }
 
-fn summary_of(plan: &Plan, survey: &Survey, episodes: u64) -> BagSummary {
+fn summary_of(layout: &Layout, plan: &Plan, survey: &Survey, episodes: u64) -> BagSummary {
     let mut notes = survey.unreadable.clone();
     if survey.truncated {
         notes.push("a file ends in the middle; what came before was used".into());
@@ -208,7 +208,8 @@ fn summary_of(plan: &Plan, survey: &Survey, episodes: u64) -> BagSummary {
             survey.log_ahead as f64 * 1e-9
         ));
     }
-    for (name, topic) in &survey.topics {
+    for (name, _) in layout.rules() {
+        let Some(topic) = survey.topics.get(name) else { continue };
         let unusable = match topic {
             Topic::Pictures(pictures) => &pictures.unusable,
             Topic::JointStates(states) => &states.unusable,
