@@ -2,8 +2,7 @@
 
 use efm_bag::cdr::{CdrWriter, Decode, Encode};
 use efm_bag::msgs::{CompressedImage, Header, ImageView};
-use image::ExtendedColorType;
-use image::codecs::jpeg::JpegEncoder;
+use jpeg_encoder::{ColorType, Encoder};
 
 /// Turns `sensor_msgs/msg/Image` into `sensor_msgs/msg/CompressedImage`.
 #[derive(Debug)]
@@ -14,23 +13,16 @@ pub struct Jpeg {
     cdr: CdrWriter,
 }
 
-/// How the pixels of an encoding become those of a JPEG.
-struct Layout {
-    channels: usize,
-    /// Where red, green and blue lie; none for grey.
-    colours: Option<[usize; 3]>,
-}
-
-fn layout(encoding: &str) -> Option<Layout> {
-    let (channels, colours) = match encoding {
-        "rgb8" => (3, Some([0, 1, 2])),
-        "bgr8" => (3, Some([2, 1, 0])),
-        "rgba8" => (4, Some([0, 1, 2])),
-        "bgra8" => (4, Some([2, 1, 0])),
-        "mono8" => (1, None),
+/// The pixels of an encoding and how many bytes each has.
+fn layout(encoding: &str) -> Option<(ColorType, usize)> {
+    Some(match encoding {
+        "rgb8" => (ColorType::Rgb, 3),
+        "bgr8" => (ColorType::Bgr, 3),
+        "rgba8" => (ColorType::Rgba, 4),
+        "bgra8" => (ColorType::Bgra, 4),
+        "mono8" => (ColorType::Luma, 1),
         _ => return None,
-    };
-    Some(Layout { channels, colours })
+    })
 }
 
 impl Jpeg {
@@ -43,32 +35,28 @@ impl Jpeg {
     /// no image; such messages are recorded as they are.
     pub fn compress(&mut self, cdr: &[u8]) -> Option<&[u8]> {
         let image = ImageView::from_cdr(cdr).ok()?;
-        let layout = layout(image.encoding)?;
-        let (width, height) = (usize::try_from(image.width).ok()?, usize::try_from(image.height).ok()?);
-        let (step, row) = (usize::try_from(image.step).ok()?, width.checked_mul(layout.channels)?);
-        if row == 0 || step < row || image.data.len() < step.checked_mul(height)? {
+        let (colours, channels) = layout(image.encoding)?;
+        // A JPEG has at most 65,535 rows and columns.
+        let (width, height) = (u16::try_from(image.width).ok()?, u16::try_from(image.height).ok()?);
+        let (step, row) = (usize::try_from(image.step).ok()?, usize::from(width) * channels);
+        if row == 0 || step < row || image.data.len() < step.checked_mul(height.into())? {
             return None;
         }
-        self.pixels.clear();
-        for line in image.data.chunks_exact(step).take(height) {
-            match layout.colours {
-                None | Some([0, 1, 2]) if layout.channels != 4 => self.pixels.extend_from_slice(&line[..row]),
-                None => return None,
-                Some([r, g, b]) => {
-                    self.pixels.extend(line[..row].chunks_exact(layout.channels).flat_map(|p| [p[r], p[g], p[b]]))
-                }
-            }
-        }
-        let colour = if layout.colours.is_some() { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
+        let pixels = if step == row {
+            image.data
+        } else {
+            self.pixels.clear();
+            image.data.chunks_exact(step).for_each(|line| self.pixels.extend_from_slice(&line[..row]));
+            &self.pixels
+        };
         self.message.data.clear();
-        JpegEncoder::new_with_quality(&mut self.message.data, self.quality)
-            .encode(&self.pixels, image.width, image.height, colour)
-            .ok()?;
+        let encoder = Encoder::new(&mut self.message.data, self.quality);
+        encoder.encode(&pixels[..row * usize::from(height)], width, height, colours).ok()?;
         self.message.header = Header::new(image.stamp, image.frame_id);
         // image_transport's words: the encoding of the source, then what decoders give.
-        self.message.format = match layout.colours {
-            Some(_) => format!("{}; jpeg compressed bgr8", image.encoding),
-            None => "mono8; jpeg compressed mono8".to_owned(),
+        self.message.format = match image.encoding {
+            "mono8" => "mono8; jpeg compressed mono8".to_owned(),
+            colour => format!("{colour}; jpeg compressed bgr8"),
         };
         self.cdr.restart();
         self.message.encode(&mut self.cdr);
