@@ -57,10 +57,9 @@ pub fn think(recorded: &Recorded, trace: &NodeTrace<Inferred<'static>>, params: 
     thought.other_package.extend(other_files(trace, &setup));
     let mut pictures = Pictures::of(&recorded.bag)?;
     let mut worker = Worker::default();
-    let mut events = trace.events.iter().peekable();
     // A look is followed by what came of it: one job at a time.
     let mut looked: Option<(i64, Option<Trajectory>)> = None;
-    while let Some(event) = events.next() {
+    for event in &trace.events {
         match event {
             Inferred::Open { urdf } => match worker.work(&setup, Job::Open(urdf.clone().into_owned())) {
                 Answer::Opened(Ok(opened)) => thought.package = opened.hash,
