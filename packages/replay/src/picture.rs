@@ -11,6 +11,8 @@ const HEIGHT: f64 = 70.0;
 const LEFT: f64 = 150.0;
 const STEP: f64 = 92.0;
 const TOP: f64 = 54.0;
+/// Over a longer pause, ns, no line is drawn: nothing was commanded.
+const PAUSE: i64 = 200_000_000;
 /// A line has no more points than can be seen.
 const POINTS: usize = 1500;
 
@@ -59,7 +61,13 @@ fn row(top: f64, name: &str, then: &Line, now: &Line, x: &impl Fn(i64) -> f64, m
     let (low, high) = if high - low < 1e-3 { (low - 5e-4, high + 5e-4) } else { (low, high) };
     let y = |value: f64| top + HEIGHT * (1.0 - (value - low) / (high - low));
     let path = |line: &Line| {
-        line.iter().map(|(at, value)| format!("{:.1},{:.1}", x(*at), y(*value))).collect::<Vec<_>>().join(" ")
+        let pause = pause(line);
+        let mut before = None;
+        let step = |(at, value): &(i64, f64)| {
+            let goes_on = before.replace(*at).is_some_and(|before: i64| at - before <= pause);
+            format!("{}{:.1},{:.1}", if goes_on { 'L' } else { 'M' }, x(*at), y(*value))
+        };
+        line.iter().map(step).collect::<String>()
     };
     html! {
         text x="12" y=(top + HEIGHT / 2.0) { (name) }
@@ -67,13 +75,40 @@ fn row(top: f64, name: &str, then: &Line, now: &Line, x: &impl Fn(i64) -> f64, m
         text x=(LEFT - 6.0) y=(top + HEIGHT) class="tick" text-anchor="end" { (format!("{low:.3}")) }
         line x1=(LEFT) x2=(LEFT + WIDTH) y1=(top + HEIGHT) y2=(top + HEIGHT) class="grid" {}
         @for mark in marks { line x1=(x(*mark)) x2=(x(*mark)) y1=(top) y2=(top + HEIGHT) stroke="#d9402f" stroke-opacity="0.5" {} }
-        polyline points=(path(then)) class="then" {}
-        polyline points=(path(now)) class="now" {}
+        path d=(path(then)) class="then" {}
+        path d=(path(now)) class="now" {}
     }
+}
+
+/// What is longer between two points than usual, and long at all, ns.
+fn pause(line: &Line) -> i64 {
+    let mut steps: Vec<i64> = line.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    steps.sort_unstable();
+    steps.get(steps.len() / 2).map_or(PAUSE, |usual| PAUSE.max(3 * usual))
 }
 
 fn line(commands: &[Trajectory], joint: usize) -> Line {
     let every = commands.len().div_ceil(POINTS).max(1);
     let value = |command: &Trajectory| Some((command.stamp.nanos(), *command.points.first()?.positions.get(joint)?));
     commands.iter().step_by(every).filter_map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use efm_core::{Stamp, TrajectoryPoint};
+
+    #[test]
+    fn a_line_is_broken_where_nothing_was_commanded() {
+        let command = |ms: i64| {
+            let point = TrajectoryPoint { positions: vec![1e-3 * ms as f64], ..TrajectoryPoint::default() };
+            let stamp = Stamp::from_nanos(ms * 1_000_000);
+            Trajectory { stamp, joint_names: vec!["j<1>".into()], points: vec![point], ..Trajectory::default() }
+        };
+        let commands: Vec<_> = (0..50).chain(100..150).map(|k| command(10 * k)).collect();
+        let recorded = BTreeMap::from([("arm".to_owned(), commands.clone())]);
+        let drawn = draw("a & b", &recorded, &[("arm".to_owned(), commands)], &[500_000_000]);
+        assert_eq!(drawn.matches('M').count(), 4, "two pieces, then and now");
+        assert!(drawn.contains("j&lt;1&gt;") && drawn.contains("a &amp; b"));
+    }
 }
