@@ -66,8 +66,11 @@ impl Comparison {
         span: Option<(i64, i64)>,
         tolerance: f64,
     ) {
-        let mut theirs: HashMap<i64, &Trajectory> =
-            again.iter().map(|message| (message.stamp.nanos(), message)).collect();
+        // Two windows of one stamp: something happened within a period, and it was decided anew.
+        let mut theirs: HashMap<i64, Vec<&Trajectory>> = HashMap::new();
+        for message in again {
+            theirs.entry(message.stamp.nanos()).or_default().push(message);
+        }
         for message in recorded {
             let stamp = message.stamp.nanos();
             if span.is_some_and(|(first, last)| !(first..=last).contains(&stamp)) {
@@ -75,17 +78,21 @@ impl Comparison {
                 continue;
             }
             self.commands += 1;
-            match theirs.remove(&stamp) {
-                None => self.missing += 1,
-                Some(other) if same(message, other) => self.identical += 1,
-                Some(other) => self.differ(what, message, other, tolerance),
+            let of_then = theirs.entry(stamp).or_default();
+            if let Some(place) = of_then.iter().position(|other| same(message, other)) {
+                of_then.remove(place);
+                self.identical += 1;
+            } else if of_then.is_empty() {
+                self.missing += 1;
+            } else {
+                self.differ(what, message, of_then.remove(0), tolerance);
             }
         }
         let begun = recorded.first().map(|message| message.stamp.nanos());
         let ended = recorded.last().map(|message| message.stamp.nanos());
         // What was sent before the recorder listened, or after it had ended, is nothing to wonder at.
         let heard = |stamp: &i64| begun.is_none_or(|first| *stamp >= first) && ended.is_none_or(|last| *stamp <= last);
-        self.additional += theirs.keys().filter(|stamp| heard(stamp)).count();
+        self.additional += theirs.iter().filter(|(stamp, _)| heard(stamp)).map(|(_, left)| left.len()).sum::<usize>();
     }
 
     fn differ(&mut self, what: &str, recorded: &Trajectory, again: &Trajectory, tolerance: f64) {
@@ -189,6 +196,15 @@ mod tests {
         let off = compared(&recorded, &[command(1, 0.1), command(2, 0.1)], 0.0);
         assert_eq!((off.commands, off.identical, off.missing, off.additional, off.outside_of_trace), (2, 1, 1, 1, 1));
         assert!(!off.holds());
+    }
+
+    #[test]
+    fn two_decisions_within_a_period_have_one_stamp_and_are_both_compared() {
+        let twice = [command(1, 0.1), command(1, 0.2), command(2, 0.3)];
+        assert!(compared(&twice, &twice, 0.0).holds());
+        let off = compared(&twice, &[command(1, 0.1), command(1, 0.25), command(2, 0.3)], 0.0);
+        assert_eq!((off.commands, off.identical, off.missing, off.additional), (3, 2, 0, 0));
+        assert_eq!(off.first.map(|d| d.again), Some(0.25));
     }
 
     #[test]
