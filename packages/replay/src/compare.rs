@@ -41,7 +41,7 @@ pub struct Comparison {
     pub within_tolerance: usize,
     /// Of these: this run has none of that stamp.
     pub missing: usize,
-    /// Messages of this run that the recording has none for.
+    /// Messages of this run that the recording has none for: the recorder missed them, or they were not sent then.
     pub additional: usize,
     /// Messages of the recording before the trace begins or after it ends: they are not compared.
     pub outside_of_trace: usize,
@@ -52,9 +52,10 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether everything is as it was.
+    /// Whether everything that was recorded is as it was. Recorders miss single messages (of two windows within a period the middleware may keep
+    /// the newer one only), so this run may have up to one in a hundred that the recording has not.
     pub fn holds(&self) -> bool {
-        self.identical + self.within_tolerance == self.commands && self.additional == 0
+        self.identical + self.within_tolerance == self.commands && self.additional * 100 <= self.commands
     }
 
     /// Adds the messages of one topic. `span`: the time of the trace, ns.
@@ -205,6 +206,17 @@ mod tests {
         let off = compared(&twice, &[command(1, 0.1), command(1, 0.25), command(2, 0.3)], 0.0);
         assert_eq!((off.commands, off.identical, off.missing, off.additional), (3, 2, 0, 0));
         assert_eq!(off.first.map(|d| d.again), Some(0.25));
+    }
+
+    #[test]
+    fn a_recorder_may_miss_one_in_a_hundred_but_not_more() {
+        let sent: Vec<_> = (0..=100).map(|stamp| command(stamp, 0.1)).collect();
+        let without = |gone: &[i64]| {
+            let heard: Vec<_> = sent.iter().filter(|c| !gone.contains(&c.stamp.nanos())).cloned().collect();
+            compared(&heard, &sent, 0.0)
+        };
+        assert!(without(&[50]).holds() && without(&[50]).additional == 1);
+        assert!(!without(&[50, 60]).holds());
     }
 
     #[test]

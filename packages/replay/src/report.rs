@@ -129,7 +129,7 @@ fn told(of: &Comparison, what: &str) -> String {
     for (count, how) in [
         (of.within_tolerance, "within the tolerance"),
         (of.missing, "not there now"),
-        (of.additional, "there now only"),
+        (of.additional, "not in the bag"),
         (of.outside_of_trace, "outside of the trace's time"),
     ] {
         if count > 0 {
