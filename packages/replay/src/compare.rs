@@ -4,6 +4,9 @@ use efm_core::Trajectory;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
+/// Messages that a recorder may miss, however short the recording is: two windows of two controllers.
+pub const A_FEW: usize = 4;
+
 /// Where two commands differ.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
@@ -53,9 +56,9 @@ pub struct Comparison {
 
 impl Comparison {
     /// Whether everything that was recorded is as it was. Recorders miss single messages (of two windows within a period the middleware may keep
-    /// the newer one only), so this run may have up to one in a hundred that the recording has not.
+    /// the newer one only), so this run may have [`A_FEW`] and one in a hundred that the recording has not.
     pub fn holds(&self) -> bool {
-        self.identical + self.within_tolerance == self.commands && self.additional * 100 <= self.commands
+        self.identical + self.within_tolerance == self.commands && self.additional <= A_FEW + self.commands / 100
     }
 
     /// Adds the messages of one topic. `span`: the time of the trace, ns.
@@ -209,14 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn a_recorder_may_miss_one_in_a_hundred_but_not_more() {
+    fn a_recorder_may_miss_a_few_and_one_in_a_hundred_but_not_more() {
         let sent: Vec<_> = (0..=100).map(|stamp| command(stamp, 0.1)).collect();
         let without = |gone: &[i64]| {
             let heard: Vec<_> = sent.iter().filter(|c| !gone.contains(&c.stamp.nanos())).cloned().collect();
             compared(&heard, &sent, 0.0)
         };
         assert!(without(&[50]).holds() && without(&[50]).additional == 1);
-        assert!(!without(&[50, 60]).holds());
+        assert!(without(&[10, 20, 30, 40]).holds());
+        assert!(!without(&[10, 20, 30, 40, 50]).holds());
     }
 
     #[test]
