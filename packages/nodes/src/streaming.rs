@@ -5,6 +5,7 @@ use crate::goal_change::{Change, GoalChange};
 use crate::motion_report::Phase;
 use crate::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
 use crate::surroundings::{named_file, surroundings};
+use crate::wiring::joint_limits;
 use efm_collision::Obstacles;
 use efm_core::{ChunkError, JointNames, JointSample, Stamp};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
@@ -265,11 +266,7 @@ impl Streaming {
     /// # Errors
     /// When a parameter or a file is wrong: which one, and why.
     pub fn new(params: &Params, files: &Files) -> Result<Self, NodeError> {
-        let mut limits = LimitsFile::parse(&files.joint_limits, &params.text("joint_limits_file"))
-            .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
-        if params.double("default_jerk") > 0.0 {
-            limits = limits.with_default_jerk(params.double("default_jerk"));
-        }
+        let limits = joint_limits(params, &files.joint_limits)?;
         let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
         let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
         let mut controllers = Vec::new();

@@ -2,6 +2,7 @@
 
 use crate::files;
 use efm_policy::{MANIFEST_FILE, Manifest};
+use efm_robot::LimitsFile;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Latest, Node, NodeError, Params, Received, RosClock, Spec, qos};
 use std::path::PathBuf;
@@ -38,6 +39,17 @@ pub fn robot_specs() -> Vec<Spec> {
         )
         .range(0.0, 1e6),
     ]
+}
+
+/// The joint limits from the text of `joint_limits_file`, with `default_jerk` where the file gives none.
+///
+/// # Errors
+/// In words, when something in it is wrong.
+pub fn joint_limits(params: &Params, text: &str) -> Result<LimitsFile, String> {
+    let limits = LimitsFile::parse(text, &params.text("joint_limits_file"))
+        .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
+    let jerk = params.double("default_jerk");
+    Ok(if jerk > 0.0 { limits.with_default_jerk(jerk) } else { limits })
 }
 
 /// The robot description: from the file of the parameter, else from the topic.

@@ -6,9 +6,8 @@ use efm_core::{JointSample, Stamp, Trajectory};
 use efm_nodes::engine::{Answer, Job, Setup, Worker};
 use efm_nodes::execution::OnChunk;
 use efm_nodes::trace::{self, Inferred, Look, Seen};
-use efm_nodes::wiring::{models_path, policy_manifest};
+use efm_nodes::wiring::{joint_limits, models_path, policy_manifest};
 use efm_policy::Provider;
-use efm_robot::LimitsFile;
 use efm_ros::{Params, convert};
 use efm_schedule::Mode;
 use std::collections::BTreeMap;
@@ -47,12 +46,18 @@ pub struct How {
     pub threads: Option<usize>,
 }
 
-/// Has the policy look again.
+/// Has the policy look again. `files`: text of the files that the parameters name, by parameter.
 ///
 /// # Errors
 /// When the recording does not hold what is needed, or the policy cannot be opened.
-pub fn think(recorded: &Recorded, trace: &NodeTrace<Inferred<'static>>, params: &Params, how: &How) -> Result<Thought> {
-    let setup = setup(trace, params, how)?;
+pub fn think(
+    recorded: &Recorded,
+    trace: &NodeTrace<Inferred<'static>>,
+    files: &BTreeMap<String, String>,
+    params: &Params,
+    how: &How,
+) -> Result<Thought> {
+    let setup = setup(files, params, how)?;
     let mut thought = Thought::default();
     thought.other_package.extend(other_files(trace, &setup));
     let mut pictures = Pictures::of(&recorded.bag)?;
@@ -128,17 +133,13 @@ pub fn think(recorded: &Recorded, trace: &NodeTrace<Inferred<'static>>, params: 
     Ok(thought)
 }
 
-fn setup(trace: &NodeTrace<Inferred<'static>>, params: &Params, how: &How) -> Result<Setup> {
+fn setup(files: &BTreeMap<String, String>, params: &Params, how: &How) -> Result<Setup> {
     let folder = match &how.policy {
         Some(folder) => folder.clone(),
         None => policy_manifest(params).map(|(folder, _)| folder).map_err(anyhow::Error::msg)?,
     };
-    let text =
-        trace.setup.files.get("joint_limits_file").context("the trace of vla_inference lacks joint_limits_file")?;
-    let mut limits = LimitsFile::parse(text, &params.text("joint_limits_file"))?;
-    if params.double("default_jerk") > 0.0 {
-        limits = limits.with_default_jerk(params.double("default_jerk"));
-    }
+    let text = files.get("joint_limits_file").context("the trace of vla_inference lacks joint_limits_file")?;
+    let limits = joint_limits(params, text).map_err(anyhow::Error::msg)?;
     let recorded = usize::try_from(params.integer("threads")).unwrap_or(1);
     Ok(Setup {
         folder,

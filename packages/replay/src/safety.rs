@@ -4,7 +4,6 @@ use crate::policy::seconds;
 use crate::recorded::NodeTrace;
 use anyhow::{Result, anyhow};
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::motion_report::Phase;
 use efm_nodes::streaming::{Event, Files, Outlet, Streaming, Ticked};
 use efm_ros::{NodeError, Params, convert};
 use efm_safety::{Execution, PathLimit, VerifiedWindow};
@@ -17,12 +16,8 @@ pub struct Filtered {
     pub commands: Vec<(String, Vec<Trajectory>)>,
     /// By the stamp of the chunk in ns: taken, or why not. The last word on it.
     pub verdicts: BTreeMap<i64, Result<(), String>>,
-    /// Ticks in which a limit slowed the arm down, by what it was, and the least rate on the path.
-    pub slowed: BTreeMap<String, (u64, f64)>,
-    /// What the arm was doing, from when on, in ns.
-    pub phases: Vec<(i64, String)>,
-    /// Ticks.
-    pub ticks: u64,
+    /// Ticks in which a limit slowed the arm down, by what it was.
+    pub slowed: BTreeMap<String, u64>,
     /// Stamps of the commands that the trace tells of, ns: from a period before its first decision to a period before its last.
     pub span: Option<(i64, i64)>,
     /// What stands in the way of doing the run again as it was.
@@ -103,9 +98,8 @@ pub fn filter(
         }
         match event {
             Event::Tick { now, joints } => {
-                filtered.ticks += 1;
                 let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), &mut outlet);
-                note(&mut filtered, *now, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
+                note(&mut filtered, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
             }
             Event::Chunk { now, stamp } => {
                 let verdict = match chunks(*stamp) {
@@ -143,9 +137,8 @@ fn time_of(event: &Event<'_>) -> Option<i64> {
     }
 }
 
-fn note(filtered: &mut Filtered, now: i64, ticked: Ticked, streaming: &Streaming) {
-    let Ticked::Decided { phase, report, .. } = ticked else { return };
-    if let Some(report) = report
+fn note(filtered: &mut Filtered, ticked: Ticked, streaming: &Streaming) {
+    if let Ticked::Decided { report: Some(report), .. } = ticked
         && let Some(limit) = report.limited
     {
         let joints = streaming.joints().as_slice();
@@ -160,23 +153,6 @@ fn note(filtered: &mut Filtered, now: i64, ticked: Ticked, streaming: &Streaming
             PathLimit::Space => "obstacle, itself or workspace".to_owned(),
             PathLimit::Rejoining => "finding back to the path".to_owned(),
         };
-        let (ticks, least) = filtered.slowed.entry(what).or_insert((0, 1.0));
-        *ticks += 1;
-        *least = least.min(report.rate);
-    }
-    let phase = in_a_word(&phase);
-    if filtered.phases.last().is_none_or(|(_, last)| *last != phase) {
-        filtered.phases.push((now, phase));
-    }
-}
-
-fn in_a_word(phase: &Phase) -> String {
-    match phase {
-        Phase::NoRobot(_) => "no robot".to_owned(),
-        Phase::Owned(controller) => format!("somebody else's goal on {controller}"),
-        Phase::Idle(_) => "at rest".to_owned(),
-        Phase::Following => "following".to_owned(),
-        Phase::Blocked(_) => "before an obstacle".to_owned(),
-        Phase::Stopping(reason) => format!("stopping: {reason}"),
+        *filtered.slowed.entry(what).or_default() += 1;
     }
 }

@@ -275,7 +275,7 @@ fn thought_again(bag: &Path) -> (efm_replay::policy::Thought, Comparison) {
     let recorded = Recorded::read(bag).unwrap();
     let trace = recorded.inference.as_ref().unwrap();
     let params = Params::from_json(inference_params::specs(), &trace.setup.params).unwrap();
-    let thought = think(&recorded, trace, &params, &How::default()).unwrap();
+    let thought = think(&recorded, trace, &trace.setup.files, &params, &How::default()).unwrap();
     let mut comparison = Comparison::default();
     let (then, now): (Vec<_>, Vec<_>) =
         (recorded.chunks.values().cloned().collect(), thought.chunks.values().cloned().collect());

@@ -77,14 +77,16 @@ impl Ingest {
                         return; // the node is gone
                     }
                     passed += 1;
-                    let event = PassedOn {
-                        camera: Cow::Borrowed(self.stream.name()),
-                        received: received.ros_at.nanos(),
-                        published: self.clock.now().nanos(),
-                        stamp: stamp.nanos(),
-                        crc: trace::crc(&out.data),
-                    };
-                    self.trace.lock().unwrap_or_else(PoisonError::into_inner).note(&event);
+                    let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+                    if trace.is_on() {
+                        trace.note(&PassedOn {
+                            camera: Cow::Borrowed(self.stream.name()),
+                            received: received.ros_at.nanos(),
+                            published: self.clock.now().nanos(),
+                            stamp: stamp.nanos(),
+                            crc: trace::crc(&out.data),
+                        });
+                    }
                 }
                 Err(_) => refused += 1,
             }

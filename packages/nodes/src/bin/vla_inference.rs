@@ -19,9 +19,8 @@ use efm_nodes::picture_ring::PictureRing;
 use efm_nodes::replan::Replan;
 use efm_nodes::surroundings::named_file;
 use efm_nodes::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
-use efm_nodes::wiring::{ReceiptClock, models_path, next_of, policy_manifest, robot_description};
+use efm_nodes::wiring::{ReceiptClock, joint_limits, models_path, next_of, policy_manifest, robot_description};
 use efm_policy::{ImageSpec, Manifest, Provider};
-use efm_robot::LimitsFile;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
@@ -398,11 +397,7 @@ fn main() -> ExitCode {
     efm_ros::run("vla_inference", specs(), |node| {
         let params = node.params().clone();
         let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
-        let mut limits = LimitsFile::parse(&limits_text, &params.text("joint_limits_file"))
-            .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
-        if params.double("default_jerk") > 0.0 {
-            limits = limits.with_default_jerk(params.double("default_jerk"));
-        }
+        let limits = joint_limits(&params, &limits_text)?;
         let (manifest, folder, refusal) = match policy_manifest(&params) {
             Ok((folder, manifest)) => (Some(manifest), folder, None),
             Err(reason) => {

@@ -88,9 +88,7 @@ fn run(args: &Args) -> Result<bool> {
                 report.changes.extend(changes::apply(&mut setup, file)?);
             }
             let how = How { policy: args.policy.clone(), threads: args.threads };
-            let mut trace = trace.clone();
-            trace.setup.files = setup.files.clone();
-            Some(think(&recorded, &trace, &params(&setup, efm_nodes::inference_params::specs())?, &how)?)
+            Some(think(&recorded, trace, &setup.files, &params(&setup, efm_nodes::inference_params::specs())?, &how)?)
         }
         None if args.policy.is_some() => {
             return Err(anyhow!(
@@ -154,7 +152,7 @@ fn safety(
     if report.changes.is_empty() && report.chunks.as_ref().is_none_or(Comparison::holds) {
         let taken = again.verdicts.values().filter(|verdict| verdict.is_ok()).count();
         report.taken = (taken, taken);
-        report.slowed = again.slowed.iter().map(|(limit, (ticks, _))| (limit.clone(), (*ticks, *ticks))).collect();
+        report.slowed = again.slowed.iter().map(|(limit, ticks)| (limit.clone(), (*ticks, *ticks))).collect();
         return Ok(Some(again));
     }
     // As it was: what is changed is held against that, since the recording itself has no verdicts.
@@ -181,7 +179,7 @@ fn safety(
     }
     let taken = |run: &Filtered| run.verdicts.values().filter(|verdict| verdict.is_ok()).count();
     report.taken = (taken(&unchanged), taken(&again));
-    let count = |run: &Filtered, limit: &String| run.slowed.get(limit).map_or(0, |(ticks, _)| *ticks);
+    let count = |run: &Filtered, limit: &String| run.slowed.get(limit).copied().unwrap_or_default();
     let limits = unchanged.slowed.keys().chain(again.slowed.keys());
     report.slowed = limits.map(|l| (l.clone(), (count(&unchanged, l), count(&again, l)))).collect::<BTreeMap<_, _>>();
     Ok(Some(again))
