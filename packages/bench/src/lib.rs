@@ -24,6 +24,7 @@ pub mod report;
 pub mod rivals;
 pub mod rng;
 pub mod run;
+pub mod section;
 pub mod stimulus;
 pub mod tally;
 pub mod tick;
