@@ -19,6 +19,7 @@ pub mod follower;
 pub mod histogram;
 pub mod kill;
 pub mod meter;
+pub mod page;
 pub mod policy;
 pub mod report;
 pub mod rivals;

@@ -96,3 +96,32 @@ impl Section {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 }
+
+impl Table {
+    /// In Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = format!("|{}\n", "---|".repeat(self.columns.len()));
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("**{}**\n\n{}{rule}{rows}", self.title, line(&self.columns))
+    }
+}
+
+impl Section {
+    /// In Markdown, without its plots.
+    pub fn markdown(&self) -> String {
+        let mut text = format!("## {}\n\n{}\n", self.title, self.text);
+        if !self.targets.is_empty() {
+            text += "\n| to be reached | measured | |\n|---|---|---|\n";
+            for target in &self.targets {
+                let met = if target.met { "yes" } else { "**no**" };
+                text += &format!("| {} | {} | {met} |\n", target.asked, target.measured);
+            }
+        }
+        for table in &self.tables {
+            text += "\n";
+            text += &table.markdown();
+        }
+        text
+    }
+}

@@ -79,7 +79,17 @@ impl Processes {
         Ok(processes)
     }
 
-    fn add(&mut self, name: &str, executable: &Path, arguments: Vec<String>, log: &Path) -> Result<(), ProcessError> {
+    /// Starts one more; as [`Self::start`].
+    ///
+    /// # Errors
+    /// When its log cannot be written or the executable is not there.
+    pub fn add(
+        &mut self,
+        name: &str,
+        executable: &Path,
+        arguments: Vec<String>,
+        log: &Path,
+    ) -> Result<(), ProcessError> {
         let file = log.join(format!("{name}.log"));
         let writable = |source| ProcessError::Log { file: file.clone(), source };
         let out = File::create(&file).map_err(writable)?;
@@ -104,6 +114,11 @@ impl Processes {
         })?;
         self.running.push(Running { name: name.to_owned(), child, log: file });
         Ok(())
+    }
+
+    /// Names and process ids, in the order of their start.
+    pub fn ids(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.running.iter().map(|running| (running.name.as_str(), running.child.id()))
     }
 
     /// The first process that has ended, if one has: an error, since nobody asked it to.

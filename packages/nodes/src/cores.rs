@@ -73,32 +73,63 @@ impl Cores {
     /// # Errors
     /// When the operating system refuses.
     pub fn confine_this_process(&self) -> io::Result<()> {
-        let mut seen = Vec::new();
-        // Again, until none was started meanwhile by one that was still free.
-        loop {
-            let before = seen.len();
-            for entry in std::fs::read_dir("/proc/self/task")? {
-                let name = entry?.file_name();
-                let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-                if !seen.contains(&thread) {
-                    seen.push(thread);
-                    match sched_setaffinity(Pid::from_raw(thread), &self.set()) {
-                        // It has ended.
-                        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-            }
-            if seen.len() == before {
-                return Ok(());
-            }
-        }
+        each_thread(|thread| Ok(sched_setaffinity(Pid::from_raw(thread), &self.set())?))
     }
 
     fn set(&self) -> CpuSet {
         let mut set = CpuSet::new();
         self.0.iter().for_each(|core| set.set(*core));
         set
+    }
+}
+
+/// Does something to each thread of this process, also to those that are started meanwhile.
+fn each_thread(mut act: impl FnMut(i32) -> io::Result<()>) -> io::Result<()> {
+    let mut seen = Vec::new();
+    // Again, until none was started meanwhile by one that was not yet reached.
+    loop {
+        let before = seen.len();
+        for entry in std::fs::read_dir("/proc/self/task")? {
+            let name = entry?.file_name();
+            let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+            if !seen.contains(&thread) {
+                seen.push(thread);
+                match act(thread) {
+                    // It has ended.
+                    Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                    done => done?,
+                }
+            }
+        }
+        if seen.len() == before {
+            return Ok(());
+        }
+    }
+}
+
+/// Runs all threads of this process in real time (SCHED_FIFO), and those that they start.
+///
+/// # Errors
+/// When the operating system does not permit it.
+pub fn run_in_real_time(priority: i32) -> io::Result<()> {
+    each_thread(|thread| schedule(thread, libc::SCHED_FIFO, priority))
+}
+
+/// Runs the calling thread as ordinary ones run, whatever its process does: for long work that nothing waits for.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn run_as_ordinary() -> io::Result<()> {
+    schedule(0, libc::SCHED_OTHER, 0)
+}
+
+/// `thread` 0 is the calling one.
+fn schedule(thread: i32, policy: libc::c_int, priority: i32) -> io::Result<()> {
+    let param = libc::sched_param { sched_priority: priority };
+    // SAFETY: the kernel reads a value of our own.
+    match unsafe { libc::sched_setscheduler(thread, policy, &raw const param) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
@@ -126,6 +157,22 @@ mod tests {
         }
         assert_eq!(Cores::among(&[1, 1], &[1]), Err(CoresError::Twice(1)));
         assert!(matches!(Cores::named(&[1 << 40]), Err(CoresError::Missing { .. })));
+    }
+
+    #[test]
+    fn what_runs_in_real_time_hands_it_on_and_long_work_can_leave_it() {
+        // SAFETY: a plain question about the calling thread.
+        let policy = || unsafe { libc::sched_getscheduler(0) };
+        // Of one thread: this process has other tests. Without the right to it there is nothing to see.
+        let seen = std::thread::spawn(move || {
+            schedule(0, libc::SCHED_FIFO, 1).ok()?;
+            let inherited =
+                std::thread::spawn(move || (policy(), run_as_ordinary().map(|()| policy()))).join().unwrap();
+            Some((policy(), inherited))
+        });
+        if let Some((own, (inherited, left))) = seen.join().unwrap() {
+            assert_eq!((own, inherited, left.unwrap()), (libc::SCHED_FIFO, libc::SCHED_FIFO, libc::SCHED_OTHER));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Planning scenes beside the control loop: a thread of its own builds the new geometry, which may take long, the loop takes it over.
 
+use crate::cores::run_as_ordinary;
 use crate::scene_keeper::{SceneKeeper, SceneStatus};
 use efm_collision::CollisionModel;
 use efm_ros::Level;
@@ -44,7 +45,13 @@ impl SceneFeed {
     /// Starts the thread. What it finds comes out of the receiver, for [`Self::take_over`].
     pub fn start() -> (Self, UnboundedReceiver<Outcome>) {
         let ((jobs, to_do), (results, outcomes)) = (mpsc::channel(), unbounded_channel());
-        std::thread::spawn(move || work(&to_do, &results));
+        std::thread::spawn(move || {
+            // Putting a scene together may take long, and must not keep the machine from what is urgent. Who may raise a priority may lower it.
+            if let Err(error) = run_as_ordinary() {
+                log::debug!("the thread of the planning scene keeps its priority: {error}");
+            }
+            work(&to_do, &results);
+        });
         let status = SceneStatus::default();
         (Self { jobs, waiting: Vec::new(), overflowed: false, told: 0, known: 0, status }, outcomes)
     }

@@ -86,6 +86,13 @@ pub fn specs() -> Vec<Spec> {
             &[],
             "Processor cores that this node keeps to, as the operating system counts them; best others than vla_inference's              inference_cores. Empty: all.",
         ),
+        Spec::integer(
+            "realtime_priority",
+            40,
+            "Priority among what runs in real time (SCHED_FIFO), where the operating system permits it, so that no load delays what moves the \
+             robot; below that of ros2_control's controller manager, which is 50. 0: none.",
+        )
+        .range(0.0, 98.0),
         Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good.")
             .range(1.0, 1000.0),
         Spec::double(

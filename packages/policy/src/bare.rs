@@ -6,11 +6,11 @@ use crate::runner::{Graph, Inputs, RunError, zeros};
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
 
-/// `encode` once and `step` as often as the runner does, on inputs that mean nothing. Not for robots.
+/// `encode` once and `step` as often as the runner does, or the one graph of a single pass, on inputs that mean nothing. Not for robots.
 #[derive(Debug)]
 pub struct BareGraphs {
     encode: Graph,
-    step: Graph,
+    step: Option<Graph>,
     context: Vec<String>,
     observed: Vec<Tensor<f32>>,
     stepped: Vec<Tensor<f32>>,
@@ -20,18 +20,20 @@ pub struct BareGraphs {
 }
 
 impl BareGraphs {
-    /// The graphs of a package that has these two; None for others. They are opened as the runtime opens them.
+    /// The graphs of a package with a single pass or with these two; None for others. They are opened as the runtime opens them.
     ///
     /// # Errors
     /// From ONNX Runtime.
     pub fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Option<Self>, RuntimeError> {
-        let steps = match &package.manifest.runner {
-            RunnerSpec::FlowMatching { steps, .. } => *steps,
-            RunnerSpec::Diffusion(spec) => spec.steps,
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => return Ok(None),
+        let (first, steps) = match &package.manifest.runner {
+            RunnerSpec::FlowMatching { steps, .. } => ("encode", *steps),
+            RunnerSpec::Diffusion(spec) => ("encode", spec.steps),
+            RunnerSpec::SinglePass {} => ("policy", 0),
+            RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => return Ok(None),
         };
-        let (encode, step) = (Graph::open(package, "encode", options)?, Graph::open(package, "step", options)?);
-        let context = package.manifest.graphs["encode"].outputs.clone();
+        let encode = Graph::open(package, first, options)?;
+        let step = (steps > 0).then(|| Graph::open(package, "step", options)).transpose()?;
+        let context = package.manifest.graphs[first].outputs.clone();
         let tensors = |graph: &Graph| {
             let inputs =
                 runtime::signature(&graph.session).0.into_iter().filter(|input| !context.contains(&input.name));
@@ -43,8 +45,10 @@ impl BareGraphs {
             let tensors: ort::Result<(Vec<String>, Vec<_>)> = inputs.map(tensor).collect();
             tensors.map_err(|source| graph.failed(source))
         };
-        let ((_, observed), (names, stepped)) = (tensors(&encode)?, tensors(&step)?);
-        let order = step.order(&names.iter().chain(&context).map(String::as_str).collect::<Vec<_>>());
+        let (_, observed) = tensors(&encode)?;
+        let (names, stepped) = step.as_ref().map_or(Ok(Default::default()), tensors)?;
+        let given: Vec<_> = names.iter().chain(&context).map(String::as_str).collect();
+        let order = step.as_ref().map_or(Vec::new(), |step| step.order(&given));
         Ok(Some(Self { encode, step, context, observed, stepped, order, steps }))
     }
 
@@ -55,6 +59,7 @@ impl BareGraphs {
     pub fn run(&mut self) -> Result<(), RunError> {
         let inputs: Inputs<'_> = self.observed.iter().map(|tensor| tensor.into()).collect();
         let (_, context) = self.encode.run(&inputs)?;
+        let Some(step) = &mut self.step else { return Ok(()) };
         for _ in 0..self.steps {
             let mut inputs = Inputs::new();
             for place in &self.order {
@@ -63,7 +68,7 @@ impl BareGraphs {
                     Some(place) => inputs.extend(context.get(&self.context[place]).map(Into::into)),
                 }
             }
-            self.step.run(&inputs)?;
+            step.run(&inputs)?;
         }
         Ok(())
     }

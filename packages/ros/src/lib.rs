@@ -14,7 +14,7 @@
 //!         let heard = node.latest::<Text>("heard", qos::event())?;
 //!         let said = node.publisher::<Text>("said", qos::event())?;
 //!         let health = node.diagnostics().task("echo");
-//!         let mut ticker = node.clock().ticker(std::time::Duration::from_secs_f64(1.0 / rate));
+//!         let mut ticker = node.clock().ticker(std::time::Duration::from_secs_f64(1.0 / rate))?;
 //!         Ok(async move {
 //!             loop {
 //!                 ticker.tick().await;

@@ -1,8 +1,9 @@
 //! ROS time: the wall clock, or `/clock` under `use_sim_time`.
 
 use efm_core::Stamp;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// A step of `/clock` this far beyond the usual one, or any step backwards, is a jump (a restarted simulator, a looped bag).
 pub const JUMP: Duration = Duration::from_millis(50);
@@ -63,16 +64,21 @@ impl RosClock {
         self.0.as_ref().map_or(0, |sim| sim.borrow().jumps)
     }
 
-    /// Ticks evenly in ROS time. Ticks that were missed are left out, not made up for. Wall-time tickers need a tokio runtime.
-    pub fn ticker(&self, period: Duration) -> Ticker {
+    /// Ticks evenly in ROS time. Ticks that were missed are left out, not made up for. Wall-time tickers have a thread:
+    /// tokio's own timers tell whole milliseconds apart, which is a period at 1 kHz.
+    ///
+    /// # Errors
+    /// When the operating system refuses the thread.
+    pub fn ticker(&self, period: Duration) -> std::io::Result<Ticker> {
         // Both kinds of ticker would spin on a period of zero.
         let period = period.max(Duration::from_micros(100));
         match &self.0 {
-            Some(sim) => Ticker(Kind::Sim { sim: sim.clone(), period, next: None }),
+            Some(sim) => Ok(Ticker(Kind::Sim { sim: sim.clone(), period, next: None })),
             None => {
-                let mut interval = tokio::time::interval(period);
-                interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-                Ticker(Kind::Wall { interval, clock: self.clone() })
+                let due = Arc::new(Notify::new());
+                let told = Arc::downgrade(&due);
+                std::thread::Builder::new().name("ticker".to_owned()).spawn(move || beat(&told, period))?;
+                Ok(Ticker(Kind::Wall { due, clock: self.clone() }))
             }
         }
     }
@@ -121,8 +127,25 @@ pub struct Ticker(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Wall { interval: tokio::time::Interval, clock: RosClock },
+    Wall { due: Arc<Notify>, clock: RosClock },
     Sim { sim: watch::Receiver<SimTime>, period: Duration, next: Option<Stamp> },
+}
+
+/// Tells `due` at once and then every `period`, on a grid, as long as somebody has it.
+fn beat(due: &Weak<Notify>, period: Duration) {
+    let mut next = Instant::now();
+    while let Some(due) = due.upgrade() {
+        due.notify_one();
+        drop(due);
+        next += period;
+        let late = Instant::now().saturating_duration_since(next);
+        // What was missed is left out.
+        next += period.saturating_mul(u32::try_from(late.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX));
+        if late >= period {
+            next += period;
+        }
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
 }
 
 impl Ticker {
@@ -130,8 +153,8 @@ impl Ticker {
     /// `/clock`). When `/clock` steps backwards, ticking starts anew.
     pub async fn tick(&mut self) -> Stamp {
         match &mut self.0 {
-            Kind::Wall { interval, clock } => {
-                interval.tick().await;
+            Kind::Wall { due, clock } => {
+                due.notified().await;
                 clock.now()
             }
             Kind::Sim { sim, period, next } => {
@@ -188,10 +211,34 @@ mod tests {
         assert_eq!(clock.jumps(), 2);
     }
 
+    /// tokio's timers would make of 0.3 ms a whole millisecond.
+    #[tokio::test]
+    async fn a_ticker_in_wall_time_tells_fractions_of_a_millisecond_apart_and_makes_up_for_nothing() {
+        let period = Duration::from_micros(300);
+        let mut ticker = RosClock::wall().ticker(period).unwrap();
+        let begun = Instant::now();
+        let mut shortest = Duration::MAX;
+        for _ in 0..200 {
+            let before = Instant::now();
+            ticker.tick().await;
+            shortest = shortest.min(before.elapsed().max(Duration::from_nanos(1)));
+        }
+        let lasted = begun.elapsed();
+        assert!(lasted >= period * 198, "never more often than asked: {lasted:?}");
+        assert!(shortest < Duration::from_millis(1), "{shortest:?}");
+        // Ticks that nobody waited for come as one.
+        std::thread::sleep(Duration::from_millis(20));
+        let before = Instant::now();
+        for _ in 0..10 {
+            ticker.tick().await;
+        }
+        assert!(before.elapsed() >= period * 8, "{:?}", before.elapsed());
+    }
+
     #[tokio::test]
     async fn a_simulated_ticker_follows_the_clock_and_starts_anew_when_it_goes_back() {
         let (clock, feed) = RosClock::simulated();
-        let mut ticker = clock.ticker(Duration::from_millis(10));
+        let mut ticker = clock.ticker(Duration::from_millis(10)).unwrap();
         let (ticks, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             loop {

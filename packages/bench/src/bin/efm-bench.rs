@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, policy, report, run, tick, transparent};
+use efm_bench::{arm, cell, counting, episode, kill, page, policy, report, run, tick, transparent};
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -86,6 +86,8 @@ enum What {
     Tick(tick::Args),
     /// The expert's demonstrations through the filter. Fails where more than 1 % of the ticks of jerk-limited ones differ by more than 1 mrad.
     Transparent(transparent::Args),
+    /// Puts the parts that others wrote by --section on one page. Fails where something was not reached.
+    Page(page::Args),
     /// What a policy's chunk costs beside the calls to ONNX Runtime. Fails where that is more than 3 % of them and more than 0.3 ms.
     Policy(policy::Args),
 }
@@ -107,6 +109,7 @@ fn bench(args: Args) -> Result<bool> {
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
+        What::Page(options) => page::write(&options),
         What::Policy(options) => policy::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),

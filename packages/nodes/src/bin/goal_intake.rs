@@ -74,7 +74,7 @@ fn main() -> ExitCode {
             health: node.diagnostics().task("goal"),
         };
         let clock = node.clock().clone();
-        let mut ticker = clock.ticker(Duration::from_millis(100));
+        let mut ticker = clock.ticker(Duration::from_millis(100))?;
         let started = Setup::new("goal_intake", node.params());
         let mut trace = Trace::start(node, &started)?;
         let mut desk = GoalDesk::new(node.params().double("goal_timeout"));

@@ -6,7 +6,7 @@
 use efm_core::Stamp;
 use efm_nodes::controller_state::ControllerState;
 use efm_nodes::controller_watch::ControllerWatches;
-use efm_nodes::cores::Cores;
+use efm_nodes::cores::{Cores, run_in_real_time};
 use efm_nodes::filter_state::{self, Known, Slowed};
 use efm_nodes::joint_feed::JointFeed;
 use efm_nodes::motion_report::{Around, Phase, explain};
@@ -344,6 +344,15 @@ fn main() -> ExitCode {
             // All of them: ticks come by way of the runtime's threads, messages by way of the middleware's.
             cores.confine_this_process().map_err(|e| wrong_cores(e.to_string()))?;
         }
+        let priority = i32::try_from(params.integer("realtime_priority"))?;
+        if priority > 0
+            && let Err(error) = run_in_real_time(priority)
+        {
+            log::info!(
+                "runs without real-time priority ({error}): a busy machine may delay what is sent. To permit it, give the user an \
+                 'rtprio' of at least {priority} in /etc/security/limits.d, as ros2_control asks for as well"
+            );
+        }
         let files = Files::read(&params)?;
         let streaming = Streaming::new(&params, &files)?;
         let controllers = streaming.controllers().to_vec();
@@ -446,7 +455,7 @@ fn main() -> ExitCode {
             clock: clock.clone(),
         };
         this.around.controller = this.streaming.missing();
-        let mut ticker = clock.ticker(tick_period(&this.params));
+        let mut ticker = clock.ticker(tick_period(&this.params))?;
 
         Ok(async move {
             // Wall time: it must be told also that /clock stands still.

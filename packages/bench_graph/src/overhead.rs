@@ -1,0 +1,347 @@
+//! From a camera's message to the first trajectory that follows from it, and what every process costs meanwhile.
+//!
+//! The picture's stamp is the time just before it is published. A tick tells, on `filter_state`, which chunk it knew; a chunk's stamp is its
+//! picture's. So with the time at which the first tick with a picture's chunk told of it, the whole way is known from outside. From the way are
+//! taken the wait for that tick (from the chunk's arrival) and the time in the policy; what a policy spends beside its graphs is added again.
+//! What remains of the floor is what the middleware takes.
+
+use crate::Options;
+use crate::relay::Bare;
+use crate::robot::{Heard, Robot, Says};
+use crate::stack::{self, Package, Stack};
+use crate::usage::{cpu_seconds, memory_mb};
+use anyhow::{Context, Result, bail};
+use efm_bench::section::{Section, Table, Target};
+use efm_nodes::streaming::Event;
+use efm_nodes::trace::Inferred;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Policies: one with one camera, which does next to nothing, and one with two that people would use.
+const POLICIES: [&str; 2] = ["test/models/panda_drift", "models/panda_tabletop_chunk"];
+/// Until processes found each other, loaded what they need and filled their caches.
+const PATIENCE: Duration = Duration::from_secs(90);
+const SETTLE: Duration = Duration::from_secs(3);
+
+/// What happened within the nodes.
+#[derive(Debug, Default)]
+struct Inside {
+    /// Seconds in the policy, by observation, ns.
+    acts: HashMap<i64, f64>,
+    /// When a chunk reached who follows it, by observation, ns.
+    chunks: HashMap<i64, i64>,
+}
+
+/// Quantiles, ms.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+struct Spread {
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+fn spread(mut values: Vec<f64>) -> Spread {
+    values.sort_by(f64::total_cmp);
+    let at =
+        |part: f64| values.get(((values.len() as f64 * part) as usize).min(values.len().saturating_sub(1))).copied();
+    Spread { p50: at(0.5).unwrap_or(f64::NAN), p99: at(0.99).unwrap_or(f64::NAN), max: at(1.0).unwrap_or(f64::NAN) }
+}
+
+/// What a process costs.
+#[derive(Debug, Clone, Serialize)]
+struct Cost {
+    name: String,
+    /// Cores.
+    cpu: f64,
+    /// MB.
+    memory: f64,
+}
+
+/// What one graph needed with one policy.
+#[derive(Debug, Clone, Serialize)]
+struct Measured {
+    samples: usize,
+    /// Picture to trajectory, ms.
+    whole: Spread,
+    /// Chunk to tick, ms.
+    wait: Spread,
+    /// In the policy, ms.
+    act: Spread,
+    /// What remains, ms.
+    overhead: Spread,
+    costs: Vec<Cost>,
+    /// Cores that the graphs of the policy took of that.
+    model_cpu: f64,
+    /// Chunks a second.
+    rate: f64,
+    /// Seconds from the start of the processes to the first trajectory.
+    first_motion: f64,
+}
+
+fn parse(heard: &Heard) -> Result<Inside> {
+    let mut inside = Inside::default();
+    let mut looking = None;
+    for trace in &heard.traces {
+        for line in trace.events.lines() {
+            if trace.node.ends_with("vla_inference") {
+                match serde_json::from_str(line).context("a trace of vla_inference")? {
+                    Inferred::Act(look) => looking = Some(look.stamp),
+                    Inferred::Acted { seconds, .. } => {
+                        inside.acts.extend(looking.take().map(|stamp| (stamp, seconds)));
+                    }
+                    _ => {}
+                }
+            } else if let Event::Chunk { now, stamp } =
+                serde_json::from_str(line).context("a trace of trajectory_publisher")?
+            {
+                inside.chunks.insert(stamp, now);
+            }
+        }
+    }
+    Ok(inside)
+}
+
+/// What the processes of rclpy and of the floor have written at their end.
+fn written(stack: Stack, out: &Path, heard: &Heard) -> Result<(Inside, Option<Bare>)> {
+    let read = |name: &str| -> Result<serde_json::Value> {
+        let file = out.join(name);
+        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    match stack {
+        Stack::Ours => Ok((parse(heard)?, None)),
+        Stack::Floor => {
+            let bare: Bare = serde_json::from_value(read("vla_inference.json")?)?;
+            // It does not wait.
+            let chunks = heard.told.iter().map(|told| (told.chunk, told.tick)).collect();
+            Ok((Inside { acts: bare.runs.iter().copied().collect(), chunks }, Some(bare)))
+        }
+        Stack::Rclpy => {
+            let runs: Vec<(i64, f64)> = serde_json::from_value(read("vla_inference.json")?["runs"].take())?;
+            let chunks: Vec<(i64, i64)> = serde_json::from_value(read("trajectory_publisher.json")?["chunks"].take())?;
+            Ok((Inside { acts: runs.into_iter().collect(), chunks: chunks.into_iter().collect() }, None))
+        }
+    }
+}
+
+/// Has one graph run with one policy.
+fn measure(stack: Stack, options: &Options, package: &Package, length: Duration) -> Result<(Measured, Option<Bare>)> {
+    let out = tempfile::tempdir()?;
+    let begun = crate::robot::now();
+    let mut processes = stack::start(stack, options, package, out.path())?;
+    let robot = Robot::start(Says { cameras: package.cameras.clone(), joint_rate: 100.0, proposes: false })?;
+    let going =
+        robot.until("the first trajectory", PATIENCE, |heard| heard.told.len() > 3 && !heard.windows.is_empty());
+    processes.check()?;
+    going.with_context(|| format!("{} with {}", stack.name(), package.name))?;
+    let first = robot.look(|heard| heard.windows.first().copied()).unwrap_or_default();
+    std::thread::sleep(SETTLE);
+    robot.forget();
+    let ids: Vec<_> = processes.ids().map(|(name, id)| (name.to_owned(), id)).collect();
+    let used = || ids.iter().map(|(_, id)| cpu_seconds(*id)).collect::<Result<Vec<_>>>();
+    let (before, start) = (used()?, Instant::now());
+    std::thread::sleep(length);
+    let (after, lasted) = (used()?, start.elapsed().as_secs_f64());
+    let mut costs = Vec::new();
+    for (((name, id), before), after) in ids.iter().zip(before).zip(after) {
+        costs.push(Cost { name: name.clone(), cpu: (after - before) / lasted, memory: memory_mb(*id)? });
+    }
+    // Traces come ten times a second.
+    std::thread::sleep(Duration::from_millis(300));
+    processes.check()?;
+    let heard = robot.stop()?;
+    for unkind in processes.stop() {
+        eprintln!("{}: {unkind}", stack.name());
+    }
+    let (inside, bare) = written(stack, out.path(), &heard)?;
+    let (mut whole, mut wait, mut act, mut overhead) = (vec![], vec![], vec![], vec![]);
+    let mut last = heard.told.first().map_or(0, |told| told.chunk);
+    for told in &heard.told {
+        if std::mem::replace(&mut last, told.chunk) == told.chunk {
+            continue;
+        }
+        let (Some(seconds), Some(came)) = (inside.acts.get(&told.chunk), inside.chunks.get(&told.chunk)) else {
+            continue;
+        };
+        let ms = |nanos: i64| nanos as f64 * 1e-6;
+        whole.push(ms(told.received - told.chunk));
+        wait.push(ms(told.tick - came));
+        act.push(seconds * 1e3);
+        overhead.push(ms(told.received - told.chunk) - ms(told.tick - came) - seconds * 1e3);
+    }
+    if whole.len() < 20 {
+        bail!(
+            "{} with {}: only {} chunks of {} ticks can be told apart",
+            stack.name(),
+            package.name,
+            whole.len(),
+            heard.told.len()
+        );
+    }
+    let samples = whole.len();
+    let measured = Measured {
+        samples,
+        whole: spread(whole),
+        wait: spread(wait),
+        act: spread(act),
+        overhead: spread(overhead),
+        costs,
+        model_cpu: 0.0,
+        rate: samples as f64 / lasted,
+        first_motion: (first - begun.nanos()) as f64 * 1e-9,
+    };
+    Ok((measured, bare))
+}
+
+/// Measures all graphs; whether what was to be reached is.
+///
+/// # Errors
+/// When a graph does not run, or a file cannot be written.
+pub fn bench(options: &Options) -> Result<bool> {
+    let length = Duration::from_secs(if options.quick { 12 } else { 60 });
+    let root = options.root.canonicalize().with_context(|| format!("--root {}", options.root.display()))?;
+    let options = &Options { root: root.clone(), ..options.clone() };
+    let models = vec![root.join("models"), root.join("test/models"), root.join("packages/policy/tests/data")];
+    let stacks: Vec<_> = match options.python {
+        Some(_) => vec![Stack::Ours, Stack::Rclpy, Stack::Floor],
+        None => vec![Stack::Ours, Stack::Floor],
+    };
+    let copies = tempfile::tempdir()?;
+    let mut section = Section {
+        name: "overhead".to_owned(),
+        title: "From an observation to a command, and what the nodes cost".to_owned(),
+        text: TEXT.to_owned(),
+        ..Section::default()
+    };
+    let mut figures = BTreeMap::new();
+    for policy in POLICIES {
+        let package = Package::copy(&root.join(policy), models.clone(), copies.path())?;
+        let mut found = Vec::new();
+        let mut floor = Bare::default();
+        for &stack in &stacks {
+            eprintln!("{} with {}, {} s ...", stack.name(), package.name, length.as_secs());
+            let (measured, bare) = measure(stack, options, &package, length)?;
+            floor = bare.unwrap_or(floor);
+            found.push((stack, measured));
+        }
+        judge(&mut section, &package, &mut found, &floor);
+        let by_name: BTreeMap<_, _> = found.into_iter().map(|(stack, measured)| (stack.name(), measured)).collect();
+        figures.insert(package.name, serde_json::json!({"graphs": by_name, "model_memory_mb": floor.memory}));
+    }
+    section.figures = serde_json::to_value(figures)?;
+    print!("{}", section.markdown());
+    if let Some(file) = &options.section {
+        section.save(file)?;
+    }
+    Ok(section.targets.iter().all(|target| target.met))
+}
+
+const TEXT: &str = "The same stand-in of a robot (pictures of 640x480 at 30 Hz a camera, joint states at 100 Hz) speaks to three graphs in turn: our nodes, \
+the same split written in rclpy (`packages/bench/rivals/rclpy_nodes.py`: OpenCV, onnxruntime with one thread; no safety but a \
+clamp, no kinematics) and the *floor*: relays that pass on messages of the same sizes over bare rcl, with the bare graphs in the middle. `whole` is \
+from just before the picture is published until the first command that follows from it is here. `overhead` is that without the wait for the control \
+tick and without the bare model; the floor's median, which is what the middleware takes, is then taken off as well. A picture that is used finds the \
+policy idle (ten chunks a second), so the wait for inference is none.";
+
+/// Tables and targets of one policy.
+fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured)], floor: &Bare) {
+    let Some(base) = found.iter().find(|(stack, _)| *stack == Stack::Floor).map(|(_, measured)| measured.clone())
+    else {
+        return;
+    };
+    let model_cpu = floor.cpu / floor.runs.len().max(1) as f64;
+    for (_, measured) in found.iter_mut() {
+        // What the policy does beside its graphs is no model's time.
+        let own = measured.act.p50 - base.act.p50;
+        let less = base.overhead.p50 - own;
+        for value in [&mut measured.overhead.p50, &mut measured.overhead.p99, &mut measured.overhead.max] {
+            *value -= less;
+        }
+        measured.model_cpu = model_cpu * measured.rate;
+    }
+    let ms = |spread: Spread| format!("{:.2} / {:.2} / {:.2}", spread.p50, spread.p99, spread.max);
+    let cameras = match package.cameras.len() {
+        1 => "1 camera".to_owned(),
+        several => format!("{several} cameras"),
+    };
+    section.tables.push(Table {
+        title: format!("{}, {cameras}: p50 / p99 / max, ms", package.name),
+        columns: [
+            "graph",
+            "chunks",
+            "whole",
+            "wait for the tick",
+            "in the policy",
+            "overhead",
+            "first motion after, s",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        rows: found
+            .iter()
+            .map(|(stack, m)| {
+                let cells = [ms(m.whole), ms(m.wait), ms(m.act), ms(m.overhead)];
+                let mut row = vec![stack.name().to_owned(), m.samples.to_string()];
+                row.extend(cells);
+                row.push(format!("{:.1}", m.first_motion));
+                row
+            })
+            .collect(),
+    });
+    let costs = |m: &Measured, of: fn(&Cost) -> f64| m.costs.iter().map(of).sum::<f64>();
+    let mut rows = Vec::new();
+    for (stack, m) in found.iter() {
+        for cost in &m.costs {
+            rows.push(vec![
+                stack.name().to_owned(),
+                cost.name.clone(),
+                format!("{:.3}", cost.cpu),
+                format!("{:.1}", cost.memory),
+            ]);
+        }
+        rows.push(vec![
+            stack.name().to_owned(),
+            "all, without the model".to_owned(),
+            format!("{:.3}", costs(m, |c| c.cpu) - m.model_cpu),
+            format!("{:.1}", costs(m, |c| c.memory) - floor.memory),
+        ]);
+    }
+    section.tables.push(Table {
+        title: format!(
+            "{}, {cameras}: what each process costs meanwhile (model and text encoder alone: {:.1} ms of CPU a chunk, {:.1} MB)",
+            package.name,
+            model_cpu * 1e3,
+            floor.memory
+        ),
+        columns: ["graph", "process", "CPU, cores", "memory (PSS), MB"].map(str::to_owned).to_vec(),
+        rows,
+    });
+    let of = |wanted: Stack| found.iter().find(|(stack, _)| *stack == wanted).map(|(_, m)| m);
+    let Some(ours) = of(Stack::Ours) else { return };
+    let mut target = |asked: String, measured: String, met: bool| section.targets.push(Target { asked, measured, met });
+    let p99 = ours.overhead.p99;
+    target(format!("{cameras}: overhead p99 at most 2 ms"), format!("{p99:.2} ms"), p99 <= 2.0);
+    let Some(rclpy) = of(Stack::Rclpy) else { return };
+    for (name, ours, theirs, most) in [
+        ("overhead p50", ours.overhead.p50, rclpy.overhead.p50, 1.0 / 5.0),
+        ("overhead p99", p99, rclpy.overhead.p99, 1.0 / 5.0),
+        (
+            "CPU without the model",
+            costs(ours, |c| c.cpu) - ours.model_cpu,
+            costs(rclpy, |c| c.cpu) - rclpy.model_cpu,
+            1.0 / 3.0,
+        ),
+        (
+            "memory without the model",
+            costs(ours, |c| c.memory) - floor.memory,
+            costs(rclpy, |c| c.memory) - floor.memory,
+            1.0 / 2.0,
+        ),
+    ] {
+        let ratio = ours / theirs;
+        let asked = format!("{cameras}: {name} at most 1/{:.0} of rclpy's", 1.0 / most);
+        target(asked, format!("1/{:.1} ({ours:.2} against {theirs:.2})", 1.0 / ratio), ratio <= most);
+    }
+}

@@ -1,0 +1,162 @@
+//! How evenly trajectories come.
+
+use crate::Options;
+use crate::robot::{Robot, Says};
+use crate::stack::Stack;
+use anyhow::{Context, Result, bail};
+use efm_bench::section::{Section, Table, Target};
+use efm_demo::processes::Processes;
+use serde::Serialize;
+use std::time::Duration;
+
+const RATES: [f64; 3] = [100.0, 500.0, 1000.0];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a stream of messages came.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Evenness {
+    messages: usize,
+    /// Periods in which nothing came.
+    missed: usize,
+    /// Of all that should have come.
+    missed_share: f64,
+    /// Absolute error of the period, ms.
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+fn evenness(published: &[i64], rate: f64) -> Evenness {
+    let period = 1e3 / rate;
+    let gaps: Vec<f64> = published.windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 1e-6).collect();
+    let missed: usize = gaps.iter().map(|gap| ((gap / period).round() as usize).saturating_sub(1)).sum();
+    let mut errors: Vec<f64> = gaps.iter().map(|gap| (gap - period).abs()).collect();
+    errors.sort_by(f64::total_cmp);
+    let at = |part: f64| errors.get(((errors.len() as f64 * part) as usize).min(errors.len().saturating_sub(1)));
+    let quantile = |part| at(part).copied().unwrap_or(f64::NAN);
+    let messages = published.len();
+    let missed_share = missed as f64 / (messages + missed).max(1) as f64;
+    Evenness { messages, missed, missed_share, p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) }
+}
+
+fn measure(stack: Stack, options: &Options, rate: f64, loaded: bool, length: Duration) -> Result<Evenness> {
+    let out = tempfile::tempdir()?;
+    let logs = options.logs.clone().unwrap_or_else(|| out.path().to_owned());
+    std::fs::create_dir_all(&logs)?;
+    let bin = std::env::current_exe()?.parent().context("this program lies nowhere")?.to_owned();
+    let policy = options.root.join("models/panda_tabletop_chunk");
+    let mut processes = Processes::default();
+    let text = |path: &std::path::Path| path.display().to_string();
+    match stack {
+        Stack::Rclpy => {
+            let script = options.root.join("packages/bench/rivals/rclpy_nodes.py");
+            let python = options.python.as_ref().context("--python is missing")?;
+            let out = out.path().join("times.json");
+            let arguments =
+                vec![text(&script), "trajectory_publisher".to_owned(), text(&policy), text(&out), rate.to_string()];
+            processes.add("trajectory_publisher", python, arguments, &logs)?;
+        }
+        _ => {
+            let arguments = [
+                "--ros-args".to_owned(),
+                "--params-file".to_owned(),
+                text(&options.root.join("config/panda.yaml")),
+                "-p".to_owned(),
+                format!("robot_description_file:={}", options.root.join("urdf/panda.urdf").display()),
+                "-p".to_owned(),
+                "armed_at_start:=true".to_owned(),
+                "-p".to_owned(),
+                format!("rate:={rate:.1}"),
+            ];
+            processes.add("trajectory_publisher", &bin.join("trajectory_publisher"), arguments.to_vec(), &logs)?;
+        }
+    }
+    let robot = Robot::start(Says { cameras: Vec::new(), joint_rate: rate.min(500.0), proposes: true })?;
+    robot.until("the first trajectory", PATIENCE, |heard| heard.windows.len() > 20)?;
+    if loaded {
+        let arguments = ["saturate", "--policy", &text(&policy), "--models", &text(&options.root.join("models"))];
+        processes.add("saturate", &std::env::current_exe()?, arguments.map(str::to_owned).to_vec(), &logs)?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    robot.forget();
+    std::thread::sleep(length);
+    processes.check()?;
+    let heard = robot.stop()?;
+    processes.stop();
+    if heard.windows.len() < 100 {
+        bail!("only {} trajectories came at {rate} Hz", heard.windows.len());
+    }
+    Ok(evenness(&heard.windows, rate))
+}
+
+/// Measures all rates; whether what was to be reached is.
+///
+/// # Errors
+/// When a node does not run, or a file cannot be written.
+pub fn bench(options: &Options) -> Result<bool> {
+    let length = Duration::from_secs(if options.quick { 4 } else { 30 });
+    let root = options.root.canonicalize().with_context(|| format!("--root {}", options.root.display()))?;
+    let options = &Options { root, ..options.clone() };
+    let mut stacks = vec![Stack::Ours];
+    stacks.extend(options.python.is_some().then_some(Stack::Rclpy));
+    let mut rows = Vec::new();
+    let mut section = Section {
+        name: "stream".to_owned(),
+        title: "How evenly commands come".to_owned(),
+        text: TEXT.to_owned(),
+        ..Section::default()
+    };
+    let mut figures = Vec::new();
+    for loaded in [false, true] {
+        for rate in RATES {
+            for &stack in &stacks {
+                eprintln!("{} at {rate} Hz{} ...", stack.name(), if loaded { ", loaded" } else { "" });
+                let e = measure(stack, options, rate, loaded, length)?;
+                let load = if loaded { "a model on every core" } else { "idle" };
+                rows.push(vec![
+                    format!("{rate:.0}"),
+                    load.to_owned(),
+                    stack.name().to_owned(),
+                    format!("{:.3} / {:.3} / {:.3}", e.p50, e.p99, e.max),
+                    format!("{} of {} ({:.2} %)", e.missed, e.messages + e.missed, 100.0 * e.missed_share),
+                ]);
+                figures.push(serde_json::json!({"rate": rate, "loaded": loaded, "graph": stack.name(), "found": e}));
+                if stack != Stack::Ours || !loaded {
+                    continue;
+                }
+                if rate == 100.0 {
+                    section.targets.push(Target {
+                        asked:
+                            "100 Hz under full inference load: no missed tick, p99 of the period's error at most 1 ms"
+                                .to_owned(),
+                        measured: format!("{} missed of {}, {:.2} ms", e.missed, e.messages + e.missed, e.p99),
+                        met: e.missed == 0 && e.p99 <= 1.0,
+                    });
+                }
+                if rate == 1000.0 {
+                    section.targets.push(Target {
+                        asked: "1 kHz under full inference load: at most 0.1 % missed".to_owned(),
+                        measured: format!("{:.3} %", 100.0 * e.missed_share),
+                        met: e.missed_share <= 1e-3,
+                    });
+                }
+            }
+        }
+    }
+    section.tables.push(Table {
+        title: "Error of the period between two trajectories".to_owned(),
+        columns: ["rate, Hz", "machine", "node", "p50 / p99 / max, ms", "missed"].map(str::to_owned).to_vec(),
+        rows,
+    });
+    section.figures = figures.into();
+    print!("{}", section.markdown());
+    if let Some(file) = &options.section {
+        section.save(file)?;
+    }
+    Ok(section.targets.iter().all(|target| target.met))
+}
+
+const TEXT: &str = "`trajectory_publisher` alone, with joint states and ten chunks a second; the times are those that the middleware notes at \
+publication, so nobody's listening shows in them. The load runs the bare graphs of `panda_tabletop_chunk` on one thread a core, without a pause. The \
+node in rclpy is the one of the comparison above, at the same rates.";
