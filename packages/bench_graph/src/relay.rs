@@ -160,7 +160,7 @@ fn inference(args: &Args, node: &mut RawNode) -> Result<()> {
     // The sentence's encoder stays in memory as well.
     let mut encoder = match &package.manifest().observation.language {
         Some(LanguageSpec::Embedding { encoder, .. }) => {
-            Some(SentenceEncoder::open(EncoderPackage::find(encoder, &args.models)?, RuntimeOptions::default())?)
+            Some(SentenceEncoder::open(&EncoderPackage::find(encoder, &args.models)?, RuntimeOptions::default())?)
         }
         _ => None,
     };
