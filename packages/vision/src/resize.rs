@@ -76,70 +76,118 @@ pub struct Resizer {
     rows: Taps,
     /// Where the picture lies in the target: left, top (not zero with [`ResizeMode::Pad`] only).
     offset: (usize, usize),
-    /// One target row at source width, in the source's channels; zeros behind it.
-    line: Vec<f32>,
-    /// One target row, not rounded yet.
-    sums: Vec<f32>,
+    /// Target rows at source width, in the source's channels; zeros behind them.
+    lines: Lines,
+    /// Target rows, not rounded yet.
+    sums: Lines,
 }
+
+/// Target rows that are made together: a weight of a column is loaded once for all of them.
+const LINES: usize = 2;
+type Lines = [Vec<f32>; LINES];
 
 /// Values that are summed side by side: a pixel and what lies behind it.
 const LANES: usize = 4;
 /// Source rows that are added to a line at a time: each is one load and one store less a value, and one register more.
-const ROWS: usize = 4;
+const ROWS: usize = 6;
 
 /// Makes a line of the weighted sums of rows, which are given by number. At each place the rows are added in their order.
 fn add_rows<'a>(row: impl Fn(usize) -> &'a [u8], weights: &[f32], line: &mut [f32]) {
-    line.fill(0.0);
     for (group, weights) in weights.chunks(ROWS).enumerate() {
         let row = |k: usize| row(group * ROWS + k);
+        let begin = group == 0;
         match *weights {
-            [a] => add([row(0)], [a], line),
-            [a, b] => add([row(0), row(1)], [a, b], line),
-            [a, b, c] => add([row(0), row(1), row(2)], [a, b, c], line),
-            [a, b, c, d] => add([row(0), row(1), row(2), row(3)], [a, b, c, d], line),
+            [a] => add([row(0)], [a], line, begin),
+            [a, b] => add([row(0), row(1)], [a, b], line, begin),
+            [a, b, c] => add([row(0), row(1), row(2)], [a, b, c], line, begin),
+            [a, b, c, d] => add([row(0), row(1), row(2), row(3)], [a, b, c, d], line, begin),
+            [a, b, c, d, e] => add([row(0), row(1), row(2), row(3), row(4)], [a, b, c, d, e], line, begin),
+            [a, b, c, d, e, f] => {
+                add([row(0), row(1), row(2), row(3), row(4), row(5)], [a, b, c, d, e, f], line, begin);
+            }
             _ => {}
         }
     }
 }
 
-/// Adds weighted rows of the line's length to it.
-fn add<const K: usize>(rows: [&[u8]; K], weights: [f32; K], line: &mut [f32]) {
+/// Adds weighted rows of the line's length to it, or to zero where the line begins.
+#[inline(never)]
+fn add<const K: usize>(rows: [&[u8]; K], weights: [f32; K], line: &mut [f32], begin: bool) {
     let rows = rows.map(|row| &row[..line.len()]);
-    for (i, sum) in line.iter_mut().enumerate() {
+    let sum = |i: usize, mut sum: f32| {
         for k in 0..K {
-            *sum += weights[k] * f32::from(rows[k][i]);
+            sum += weights[k] * f32::from(rows[k][i]);
         }
+        sum
+    };
+    if begin {
+        line.iter_mut().enumerate().for_each(|(i, place)| *place = sum(i, 0.0));
+    } else {
+        line.iter_mut().enumerate().for_each(|(i, place)| *place = sum(i, *place));
     }
 }
 
-/// Weighted sums of the pixels of a line, whose first is the source's pixel `first`, as red, green and blue. A pixel has `STRIDE` values, of which
+/// Weighted sums of the pixels of each line, whose first is the source's pixel `first`, as red, green and blue. A pixel has `STRIDE` values, of which
 /// `RED`, 1 and `BLUE` are taken.
 fn blend_colour<const STRIDE: usize, const RED: usize, const BLUE: usize>(
     columns: &Taps,
-    line: &[f32],
+    lines: &Lines,
     first: usize,
-    sums: &mut [f32],
+    sums: &mut Lines,
 ) {
     for (x, (start, weights)) in columns.even().enumerate() {
-        let mut rest = &line[(start - first) * STRIDE..];
-        let mut sum = [0f32; LANES];
-        for &weight in weights {
-            let Some(pixel) = rest.first_chunk::<LANES>() else { break };
-            for (sum, value) in sum.iter_mut().zip(pixel) {
-                *sum += weight * value;
+        let mut rest = lines.each_ref().map(|line| &line[(start - first) * STRIDE..]);
+        let mut sum = [[0f32; LANES]; LINES];
+        // Two weights at a time: one check of a slice's length for both.
+        let (pairs, last) = weights.as_chunks::<2>();
+        for [one, other] in pairs {
+            for (sum, rest) in sum.iter_mut().zip(&mut rest) {
+                let Some(pixels) = rest.first_chunk::<{ 2 * LANES }>() else { break };
+                for lane in 0..LANES {
+                    sum[lane] += one * pixels[lane];
+                }
+                for lane in 0..LANES {
+                    sum[lane] += other * pixels[STRIDE + lane];
+                }
+                *rest = &rest[2 * STRIDE..];
             }
-            rest = &rest[STRIDE..];
         }
-        // All lanes in one go: the last one is overwritten by the next pixel.
-        sums[x * 3..x * 3 + LANES].copy_from_slice(&[sum[RED], sum[1], sum[BLUE], 0.0]);
+        for weight in last {
+            for (sum, rest) in sum.iter_mut().zip(&rest) {
+                let Some(pixel) = rest.first_chunk::<LANES>() else { break };
+                for lane in 0..LANES {
+                    sum[lane] += weight * pixel[lane];
+                }
+            }
+        }
+        for (sum, sums) in sum.iter().zip(sums.iter_mut()) {
+            // All lanes, the last one too, or it would not be kept as one vector; the next pixel overwrites it.
+            if let Some(place) = sums[x * 3..].first_chunk_mut::<LANES>() {
+                *place = [sum[RED], sum[1], sum[BLUE], sum[3]];
+            }
+        }
     }
 }
 
+/// `(value + 0.5) as u8`: half up, and saturating. In operations that every CPU has for vectors, which it has not for that cast.
+fn round(value: f32) -> u8 {
+    /// From here on a float32 holds whole numbers only, and those below 2^23 in its lowest bits.
+    const WHOLE: f32 = 8_388_608.0;
+    let raised = value + 0.5;
+    let raised = if raised > 0.0 { raised } else { 0.0 };
+    let raised = if raised < 255.0 { raised } else { 255.0 };
+    let nearest = raised + WHOLE;
+    let above = nearest - WHOLE > raised;
+    (nearest.to_bits() as u8).wrapping_sub(u8::from(above))
+}
+
 /// [`blend_colour`] of grey.
-fn blend_grey(columns: &Taps, line: &[f32], first: usize, sums: &mut [f32]) {
-    for ((start, weights), sums) in columns.even().zip(sums.chunks_exact_mut(3)) {
-        let values = &line[start - first..][..weights.len()];
-        sums.fill(values.iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value));
+fn blend_grey(columns: &Taps, lines: &Lines, first: usize, sums: &mut Lines) {
+    for (line, sums) in lines.iter().zip(sums) {
+        for ((start, weights), sums) in columns.even().zip(sums.as_chunks_mut::<3>().0) {
+            let values = &line[start - first..][..weights.len()];
+            *sums = [values.iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value); 3];
+        }
     }
 }
 
@@ -160,8 +208,8 @@ impl Resizer {
             columns: Taps::default(),
             rows: Taps::default(),
             offset: (0, 0),
-            line: Vec::new(),
-            sums: Vec::new(),
+            lines: Lines::default(),
+            sums: Lines::default(),
         })
     }
 
@@ -229,32 +277,40 @@ impl Resizer {
 
     /// Every target pixel is a weighted sum, or border. Sums are in the order of the source's rows, then of its columns, so that how they are
     /// spread over the lanes of a CPU does not show.
-    fn filter(&mut self, image: &ImageView<'_>, out: &mut [u8], blend: impl Fn(&Taps, &[f32], usize, &mut [f32])) {
+    fn filter(&mut self, image: &ImageView<'_>, out: &mut [u8], blend: impl Fn(&Taps, &Lines, usize, &mut Lines)) {
         let stride = image.encoding().bytes_per_pixel();
         let (left, top) = self.offset;
         let border = self.fit.pad.value;
         let (first, end) = self.columns.range();
         let length = (end - first) * stride;
-        // Behind the pixels come zeros, for weights that fill up and for lanes that are not used.
-        self.line.clear();
-        self.line.resize(length + self.columns.count() * stride + LANES, 0.0);
-        self.sums.resize(self.columns.len() * 3 + LANES, 0.0);
+        for (line, sums) in self.lines.iter_mut().zip(&mut self.sums) {
+            // Behind the pixels come zeros, for weights that fill up and for lanes that are not used.
+            line.clear();
+            line.resize(length + self.columns.count() * stride + 2 * LANES, 0.0);
+            sums.resize(self.columns.len() * 3 + LANES, 0.0);
+        }
+        let row_len = self.width as usize * 3;
         let bytes = left * 3..(left + self.columns.len()) * 3;
-        for (y, target) in out.chunks_exact_mut(self.width as usize * 3).enumerate() {
-            let Some((start, weights)) = self.rows.at(y, top) else {
-                target.fill(border);
-                continue;
-            };
+        let (above, rest) = out.split_at_mut(top * row_len);
+        let (picture, below) = rest.split_at_mut(self.rows.len() * row_len);
+        above.fill(border);
+        below.fill(border);
+        for (group, targets) in picture.chunks_mut(LINES * row_len).enumerate() {
             // Rows first: this pass runs over contiguous bytes, which the compiler turns into vector code, and shrinks the
             // picture before the scattered one.
-            let row = |k: usize| &image.row((start + k) as u32)[first * stride..end * stride];
-            add_rows(row, weights, &mut self.line[..length]);
-            blend(&self.columns, &self.line, first, &mut self.sums);
-            target[..bytes.start].fill(border);
-            target[bytes.end..].fill(border);
-            for (byte, sum) in target[bytes.clone()].iter_mut().zip(&self.sums) {
-                // Round half up; the cast saturates.
-                *byte = (sum + 0.5) as u8;
+            for (i, line) in self.lines.iter_mut().enumerate() {
+                // None is where the picture ends in the middle of a group: what is in that line goes nowhere.
+                let Some((start, weights)) = self.rows.at(group * LINES + i, 0) else { break };
+                let row = |k: usize| &image.row((start + k) as u32)[first * stride..end * stride];
+                add_rows(row, weights, &mut line[..length]);
+            }
+            blend(&self.columns, &self.lines, first, &mut self.sums);
+            for (target, sums) in targets.chunks_exact_mut(row_len).zip(&self.sums) {
+                target[..bytes.start].fill(border);
+                target[bytes.end..].fill(border);
+                for (byte, sum) in target[bytes.clone()].iter_mut().zip(sums) {
+                    *byte = round(*sum);
+                }
             }
         }
     }
@@ -360,6 +416,16 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_half_up_and_saturating() {
+        let near = |value: f32| [value.next_down(), value, value.next_up()];
+        let values =
+            (-600..=1200).flat_map(|i| near(i as f32 * 0.25)).chain([f32::MAX, f32::MIN, f32::NAN, f32::INFINITY]);
+        for value in values {
+            assert_eq!(round(value), (value + 0.5) as u8, "{value}");
+        }
+    }
+
+    #[test]
     fn halving_takes_the_triangle_weighted_mean() {
         // Support 2 pixels: weights of target pixel 0 (centre 1.0) are 0.75, 0.75, 0.25 of pixels 0, 1, 2.
         let view = ImageView::new("mono8", 4, 1, 4, &[70, 0, 0, 0]).unwrap();
@@ -442,8 +508,14 @@ mod tests {
         let mut resizer = Resizer::new(9, 7, ResizeMode::Crop).unwrap();
         let mut out = vec![0; resizer.output_len()];
         resizer.resize(&view, &mut out).unwrap();
-        let buffers =
-            |r: &Resizer| (r.line.as_ptr() as usize, r.sums.as_ptr() as usize, r.rows.buffers(), r.columns.buffers());
+        let buffers = |r: &Resizer| {
+            (
+                r.lines.each_ref().map(Vec::as_ptr),
+                r.sums.each_ref().map(Vec::as_ptr),
+                r.rows.buffers(),
+                r.columns.buffers(),
+            )
+        };
         let before = buffers(&resizer);
         resizer.resize(&view, &mut out).unwrap();
         assert_eq!(before, buffers(&resizer));
