@@ -154,7 +154,7 @@ impl Case {
 pub fn bench(args: &Args) -> Result<bool> {
     let mut rival = args.python.as_deref().map(Rival::start).transpose()?;
     let folder = Folder::new()?;
-    let (rounds, count) = if args.quick { (3, 4) } else { (9, 24) };
+    let (rounds, count) = if args.quick { (3, 4) } else { (9, 12) };
     let mut cases = Vec::new();
     for source in SOURCES {
         let scenes: Vec<Vec<u8>> = (0..PICTURES).map(|i| scene::rgb8(source.0, source.1, episode_seed(7, i))).collect();

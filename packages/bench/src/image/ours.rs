@@ -1,12 +1,12 @@
 //! Our way from a message to a tensor.
 
 use crate::image::scene::Kind;
+use crate::tick::play::thread_nanos;
 use anyhow::Result;
 use efm_vision::{Decoder, Filter, Fit, ImageView, Layout, Normalization, ResizeMode, Resizer, to_tensor};
 use std::hint::black_box;
-use std::time::Instant;
 
-/// Nanoseconds of a picture.
+/// Nanoseconds of a picture, of the thread's CPU time.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Times {
     /// All of it.
@@ -44,24 +44,18 @@ impl Ours {
     /// # Errors
     /// When it is no such picture.
     pub fn run(&mut self, kind: Kind, (width, height): (u32, u32), data: &[u8]) -> Result<Times> {
-        let begun = Instant::now();
+        let begun = thread_nanos();
         let view = match kind {
             Kind::Jpeg => self.decoder.decode("rgb8; jpeg compressed bgr8", data)?,
             raw => ImageView::new(raw.name(), width, height, width * 3, data)?,
         };
-        let decoded = Instant::now();
+        let decoded = thread_nanos();
         self.resizer.resize(&view, &mut self.picture)?;
-        let resized = Instant::now();
+        let resized = thread_nanos();
         to_tensor(&self.picture, Layout::Nchw, &Normalization::CENTRED, &mut self.tensor)?;
-        let done = Instant::now();
+        let done = thread_nanos();
         black_box(&mut self.tensor);
-        let nanos = |from: Instant, to: Instant| (to - from).as_nanos() as u64;
-        Ok(Times {
-            total: nanos(begun, done),
-            decode: nanos(begun, decoded),
-            resize: nanos(decoded, resized),
-            tensor: nanos(resized, done),
-        })
+        Ok(Times { total: done - begun, decode: decoded - begun, resize: resized - decoded, tensor: done - resized })
     }
 
     /// Float32 [3, target, target] of the last picture: value / 127.5 - 1.
@@ -71,10 +65,10 @@ impl Ours {
 
     /// The least that memory asks for: nanoseconds to read a message's data once and to write a tensor once.
     pub fn floor(&mut self, data: &[u8]) -> u64 {
-        let begun = Instant::now();
+        let begun = thread_nanos();
         let sum = data.as_chunks::<8>().0.iter().fold(0u64, |sum, bytes| sum.wrapping_add(u64::from_le_bytes(*bytes)));
         self.tensor.fill(black_box(sum) as f32);
         black_box(&mut self.tensor);
-        begun.elapsed().as_nanos() as u64
+        thread_nanos() - begun
     }
 }

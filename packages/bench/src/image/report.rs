@@ -57,7 +57,7 @@ fn words(versions: Option<&BTreeMap<String, String>>, rounds: usize, count: usiz
     };
     format!(
         "One picture at a time on one thread, through the code of the nodes: check or unpack the message, resize to rgb8 (`camera_ingest`), normalise to \
-         float32 [1, 3, side, side] (`vla_inference`). Publishing is not in it. Build profile: {}; CPU features: the target's baseline, no dispatch at run time but in \
+         float32 [1, 3, side, side] (`vla_inference`). Publishing is not in it. Times are the thread's CPU time. Build profile: {}; CPU features: the target's baseline, no dispatch at run time but in \
          the JPEG decoder.\n\n{rivals}\n\n\
          Filters: ours by default is a triangle that widens with the reduction (`bilinear_antialias`), which is Pillow's `BILINEAR`; `area` is the mean of what a \
          pixel covers, which is OpenCV's `INTER_AREA`. The triangle is twice as wide, so it is more work than `INTER_AREA`. OpenCV's `INTER_LINEAR` looks at \
