@@ -6,6 +6,7 @@
 //! - [`cell`]: random goals among random obstacles, judged by MuJoCo's contacts and by parry. `./efm bench cell`.
 //! - [`tick`]: how long a tick takes. `./efm bench tick`.
 //! - [`transparent`]: what the filter changes where nothing has to be changed. `./efm bench transparent`.
+//! - [`image`]: from a camera's message to the policy's tensor, beside OpenCV and Pillow. `./efm bench image`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
@@ -17,6 +18,7 @@ pub mod counting;
 pub mod episode;
 pub mod follower;
 pub mod histogram;
+pub mod image;
 pub mod kill;
 pub mod meter;
 pub mod page;

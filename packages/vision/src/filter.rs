@@ -54,17 +54,20 @@ impl Filter {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Taps {
     spans: Vec<Span>,
+    /// [`Self::count`] a target pixel.
     weights: Vec<f32>,
+    count: usize,
     /// Each target pixel is one source pixel.
     pub identity: bool,
 }
 
+/// The source pixels of a target pixel, without those at the ends whose weight is zero: they change no sum.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span {
     /// First source pixel.
     pub start: usize,
-    /// Its weights: from, to.
-    weights: (usize, usize),
+    /// How many.
+    taps: usize,
 }
 
 impl Taps {
@@ -75,12 +78,17 @@ impl Taps {
         let scale = length / target as f64;
         self.identity = scale == 1.0 && from == from.round();
         if self.identity {
-            self.weights.push(1.0);
-            self.spans.extend((0..target).map(|i| Span { start: from as usize + i, weights: (0, 1) }));
+            self.count = 1;
+            self.weights.resize(target, 1.0);
+            self.spans.extend((0..target).map(|i| Span { start: from as usize + i, taps: 1 }));
             return;
         }
         // A kernel in source pixels: widened when shrinking (that is the antialiasing).
         let widening = if filter == Filter::Bilinear { 1.0 } else { scale.max(1.0) };
+        // Most pixels that a span can touch; how many it does is known at the end.
+        let width = filter.radius().map_or(scale.max(1.0), |radius| 2.0 * radius * widening);
+        let room = width.ceil() as usize + 1;
+        self.weights.resize(target * room, 0.0);
         for i in 0..target {
             let centre = from + (i as f64 + 0.5) * scale;
             let (low, high) = match filter.radius() {
@@ -96,24 +104,53 @@ impl Taps {
                 None => (high.min(x as f64 + 1.0) - low.max(x as f64)).max(0.0),
             };
             let total: f64 = (start..end).map(weight).sum();
-            let first = self.weights.len();
-            if total > 0.0 {
-                self.weights.extend((start..end).map(|x| (weight(x) / total) as f32));
-            } else {
+            let share = |x: usize| (weight(x) / total) as f32;
+            let weights = &mut self.weights[i * room..(i + 1) * room];
+            let Some(first) = (start..end).find(|x| share(*x) != 0.0).filter(|_| total > 0.0) else {
                 // Cannot happen for a centre inside the source; a pixel is better than a division by zero.
-                self.weights.push(1.0);
-            }
-            self.spans.push(Span { start, weights: (first, self.weights.len()) });
+                weights[0] = 1.0;
+                self.spans.push(Span { start, taps: 1 });
+                continue;
+            };
+            let last = (first..end).rfind(|x| share(*x) != 0.0).unwrap_or(first);
+            weights.iter_mut().zip(first..=last).for_each(|(weight, x)| *weight = share(x));
+            self.spans.push(Span { start: first, taps: last + 1 - first });
         }
+        self.count = self.spans.iter().map(|span| span.taps).max().unwrap_or(1);
+        for i in 0..target {
+            self.weights.copy_within(i * room..i * room + self.count, i * self.count);
+        }
+        self.weights.truncate(target * self.count);
     }
 
-    /// The span of target pixel `i` when the picture starts at `offset`; none in the border.
-    pub fn span_of(&self, i: usize, offset: usize) -> Option<Span> {
-        self.spans.get(i.checked_sub(offset)?).copied()
+    /// Weights of each target pixel.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
-    pub fn weights_of(&self, span: Span) -> &[f32] {
-        &self.weights[span.weights.0..span.weights.1]
+    /// Target pixels.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The source pixels that matter: first, and one behind the last.
+    pub fn range(&self) -> (usize, usize) {
+        let first = self.spans.iter().map(|span| span.start).min().unwrap_or(0);
+        (first, self.spans.iter().map(|span| span.start + span.taps).max().unwrap_or(first))
+    }
+
+    /// First source pixel of target pixel `i` when the picture starts at `offset`, and the weights of this and the following ones; none in the
+    /// border.
+    pub fn at(&self, i: usize, offset: usize) -> Option<(usize, &[f32])> {
+        let i = i.checked_sub(offset)?;
+        let span = self.spans.get(i)?;
+        Some((span.start, &self.weights[i * self.count..][..span.taps]))
+    }
+
+    /// For all target pixels in order: the first source pixel, and [`Self::count`] weights of this and the following ones. Weights of zero fill
+    /// up, also beyond the end of the source.
+    pub fn even(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.spans.iter().map(|span| span.start).zip(self.weights.chunks_exact(self.count.max(1)))
     }
 
     /// Addresses of its buffers.

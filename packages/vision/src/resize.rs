@@ -9,7 +9,7 @@
 //! size, so that a frame allocates nothing, and the code path does not depend on the CPU.
 
 use crate::filter::{Filter, Taps};
-use crate::{ImageView, MAX_SIDE, VisionError};
+use crate::{Encoding, ImageView, MAX_SIDE, VisionError};
 use serde::{Deserialize, Serialize};
 
 /// What to do when the camera's aspect ratio is not the policy's.
@@ -76,8 +76,119 @@ pub struct Resizer {
     rows: Taps,
     /// Where the picture lies in the target: left, top (not zero with [`ResizeMode::Pad`] only).
     offset: (usize, usize),
-    /// One target row at source width, in the source's channels.
-    line: Vec<f32>,
+    /// Target rows at source width, in the source's channels; zeros behind them.
+    lines: Lines,
+    /// Target rows, not rounded yet.
+    sums: Lines,
+}
+
+/// Target rows that are made together: a weight of a column is loaded once for all of them.
+const LINES: usize = 2;
+type Lines = [Vec<f32>; LINES];
+
+/// Values that are summed side by side: a pixel and what lies behind it.
+const LANES: usize = 4;
+/// Source rows that are added to a line at a time: each is one load and one store less a value, and one register more.
+const ROWS: usize = 6;
+
+/// Makes a line of the weighted sums of rows, which are given by number. At each place the rows are added in their order.
+fn add_rows<'a>(row: impl Fn(usize) -> &'a [u8], weights: &[f32], line: &mut [f32]) {
+    for (group, weights) in weights.chunks(ROWS).enumerate() {
+        let row = |k: usize| row(group * ROWS + k);
+        let begin = group == 0;
+        match *weights {
+            [a] => add([row(0)], [a], line, begin),
+            [a, b] => add([row(0), row(1)], [a, b], line, begin),
+            [a, b, c] => add([row(0), row(1), row(2)], [a, b, c], line, begin),
+            [a, b, c, d] => add([row(0), row(1), row(2), row(3)], [a, b, c, d], line, begin),
+            [a, b, c, d, e] => add([row(0), row(1), row(2), row(3), row(4)], [a, b, c, d, e], line, begin),
+            [a, b, c, d, e, f] => {
+                add([row(0), row(1), row(2), row(3), row(4), row(5)], [a, b, c, d, e, f], line, begin);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Adds weighted rows of the line's length to it, or to zero where the line begins.
+#[inline(never)]
+fn add<const K: usize>(rows: [&[u8]; K], weights: [f32; K], line: &mut [f32], begin: bool) {
+    let rows = rows.map(|row| &row[..line.len()]);
+    let sum = |i: usize, mut sum: f32| {
+        for k in 0..K {
+            sum += weights[k] * f32::from(rows[k][i]);
+        }
+        sum
+    };
+    if begin {
+        line.iter_mut().enumerate().for_each(|(i, place)| *place = sum(i, 0.0));
+    } else {
+        line.iter_mut().enumerate().for_each(|(i, place)| *place = sum(i, *place));
+    }
+}
+
+/// Weighted sums of the pixels of each line, whose first is the source's pixel `first`, as red, green and blue. A pixel has `STRIDE` values, of which
+/// `RED`, 1 and `BLUE` are taken.
+fn blend_colour<const STRIDE: usize, const RED: usize, const BLUE: usize>(
+    columns: &Taps,
+    lines: &Lines,
+    first: usize,
+    sums: &mut Lines,
+) {
+    for (x, (start, weights)) in columns.even().enumerate() {
+        let mut rest = lines.each_ref().map(|line| &line[(start - first) * STRIDE..]);
+        let mut sum = [[0f32; LANES]; LINES];
+        // Two weights at a time: one check of a slice's length for both.
+        let (pairs, last) = weights.as_chunks::<2>();
+        for [one, other] in pairs {
+            for (sum, rest) in sum.iter_mut().zip(&mut rest) {
+                let Some(pixels) = rest.first_chunk::<{ 2 * LANES }>() else { break };
+                for lane in 0..LANES {
+                    sum[lane] += one * pixels[lane];
+                }
+                for lane in 0..LANES {
+                    sum[lane] += other * pixels[STRIDE + lane];
+                }
+                *rest = &rest[2 * STRIDE..];
+            }
+        }
+        for weight in last {
+            for (sum, rest) in sum.iter_mut().zip(&rest) {
+                let Some(pixel) = rest.first_chunk::<LANES>() else { break };
+                for lane in 0..LANES {
+                    sum[lane] += weight * pixel[lane];
+                }
+            }
+        }
+        for (sum, sums) in sum.iter().zip(sums.iter_mut()) {
+            // All lanes, the last one too, or it would not be kept as one vector; the next pixel overwrites it.
+            if let Some(place) = sums[x * 3..].first_chunk_mut::<LANES>() {
+                *place = [sum[RED], sum[1], sum[BLUE], sum[3]];
+            }
+        }
+    }
+}
+
+/// `(value + 0.5) as u8`: half up, and saturating. In operations that every CPU has for vectors, which it has not for that cast.
+fn round(value: f32) -> u8 {
+    /// From here on a float32 holds whole numbers only, and those below 2^23 in its lowest bits.
+    const WHOLE: f32 = 8_388_608.0;
+    let raised = value + 0.5;
+    let raised = if raised > 0.0 { raised } else { 0.0 };
+    let raised = if raised < 255.0 { raised } else { 255.0 };
+    let nearest = raised + WHOLE;
+    let above = nearest - WHOLE > raised;
+    (nearest.to_bits() as u8).wrapping_sub(u8::from(above))
+}
+
+/// [`blend_colour`] of grey.
+fn blend_grey(columns: &Taps, lines: &Lines, first: usize, sums: &mut Lines) {
+    for (line, sums) in lines.iter().zip(sums) {
+        for ((start, weights), sums) in columns.even().zip(sums.as_chunks_mut::<3>().0) {
+            let values = &line[start - first..][..weights.len()];
+            *sums = [values.iter().zip(weights).fold(0.0, |sum, (value, weight)| sum + weight * value); 3];
+        }
+    }
 }
 
 impl Resizer {
@@ -97,7 +208,8 @@ impl Resizer {
             columns: Taps::default(),
             rows: Taps::default(),
             offset: (0, 0),
-            line: Vec::new(),
+            lines: Lines::default(),
+            sums: Lines::default(),
         })
     }
 
@@ -126,63 +238,81 @@ impl Resizer {
             return Err(VisionError::Buffer { buffer: "rgb8 output", found: out.len(), expected: self.output_len() });
         }
         self.prepare(image.width(), image.height());
-        let stride = image.encoding().bytes_per_pixel();
-        let [red, green, blue] = image.encoding().rgb_offsets();
-        let row_len = self.width as usize * 3;
-        let (left, top) = self.offset;
-        let border = self.fit.pad.value;
-
         if self.columns.identity && self.rows.identity {
-            for (y, target) in out.chunks_exact_mut(row_len).enumerate() {
-                let Some(span) = self.rows.span_of(y, top) else {
-                    target.fill(border);
-                    continue;
-                };
-                let source = image.row(span.start as u32);
-                for (x, target) in target.chunks_exact_mut(3).enumerate() {
-                    let Some(span) = self.columns.span_of(x, left) else {
-                        target.fill(border);
-                        continue;
-                    };
-                    let pixel = &source[span.start * stride..][..stride];
-                    target.copy_from_slice(&[pixel[red], pixel[green], pixel[blue]]);
-                }
-            }
+            self.copy(image, out);
             return Ok(());
         }
+        match image.encoding() {
+            Encoding::Rgb8 => self.filter(image, out, blend_colour::<3, 0, 2>),
+            Encoding::Bgr8 => self.filter(image, out, blend_colour::<3, 2, 0>),
+            Encoding::Rgba8 => self.filter(image, out, blend_colour::<4, 0, 2>),
+            Encoding::Bgra8 => self.filter(image, out, blend_colour::<4, 2, 0>),
+            Encoding::Mono8 => self.filter(image, out, blend_grey),
+        }
+        Ok(())
+    }
 
-        self.line.resize(image.width() as usize * stride, 0.0);
-        for (y, target) in out.chunks_exact_mut(row_len).enumerate() {
-            let Some(span) = self.rows.span_of(y, top) else {
+    /// Every target pixel is a source pixel, or border.
+    fn copy(&self, image: &ImageView<'_>, out: &mut [u8]) {
+        let stride = image.encoding().bytes_per_pixel();
+        let [red, green, blue] = image.encoding().rgb_offsets();
+        let (left, top) = self.offset;
+        let border = self.fit.pad.value;
+        for (y, target) in out.chunks_exact_mut(self.width as usize * 3).enumerate() {
+            let Some((row, _)) = self.rows.at(y, top) else {
                 target.fill(border);
                 continue;
             };
-            // Rows first: this pass runs over contiguous bytes, which the compiler turns into vector code, and shrinks the
-            // picture before the scattered one.
-            self.line.fill(0.0);
-            for (k, &weight) in self.rows.weights_of(span).iter().enumerate() {
-                for (sum, &value) in self.line.iter_mut().zip(image.row((span.start + k) as u32)) {
-                    *sum += weight * f32::from(value);
-                }
-            }
+            let source = image.row(row as u32);
             for (x, target) in target.chunks_exact_mut(3).enumerate() {
-                let Some(span) = self.columns.span_of(x, left) else {
+                let Some((column, _)) = self.columns.at(x, left) else {
                     target.fill(border);
                     continue;
                 };
-                let weights = self.columns.weights_of(span);
-                let pixels = self.line[span.start * stride..][..weights.len() * stride].chunks_exact(stride);
-                let mut sum = [0f32; 3];
-                for (pixel, &weight) in pixels.zip(weights) {
-                    sum[0] += weight * pixel[red];
-                    sum[1] += weight * pixel[green];
-                    sum[2] += weight * pixel[blue];
-                }
-                // Round half up; the cast saturates.
-                target.copy_from_slice(&sum.map(|v| (v + 0.5) as u8));
+                let pixel = &source[column * stride..][..stride];
+                target.copy_from_slice(&[pixel[red], pixel[green], pixel[blue]]);
             }
         }
-        Ok(())
+    }
+
+    /// Every target pixel is a weighted sum, or border. Sums are in the order of the source's rows, then of its columns, so that how they are
+    /// spread over the lanes of a CPU does not show.
+    fn filter(&mut self, image: &ImageView<'_>, out: &mut [u8], blend: impl Fn(&Taps, &Lines, usize, &mut Lines)) {
+        let stride = image.encoding().bytes_per_pixel();
+        let (left, top) = self.offset;
+        let border = self.fit.pad.value;
+        let (first, end) = self.columns.range();
+        let length = (end - first) * stride;
+        for (line, sums) in self.lines.iter_mut().zip(&mut self.sums) {
+            // Behind the pixels come zeros, for weights that fill up and for lanes that are not used.
+            line.clear();
+            line.resize(length + self.columns.count() * stride + 2 * LANES, 0.0);
+            sums.resize(self.columns.len() * 3 + LANES, 0.0);
+        }
+        let row_len = self.width as usize * 3;
+        let bytes = left * 3..(left + self.columns.len()) * 3;
+        let (above, rest) = out.split_at_mut(top * row_len);
+        let (picture, below) = rest.split_at_mut(self.rows.len() * row_len);
+        above.fill(border);
+        below.fill(border);
+        for (group, targets) in picture.chunks_mut(LINES * row_len).enumerate() {
+            // Rows first: this pass runs over contiguous bytes, which the compiler turns into vector code, and shrinks the
+            // picture before the scattered one.
+            for (i, line) in self.lines.iter_mut().enumerate() {
+                // None is where the picture ends in the middle of a group: what is in that line goes nowhere.
+                let Some((start, weights)) = self.rows.at(group * LINES + i, 0) else { break };
+                let row = |k: usize| &image.row((start + k) as u32)[first * stride..end * stride];
+                add_rows(row, weights, &mut line[..length]);
+            }
+            blend(&self.columns, &self.lines, first, &mut self.sums);
+            for (target, sums) in targets.chunks_exact_mut(row_len).zip(&self.sums) {
+                target[..bytes.start].fill(border);
+                target[bytes.end..].fill(border);
+                for (byte, sum) in target[bytes.clone()].iter_mut().zip(sums) {
+                    *byte = round(*sum);
+                }
+            }
+        }
     }
 
     /// Makes the tables for a source size.
@@ -233,6 +363,32 @@ mod tests {
         out
     }
 
+    /// What a resizer that has seen `view` makes of it, value by value.
+    fn plain(resizer: &Resizer, view: &ImageView<'_>) -> Vec<u8> {
+        let (stride, (left, top)) = (view.encoding().bytes_per_pixel(), resizer.offset);
+        let mut out = Vec::new();
+        for (y, x) in (0..resizer.height as usize).flat_map(|y| (0..resizer.width as usize).map(move |x| (y, x))) {
+            let (Some((row, of_rows)), Some((column, of_columns))) =
+                (resizer.rows.at(y, top), resizer.columns.at(x, left))
+            else {
+                out.extend([resizer.fit.pad.value; 3]);
+                continue;
+            };
+            for offset in view.encoding().rgb_offsets() {
+                let mut sum = 0f32;
+                for (j, weight) in of_columns.iter().enumerate() {
+                    let mut line = 0f32;
+                    for (k, weight) in of_rows.iter().enumerate() {
+                        line += weight * f32::from(view.row((row + k) as u32)[(column + j) * stride + offset]);
+                    }
+                    sum += weight * line;
+                }
+                out.push((sum + 0.5) as u8);
+            }
+        }
+        out
+    }
+
     const MODES: [ResizeMode; 3] = [ResizeMode::Stretch, ResizeMode::Pad, ResizeMode::Crop];
     const FILTERS: [Filter; 6] = [
         Filter::BilinearAntialias,
@@ -256,6 +412,16 @@ mod tests {
                 assert_eq!(resize(&view, 1, 1, mode), rgb, "{encoding}");
                 assert_eq!(resize(&view, 2, 2, mode), rgb.repeat(4), "{encoding}");
             }
+        }
+    }
+
+    #[test]
+    fn rounding_is_half_up_and_saturating() {
+        let near = |value: f32| [value.next_down(), value, value.next_up()];
+        let values =
+            (-600..=1200).flat_map(|i| near(i as f32 * 0.25)).chain([f32::MAX, f32::MIN, f32::NAN, f32::INFINITY]);
+        for value in values {
+            assert_eq!(round(value), (value + 0.5) as u8, "{value}");
         }
     }
 
@@ -342,7 +508,14 @@ mod tests {
         let mut resizer = Resizer::new(9, 7, ResizeMode::Crop).unwrap();
         let mut out = vec![0; resizer.output_len()];
         resizer.resize(&view, &mut out).unwrap();
-        let buffers = |r: &Resizer| (r.line.as_ptr() as usize, r.rows.buffers(), r.columns.buffers());
+        let buffers = |r: &Resizer| {
+            (
+                r.lines.each_ref().map(Vec::as_ptr),
+                r.sums.each_ref().map(Vec::as_ptr),
+                r.rows.buffers(),
+                r.columns.buffers(),
+            )
+        };
         let before = buffers(&resizer);
         resizer.resize(&view, &mut out).unwrap();
         assert_eq!(before, buffers(&resizer));
@@ -393,6 +566,15 @@ mod tests {
             let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
             let (low, high) = (data.iter().min().unwrap(), data.iter().max().unwrap());
             prop_assert!(resize(&view, tw, th, ResizeMode::Stretch).iter().all(|v| v >= low && v <= high));
+        }
+
+        #[test]
+        fn many_lanes_give_the_bits_of_one((e, w, h, data) in image(), tw in 1..50u32, th in 1..50u32, fit in fit()) {
+            let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
+            let mut resizer = Resizer::new(tw, th, fit).unwrap();
+            let mut out = vec![1; resizer.output_len()];
+            resizer.resize(&view, &mut out).unwrap();
+            prop_assert_eq!(&out, &plain(&resizer, &view));
         }
 
         #[test]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, page, policy, report, run, tick, transparent};
+use efm_bench::{arm, cell, counting, episode, image, kill, page, policy, report, run, tick, transparent};
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +90,8 @@ enum What {
     Page(page::Args),
     /// What a policy's chunk costs beside the calls to ONNX Runtime. Fails where that is more than 3 % of them and more than 0.3 ms.
     Policy(policy::Args),
+    /// From a camera's message to the policy's tensor, beside OpenCV and Pillow. Fails where their pictures are others than ours.
+    Image(image::Args),
 }
 
 fn main() -> ExitCode {
@@ -110,6 +112,7 @@ fn bench(args: Args) -> Result<bool> {
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
         What::Page(options) => page::write(&options),
+        What::Image(options) => image::bench(&options),
         What::Policy(options) => policy::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),
