@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, kill, policy, report, run, tick, transparent};
+use efm_bench::{
+    arm, cell, counting, episode, growth, hot, instructions, kill, policy, report, run, tick, transparent,
+};
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -88,6 +90,12 @@ enum What {
     Transparent(transparent::Args),
     /// What a policy's chunk costs beside the calls to ONNX Runtime. Fails where that is more than 3 % of them and more than 0.3 ms.
     Policy(policy::Args),
+    /// What a call costs as its work grows: joints, pairs of bodies, rows of a chunk. Fails where a stated target is missed.
+    Growth(growth::Args),
+    /// Instructions of the hot paths, counted by valgrind, beside the baseline.
+    Instructions(instructions::Args),
+    /// A hot path and nothing else: what `instructions` runs under valgrind.
+    Hot(hot::Args),
 }
 
 fn main() -> ExitCode {
@@ -108,6 +116,9 @@ fn bench(args: Args) -> Result<bool> {
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
         What::Policy(options) => policy::bench(&args.root, &options),
+        What::Growth(options) => growth::bench(&args.root, &options),
+        What::Instructions(options) => instructions::bench(&args.root, &options),
+        What::Hot(options) => hot::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
