@@ -62,18 +62,8 @@ pub const PATHS: [HotPath; 8] = [
         calls: 100,
         work: |root, calls| schedule(root, calls, true),
     },
-    HotPath {
-        name: "image_raw",
-        what: "rgb8 640x480 to the tensor of 224x224, stretched",
-        calls: 3,
-        work: image_raw,
-    },
-    HotPath {
-        name: "image_jpeg",
-        what: "JPEG 640x480 unpacked and resized to 224x224",
-        calls: 3,
-        work: image_jpeg,
-    },
+    HotPath { name: "image_raw", what: "rgb8 640x480 to the tensor of 224x224, stretched", calls: 3, work: image_raw },
+    HotPath { name: "image_jpeg", what: "JPEG 640x480 unpacked and resized to 224x224", calls: 3, work: image_jpeg },
     HotPath {
         name: "policy_own",
         what: "panda_tabletop_flow without its graphs: two pictures and the state normalised, noise, 16 rows of actions by inverse kinematics",
@@ -168,7 +158,8 @@ fn picture() -> Vec<u8> {
         for x in 0..WIDTH {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let edge = if (x / 80 + y / 60) % 2 == 0 { 60 } else { 0 };
-            pixels.extend([x * 180 / WIDTH + edge, y * 180 / HEIGHT + edge, 90 + edge + (noise >> 27)].map(|v| v as u8));
+            pixels
+                .extend([x * 180 / WIDTH + edge, y * 180 / HEIGHT + edge, 90 + edge + (noise >> 27)].map(|v| v as u8));
         }
     }
     pixels
@@ -211,7 +202,8 @@ fn policy_own(root: &Path, calls: u64) -> Result<()> {
     let joints = manifest.joints()?;
     let limits = LimitSet::load(&robot, root.join("config/joint_limits.yaml"), &joints)?;
     let chain = Chain::new(&robot, &manifest.robot.base_link, &manifest.robot.tip_link)?;
-    let measured = manifest.action.rest_posture.clone().context("panda_tabletop_flow: action.rest_posture is missing")?;
+    let measured =
+        manifest.action.rest_posture.clone().context("panda_tabletop_flow: action.rest_posture is missing")?;
     let mut decoder = ActionDecoder::new(&manifest, &joints, &chain, &limits, &measured)?;
     let cameras = &manifest.observation.images;
     let pictures: Vec<Vec<u8>> = cameras.iter().map(|camera| picture()[..camera.len()].to_vec()).collect();

@@ -121,12 +121,7 @@ impl ActionDecoder {
     ///
     /// # Errors
     /// When a row is out of reach.
-    pub fn decode(
-        &mut self,
-        actions: &[f64],
-        measured: &[f64],
-        positions: &mut Vec<f64>,
-    ) -> Result<(), ActionError> {
+    pub fn decode(&mut self, actions: &[f64], measured: &[f64], positions: &mut Vec<f64>) -> Result<(), ActionError> {
         positions.clear();
         if let Space::EndEffector(tool) = &mut self.space {
             tool.seed.iter_mut().zip(&tool.chain).for_each(|(seed, place)| *seed = measured[*place]);

@@ -50,7 +50,8 @@ pub fn chains() -> Result<[Vec<Setup>; 2]> {
         let robot = Robot::chain(joints)?;
         Ok(Setup { cell: Some(robot.cell(CHAIN_PAIRS, 3)?), robot })
     };
-    let both: (Result<_>, Result<_>) = (JOINTS.into_iter().map(alone).collect(), JOINTS.into_iter().map(among).collect());
+    let both: (Result<_>, Result<_>) =
+        (JOINTS.into_iter().map(alone).collect(), JOINTS.into_iter().map(among).collect());
     Ok([both.0?, both.1?])
 }
 
@@ -66,7 +67,13 @@ pub fn pandas(root: &Path) -> Result<Vec<Setup>> {
     PAIRS.into_iter().map(with).collect()
 }
 
-fn group<'a>(title: &'static str, size: &'static str, setups: &'a [Setup], ticks: usize, of: fn(&Setup) -> usize) -> Group<'a> {
+fn group<'a>(
+    title: &'static str,
+    size: &'static str,
+    setups: &'a [Setup],
+    ticks: usize,
+    of: fn(&Setup) -> usize,
+) -> Group<'a> {
     let mut cases = Vec::new();
     for stream in STREAMS {
         for setup in setups {
@@ -78,7 +85,7 @@ fn group<'a>(title: &'static str, size: &'static str, setups: &'a [Setup], ticks
             });
         }
     }
-    Group { title, size, notes: vec!["robot"], cases }
+    Group { title, line: "stream", size, notes: vec!["robot"], cases }
 }
 
 /// The tick over the joints of chains.
@@ -102,5 +109,5 @@ pub fn at_one_kilohertz<'a>(title: &'static str, setups: &'a [Setup], pairs: usi
             measure: setup.measure(stream, FAST, ticks),
         })
     });
-    Group { title, size: "pairs", notes: vec![], cases: cases.collect() }
+    Group { title, line: "stream", size: "pairs", notes: vec![], cases: cases.collect() }
 }

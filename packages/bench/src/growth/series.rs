@@ -36,6 +36,8 @@ pub struct Case<'a> {
 pub struct Group<'a> {
     /// Heading.
     pub title: &'static str,
+    /// What a line is: a stream, a mode.
+    pub line: &'static str,
     /// Name of the size.
     pub size: &'static str,
     /// Heads of [`Case::notes`].
@@ -59,6 +61,7 @@ pub struct Measured {
 #[derive(Debug, Clone)]
 pub struct Grown {
     title: &'static str,
+    line: &'static str,
     size: &'static str,
     notes: Vec<&'static str>,
     cases: Vec<Measured>,
@@ -104,7 +107,8 @@ impl Group<'_> {
     /// # Errors
     /// From the cases.
     pub fn measure(mut self, rounds: u64) -> Result<Grown> {
-        let mut found: Vec<(Vec<Quantiles>, Vec<f64>, u64, u64)> = self.cases.iter().map(|_| Default::default()).collect();
+        let mut found: Vec<(Vec<Quantiles>, Vec<f64>, u64, u64)> =
+            self.cases.iter().map(|_| Default::default()).collect();
         for round in 0..rounds {
             for (case, (quantiled, each, calls, allocations)) in self.cases.iter_mut().zip(&mut found) {
                 let mut sample = (case.measure)(round)?;
@@ -117,16 +121,17 @@ impl Group<'_> {
                 *allocations += sample.allocations;
             }
         }
-        let measured = |(case, (rounds, each, calls, allocations)): (Case<'_>, (Vec<Quantiles>, Vec<f64>, u64, u64))| Measured {
-            line: case.line,
-            size: case.size,
-            notes: case.notes,
-            rounds,
-            each,
-            allocations: allocations as f64 / calls.max(1) as f64,
-        };
+        let measured =
+            |(case, (rounds, each, calls, allocations)): (Case<'_>, (Vec<Quantiles>, Vec<f64>, u64, u64))| Measured {
+                line: case.line,
+                size: case.size,
+                notes: case.notes,
+                rounds,
+                each,
+                allocations: allocations as f64 / calls.max(1) as f64,
+            };
         let cases = self.cases.into_iter().zip(found).map(measured).collect();
-        Ok(Grown { title: self.title, size: self.size, notes: self.notes, cases })
+        Ok(Grown { title: self.title, line: self.line, size: self.size, notes: self.notes, cases })
     }
 }
 
@@ -163,9 +168,12 @@ impl Grown {
 
     /// Times by size, and how they grow.
     pub fn tables(&self) -> [Table; 2] {
-        let mut columns = vec!["line".to_owned(), self.size.to_owned()];
+        let mut columns = vec![self.line.to_owned(), self.size.to_owned()];
         columns.extend(self.notes.iter().map(|note| (*note).to_owned()));
-        columns.extend(["p50, us", "p99, us", "max, us", "p50 spread, %", "p99 spread, %", "allocations a call"].map(str::to_owned));
+        columns.extend(
+            ["p50, us", "p99, us", "max, us", "p50 spread, %", "p99 spread, %", "allocations a call"]
+                .map(str::to_owned),
+        );
         let row = |case: &Measured| {
             let best = case.best();
             let mut row = vec![case.line.clone(), format!("{:.0}", case.size)];
@@ -189,7 +197,7 @@ impl Grown {
             Table { title: self.title.to_owned(), columns, rows: self.cases.iter().map(row).collect() },
             Table {
                 title: format!("{}: exponent (single rounds)", self.title),
-                columns: ["line", "p50", "p99"].map(str::to_owned).to_vec(),
+                columns: [self.line, "p50", "p99"].map(str::to_owned).to_vec(),
                 rows: self.lines().into_iter().map(grows).collect(),
             },
         ]
@@ -217,15 +225,22 @@ impl Grown {
     /// Every figure.
     pub fn to_json(&self) -> Value {
         let case = |case: &Measured| {
-            let notes: serde_json::Map<String, Value> =
-                self.notes.iter().zip(&case.notes).map(|(name, note)| ((*name).to_owned(), note.clone().into())).collect();
+            let notes: serde_json::Map<String, Value> = self
+                .notes
+                .iter()
+                .zip(&case.notes)
+                .map(|(name, note)| ((*name).to_owned(), note.clone().into()))
+                .collect();
             json!({
                 "line": case.line, "size": case.size, "notes": notes, "best_us": case.best().to_json(), "each_least_us": case.each().to_json(),
                 "rounds_us": case.rounds.iter().map(|round| round.to_json()).collect::<Value>(), "allocations": case.allocations,
             })
         };
         let grows = |line: &str| {
-            let of = |of| self.exponents(line, of).map(|(best, low, high)| json!({ "best": best, "least": low, "greatest": high }));
+            let of = |of| {
+                self.exponents(line, of)
+                    .map(|(best, low, high)| json!({ "best": best, "least": low, "greatest": high }))
+            };
             json!({ "line": line, "p50": of(|q| q.p50), "p99": of(|q| q.p99) })
         };
         json!({
@@ -264,7 +279,7 @@ mod tests {
             };
             Case { line: "work".into(), size, notes: vec![], measure: Box::new(measure) as Measure<'_> }
         };
-        let group = Group { title: "t", size: "n", notes: vec![], cases: vec![case(2.0), case(4.0)] };
+        let group = Group { title: "t", line: "l", size: "n", notes: vec![], cases: vec![case(2.0), case(4.0)] };
         let grown = group.measure(2).unwrap();
         assert_eq!(*order.borrow(), [(0, 2.0), (0, 4.0), (1, 2.0), (1, 4.0)]);
         let [first, second] = grown.cases() else { panic!("two cases") };

@@ -47,7 +47,9 @@ impl Made {
 
     fn told(pairs: &[(&str, &String, &String)]) -> Vec<String> {
         let differ = pairs.iter().filter(|(_, before, now)| before != now);
-        differ.map(|(field, before, now)| format!("{field}: the baseline's is '{before}', here it is '{now}'")).collect()
+        differ
+            .map(|(field, before, now)| format!("{field}: the baseline's is '{before}', here it is '{now}'"))
+            .collect()
     }
 }
 
@@ -198,10 +200,7 @@ mod tests {
     #[test]
     fn a_path_that_only_one_side_knows_is_a_fault() {
         let faults = baseline(&[("a", 10), ("old", 10)]).compare(&[("a", 10), ("new", 10)]).faults();
-        assert_eq!(
-            faults,
-            ["new: the baseline does not know it", "old: in the baseline, but there is no such path"]
-        );
+        assert_eq!(faults, ["new: the baseline does not know it", "old: in the baseline, but there is no such path"]);
     }
 
     #[test]
@@ -239,7 +238,10 @@ mod tests {
             assert!(text.contains(from));
             std::fs::write(&file, text.replacen(from, to, 1)).unwrap();
             let error = format!("{:#}", Baseline::load(&file).unwrap_err());
-            assert!(error.contains("instructions.json") && error.contains("--update") && error.contains(told), "{error}");
+            assert!(
+                error.contains("instructions.json") && error.contains("--update") && error.contains(told),
+                "{error}"
+            );
         }
         let error = format!("{:#}", Baseline::load(&folder.path().join("none.json")).unwrap_err());
         assert!(error.contains("none.json") && error.contains("--update"), "{error}");
