@@ -253,3 +253,19 @@ fn bag_write(_: &Path, calls: u64) -> Result<()> {
     bag.finish()?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_path_can_be_gone_and_another_is_refused_by_its_name() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        for path in &PATHS {
+            assert!(bench(root, &Args { name: path.name.into(), calls: 2 }).unwrap(), "{}", path.name);
+        }
+        let error = bench(root, &Args { name: "cold".into(), calls: 1 }).unwrap_err().to_string();
+        assert!(error.contains("'cold'") && error.contains("safety_tick"), "{error}");
+    }
+}

@@ -139,8 +139,8 @@ pub fn print(section: &Section) {
         };
         let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
         for row in std::iter::once(&table.columns).chain(&table.rows) {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-            println!("  {}", cells.join("  "));
+            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            println!("  {}", cells.join("  ").trim_end());
         }
     }
     println!();

@@ -1,8 +1,8 @@
 //! `efm-bench instructions`.
 
 use crate::growth::command::print;
-use crate::hot::PATHS;
-use crate::instructions::baseline::{ALLOWED_PERCENT, Baseline, Comparison, FILE, Made};
+use crate::hot::{HotPath, PATHS};
+use crate::instructions::baseline::{ALLOWED_PERCENT, Baseline, Comparison, FILE, Made, Row};
 use crate::instructions::valgrind::{count, version};
 use crate::run::parallel;
 use crate::section::{Section, Table, Target};
@@ -115,20 +115,19 @@ fn libc_version() -> String {
 }
 
 fn section(args: &Args, made: &Made, counts: &[Counts], comparison: &Comparison, incomparable: &[String]) -> Section {
-    let row = |((row, path), counts): ((&_, &crate::hot::HotPath), &Counts)| {
-        let row: &crate::instructions::baseline::Row = row;
+    let row = |((row, path), counts): ((&Row, &HotPath), &Counts)| {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         vec![
             row.name.clone(),
-            path.what.to_owned(),
             row.now.to_string(),
             format!("{:.3}", 100.0 * (counts.most as f64 / counts.least.max(1) as f64 - 1.0)),
             or_none(row.before.map(|before| before.to_string())),
             or_none(row.percent().map(|percent| format!("{percent:+.2}"))),
+            path.what.to_owned(),
         ]
     };
     let rows = comparison.rows.iter().zip(&PATHS).zip(counts);
-    let columns = ["path", "a call", "instructions a call", "spread of the runs, %", "baseline", "change, %"];
+    let columns = ["path", "instructions a call", "spread of the runs, %", "baseline", "change, %", "a call"];
     let faults = comparison.faults();
     let judged = args.check && incomparable.is_empty();
     let target = Target {

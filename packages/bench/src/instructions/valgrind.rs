@@ -44,7 +44,7 @@ pub fn count(root: &Path, path: &HotPath) -> Result<Counted> {
     let program = std::env::current_exe().context("this program does not know its own file")?;
     let mut command = Command::new("valgrind");
     command
-        .args(["--tool=callgrind", "--error-exitcode=0", "--read-inline-info=no"])
+        .args(["--tool=callgrind", "--read-inline-info=no"])
         .arg(format!("--toggle-collect={COUNTED}"))
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)
