@@ -60,8 +60,9 @@ efm_unlock() {
     unset EFM_LOCKED
 }
 
-# 1. Compiler, libclang (r2r's bindgen), Python, Mesa's software EGL (the simulator's cameras on a machine without a GPU).
-EFM_PACKAGES="build-essential ca-certificates cmake curl libclang-dev libegl1 libegl-mesa0 libgl1-mesa-dri pkg-config python3 python3-venv"
+# 1. Compiler, libclang (r2r's bindgen), Python, Mesa's software EGL (the simulator's cameras on a machine without a GPU), valgrind (it counts the
+# instructions of the hot paths).
+EFM_PACKAGES="build-essential ca-certificates cmake curl libclang-dev libegl1 libegl-mesa0 libgl1-mesa-dri pkg-config python3 python3-venv valgrind"
 
 efm_system() {
     if ! command -v apt-get >/dev/null; then

@@ -15,6 +15,8 @@ efm_test() {
     efm_part cargo fmt --all --check
     efm_part cargo clippy --locked --workspace --all-targets -- -D warnings
     efm_part cargo test --locked --workspace
+    # Of the program that the tests were built with.
+    efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" instructions --check
     if compgen -G "$EFM_ROOT/test/test_*.py" >/dev/null; then
         efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -ra test "$@"
     fi

@@ -5,6 +5,8 @@
 //! - [`kill`]: the publisher dies at a random moment; how the arm comes to rest. `./efm bench kill`.
 //! - [`cell`]: random goals among random obstacles, judged by MuJoCo's contacts and by parry. `./efm bench cell`.
 //! - [`tick`]: how long a tick takes. `./efm bench tick`.
+//! - [`growth`]: what a call costs as its work grows. `./efm bench growth`.
+//! - [`instructions`]: how many instructions the [`hot`] paths take, beside a baseline. `./efm bench instructions`.
 //! - [`transparent`]: what the filter changes where nothing has to be changed. `./efm bench transparent`.
 //! - [`image`]: from a camera's message to the policy's tensor, beside OpenCV and Pillow. `./efm bench image`.
 //!
@@ -17,8 +19,11 @@ pub mod chunks;
 pub mod counting;
 pub mod episode;
 pub mod follower;
+pub mod growth;
 pub mod histogram;
+pub mod hot;
 pub mod image;
+pub mod instructions;
 pub mod kill;
 pub mod meter;
 pub mod page;

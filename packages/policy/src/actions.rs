@@ -22,7 +22,7 @@ pub enum ActionError {
 
 /// Turns rows of un-normalised actions into positions of the robot's joints.
 #[derive(Debug)]
-pub(crate) struct ActionDecoder {
+pub struct ActionDecoder {
     space: Space,
     columns: usize,
     joints: usize,
@@ -61,8 +61,11 @@ struct EndEffector {
 }
 
 impl ActionDecoder {
-    /// For a checked manifest that fits the robot of `chain`. `rest` is in the order of the robot's joints.
-    pub(crate) fn new(
+    /// For a checked manifest that fits the robot of `chain`. `rest` is in the order of the robot's joints, radians or metres.
+    ///
+    /// # Errors
+    /// When `limits` lack a joint, or the arm cannot be solved.
+    pub fn new(
         manifest: &Manifest,
         joints: &JointNames,
         chain: &Chain,
@@ -114,13 +117,11 @@ impl ActionDecoder {
 
     /// Writes joint positions, row-major `[horizon x joints]`, of un-normalised `actions`, row-major `[horizon x columns]`.
     /// Joints that the policy does not move stay where they were measured. Inverse kinematics starts each row from the row before
-    /// it, the first from the measured joints.
-    pub(crate) fn decode(
-        &mut self,
-        actions: &[f64],
-        measured: &[f64],
-        positions: &mut Vec<f64>,
-    ) -> Result<(), ActionError> {
+    /// it, the first from the measured joints. Panics when `measured` has fewer joints than the robot.
+    ///
+    /// # Errors
+    /// When a row is out of reach.
+    pub fn decode(&mut self, actions: &[f64], measured: &[f64], positions: &mut Vec<f64>) -> Result<(), ActionError> {
         positions.clear();
         if let Space::EndEffector(tool) = &mut self.space {
             tool.seed.iter_mut().zip(&tool.chain).for_each(|(seed, place)| *seed = measured[*place]);

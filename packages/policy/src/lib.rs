@@ -33,7 +33,7 @@ mod policy;
 mod runner;
 mod runtime;
 
-pub use actions::ActionError;
+pub use actions::{ActionDecoder, ActionError};
 pub use bare::BareGraphs;
 pub use check::{Check, Setup, check};
 pub use chunking::{Chunking, GuidedPolicy};

@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
-use efm_bench::{arm, cell, counting, episode, image, kill, page, policy, report, run, tick, transparent};
+use efm_bench::{
+    arm, cell, counting, episode, growth, hot, image, instructions, kill, page, policy, report, run, tick, transparent,
+};
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,6 +94,12 @@ enum What {
     Policy(policy::Args),
     /// From a camera's message to the policy's tensor, beside OpenCV and Pillow. Fails where their pictures are others than ours.
     Image(image::Args),
+    /// What a call costs as its work grows: joints, pairs of bodies, rows of a chunk. Fails where a stated target is missed.
+    Growth(growth::Args),
+    /// Instructions of the hot paths, counted by valgrind, beside the baseline.
+    Instructions(instructions::Args),
+    /// A hot path and nothing else: what `instructions` runs under valgrind.
+    Hot(hot::Args),
 }
 
 fn main() -> ExitCode {
@@ -114,6 +122,9 @@ fn bench(args: Args) -> Result<bool> {
         What::Page(options) => page::write(&options),
         What::Image(options) => image::bench(&options),
         What::Policy(options) => policy::bench(&args.root, &options),
+        What::Growth(options) => growth::bench(&args.root, &options),
+        What::Instructions(options) => instructions::bench(&args.root, &options),
+        What::Hot(options) => hot::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {

@@ -1,6 +1,7 @@
 //! One stream through the filter, each tick timed.
 
 use crate::counting::allocations;
+use crate::hot::counted_by_callgrind;
 use crate::rng::Rng;
 use crate::tick::robot::Robot;
 use anyhow::Result;
@@ -220,7 +221,7 @@ pub fn play(
         sample.positions.copy_from_slice(&place);
         let allocated = allocations();
         let (wall, cpu) = (Instant::now(), thread_nanos());
-        let said = streamer.tick(now, Some((&sample, 0.0)));
+        let said = counted_by_callgrind(|| streamer.tick(now, Some((&sample, 0.0))));
         let cpu = thread_nanos() - cpu;
         let wall = wall.elapsed().as_nanos() as u64;
         out.allocations += allocations() - allocated;
