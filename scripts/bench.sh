@@ -49,23 +49,24 @@ efm_bench_all() {
     done
     efm_setup
     efm_isolate
-    local bin=$EFM_ROOT/target/debug parts=$EFM_HOME/benchmarks python=() files=() part command code start=$SECONDS
+    local bin=$EFM_ROOT/target/debug parts=$EFM_HOME/benchmarks python=() files=() part command code shorter start=$SECONDS
     mkdir -p "$parts" "$(dirname "$out")"
     if [ $rivals = yes ]; then
         efm_bench_rivals
         python=(--python "$EFM_PYTHON")
     fi
     for part in $only; do
+        shorter=$quick
         case $part in
             overhead | stream) command=("$bin/efm-bench-graph" "$part" --root "$EFM_ROOT" "${python[@]}" --logs "$parts/logs") ;;
             image) command=("$bin/efm-bench" --root "$EFM_ROOT" image "${python[@]}") ;;
             growth) command=("$bin/efm-bench" --root "$EFM_ROOT" growth) ;;
-            instructions) command=("$bin/efm-bench" --root "$EFM_ROOT" instructions) quick="" ;;
+            instructions) command=("$bin/efm-bench" --root "$EFM_ROOT" instructions) shorter="" ;;
             *) echo "efm bench: --only: '$part' is no part" >&2; return 2 ;;
         esac
         echo "== $part"
         code=0
-        PYTHONPATH=$EFM_HOME/bench${PYTHONPATH:+:$PYTHONPATH} "${command[@]}" $quick --section "$parts/$part.json" || code=$?
+        PYTHONPATH=$EFM_HOME/bench${PYTHONPATH:+:$PYTHONPATH} "${command[@]}" $shorter --section "$parts/$part.json" || code=$?
         # 1: something was not reached, which the page shows.
         [ $code -le 1 ] || { echo "efm bench: $part did not end well" >&2; return $code; }
         files+=("$parts/$part.json")

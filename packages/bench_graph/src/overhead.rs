@@ -345,3 +345,41 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
         target(asked, format!("1/{:.1} ({ours:.2} against {theirs:.2})", 1.0 / ratio), ratio <= most);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use efm_nodes::trace::TraceMessage;
+
+    fn trace(node: &str, events: &str) -> TraceMessage {
+        TraceMessage { node: node.to_owned(), sequence: 0, setup: None, events: events.to_owned() }
+    }
+
+    #[test]
+    fn the_time_in_the_policy_belongs_to_the_observation_that_it_looked_at() {
+        let look = r#"{"act":{"now":5,"stamp":3,"seen":{"stamp":3,"pictures":[],"positions":[],"velocities":[]},"noise_seed":0}}"#;
+        let heard = Heard {
+            traces: vec![
+                // An answer to what was asked before anybody listened.
+                trace("/vla_inference", r#"{"acted":{"now":2,"seconds":9.0,"outcome":{"Ok":true}}}"#),
+                trace("/vla_inference", look),
+                trace("/vla_inference", r#"{"acted":{"now":8,"seconds":0.004,"outcome":{"Ok":true}}}"#),
+                trace("/trajectory_publisher", "{\"chunk\":{\"now\":9,\"stamp\":3}}\n{\"tick\":{\"now\":11}}"),
+            ],
+            ..Heard::default()
+        };
+        let inside = parse(&heard).unwrap();
+        assert_eq!(inside.acts, HashMap::from([(3, 0.004)]));
+        assert_eq!(inside.chunks, HashMap::from([(3, 9)]));
+        let broken = Heard { traces: vec![trace("/vla_inference", "{")], ..Heard::default() };
+        assert!(parse(&broken).is_err());
+    }
+
+    #[test]
+    fn quantiles_are_values_that_were_measured() {
+        let s = spread((1..=100).rev().map(f64::from).collect());
+        assert_eq!((s.p50, s.p99, s.max), (51.0, 100.0, 100.0));
+        assert!(spread(vec![]).p50.is_nan());
+    }
+}

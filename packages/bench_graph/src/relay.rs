@@ -138,7 +138,7 @@ fn camera(args: &Args, node: &mut RawNode) -> Result<()> {
     for image in &package.manifest().observation.images {
         let from = node.subscribe(&format!("/{}/image_raw", image.name), IMAGE, LOSSY)?;
         let to = node.advertise(&format!("/observation/{}/image", image.name), IMAGE, RELIABLE)?;
-        ways.insert(from, (to, picture(image.width as u32, image.height as u32)));
+        ways.insert(from, (to, picture(image.width, image.height)));
     }
     let mut due = Vec::new();
     while !is_over() {

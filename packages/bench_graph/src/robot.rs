@@ -265,3 +265,29 @@ impl Voice {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::messages::known;
+
+    #[test]
+    fn a_tick_names_the_chunk_that_it_knew_to_the_nanosecond() {
+        let tick = Stamp::from_nanos(1_795_696_896_181_198_074);
+        let told = read(&known(tick, 0.012_345_678), 7).unwrap().unwrap();
+        assert_eq!(told, Told { tick: tick.nanos(), chunk: tick.nanos() - 12_345_678, received: 7 });
+        assert!(read(&known(tick, f64::NAN), 7).unwrap().is_none(), "before the first chunk");
+        assert!(read(&joint_state(), 7).is_err(), "another JointState is no filter_state");
+    }
+
+    #[test]
+    fn a_message_gets_another_stamp_and_stays_as_it_is() {
+        let before = picture(4, 2);
+        let mut message = before.clone();
+        let at = Stamp::from_nanos(1_795_696_896_999_999_999);
+        set_stamp(&mut message, at);
+        assert_eq!(stamp_of(&message), Some(at));
+        assert_eq!(message[12..], before[12..]);
+    }
+}

@@ -160,3 +160,25 @@ pub fn bench(options: &Options) -> Result<bool> {
 const TEXT: &str = "`trajectory_publisher` alone, with joint states and ten chunks a second; the times are those that the middleware notes at \
 publication, so nobody's listening shows in them. The load runs the bare graphs of `panda_tabletop_chunk` on one thread a core, without a pause. The \
 node in rclpy is the one of the comparison above, at the same rates.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_counts_as_the_messages_that_did_not_come() {
+        let ms = 1_000_000;
+        let even: Vec<i64> = (0..100).map(|k| k * 10 * ms).collect();
+        let e = evenness(&even, 100.0);
+        assert_eq!((e.messages, e.missed), (100, 0));
+        assert!(e.max < 1e-9);
+        // Without two in a row; another is late by 3 ms, which is no miss.
+        let mut uneven = even;
+        uneven.drain(50..52);
+        uneven[20] += 3 * ms;
+        let e = evenness(&uneven, 100.0);
+        assert_eq!((e.messages, e.missed), (98, 2));
+        assert!((e.max - 20.0).abs() < 1e-9 && (e.p50).abs() < 1e-9, "{e:?}");
+        assert!((e.missed_share - 0.02).abs() < 1e-9);
+    }
+}
