@@ -18,6 +18,7 @@ pub mod checker;
 pub mod chunks;
 pub mod counting;
 pub mod episode;
+pub mod evaluation;
 pub mod follower;
 pub mod growth;
 pub mod histogram;

@@ -36,6 +36,9 @@ enum What {
     /// Runs a model again and again on every core.
     #[command(hide = true)]
     Saturate(relay::Saturate),
+    /// Keeps every core awake with work that gives way to any other.
+    #[command(hide = true)]
+    Awake,
 }
 
 /// Options of a measurement.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         What::Stream(options) => stream::bench(&options),
         What::Relay(args) => relay::run(&args).map(|()| true),
         What::Saturate(args) => relay::saturate(&args).map(|()| true),
+        What::Awake => relay::keep_awake().map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use crate::stack::{self, Package, Stack};
 use crate::usage::{cpu_seconds, memory_mb};
 use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table, Target};
+use efm_demo::processes::Processes;
 use efm_nodes::streaming::Event;
 use efm_nodes::trace::Inferred;
 use serde::Serialize;
@@ -209,6 +210,10 @@ pub fn bench(options: &Options) -> Result<bool> {
         None => vec![Stack::Ours, Stack::Floor],
     };
     let copies = tempfile::tempdir()?;
+    let logs = options.logs.clone().unwrap_or_else(|| copies.path().to_owned());
+    std::fs::create_dir_all(&logs)?;
+    let mut awake = Processes::default();
+    awake.add("awake", &std::env::current_exe()?, vec!["awake".to_owned()], &logs)?;
     let mut section = Section {
         name: "overhead".to_owned(),
         title: "From an observation to a command, and what the nodes cost".to_owned(),
@@ -243,7 +248,8 @@ the same split written in rclpy (`packages/bench/rivals/rclpy_nodes.py`: OpenCV,
 clamp, no kinematics) and the *floor*: relays that pass on messages of the same sizes over bare rcl, with the bare graphs in the middle. `whole` is \
 from just before the picture is published until the first command that follows from it is here. `overhead` is that without the wait for the control \
 tick and without the bare model; the floor's median, which is what the middleware takes, is then taken off as well. A picture that is used finds the \
-policy idle (ten chunks a second), so the wait for inference is none.";
+policy idle (ten chunks a second), so the wait for inference is none. The cores are kept awake by work that gives way to any other (SCHED_IDLE), for all \
+three graphs: one that sleeps wakes up late by milliseconds in a virtual machine, whoever is to run.";
 
 /// Tables and targets of one policy.
 fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured)], floor: &Bare) {

@@ -114,6 +114,34 @@ pub fn saturate(args: &Saturate) -> Result<()> {
     Ok(())
 }
 
+/// Keeps every core awake until the end is asked for: a core that sleeps (above all a virtual machine's, which its host takes away meanwhile) wakes
+/// up late by milliseconds, whoever is to run. Robots' computers are set up not to (`idle=poll`, `/dev/cpu_dma_latency`).
+///
+/// # Errors
+/// When the operating system refuses the priority below all others.
+pub fn keep_awake() -> Result<()> {
+    heed_signals();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let param = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads a value of our own. The threads below inherit it.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const param) } != 0 {
+        return Err(std::io::Error::last_os_error()).context("SCHED_IDLE is refused");
+    }
+    let threads: Vec<_> = (0..cores)
+        .map(|_| {
+            std::thread::spawn(|| {
+                while !is_over() {
+                    std::hint::spin_loop();
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().map_err(|_| anyhow::anyhow!("a thread that keeps a core awake panicked"))?;
+    }
+    Ok(())
+}
+
 /// Relays until the end is asked for.
 ///
 /// # Errors

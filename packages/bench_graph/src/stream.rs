@@ -39,7 +39,29 @@ fn evenness(published: &[i64], rate: f64) -> Evenness {
     Evenness { messages, missed, missed_share, p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) }
 }
 
-fn measure(stack: Stack, options: &Options, rate: f64, loaded: bool, length: Duration) -> Result<Evenness> {
+/// What else the machine does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Machine {
+    /// Nothing: its cores sleep between ticks.
+    Asleep,
+    /// Nothing that would not give way at once.
+    Awake,
+    /// A model on every core.
+    Loaded,
+}
+
+impl Machine {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Asleep => "idle",
+            Self::Awake => "idle, cores kept awake",
+            Self::Loaded => "a model on every core",
+        }
+    }
+}
+
+fn measure(stack: Stack, options: &Options, rate: f64, machine: Machine, length: Duration) -> Result<Evenness> {
     let out = tempfile::tempdir()?;
     let logs = options.logs.clone().unwrap_or_else(|| out.path().to_owned());
     std::fs::create_dir_all(&logs)?;
@@ -73,9 +95,14 @@ fn measure(stack: Stack, options: &Options, rate: f64, loaded: bool, length: Dur
     }
     let robot = Robot::start(Says { cameras: Vec::new(), joint_rate: rate.min(500.0), proposes: true })?;
     robot.until("the first trajectory", PATIENCE, |heard| heard.windows.len() > 20)?;
-    if loaded {
-        let arguments = ["saturate", "--policy", &text(&policy), "--models", &text(&options.root.join("models"))];
-        processes.add("saturate", &std::env::current_exe()?, arguments.map(str::to_owned).to_vec(), &logs)?;
+    let models = text(&options.root.join("models"));
+    let beside = match machine {
+        Machine::Asleep => vec![],
+        Machine::Awake => vec!["awake".to_owned()],
+        Machine::Loaded => ["saturate", "--policy", &text(&policy), "--models", &models].map(str::to_owned).to_vec(),
+    };
+    if !beside.is_empty() {
+        processes.add("beside", &std::env::current_exe()?, beside, &logs)?;
         std::thread::sleep(Duration::from_secs(1));
     }
     std::thread::sleep(Duration::from_secs(1));
@@ -108,21 +135,20 @@ pub fn bench(options: &Options) -> Result<bool> {
         ..Section::default()
     };
     let mut figures = Vec::new();
-    for loaded in [false, true] {
+    for machine in [Machine::Asleep, Machine::Awake, Machine::Loaded] {
         for rate in RATES {
             for &stack in &stacks {
-                eprintln!("{} at {rate} Hz{} ...", stack.name(), if loaded { ", loaded" } else { "" });
-                let e = measure(stack, options, rate, loaded, length)?;
-                let load = if loaded { "a model on every core" } else { "idle" };
+                eprintln!("{} at {rate} Hz, {} ...", stack.name(), machine.name());
+                let e = measure(stack, options, rate, machine, length)?;
                 rows.push(vec![
                     format!("{rate:.0}"),
-                    load.to_owned(),
+                    machine.name().to_owned(),
                     stack.name().to_owned(),
                     format!("{:.3} / {:.3} / {:.3}", e.p50, e.p99, e.max),
                     format!("{} of {} ({:.2} %)", e.missed, e.messages + e.missed, 100.0 * e.missed_share),
                 ]);
-                figures.push(serde_json::json!({"rate": rate, "loaded": loaded, "graph": stack.name(), "found": e}));
-                if stack != Stack::Ours || !loaded {
+                figures.push(serde_json::json!({"rate": rate, "machine": machine, "graph": stack.name(), "found": e}));
+                if stack != Stack::Ours || machine != Machine::Loaded {
                     continue;
                 }
                 if rate == 100.0 {
@@ -159,7 +185,8 @@ pub fn bench(options: &Options) -> Result<bool> {
 
 const TEXT: &str = "`trajectory_publisher` alone, with joint states and ten chunks a second; the times are those that the middleware notes at \
 publication, so nobody's listening shows in them. The load runs the bare graphs of `panda_tabletop_chunk` on one thread a core, without a pause. The \
-node in rclpy is the one of the comparison above, at the same rates.";
+node in rclpy is the one of the comparison above, at the same rates. `idle` says more of the machine than of the nodes: a core that sleeps wakes up \
+late, in a virtual machine by milliseconds, which a busy one does not.";
 
 #[cfg(test)]
 mod tests {

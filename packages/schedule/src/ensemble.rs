@@ -40,21 +40,29 @@ impl Ensemble {
             self.members.pop_front();
         }
         self.members.push_back(Member { rows, lag });
+        let older = (-m).exp();
         for row in 0..mean.len() {
             let time = mean.time_of(row).offset_nanos(-lag);
+            // Which chunks count at this time, and where it lies among their rows, is the same for all joints.
+            let mut covering = [None; MAX_ENSEMBLE];
+            let mut weight = 1.0;
+            for (member, covers) in self.members.iter().zip(&mut covering) {
+                let time = time.offset_nanos(member.lag);
+                let early = member.rows.first.nanos_since(time) > ROUNDING_NANOS;
+                if early || time.nanos_since(member.rows.last) > ROUNDING_NANOS {
+                    continue;
+                }
+                // The ends themselves, where rounding put it beyond them.
+                let time = time.max(member.rows.first).min(member.rows.last);
+                *covers = Some((weight, member.rows.place(time)));
+                weight *= older;
+            }
             for (joint, straight) in straight.iter().enumerate() {
-                let (mut sum, mut weights, mut weight) = (0.0, 0.0, 1.0);
-                for member in &self.members {
-                    let time = time.offset_nanos(member.lag);
-                    let early = member.rows.first.nanos_since(time) > ROUNDING_NANOS;
-                    if early || time.nanos_since(member.rows.last) > ROUNDING_NANOS {
-                        continue;
-                    }
-                    // The ends themselves, where rounding put it beyond them.
-                    let time = time.max(member.rows.first).min(member.rows.last);
-                    sum += weight * member.rows.at(joint, *straight, &member.rows.place(time)).position;
+                let (mut sum, mut weights) = (0.0, 0.0);
+                for (member, covers) in self.members.iter().zip(&covering) {
+                    let Some((weight, place)) = covers else { continue };
+                    sum += weight * member.rows.at(joint, *straight, place).position;
                     weights += weight;
-                    weight *= (-m).exp();
                 }
                 // The chunk itself always covers its rows.
                 if weights > 0.0 {

@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
 use efm_bench::{
-    arm, cell, counting, episode, growth, hot, image, instructions, kill, page, policy, report, run, tick, transparent,
+    arm, cell, counting, episode, evaluation, growth, hot, image, instructions, kill, page, policy, report, run, tick,
+    transparent,
 };
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ enum What {
     Tick(tick::Args),
     /// The expert's demonstrations through the filter. Fails where more than 1 % of the ticks of jerk-limited ones differ by more than 1 mrad.
     Transparent(transparent::Args),
+    /// How fast policies are evaluated, over threads.
+    Evaluation(evaluation::Args),
     /// Puts the parts that others wrote by --section on one page. Fails where something was not reached.
     Page(page::Args),
     /// What a policy's chunk costs beside the calls to ONNX Runtime. Fails where that is more than 3 % of them and more than 0.3 ms.
@@ -119,6 +122,7 @@ fn bench(args: Args) -> Result<bool> {
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
         What::Cell(options) => cell::command::bench(&args.root, &options),
+        What::Evaluation(options) => evaluation::bench(&args.root, &options),
         What::Page(options) => page::write(&options),
         What::Image(options) => image::bench(&options),
         What::Policy(options) => policy::bench(&args.root, &options),
