@@ -14,7 +14,7 @@ use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table, Target};
 use efm_demo::processes::Processes;
 use efm_nodes::streaming::Event;
-use efm_nodes::trace::Inferred;
+use efm_nodes::trace::{Inferred, PassedOn};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -33,6 +33,10 @@ struct Inside {
     acts: HashMap<i64, f64>,
     /// When a chunk reached who follows it, by observation, ns.
     chunks: HashMap<i64, i64>,
+    /// Of our nodes: when a picture reached `camera_ingest` and left it (the last of several), by its stamp; when the policy was given an
+    /// observation and when its chunk was there. ns.
+    passed: HashMap<i64, (i64, i64)>,
+    looked: HashMap<i64, (i64, i64)>,
 }
 
 /// Quantiles, ms.
@@ -79,7 +83,19 @@ struct Measured {
     rate: f64,
     /// Seconds from the start of the processes to the first trajectory.
     first_motion: f64,
+    /// Where the way of our nodes goes, ms.
+    stages: Vec<(&'static str, Spread)>,
 }
+
+/// Steps of the way through our nodes; the wait for the tick lies before the last.
+const STAGES: [&str; 6] = [
+    "picture to camera_ingest",
+    "resized and published",
+    "to the policy",
+    "policy, with the ways to its thread and back",
+    "chunk to trajectory_publisher",
+    "tick to the stand-in",
+];
 
 fn parse(heard: &Heard) -> Result<Inside> {
     let mut inside = Inside::default();
@@ -88,12 +104,19 @@ fn parse(heard: &Heard) -> Result<Inside> {
         for line in trace.events.lines() {
             if trace.node.ends_with("vla_inference") {
                 match serde_json::from_str(line).context("a trace of vla_inference")? {
-                    Inferred::Act(look) => looking = Some(look.stamp),
-                    Inferred::Acted { seconds, .. } => {
-                        inside.acts.extend(looking.take().map(|stamp| (stamp, seconds)));
+                    Inferred::Act(look) => looking = Some((look.stamp, look.now)),
+                    Inferred::Acted { seconds, now, .. } => {
+                        if let Some((stamp, began)) = looking.take() {
+                            inside.acts.insert(stamp, seconds);
+                            inside.looked.insert(stamp, (began, now));
+                        }
                     }
                     _ => {}
                 }
+            } else if trace.node.ends_with("camera_ingest") {
+                let passed: PassedOn<'_> = serde_json::from_str(line).context("a trace of camera_ingest")?;
+                let times = inside.passed.entry(passed.stamp).or_insert((passed.received, passed.published));
+                *times = (times.0.max(passed.received), times.1.max(passed.published));
             } else if let Event::Chunk { now, stamp } =
                 serde_json::from_str(line).context("a trace of trajectory_publisher")?
             {
@@ -117,12 +140,15 @@ fn written(stack: Stack, out: &Path, heard: &Heard) -> Result<(Inside, Option<Ba
             let bare: Bare = serde_json::from_value(read("vla_inference.json")?)?;
             // It does not wait.
             let chunks = heard.told.iter().map(|told| (told.chunk, told.tick)).collect();
-            Ok((Inside { acts: bare.runs.iter().copied().collect(), chunks }, Some(bare)))
+            Ok((Inside { acts: bare.runs.iter().copied().collect(), chunks, ..Inside::default() }, Some(bare)))
         }
         Stack::Rclpy => {
             let runs: Vec<(i64, f64)> = serde_json::from_value(read("vla_inference.json")?["runs"].take())?;
             let chunks: Vec<(i64, i64)> = serde_json::from_value(read("trajectory_publisher.json")?["chunks"].take())?;
-            Ok((Inside { acts: runs.into_iter().collect(), chunks: chunks.into_iter().collect() }, None))
+            Ok((
+                Inside { acts: runs.into_iter().collect(), chunks: chunks.into_iter().collect(), ..Inside::default() },
+                None,
+            ))
         }
     }
 }
@@ -158,6 +184,7 @@ fn measure(stack: Stack, options: &Options, package: &Package, length: Duration)
     }
     let (inside, bare) = written(stack, out.path(), &heard)?;
     let (mut whole, mut wait, mut act, mut overhead) = (vec![], vec![], vec![], vec![]);
+    let mut stages: [Vec<f64>; STAGES.len()] = Default::default();
     let mut last = heard.told.first().map_or(0, |told| told.chunk);
     for told in &heard.told {
         if std::mem::replace(&mut last, told.chunk) == told.chunk {
@@ -167,6 +194,13 @@ fn measure(stack: Stack, options: &Options, package: &Package, length: Duration)
             continue;
         };
         let ms = |nanos: i64| nanos as f64 * 1e-6;
+        if let (Some(passed), Some(looked)) = (inside.passed.get(&told.chunk), inside.looked.get(&told.chunk)) {
+            let ends = [told.chunk, passed.0, passed.1, looked.0, looked.1, *came];
+            for (stage, pair) in stages.iter_mut().zip(ends.windows(2)) {
+                stage.push(ms(pair[1] - pair[0]));
+            }
+            stages[STAGES.len() - 1].push(ms(told.received - told.tick));
+        }
         whole.push(ms(told.received - told.chunk));
         wait.push(ms(told.tick - came));
         act.push(seconds * 1e3);
@@ -192,6 +226,12 @@ fn measure(stack: Stack, options: &Options, package: &Package, length: Duration)
         model_cpu: 0.0,
         rate: samples as f64 / lasted,
         first_motion: (first - begun.nanos()) as f64 * 1e-9,
+        stages: STAGES
+            .into_iter()
+            .zip(stages)
+            .filter(|(_, ms)| !ms.is_empty())
+            .map(|(name, ms)| (name, spread(ms)))
+            .collect(),
     };
     Ok((measured, bare))
 }
@@ -296,6 +336,16 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
             })
             .collect(),
     });
+    if let Some((_, ours)) = found.iter().find(|(_, measured)| !measured.stages.is_empty()) {
+        section.tables.push(Table {
+            title: format!(
+                "{}, {cameras}: where the way through embodied_fm goes (without the wait for the tick)",
+                package.name
+            ),
+            columns: ["from and to", "p50 / p99 / max, ms"].map(str::to_owned).to_vec(),
+            rows: ours.stages.iter().map(|(name, spread)| vec![(*name).to_owned(), ms(*spread)]).collect(),
+        });
+    }
     let costs = |m: &Measured, of: fn(&Cost) -> f64| m.costs.iter().map(of).sum::<f64>();
     let mut rows = Vec::new();
     for (stack, m) in found.iter() {

@@ -160,7 +160,7 @@ impl Ears {
         node.subscribe("/panda_hand_controller/joint_trajectory", TRAJECTORY, EVERY)?;
         let instruction = node.subscribe("/instruction", TEXT, RawQos::new(true, true, 1))?;
         let mut traces = Vec::new();
-        for name in ["vla_inference", "trajectory_publisher"] {
+        for name in ["camera_ingest", "vla_inference", "trajectory_publisher"] {
             traces.push(node.subscribe(&format!("/{name}/trace"), DIAGNOSTICS, RawQos::new(true, true, 1000))?);
         }
         while !over.load(Ordering::SeqCst) {
