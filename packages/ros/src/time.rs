@@ -224,7 +224,8 @@ mod tests {
             shortest = shortest.min(before.elapsed().max(Duration::from_nanos(1)));
         }
         let lasted = begun.elapsed();
-        assert!(lasted >= period * 198, "never more often than asked: {lasted:?}");
+        // The first may wait already, and the thread may be late with the next by up to a period: the rest is on the grid.
+        assert!(lasted >= period * 197, "never more often than asked: {lasted:?}");
         assert!(shortest < Duration::from_millis(1), "{shortest:?}");
         // Ticks that nobody waited for come as one.
         std::thread::sleep(Duration::from_millis(20));
@@ -232,7 +233,7 @@ mod tests {
         for _ in 0..10 {
             ticker.tick().await;
         }
-        assert!(before.elapsed() >= period * 8, "{:?}", before.elapsed());
+        assert!(before.elapsed() >= period * 7, "{:?}", before.elapsed());
     }
 
     #[tokio::test]
