@@ -99,11 +99,7 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
         figures: figures.into(),
         ..Section::default()
     };
-    print!("{}", section.markdown());
-    if let Some(file) = &args.section {
-        section.save(file)?;
-    }
-    Ok(true)
+    section.deliver(args.section.as_deref())
 }
 
 #[cfg(test)]

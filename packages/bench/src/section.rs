@@ -95,19 +95,32 @@ impl Section {
         std::fs::write(file, serde_json::to_string_pretty(self)? + "\n")
             .with_context(|| format!("cannot write {}", file.display()))
     }
-}
 
-impl Table {
-    /// In Markdown.
-    pub fn markdown(&self) -> String {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let rule = format!("|{}\n", "---|".repeat(self.columns.len()));
-        let rows: String = self.rows.iter().map(|row| line(row)).collect();
-        format!("**{}**\n\n{}{rule}{rows}", self.title, line(&self.columns))
+    /// Shows it, and writes it where a file is named; whether everything that was to be reached is.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn deliver(&self, file: Option<&Path>) -> Result<bool> {
+        print!("{}", self.text());
+        if let Some(file) = file {
+            self.save(file)?;
+        }
+        Ok(self.targets.iter().all(|target| target.met))
     }
-}
 
-impl Section {
+    /// For a terminal, without its plots.
+    pub fn text(&self) -> String {
+        let mut out = format!("{}\n\n{}\n\n", self.title, self.text);
+        for target in &self.targets {
+            let met = if target.met { "met   " } else { "MISSED" };
+            out += &format!("{met} {}: {}\n", target.asked, target.measured);
+        }
+        for table in &self.tables {
+            out += &format!("\n{}\n{}", table.title, table.aligned());
+        }
+        out
+    }
+
     /// In Markdown, without its plots.
     pub fn markdown(&self) -> String {
         let mut text = format!("## {}\n\n{}\n", self.title, self.text);
@@ -123,5 +136,29 @@ impl Section {
             text += &table.markdown();
         }
         text
+    }
+}
+
+impl Table {
+    /// In Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = format!("|{}\n", "---|".repeat(self.columns.len()));
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("**{}**\n\n{}{rule}{rows}", self.title, line(&self.columns))
+    }
+
+    /// Its cells under each other, without its title.
+    fn aligned(&self) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| &row[column]).chain([&self.columns[column]]);
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let line = |cells: &Vec<String>| {
+            let cells: Vec<String> = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            format!("  {}\n", cells.join("  ").trim_end())
+        };
+        std::iter::once(&self.columns).chain(&self.rows).map(line).collect()
     }
 }

@@ -41,13 +41,17 @@ struct Inside {
 
 /// Quantiles, ms.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
-struct Spread {
-    p50: f64,
-    p99: f64,
-    max: f64,
+pub struct Spread {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// The greatest.
+    pub max: f64,
 }
 
-fn spread(mut values: Vec<f64>) -> Spread {
+/// Quantiles of values; no numbers where there are none.
+pub fn spread(mut values: Vec<f64>) -> Spread {
     values.sort_by(f64::total_cmp);
     let at =
         |part: f64| values.get(((values.len() as f64 * part) as usize).min(values.len().saturating_sub(1))).copied();
@@ -276,11 +280,7 @@ pub fn bench(options: &Options) -> Result<bool> {
         figures.insert(package.name, serde_json::json!({"graphs": by_name, "model_memory_mb": floor.memory}));
     }
     section.figures = serde_json::to_value(figures)?;
-    print!("{}", section.markdown());
-    if let Some(file) = &options.section {
-        section.save(file)?;
-    }
-    Ok(section.targets.iter().all(|target| target.met))
+    section.deliver(options.section.as_deref())
 }
 
 const TEXT: &str = "The same stand-in of a robot (pictures of 640x480 at 30 Hz a camera, joint states at 100 Hz) speaks to three graphs in turn: our nodes, \

@@ -4,8 +4,9 @@ use crate::messages::{
     IMAGE, JOINT_STATE, JOINTS, POSTURE, TRAJECTORY, known, picture, set_stamp, stamp_of, trajectory,
 };
 use crate::robot::now;
-use crate::usage::{memory_mb, thread_seconds};
+use crate::usage::memory_mb;
 use anyhow::{Context, Result};
+use efm_bench::tick::play::thread_nanos;
 use efm_core::Stamp;
 use efm_policy::{BareGraphs, EncoderPackage, LanguageSpec, PolicyPackage, RuntimeOptions, SentenceEncoder};
 use efm_ros::raw::{RawNode, RawQos};
@@ -217,10 +218,10 @@ fn inference(args: &Args, node: &mut RawNode) -> Result<()> {
             continue;
         }
         last = stamp;
-        let (began, cpu) = (Instant::now(), thread_seconds());
+        let (began, cpu) = (Instant::now(), thread_nanos());
         graphs.run()?;
         bare.runs.push((stamp.nanos(), began.elapsed().as_secs_f64()));
-        bare.cpu += thread_seconds() - cpu;
+        bare.cpu += (thread_nanos() - cpu) as f64 * 1e-9;
         set_stamp(&mut chunk, stamp);
         node.publish(to, &chunk)?;
     }

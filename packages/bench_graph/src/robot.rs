@@ -10,11 +10,12 @@ use efm_bag::cdr::{Decode, Encode};
 use efm_bag::msgs::{DiagnosticArray, JointState, StringMsg};
 use efm_core::Stamp;
 use efm_nodes::trace::TraceMessage;
+use efm_ros::RosClock;
 use efm_ros::raw::{RawNode, RawQos};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Size of the cameras' pictures, as most cameras on arms have it.
 pub const PICTURE: (u32, u32) = (640, 480);
@@ -23,8 +24,7 @@ pub const CAMERA_RATE: f64 = 30.0;
 
 /// The wall's time.
 pub fn now() -> Stamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    RosClock::wall().now()
 }
 
 /// What the stand-in says.

@@ -1,6 +1,7 @@
 //! How evenly trajectories come.
 
 use crate::Options;
+use crate::overhead::{Spread, spread};
 use crate::robot::{Robot, Says};
 use crate::stack::Stack;
 use anyhow::{Context, Result, bail};
@@ -30,13 +31,10 @@ fn evenness(published: &[i64], rate: f64) -> Evenness {
     let period = 1e3 / rate;
     let gaps: Vec<f64> = published.windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 1e-6).collect();
     let missed: usize = gaps.iter().map(|gap| ((gap / period).round() as usize).saturating_sub(1)).sum();
-    let mut errors: Vec<f64> = gaps.iter().map(|gap| (gap - period).abs()).collect();
-    errors.sort_by(f64::total_cmp);
-    let at = |part: f64| errors.get(((errors.len() as f64 * part) as usize).min(errors.len().saturating_sub(1)));
-    let quantile = |part| at(part).copied().unwrap_or(f64::NAN);
+    let Spread { p50, p99, max } = spread(gaps.iter().map(|gap| (gap - period).abs()).collect());
     let messages = published.len();
     let missed_share = missed as f64 / (messages + missed).max(1) as f64;
-    Evenness { messages, missed, missed_share, p50: quantile(0.5), p99: quantile(0.99), max: quantile(1.0) }
+    Evenness { messages, missed, missed_share, p50, p99, max }
 }
 
 /// What else the machine does.
@@ -176,11 +174,7 @@ pub fn bench(options: &Options) -> Result<bool> {
         rows,
     });
     section.figures = figures.into();
-    print!("{}", section.markdown());
-    if let Some(file) = &options.section {
-        section.save(file)?;
-    }
-    Ok(section.targets.iter().all(|target| target.met))
+    section.deliver(options.section.as_deref())
 }
 
 const TEXT: &str = "`trajectory_publisher` alone, with joint states and ten chunks a second; the times are those that the middleware notes at \

@@ -30,13 +30,3 @@ pub fn memory_mb(pid: u32) -> Result<f64> {
         line.split_whitespace().next().and_then(|kb| kb.parse().ok()).with_context(|| format!("{file}: Pss"))?;
     Ok(kb / 1024.0)
 }
-
-/// CPU seconds of this thread.
-pub fn thread_seconds() -> f64 {
-    // SAFETY: the clock is written to a value of our own.
-    unsafe {
-        let mut time: libc::timespec = std::mem::zeroed();
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
-        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-    }
-}

@@ -42,11 +42,7 @@ const FULL: Effort =
 /// When a file or a policy package cannot be read, or the results cannot be written.
 pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let section = measure(root, if args.quick { &QUICK } else { &FULL })?;
-    print(&section);
-    if let Some(file) = &args.section {
-        section.save(file)?;
-    }
-    Ok(section.targets.iter().all(|target| target.met))
+    section.deliver(args.section.as_deref())
 }
 
 fn measure(root: &Path, effort: &Effort) -> Result<Section> {
@@ -127,24 +123,4 @@ fn text(effort: &Effort, clock: u64) -> String {
          cameras nothing can be said: every shipped package looks through two.",
         effort.rounds, effort.ticks, effort.fast_rounds, effort.scheduled, effort.policy
     )
-}
-
-/// Shows the tables of a section, and whether its targets are met.
-pub fn print(section: &Section) {
-    for table in &section.tables {
-        println!("\n{}", table.title);
-        let width = |column: usize| {
-            let cells = table.rows.iter().map(|row| &row[column]).chain([&table.columns[column]]);
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..table.columns.len()).map(width).collect();
-        for row in std::iter::once(&table.columns).chain(&table.rows) {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            println!("  {}", cells.join("  ").trim_end());
-        }
-    }
-    println!();
-    for target in &section.targets {
-        println!("{}: {}: {}", if target.met { "met" } else { "NOT MET" }, target.asked, target.measured);
-    }
 }

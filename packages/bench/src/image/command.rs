@@ -153,7 +153,7 @@ impl Case {
 /// When the rivals cannot be run, their pictures are others than ours, or a file cannot be written.
 pub fn bench(args: &Args) -> Result<bool> {
     let mut rival = args.python.as_deref().map(Rival::start).transpose()?;
-    let folder = Folder::new()?;
+    let folder = tempfile::tempdir()?;
     let (rounds, count) = if args.quick { (3, 4) } else { (9, 12) };
     let mut cases = Vec::new();
     for source in SOURCES {
@@ -161,20 +161,17 @@ pub fn bench(args: &Args) -> Result<bool> {
         for kind in Kind::ALL {
             let messages: Vec<Vec<u8>> =
                 scenes.iter().map(|rgb| scene::message(kind, source.0, source.1, rgb)).collect::<Result<_>>()?;
-            let files = folder.write(&messages)?;
+            let files = write(&messages, folder.path())?;
             for target in TARGETS {
                 eprintln!("{} {}x{} to {target}x{target}", kind.name(), source.0, source.1);
                 let pictures = Pictures { kind, source, target, messages: &messages, files: &files };
-                cases.push(pictures.measure(rival.as_mut(), &folder.0.join("tensor"), rounds, count)?);
+                cases.push(pictures.measure(rival.as_mut(), &folder.path().join("tensor"), rounds, count)?);
             }
         }
     }
     let versions = rival.as_ref().map(|rival| rival.versions().clone());
     let section = report::section(&cases, versions.as_ref(), rounds, count);
-    print!("{}", report::text(&section));
-    if let Some(file) = &args.section {
-        section.save(file)?;
-    }
+    section.deliver(args.section.as_deref())?;
     Ok(true)
 }
 
@@ -293,30 +290,14 @@ fn compare(ours: &[f32], theirs: &[f32]) -> Result<Difference> {
     Ok(Difference { greatest: levels().fold(0.0, f64::max), mean: levels().sum::<f64>() / ours.len() as f64 })
 }
 
-/// A folder of its own that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("efm-bench-image-{}", std::process::id()));
-        std::fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-
-    fn write(&self, messages: &[Vec<u8>]) -> Result<Vec<PathBuf>> {
-        let write = |(i, message): (usize, &Vec<u8>)| {
-            let file = self.0.join(format!("message{i}"));
-            std::fs::write(&file, message).with_context(|| format!("cannot write {}", file.display()))?;
-            Ok(file)
-        };
-        messages.iter().enumerate().map(write).collect()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Writes messages into a folder, a file each.
+fn write(messages: &[Vec<u8>], folder: &Path) -> Result<Vec<PathBuf>> {
+    let write = |(i, message): (usize, &Vec<u8>)| {
+        let file = folder.join(format!("message{i}"));
+        std::fs::write(&file, message).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    };
+    messages.iter().enumerate().map(write).collect()
 }
 
 #[cfg(test)]

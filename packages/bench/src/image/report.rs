@@ -6,7 +6,6 @@ use crate::image::scene::{Kind, QUALITY};
 use crate::section::{Section, Table, Target};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// How many times as fast as OpenCV with `INTER_AREA` raw pictures are to be.
 const RAW: f64 = 2.0;
@@ -224,27 +223,6 @@ fn figures(case: &Case) -> Value {
     })
 }
 
-/// For a terminal: targets and tables.
-pub fn text(section: &Section) -> String {
-    let mut out = format!("{}\n\n{}\n\n", section.title, section.text);
-    for target in &section.targets {
-        let mark = if target.met { "met   " } else { "MISSED" };
-        let _ = writeln!(out, "{mark} {}: {}", target.asked, target.measured);
-    }
-    for table in &section.tables {
-        let _ = writeln!(out, "\n{}", table.title);
-        let lines: Vec<&Vec<String>> = std::iter::once(&table.columns).chain(&table.rows).collect();
-        let widths: Vec<usize> = (0..table.columns.len())
-            .map(|c| lines.iter().filter_map(|line| line.get(c)).map(String::len).max().unwrap_or(0))
-            .collect();
-        for line in lines {
-            let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            let _ = writeln!(out, "{}", cells.join("  ").trim_end());
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +264,6 @@ mod tests {
         for table in &section.tables {
             assert!(table.rows.iter().all(|row| row.len() == table.columns.len()));
         }
-        assert!(text(&section).contains("MISSED raw at least 2 times"));
+        assert!(section.text().contains("MISSED raw at least 2 times"));
     }
 }

@@ -1,6 +1,5 @@
 //! `efm-bench instructions`.
 
-use crate::growth::command::print;
 use crate::hot::{HotPath, PATHS};
 use crate::instructions::baseline::{ALLOWED_PERCENT, Baseline, Comparison, FILE, Made, Row};
 use crate::instructions::valgrind::{count, version};
@@ -77,10 +76,7 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let comparison = before.as_ref().unwrap_or(&fresh).compare(&now);
     let incomparable = before.as_ref().map_or(vec![], |before| before.made.incomparable(&made));
     let section = section(args, &made, &counts, &comparison, &incomparable);
-    print(&section);
-    if let Some(file) = &args.section {
-        section.save(file)?;
-    }
+    section.deliver(args.section.as_deref())?;
     let Some(before) = before else {
         fresh.save(&file)?;
         println!("written: {}", file.display());
