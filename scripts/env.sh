@@ -39,19 +39,6 @@ fi
 # r2r turns every message package it finds into Rust; these are what the nodes use, and what those and r2r itself lean on.
 export IDL_PACKAGE_FILTER="action_msgs;builtin_interfaces;composition_interfaces;diagnostic_msgs;geometry_msgs;rcl_interfaces;\
 rosgraph_msgs;sensor_msgs;service_msgs;std_msgs;std_srvs;trajectory_msgs;type_description_interfaces;unique_identifier_msgs"
-# moveit_msgs with what its messages are made of, and control_msgs, where somebody has them: trajectory_publisher then listens to `planning_scene`
-# and to `<controller>/controller_state`.
-efm_index=share/ament_index/resource_index/rosidl_interfaces
-IFS=: read -r -a efm_prefixes <<<"${AMENT_PREFIX_PATH:-}:${CMAKE_PREFIX_PATH:-}"
-for efm_optional in "moveit_msgs;object_recognition_msgs;octomap_msgs;shape_msgs" control_msgs; do
-    for efm_prefix in "${efm_prefixes[@]}"; do
-        if [ -n "$efm_prefix" ] && [ -e "$efm_prefix/$efm_index/${efm_optional%%;*}" ]; then
-            export IDL_PACKAGE_FILTER="$IDL_PACKAGE_FILTER;$efm_optional"
-            break
-        fi
-    done
-done
-unset efm_index efm_prefix efm_prefixes efm_optional
 
 # Shared libraries that come from Python wheels but are used without Python.
 efm_prepend LD_LIBRARY_PATH "$EFM_HOME/lib"

@@ -218,10 +218,39 @@ impl Encode for CompressedImage {
 
 impl<'a> Decode<'a> for CompressedImage {
     fn decode(input: &mut CdrReader<'a>) -> Result<Self, CdrError> {
+        let view = CompressedImageView::decode(input)?;
         Ok(Self {
-            header: Header::decode(input)?,
-            format: input.field("format").string()?,
-            data: input.field("data").byte_sequence()?.to_vec(),
+            header: Header::new(view.stamp, view.frame_id),
+            format: view.format.to_owned(),
+            data: view.data.to_vec(),
+        })
+    }
+}
+
+/// `sensor_msgs/msg/CompressedImage` whose texts and file live elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompressedImageView<'a> {
+    /// Capture time.
+    pub stamp: Stamp,
+    /// Optical frame.
+    pub frame_id: &'a str,
+    /// For instance `jpeg` or `png`.
+    pub format: &'a str,
+    /// The file.
+    pub data: &'a [u8],
+}
+
+impl RosType for CompressedImageView<'_> {
+    const TYPE: &'static str = CompressedImage::TYPE;
+}
+
+impl<'a> Decode<'a> for CompressedImageView<'a> {
+    fn decode(input: &mut CdrReader<'a>) -> Result<Self, CdrError> {
+        Ok(Self {
+            stamp: input.field("header.stamp").stamp()?,
+            frame_id: input.field("header.frame_id").str()?,
+            format: input.field("format").str()?,
+            data: input.field("data").byte_sequence()?,
         })
     }
 }

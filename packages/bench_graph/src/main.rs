@@ -33,6 +33,13 @@ enum What {
     /// A process of the floor: takes messages, does nothing with them, gives the next ones.
     #[command(hide = true)]
     Relay(relay::Args),
+    /// Publishes trajectories on a grid and does nothing else.
+    #[command(hide = true)]
+    Beat {
+        /// Hz.
+        #[arg(long)]
+        rate: f64,
+    },
     /// Runs a model again and again on every core.
     #[command(hide = true)]
     Saturate(relay::Saturate),
@@ -66,6 +73,7 @@ fn main() -> ExitCode {
         What::Overhead(options) => overhead::bench(&options),
         What::Stream(options) => stream::bench(&options),
         What::Relay(args) => relay::run(&args).map(|()| true),
+        What::Beat { rate } => relay::beat(rate).map(|()| true),
         What::Saturate(args) => relay::saturate(&args).map(|()| true),
         What::Awake => relay::keep_awake().map(|()| true),
     };

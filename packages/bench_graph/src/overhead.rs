@@ -139,7 +139,7 @@ fn written(stack: Stack, out: &Path, heard: &Heard) -> Result<(Inside, Option<Ba
         Ok(serde_json::from_str(&text)?)
     };
     match stack {
-        Stack::Ours => Ok((parse(heard)?, None)),
+        Stack::Ours | Stack::Composed => Ok((parse(heard)?, None)),
         Stack::Floor => {
             let bare: Bare = serde_json::from_value(read("vla_inference.json")?)?;
             // It does not wait.
@@ -250,8 +250,8 @@ pub fn bench(options: &Options) -> Result<bool> {
     let options = &Options { root: root.clone(), ..options.clone() };
     let models = vec![root.join("models"), root.join("test/models"), root.join("packages/policy/tests/data")];
     let stacks: Vec<_> = match options.python {
-        Some(_) => vec![Stack::Ours, Stack::Rclpy, Stack::Floor],
-        None => vec![Stack::Ours, Stack::Floor],
+        Some(_) => vec![Stack::Ours, Stack::Composed, Stack::Rclpy, Stack::Floor],
+        None => vec![Stack::Ours, Stack::Composed, Stack::Floor],
     };
     let copies = tempfile::tempdir()?;
     let logs = options.logs.clone().unwrap_or_else(|| copies.path().to_owned());
@@ -283,8 +283,8 @@ pub fn bench(options: &Options) -> Result<bool> {
     section.deliver(options.section.as_deref())
 }
 
-const TEXT: &str = "The same stand-in of a robot (pictures of 640x480 at 30 Hz a camera, joint states at 100 Hz) speaks to three graphs in turn: our nodes, \
-the same split written in rclpy (`packages/bench/rivals/rclpy_nodes.py`: OpenCV, onnxruntime with one thread; no safety but a \
+const TEXT: &str = "The same stand-in of a robot (pictures of 640x480 at 30 Hz a camera, joint states at 100 Hz) speaks to these graphs in turn: our nodes, \
+the same in one process (`composed`), the same split written in rclpy (`packages/bench/rivals/rclpy_nodes.py`: OpenCV, onnxruntime with one thread; no safety but a \
 clamp, no kinematics) and the *floor*: relays that pass on messages of the same sizes over bare rcl, with the bare graphs in the middle. `whole` is \
 from just before the picture is published until the first command that follows from it is here. `overhead` is that without the wait for the control \
 tick and without the bare model; the floor's median, which is what the middleware takes, is then taken off as well. A picture that is used finds the \
@@ -378,7 +378,9 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
     let Some(ours) = of(Stack::Ours) else { return };
     let mut target = |asked: String, measured: String, met: bool| section.targets.push(Target { asked, measured, met });
     let p99 = ours.overhead.p99;
-    target(format!("{cameras}: overhead p99 at most 2 ms"), format!("{p99:.2} ms"), p99 <= 2.0);
+    let alone = base.overhead.p99 - base.overhead.p50;
+    let measured = format!("{p99:.2} ms; the floor's own lies {alone:.2} ms above its median");
+    target(format!("{cameras}: overhead p99 at most 2 ms"), measured, p99 <= 2.0);
     let Some(rclpy) = of(Stack::Rclpy) else { return };
     for (name, ours, theirs, most) in [
         ("overhead p50", ours.overhead.p50, rclpy.overhead.p50, 1.0 / 5.0),

@@ -8,8 +8,9 @@ use crate::usage::memory_mb;
 use anyhow::{Context, Result};
 use efm_bench::tick::play::thread_nanos;
 use efm_core::Stamp;
+use efm_nodes::cores::run_in_real_time;
 use efm_policy::{BareGraphs, EncoderPackage, LanguageSpec, PolicyPackage, RuntimeOptions, SentenceEncoder};
-use efm_ros::raw::{RawNode, RawQos};
+use efm_ros::raw::{PublisherId, RawNode, RawQos};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -160,6 +161,8 @@ pub fn run(args: &Args) -> Result<()> {
 const LOSSY: RawQos = RawQos::new(false, false, 1);
 const RELIABLE: RawQos = RawQos::new(true, false, 1);
 const SPIN: Duration = Duration::from_millis(100);
+/// As trajectory_publisher's `realtime_priority`.
+const REALTIME: i32 = 40;
 
 fn camera(args: &Args, node: &mut RawNode) -> Result<()> {
     let package = PolicyPackage::load(&args.policy, &args.models)?;
@@ -235,15 +238,47 @@ fn inference(args: &Args, node: &mut RawNode) -> Result<()> {
 /// Points of a window of ours in slow motion.
 const POINTS: usize = 26;
 
-fn publisher(node: &mut RawNode) -> Result<()> {
-    node.subscribe("/action_chunk", TRAJECTORY, RELIABLE)?;
+/// What trajectory_publisher sends to arm and hand, and where.
+fn windows(node: &mut RawNode) -> Result<[(PublisherId, Vec<u8>); 2]> {
     let arm = node.advertise("/panda_arm_controller/joint_trajectory", TRAJECTORY, RELIABLE)?;
     let hand = node.advertise("/panda_hand_controller/joint_trajectory", TRAJECTORY, RELIABLE)?;
-    let told = node.advertise("/trajectory_publisher/filter_state", JOINT_STATE, RELIABLE)?;
-    let mut windows = [
+    Ok([
         (arm, trajectory(&JOINTS[..7], &POSTURE[..7], POINTS, 0.0, 0.01, true, |_| 0.0)),
         (hand, trajectory(&JOINTS[7..], &POSTURE[7..], POINTS, 0.0, 0.01, true, |_| 0.0)),
-    ];
+    ])
+}
+
+/// Publishes trajectories on a grid of `rate` a second and does nothing else, in real time where that is permitted.
+///
+/// # Errors
+/// When the middleware refuses something.
+pub fn beat(rate: f64) -> Result<()> {
+    heed_signals();
+    let mut node = RawNode::create("floor_beat", "/")?;
+    let mut windows = windows(&mut node)?;
+    if let Err(error) = run_in_real_time(REALTIME, true) {
+        eprintln!("without real-time priority: {error}");
+    }
+    let period = Duration::from_secs_f64(1.0 / rate);
+    let mut next = Instant::now();
+    while !is_over() {
+        let now = now();
+        for (to, message) in &mut windows {
+            set_stamp(message, now);
+            node.publish(*to, message)?;
+        }
+        // What was missed is left out.
+        let missed = Instant::now().saturating_duration_since(next).as_nanos() / period.as_nanos();
+        next += period.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1));
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
+
+fn publisher(node: &mut RawNode) -> Result<()> {
+    node.subscribe("/action_chunk", TRAJECTORY, RELIABLE)?;
+    let mut windows = windows(node)?;
+    let told = node.advertise("/trajectory_publisher/filter_state", JOINT_STATE, RELIABLE)?;
     let mut due = Vec::new();
     while !is_over() {
         node.spin(SPIN, |_, taken| due.extend(stamp_of(taken.bytes)))?;

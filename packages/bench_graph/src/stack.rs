@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub enum Stack {
     /// Our nodes.
     Ours,
+    /// Our nodes in one process.
+    Composed,
     /// The same split in rclpy.
     Rclpy,
     /// Relays and the bare model.
@@ -22,6 +24,7 @@ impl Stack {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "embodied_fm",
+            Self::Composed => "embodied_fm, one process",
             Self::Rclpy => "rclpy",
             Self::Floor => "floor",
         }
@@ -76,6 +79,47 @@ impl Package {
     }
 }
 
+const NODES: [&str; 4] = ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"];
+
+fn begin_arguments(root: &Path) -> Vec<String> {
+    let file = root.join("config/panda.yaml").display().to_string();
+    vec!["--ros-args".to_owned(), "--params-file".to_owned(), file]
+}
+
+fn parameters(name: &str, options: &Options, package: &Package) -> Vec<String> {
+    let mut set = match name {
+        "goal_intake" => vec!["goal_timeout:=3600.0".to_owned()],
+        "trajectory_publisher" => return publisher_parameters(&options.root),
+        _ => vec![],
+    };
+    if matches!(name, "camera_ingest" | "vla_inference") {
+        let models: Vec<_> = package.models.iter().map(|path| format!("'{}'", path.display())).collect();
+        set.push(format!("policy:={}", package.folder.display()));
+        set.push(format!("models_path:=[{}]", models.join(", ")));
+    }
+    if name == "vla_inference" {
+        set.push(description(&options.root));
+    }
+    set.into_iter().flat_map(|value| ["-p".to_owned(), value]).collect()
+}
+
+fn description(root: &Path) -> String {
+    format!("robot_description_file:={}", root.join("urdf/panda.urdf").display())
+}
+
+/// Parameters of trajectory_publisher, as arguments.
+fn publisher_parameters(root: &Path) -> Vec<String> {
+    vec!["-p".to_owned(), description(root), "-p".to_owned(), "armed_at_start:=true".to_owned()]
+}
+
+/// Arguments of trajectory_publisher by itself, at so many ticks a second.
+pub fn publisher_arguments(root: &Path, rate: f64) -> Vec<String> {
+    let mut arguments = begin_arguments(root);
+    arguments.extend(publisher_parameters(root));
+    arguments.extend(["-p".to_owned(), format!("rate:={rate:.1}")]);
+    arguments
+}
+
 /// Starts the processes of a graph. What they write at their end comes into `out`.
 ///
 /// # Errors
@@ -95,30 +139,22 @@ pub fn start(stack: Stack, options: &Options, package: &Package, out: &Path) -> 
     };
     match stack {
         Stack::Ours => {
-            let models: Vec<_> = package.models.iter().map(|path| format!("'{}'", path.display())).collect();
-            for name in ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"] {
-                let mut arguments = vec!["--ros-args".to_owned(), "--params-file".to_owned()];
-                arguments.push(text(&options.root.join("config/panda.yaml")));
-                let mut set = |value: String| arguments.extend(["-p".to_owned(), value]);
-                if matches!(name, "camera_ingest" | "vla_inference") {
-                    set(format!("policy:={}", package.folder.display()));
-                    set(format!("models_path:=[{}]", models.join(", ")));
-                }
-                if matches!(name, "vla_inference" | "trajectory_publisher") {
-                    set(format!("robot_description_file:={}", options.root.join("urdf/panda.urdf").display()));
-                }
-                match name {
-                    "goal_intake" => set("goal_timeout:=3600.0".to_owned()),
-                    "trajectory_publisher" => set("armed_at_start:=true".to_owned()),
-                    _ => {}
-                }
+            for name in NODES {
+                let mut arguments = begin_arguments(&options.root);
+                arguments.extend(parameters(name, options, package));
                 add(name, &bin.join(name), arguments)?;
             }
+        }
+        Stack::Composed => {
+            let mut arguments = NODES.map(str::to_owned).to_vec();
+            arguments.extend(begin_arguments(&options.root));
+            arguments.extend(NODES.iter().flat_map(|name| parameters(name, options, package)));
+            add("composed", &bin.join("composed"), arguments)?;
         }
         Stack::Rclpy => {
             let python = options.python.as_ref().context("--python is missing")?;
             let script = options.root.join("packages/bench/rivals/rclpy_nodes.py");
-            for name in ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"] {
+            for name in NODES {
                 let out = out.join(format!("{name}.json"));
                 let mut arguments = vec![text(&script), name.to_owned(), text(&package.folder), text(&out)];
                 arguments.extend((name == "vla_inference").then(|| text(&package.encoder)));

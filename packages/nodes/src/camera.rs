@@ -1,5 +1,6 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
+use efm_bag::cdr::CdrError;
 use efm_core::Stamp;
 use efm_core::freshness::{FreshnessBounds, Unfresh};
 use efm_vision::{Decoder, Fit, ImageView, Resizer, VisionError};
@@ -14,6 +15,14 @@ pub enum CameraTrouble {
         camera: String,
         /// What is wrong.
         problem: VisionError,
+    },
+    /// What came is no message of its type.
+    #[error("camera '{camera}' sends a message that cannot be read: {problem}")]
+    Message {
+        /// Which.
+        camera: String,
+        /// What is wrong.
+        problem: CdrError,
     },
     /// Another encoding than before.
     #[error(

@@ -107,12 +107,19 @@ fn each_thread(mut act: impl FnMut(i32) -> io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Runs all threads of this process in real time (SCHED_FIFO), and those that they start.
+/// Runs all threads of this process in real time (SCHED_FIFO), and those that they start; if it is not `alone` in the process, the calling
+/// thread and those of the middleware (Fast DDS names them `dds.`), by which its messages come.
 ///
 /// # Errors
 /// When the operating system does not permit it.
-pub fn run_in_real_time(priority: i32) -> io::Result<()> {
-    each_thread(|thread| schedule(thread, libc::SCHED_FIFO, priority))
+pub fn run_in_real_time(priority: i32, alone: bool) -> io::Result<()> {
+    if !alone {
+        schedule(0, libc::SCHED_FIFO, priority)?;
+    }
+    each_thread(|thread| {
+        let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
+        if alone || name.starts_with("dds.") { schedule(thread, libc::SCHED_FIFO, priority) } else { Ok(()) }
+    })
 }
 
 /// Runs the calling thread as ordinary ones run, whatever its process does: for long work that nothing waits for.

@@ -1,8 +1,7 @@
 //! `~/filter_state`: what the filter does, as numbers that plotting tools take.
 
+use efm_bag::msgs::JointState;
 use efm_core::Stamp;
-use efm_ros::convert;
-use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_safety::{PathLimit, PlanReport};
 
 /// Names of the values, in their order. `sensor_msgs/JointState` carries named numbers in a standard message: `position[k]` is the
@@ -43,7 +42,7 @@ pub fn message() -> JointState {
 /// Writes what the filter knew and did at `now`. What is not known is NaN. `limited_by`: 0 nothing, 1 velocity, 2 acceleration, 3 jerk, 4 speed of
 /// the tool, 5 speed scale, 6 old observation, 7 obstacles, 8 finding back to the path.
 pub fn write(report: &PlanReport, speed_scale: f64, known: &Known, now: Stamp, message: &mut JointState) {
-    message.header.stamp = convert::time(now);
+    message.header.stamp = now;
     let limited = match report.limited {
         None => 0.0,
         Some(PathLimit::Velocity { .. }) => 1.0,

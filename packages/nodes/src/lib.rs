@@ -1,5 +1,5 @@
-//! What of the executables is worth testing without a graph. Each node's `main` is in `src/bin`: it reads parameters, wires topics
-//! and calls what is here and in the ROS-free packages.
+//! The nodes ([`nodes`]), and what of them is worth testing without a graph. A node reads parameters, wires topics and calls what is here
+//! and in the ROS-free packages; the executables in `src/bin` only run them.
 
 pub mod camera;
 pub mod controller_state;
@@ -15,6 +15,7 @@ pub mod inference_params;
 pub mod joint_feed;
 pub mod joint_ring;
 pub mod motion_report;
+pub mod nodes;
 pub mod pace;
 pub mod pairing;
 pub mod percentiles;

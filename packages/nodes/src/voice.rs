@@ -1,40 +1,42 @@
 //! What the publisher of trajectories says.
 
+use efm_bag::cdr::CdrWriter;
 use efm_core::Stamp;
-use efm_ros::r2r::trajectory_msgs::msg::{JointTrajectory, JointTrajectoryPoint};
-use efm_ros::{NodeError, Publisher, convert};
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{NodeError, Publisher};
 use efm_safety::{Execution, VerifiedWindow};
 
-/// The messages that go out, made once and filled again and again.
+/// Publishes what goes out, written as CDR into memory that is used again and again: r2r's messages would be copied into C's first, which
+/// allocates for every list of every point.
 pub struct Voice {
     /// One a controller, in their order.
-    pub windows: Vec<(Publisher<JointTrajectory>, JointTrajectory)>,
+    windows: Vec<Publisher<JointTrajectory>>,
     /// Where `execution_state` goes.
-    pub execution: Publisher<JointTrajectory>,
-    /// The last `execution_state`.
-    pub state: JointTrajectory,
+    execution: Publisher<JointTrajectory>,
+    /// The joints that `execution_state` names, once they are known.
+    joints: Vec<String>,
+    message: CdrWriter,
+    values: Vec<f64>,
 }
 
 impl Voice {
+    /// For the controllers' topics, in their order, and `execution_state`.
+    pub fn new(windows: Vec<Publisher<JointTrajectory>>, execution: Publisher<JointTrajectory>) -> Self {
+        Self { windows, execution, joints: Vec::new(), message: CdrWriter::new(), values: Vec::new() }
+    }
+
     /// Publishes the windows.
     ///
     /// # Errors
     /// When ROS refuses.
     pub fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        for ((publisher, message), window) in self.windows.iter_mut().zip(windows) {
-            message.header.stamp = convert::time(window.stamp());
-            if message.joint_names.is_empty() {
-                message.joint_names = window.joints().as_slice().to_vec();
+        for (publisher, window) in self.windows.iter().zip(windows) {
+            let out = &mut self.message;
+            begin(out, window.stamp(), window.joints().as_slice(), window.len());
+            for k in 0..window.len() {
+                point(out, window.positions(k), window.velocities(k), window.time_from_start(k));
             }
-            message.points.resize_with(window.len(), JointTrajectoryPoint::default);
-            for (k, point) in message.points.iter_mut().enumerate() {
-                point.positions.clear();
-                point.positions.extend_from_slice(window.positions(k));
-                point.velocities.clear();
-                point.velocities.extend_from_slice(window.velocities(k));
-                point.time_from_start = convert::duration(window.time_from_start(k));
-            }
-            publisher.publish(message)?;
+            publisher.publish_bytes(out.bytes())?;
         }
         Ok(())
     }
@@ -46,27 +48,25 @@ impl Voice {
     /// When ROS refuses.
     pub fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
         let stamp = execution.chunk.unwrap_or(Stamp::ZERO);
-        self.state.header.stamp = convert::time(stamp);
-        if self.state.joint_names.is_empty() {
-            self.state.joint_names = windows.iter().flat_map(|w| w.joints().iter().map(str::to_owned)).collect();
+        if self.joints.is_empty() {
+            self.joints = windows.iter().flat_map(|w| w.joints().iter().map(str::to_owned)).collect();
         }
         let points = match (execution.chunk, windows.first()) {
             (Some(_), Some(first)) => first.committed().min(first.len()),
             _ => 0,
         };
         let now = windows.first().map_or(stamp, VerifiedWindow::stamp);
-        self.state.points.resize_with(points, JointTrajectoryPoint::default);
-        for (k, point) in self.state.points.iter_mut().enumerate() {
-            point.positions.clear();
-            point.velocities.clear();
-            for window in windows {
-                point.positions.extend_from_slice(window.positions(k));
-                point.velocities.extend_from_slice(window.velocities(k));
-                let at = window.stamp().offset_nanos(window.time_from_start(k));
-                point.time_from_start = convert::duration(execution.on_chunk(at, now).nanos_since(stamp));
-            }
+        begin(&mut self.message, stamp, &self.joints, points);
+        for k in 0..points {
+            self.values.clear();
+            windows.iter().for_each(|window| self.values.extend_from_slice(window.positions(k)));
+            let positions = self.values.len();
+            windows.iter().for_each(|window| self.values.extend_from_slice(window.velocities(k)));
+            let at = windows.last().map_or(stamp, |window| window.stamp().offset_nanos(window.time_from_start(k)));
+            let (positions, velocities) = self.values.split_at(positions);
+            point(&mut self.message, positions, velocities, execution.on_chunk(at, now).nanos_since(stamp));
         }
-        self.execution.publish(&self.state)?;
+        self.execution.publish_bytes(self.message.bytes())?;
         Ok(())
     }
 
@@ -75,15 +75,33 @@ impl Voice {
     /// # Errors
     /// When ROS refuses.
     pub fn rest(&mut self) -> Result<(), NodeError> {
-        self.state.header.stamp = convert::time(Stamp::ZERO);
-        self.state.points.clear();
-        self.execution.publish(&self.state)?;
+        begin(&mut self.message, Stamp::ZERO, &self.joints, 0);
+        self.execution.publish_bytes(self.message.bytes())?;
         Ok(())
     }
 
     /// For which controllers somebody listens, in their order.
     pub fn listened_to(&self, listening: &mut Vec<bool>) {
         listening.clear();
-        listening.extend(self.windows.iter().map(|(publisher, _)| publisher.subscribers() > 0));
+        listening.extend(self.windows.iter().map(|publisher| publisher.subscribers() > 0));
     }
+}
+
+/// Begins a trajectory_msgs/JointTrajectory of so many points.
+fn begin(out: &mut CdrWriter, stamp: Stamp, joints: &[String], points: usize) {
+    out.restart();
+    out.stamp(stamp);
+    out.string("");
+    out.strings(joints);
+    out.count(points);
+}
+
+/// One of its points, `nanos` from its stamp.
+fn point(out: &mut CdrWriter, positions: &[f64], velocities: &[f64], nanos: i64) {
+    out.f64_sequence(positions);
+    out.f64_sequence(velocities);
+    out.count(0);
+    out.count(0);
+    // A builtin_interfaces/Duration lies as a Time does.
+    out.stamp(Stamp::from_nanos(nanos));
 }

@@ -7,15 +7,6 @@ use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Latest, Node, NodeError, Params, Received, RosClock, Spec, qos};
 use std::path::PathBuf;
 use std::time::Instant;
-use tokio::sync::mpsc::Receiver;
-
-/// The next message of a topic; never, where it is not listened to.
-pub async fn next_of<T>(messages: &mut Option<Receiver<T>>) -> Option<T> {
-    match messages {
-        Some(messages) => messages.recv().await,
-        None => std::future::pending().await,
-    }
-}
 
 /// The parameter that names a robot description file.
 fn robot_description_spec() -> Spec {

@@ -14,7 +14,7 @@ fn main() -> std::process::ExitCode {
         let heard = node.latest::<Text>("heard", qos::event())?;
         let said = node.publisher::<Text>("said", qos::event())?;
         let health = node.diagnostics().task("echo");
-        let mut ticker = node.clock().ticker(Duration::from_secs_f64(1.0 / params.double("rate")))?;
+        let mut ticker = node.clock().ticker(Duration::from_secs_f64(1.0 / params.double("rate")));
         Ok(async move {
             loop {
                 ticker.tick().await;

@@ -1,12 +1,8 @@
-//! Subscriptions that are drained at once.
-//!
-//! r2r keeps ten messages a subscription and, when full, throws away the newest. So every subscription has a task of its own that
-//! does nothing but move messages out: into a slot that holds the latest ([`Latest`]), or into a longer queue where every message
-//! counts.
+//! What waits of a subscription: the latest message ([`Latest`]), or a queue where every message counts. Both are filled by the thread that
+//! received the message.
 
 use crate::RosClock;
 use efm_core::Stamp;
-use futures::{Stream, StreamExt};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -88,48 +84,28 @@ impl<T> LatestFeed<T> {
     }
 }
 
-/// Moves what a stream yields, turned by `turn` (which may drop it by `None`), into a slot.
-pub(crate) fn drain_latest<M, T: Send + Sync + 'static>(
-    mut stream: impl Stream<Item = M> + Unpin + Send + 'static,
-    clock: RosClock,
-    mut turn: impl FnMut(M) -> Option<T> + Send + 'static,
-) -> Latest<T> {
-    let (mut feed, latest) = Latest::slot();
-    tokio::spawn(async move {
-        while let Some(msg) = stream.next().await {
-            if let Some(value) = turn(msg)
-                && !feed.put(value, &clock)
-            {
-                break;
-            }
-        }
-    });
-    latest
-}
-
-/// Moves everything that a stream yields into a queue of `capacity`; what does not fit is lost, with a warning.
-pub(crate) fn drain_every<M: Send + 'static>(
-    mut stream: impl Stream<Item = M> + Unpin + Send + 'static,
+/// Puts messages into a queue; what does not fit is lost, with a warning.
+#[derive(Debug)]
+pub(crate) struct QueueFeed<T> {
+    sender: mpsc::Sender<Received<T>>,
     clock: RosClock,
     topic: String,
-    capacity: usize,
-) -> mpsc::Receiver<Received<M>> {
-    let (sender, receiver) = mpsc::channel(capacity);
-    tokio::spawn(async move {
-        let mut count = 0;
-        while let Some(msg) = stream.next().await {
-            count += 1;
-            let received = Received { msg, at: Instant::now(), ros_at: clock.now(), count };
-            match sender.try_send(received) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    log::warn!("a message on '{topic}' was lost: {capacity} are waiting already");
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => break,
-            }
+    count: u64,
+}
+
+impl<T> QueueFeed<T> {
+    pub fn new(sender: mpsc::Sender<Received<T>>, clock: RosClock, topic: &str) -> Self {
+        Self { sender, clock, topic: topic.to_owned(), count: 0 }
+    }
+
+    pub fn put(&mut self, msg: T) {
+        self.count += 1;
+        let received = Received { msg, at: Instant::now(), ros_at: self.clock.now(), count: self.count };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(received) {
+            let capacity = self.sender.max_capacity();
+            log::warn!("a message on '{}' was lost: {capacity} are waiting already", self.topic);
         }
-    });
-    receiver
+    }
 }
 
 #[cfg(test)]
@@ -140,32 +116,31 @@ mod tests {
     #[tokio::test]
     async fn only_the_newest_message_waits_in_the_slot() {
         let (clock, _feed) = RosClock::simulated();
-        let (source, stream) = futures::channel::mpsc::unbounded();
-        let mut latest = drain_latest(stream, clock, |n: u64| n.is_multiple_of(2).then_some(n * 10));
+        let (mut feed, mut latest) = Latest::slot();
         assert!(latest.get().is_none());
         for n in 1..=100 {
-            source.unbounded_send(n).unwrap();
-        }
-        while latest.get().is_none_or(|received| received.msg != 1000) {
-            tokio::task::yield_now().await;
+            assert!(feed.put(n, &clock));
         }
         let received = latest.next().await;
-        assert_eq!((received.msg, received.count), (1000, 50), "odd ones were dropped by the turn");
-        source.unbounded_send(102).unwrap();
-        assert_eq!(latest.next().await.msg, 1020);
+        assert_eq!((received.msg, received.count), (100, 100));
+        feed.put(102, &clock);
+        assert_eq!(latest.next().await.msg, 102);
     }
 
     #[tokio::test]
-    async fn every_message_of_a_queue_is_kept_in_order() {
-        let (source, stream) = futures::channel::mpsc::unbounded();
-        let mut every = drain_every(stream, RosClock::wall(), "goal".into(), 64);
-        for n in 0..64 {
-            source.unbounded_send(n).unwrap();
+    async fn every_message_of_a_queue_is_kept_in_order_and_what_does_not_fit_is_the_newest() {
+        let (sender, mut every) = mpsc::channel(64);
+        let mut feed = QueueFeed::new(sender, RosClock::wall(), "goal");
+        for n in 0..70 {
+            feed.put(n);
         }
         for n in 0..64 {
             let received = every.recv().await.unwrap();
             assert_eq!((received.msg, received.count), (n, n + 1));
         }
+        assert!(every.try_recv().is_err());
+        drop(every);
+        feed.put(0); // nobody is there any more, which is no trouble
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //!         let heard = node.latest::<Text>("heard", qos::event())?;
 //!         let said = node.publisher::<Text>("said", qos::event())?;
 //!         let health = node.diagnostics().task("echo");
-//!         let mut ticker = node.clock().ticker(std::time::Duration::from_secs_f64(1.0 / rate))?;
+//!         let mut ticker = node.clock().ticker(std::time::Duration::from_secs_f64(1.0 / rate));
 //!         Ok(async move {
 //!             loop {
 //!                 ticker.tick().await;
@@ -28,10 +28,14 @@
 //! }
 //! ```
 //!
-//! r2r's traps, and where they are kept away from the nodes: a subscription's queue of ten drops the *newest* message
-//! ([`latest`] drains it at once); a wait set cannot be woken and is rebuilt each time ([`mod@run`] spins on one thread and stops
-//! within 50 ms); types that were not compiled in cannot be heard ([`raw`]); SIGINT is not handled ([`shutdown`]); parameters
-//! know no ranges and no lists ([`params`]).
+//! Messages, services and their conversions are r2r's; its node is not used. r2r's traps, and where they are kept away from the nodes: a
+//! wait set that is put together anew for each message and cannot be woken, and a queue of ten that drops the *newest* ([`mod@run`] is
+//! called back by the middleware instead); types that were not compiled in cannot be heard ([`raw`]); SIGINT is not handled
+//! ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
+
+mod alarm;
+mod entities;
+mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
@@ -45,9 +49,11 @@ pub mod shutdown;
 pub mod time;
 
 pub use diagnostics::{Diagnostics, Level, Task};
+pub use entities::{Bytes, Request, RosError};
 pub use latest::{Latest, Received};
 pub use params::{Params, Spec, Value};
 pub use r2r;
-pub use run::{Node, NodeError, Publisher, RosError, run};
+pub use run::{Node, NodeError, Plan, Publisher, run, run_together};
+
 pub use shutdown::Shutdown;
 pub use time::{RosClock, Ticker};

@@ -2,6 +2,12 @@
 
 use log::{LevelFilter, Log, Metadata, Record};
 use r2r::LogSeverity;
+use std::cell::RefCell;
+
+thread_local! {
+    /// As whom this thread speaks, where several nodes share a process.
+    static NAME: RefCell<Option<String>> = const { RefCell::new(None) };
+}
 
 struct RosLog {
     logger: String,
@@ -26,7 +32,8 @@ impl Log for RosLog {
         };
         // A text from outside may carry NUL, which ends a C string and would panic on the way.
         let text = record.args().to_string().replace('\0', "\\0");
-        r2r::log(&text, &self.logger, record.file().unwrap_or(""), record.line().unwrap_or(0), severity);
+        let (file, line) = (record.file().unwrap_or(""), record.line().unwrap_or(0));
+        NAME.with_borrow(|name| r2r::log(&text, name.as_ref().unwrap_or(&self.logger), file, line, severity));
     }
 
     fn flush(&self) {}
@@ -37,6 +44,11 @@ pub fn init(logger: &str, level: LevelFilter) {
     if log::set_boxed_logger(Box::new(RosLog { logger: logger.to_owned() })).is_ok() {
         log::set_max_level(level);
     }
+}
+
+/// From now on this thread speaks as `logger`.
+pub fn speak_as(logger: &str) {
+    NAME.set(Some(logger.to_owned()));
 }
 
 /// The level that `--ros-args --log-level [logger:=]LEVEL` asks for this node, `Info` without one. ROS itself filters by the same

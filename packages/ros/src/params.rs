@@ -71,6 +71,15 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Whether it declares the parameter of this name.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        if !self.is_family {
+            return self.name == name;
+        }
+        let key = name.strip_prefix(self.name).and_then(|rest| rest.strip_prefix('.'));
+        key.is_some_and(|key| !key.is_empty() && !key.contains('.'))
+    }
+
     fn new(name: &'static str, default: Value, description: &'static str) -> Self {
         Self {
             name,
@@ -334,16 +343,7 @@ impl Store {
     }
 
     fn spec_of(&self, name: &str) -> Result<&Spec, ParamError> {
-        let fits = |spec: &&Spec| {
-            if spec.is_family {
-                name.strip_prefix(spec.name)
-                    .and_then(|rest| rest.strip_prefix('.'))
-                    .is_some_and(|key| !key.is_empty() && !key.contains('.'))
-            } else {
-                spec.name == name
-            }
-        };
-        self.specs.iter().find(fits).ok_or_else(|| self.unknown(name))
+        self.specs.iter().find(|spec| spec.is_of(name)).ok_or_else(|| self.unknown(name))
     }
 
     fn unknown(&self, name: &str) -> ParamError {

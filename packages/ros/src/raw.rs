@@ -4,12 +4,12 @@
 //! ten that loses the newest without a word. So a [`RawNode`] talks to rcl itself, with type supports that are loaded from the installed
 //! message packages. It is a node of its own in a context of its own, used from one thread.
 
+use crate::entities::rcl_error;
+use crate::type_support::{NoTypeSupport, TypeSupports};
 use efm_core::Stamp;
-use libloading::Library;
 use r2r_rcl as rcl;
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::{CStr, CString, c_char, c_void};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
 use std::time::{Duration, Instant};
 
 /// Messages of one subscription that are taken before the others have their turn.
@@ -29,13 +29,8 @@ pub enum RawError {
         reason: String,
     },
     /// The message package is not installed, or has no such type.
-    #[error("{type_name} is not installed: {reason} (source its package's setup file, or install the package)")]
-    NoTypeSupport {
-        /// `package/msg/Type`.
-        type_name: String,
-        /// What the loader said.
-        reason: String,
-    },
+    #[error(transparent)]
+    NoTypeSupport(#[from] NoTypeSupport),
     /// A zero byte.
     #[error("'{0}' cannot be a name")]
     Name(String),
@@ -163,12 +158,6 @@ struct Subscription {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublisherId(usize);
 
-struct TypeSupport {
-    handle: *const rcl::rosidl_message_type_support_t,
-    // The handle lies in it.
-    _library: Library,
-}
-
 /// A node that takes and gives messages as bytes.
 pub struct RawNode {
     // Both in boxes: rcl keeps their addresses.
@@ -179,7 +168,7 @@ pub struct RawNode {
     fits: bool,
     subscriptions: Vec<Subscription>,
     publishers: Vec<rcl::rcl_publisher_t>,
-    types: HashMap<String, TypeSupport>,
+    types: TypeSupports,
     buffer: rcl::rcl_serialized_message_t,
     next_id: u64,
 }
@@ -197,13 +186,7 @@ fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), Raw
     if code == rcl::RCL_RET_OK as rcl::rcl_ret_t {
         return Ok(());
     }
-    // SAFETY: returns a text by value that ends with a zero.
-    let reason = unsafe {
-        let text = rcl::rcutils_get_error_string();
-        rcl::rcutils_reset_error();
-        CStr::from_ptr(text.str_.as_ptr()).to_string_lossy().into_owned()
-    };
-    Err(RawError::Rcl { what, name: name.to_owned(), reason: format!("{reason} (code {code})") })
+    Err(RawError::Rcl { what, name: name.to_owned(), reason: format!("{} (code {code})", rcl_error()) })
 }
 
 fn c_string(text: &str) -> Result<CString, RawError> {
@@ -264,7 +247,7 @@ impl RawNode {
                 fits: false,
                 subscriptions: Vec::new(),
                 publishers: Vec::new(),
-                types: HashMap::new(),
+                types: TypeSupports::default(),
                 buffer,
                 next_id: 0,
             };
@@ -332,7 +315,7 @@ impl RawNode {
     /// # Errors
     /// When the type is not installed or rcl refuses.
     pub fn subscribe(&mut self, topic: &str, type_name: &str, qos: RawQos) -> Result<SubscriptionId, RawError> {
-        let support = self.type_support(type_name)?;
+        let support = self.types.of(type_name)?;
         let name = c_string(topic)?;
         // SAFETY: node and type support outlive the subscription; its address stays the same.
         let handle = unsafe {
@@ -473,7 +456,7 @@ impl RawNode {
     /// # Errors
     /// When the type is not installed or rcl refuses.
     pub fn advertise(&mut self, topic: &str, type_name: &str, qos: RawQos) -> Result<PublisherId, RawError> {
-        let support = self.type_support(type_name)?;
+        let support = self.types.of(type_name)?;
         let name = c_string(topic)?;
         // SAFETY: node and type support outlive the publisher, which may be moved: it is a pointer to what rcl keeps of it.
         unsafe {
@@ -528,30 +511,6 @@ impl RawNode {
             }
         }
     }
-
-    /// The type support out of the message package's library, which is loaded once.
-    fn type_support(&mut self, type_name: &str) -> Result<*const rcl::rosidl_message_type_support_t, RawError> {
-        if let Some(known) = self.types.get(type_name) {
-            return Ok(known.handle);
-        }
-        let missing = |reason: String| RawError::NoTypeSupport { type_name: type_name.to_owned(), reason };
-        let (package, name) = message_name(type_name).ok_or_else(|| missing("not a message type".to_owned()))?;
-        let file = format!("lib{package}__rosidl_typesupport_c.so");
-        let library = load(&file).map_err(|error| missing(error.to_string()))?;
-        let symbol = format!("rosidl_typesupport_c__get_message_type_support_handle__{package}__msg__{name}");
-        // SAFETY: rosidl generates this function for every message, with this signature.
-        let handle = unsafe {
-            let get = library
-                .get::<unsafe extern "C" fn() -> *const c_void>(symbol.as_bytes())
-                .map_err(|error| missing(error.to_string()))?;
-            get().cast::<rcl::rosidl_message_type_support_t>()
-        };
-        if handle.is_null() {
-            return Err(missing(format!("{file} has none")));
-        }
-        self.types.insert(type_name.to_owned(), TypeSupport { handle, _library: library });
-        Ok(handle)
-    }
 }
 
 impl Drop for RawNode {
@@ -573,26 +532,6 @@ impl Drop for RawNode {
     }
 }
 
-/// Package and name of `package/msg/Type`, of letters, digits and underscores only: they become names of a file and a symbol.
-fn message_name(type_name: &str) -> Option<(&str, &str)> {
-    let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let (package, rest) = type_name.split_once("/msg/")?;
-    (word(package) && word(rest)).then_some((package, rest))
-}
-
-/// Loads a library as the system finds it, or from the `lib` folders of the installed prefixes.
-fn load(file: &str) -> Result<Library, libloading::Error> {
-    // SAFETY: message libraries of ROS have no initialisers that do anything.
-    let first = match unsafe { Library::new(file) } {
-        Ok(library) => return Ok(library),
-        Err(error) => error,
-    };
-    let path = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = std::env::split_paths(&path).map(|prefix| prefix.join("lib").join(file)).collect();
-    // SAFETY: as above.
-    places.iter().find_map(|place| unsafe { Library::new(place) }.ok()).ok_or(first)
-}
-
 fn hash_text(hash: &rcl::rosidl_type_hash_t) -> Option<String> {
     (hash.version == 1).then(|| {
         let digits: String = hash.value.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -603,16 +542,6 @@ fn hash_text(hash: &rcl::rosidl_type_hash_t) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_names_of_messages_become_names_of_libraries() {
-        assert_eq!(message_name("sensor_msgs/msg/Image"), Some(("sensor_msgs", "Image")));
-        for wrong in
-            ["", "sensor_msgs/srv/SetCameraInfo", "../evil/msg/Image", "a/msg/b/msg/c", "a/msg/", "sensor_msgs"]
-        {
-            assert_eq!(message_name(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn times_without_bound_are_told_from_bounded_ones() {

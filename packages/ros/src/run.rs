@@ -1,46 +1,36 @@
 //! The life of a node's process, from its arguments to its exit code.
 
-use crate::{Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, latest, logging, params, qos, time};
+use crate::entities::{Bytes, Context, Entities, PublisherHandle, Request, RosError};
+use crate::latest::{LatestFeed, QueueFeed};
+use crate::{Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, logging, params, qos, time};
 use futures::Stream;
-use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Any error that ends a node.
 pub type NodeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Longest wait of the spinning thread. It cannot be woken, so this bounds how fast a node ends.
-const SPIN: Duration = Duration::from_millis(50);
 /// A process that has not ended this long after it was asked to is ended by force. `ros2 launch` and people expect 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// ROS refused something.
-#[derive(Debug, thiserror::Error)]
-#[error("{what} '{name}': {source}")]
-pub struct RosError {
-    what: &'static str,
-    name: String,
-    source: r2r::Error,
-}
-
-fn refused(what: &'static str, name: &str) -> impl FnOnce(r2r::Error) -> RosError {
-    move |source| RosError { what, name: name.to_owned(), source }
-}
+/// Messages that may wait where each one counts.
+const QUEUE: usize = 256;
 
 /// Publishes messages of one topic. Cheap to clone, may be used from any thread.
 #[derive(Debug)]
 pub struct Publisher<T: WrappedTypesupport> {
-    // r2r's publisher is Send but not Sync.
-    inner: Arc<Mutex<r2r::Publisher<T>>>,
-    topic: Arc<str>,
+    inner: Arc<PublisherHandle>,
+    of: PhantomData<fn(T)>,
 }
 
 impl<T: WrappedTypesupport> Clone for Publisher<T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), topic: self.topic.clone() }
+        Self { inner: self.inner.clone(), of: PhantomData }
     }
 }
 
@@ -50,14 +40,21 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
     /// # Errors
     /// When ROS refuses, which it does once the node is gone.
     pub fn publish(&self, msg: &T) -> Result<(), RosError> {
-        let publisher = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        publisher.publish(msg).map_err(refused("cannot publish on", &self.topic))
+        self.inner.publish(msg)
     }
 
-    /// How many subscribers there are in other processes.
+    /// Publishes a message that is CDR already, with its encapsulation header: without the way over a message of C's, which allocates for
+    /// every list in it.
+    ///
+    /// # Errors
+    /// When ROS refuses, which it does once the node is gone.
+    pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
+        self.inner.publish_bytes(cdr)
+    }
+
+    /// How many subscribers there are.
     pub fn subscribers(&self) -> usize {
-        let publisher = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        publisher.get_inter_process_subscription_count().unwrap_or(0)
+        self.inner.subscribers()
     }
 }
 
@@ -65,7 +62,7 @@ type Farewell = Box<dyn FnOnce() + Send>;
 
 /// A node that is being set up: all entities are created here, before it spins.
 pub struct Node {
-    ros: r2r::Node,
+    entities: Entities,
     name: String,
     full_name: String,
     params: Params,
@@ -74,6 +71,7 @@ pub struct Node {
     shutdown: Shutdown,
     farewells: Vec<Farewell>,
     patience: Duration,
+    shares_process: bool,
 }
 
 impl Node {
@@ -117,6 +115,11 @@ impl Node {
         self.patience = patience;
     }
 
+    /// Whether other nodes run in this process: what is set for the process (cores, priorities) is set for them as well.
+    pub fn shares_process(&self) -> bool {
+        self.shares_process
+    }
+
     /// Does `work` beside the main work, until it ends by itself or the node does.
     pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(work);
@@ -130,26 +133,28 @@ impl Node {
     where
         T: WrappedTypesupport + Send + Sync + 'static,
     {
-        self.latest_map(topic, qos, Some)
+        let (mut feed, latest, clock) = self.slot();
+        self.entities.subscribe::<T>(topic, qos, move |msg| {
+            feed.put(msg, &clock);
+        })?;
+        Ok(latest)
     }
 
-    /// Subscribes, turns each message on receipt, and keeps the latest result; `None` drops a message. `turn` runs on the
-    /// shared runtime, so it must be short.
+    /// As [`Self::latest`], the message as it came: for large ones, which nobody wants to have copied, and for types that need not be there.
     ///
     /// # Errors
-    /// When ROS refuses, as for a malformed name.
-    pub fn latest_map<T, U>(
-        &mut self,
-        topic: &str,
-        qos: QosProfile,
-        turn: impl FnMut(T) -> Option<U> + Send + 'static,
-    ) -> Result<Latest<U>, RosError>
-    where
-        T: WrappedTypesupport + Send + 'static,
-        U: Send + Sync + 'static,
-    {
-        let stream = self.ros.subscribe::<T>(topic, qos).map_err(refused("cannot subscribe to", topic))?;
-        Ok(latest::drain_latest(stream, self.clock.clone(), turn))
+    /// When ROS refuses, as for a malformed name, or the message package of `type_name` ("package/msg/Type") is not installed.
+    pub fn latest_bytes(&mut self, topic: &str, type_name: &str, qos: QosProfile) -> Result<Latest<Bytes>, RosError> {
+        let (mut feed, latest, clock) = self.slot();
+        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| {
+            feed.put(bytes, &clock);
+        })?;
+        Ok(latest)
+    }
+
+    fn slot<T>(&self) -> (LatestFeed<T>, Latest<T>, RosClock) {
+        let (feed, latest) = Latest::slot();
+        (feed, latest, self.clock.clone())
     }
 
     /// Subscribes and keeps every message in a queue, for topics on which each one counts.
@@ -160,26 +165,49 @@ impl Node {
     where
         T: WrappedTypesupport + Send + 'static,
     {
-        let stream = self.ros.subscribe::<T>(topic, qos).map_err(refused("cannot subscribe to", topic))?;
-        Ok(latest::drain_every(stream, self.clock.clone(), topic.to_owned(), 256))
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        self.every_into(topic, qos, &sender, |msg: T| msg)?;
+        Ok(receiver)
     }
 
-    /// As [`Self::every`], the messages as they came (CDR), for types that need not be there: `None` where this was built without the
-    /// message package of `type_name` ("package/msg/Type").
+    /// As [`Self::every`], into a queue that several topics may share, each message turned by `turn` on receipt.
     ///
     /// # Errors
     /// When ROS refuses, as for a malformed name.
-    pub fn every_raw(
+    pub fn every_into<T, U>(
+        &mut self,
+        topic: &str,
+        qos: QosProfile,
+        queue: &mpsc::Sender<Received<U>>,
+        mut turn: impl FnMut(T) -> U + Send + 'static,
+    ) -> Result<(), RosError>
+    where
+        T: WrappedTypesupport + 'static,
+        U: Send + 'static,
+    {
+        let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
+        self.entities.subscribe::<T>(topic, qos, move |msg| feed.put(turn(msg)))
+    }
+
+    /// As [`Self::every_into`], the messages as they came, for types that need not be there: `false` where the message package of `type_name`
+    /// ("package/msg/Type") is not installed.
+    ///
+    /// # Errors
+    /// When ROS refuses, as for a malformed name.
+    pub fn every_bytes_into<U: Send + 'static>(
         &mut self,
         topic: &str,
         type_name: &str,
         qos: QosProfile,
-    ) -> Result<Option<mpsc::Receiver<Received<Vec<u8>>>>, RosError> {
-        match self.ros.subscribe_raw(topic, type_name, qos) {
-            Ok(stream) => Ok(Some(latest::drain_every(stream, self.clock.clone(), topic.to_owned(), 256))),
-            Err(r2r::Error::InvalidMessageType { .. }) => Ok(None),
-            Err(error) => Err(refused("cannot subscribe to", topic)(error)),
+        queue: &mpsc::Sender<Received<U>>,
+        mut turn: impl FnMut(Bytes) -> U + Send + 'static,
+    ) -> Result<bool, RosError> {
+        if !self.entities.knows(type_name) {
+            return Ok(false);
         }
+        let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
+        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| feed.put(turn(bytes)))?;
+        Ok(true)
     }
 
     /// Advertises a topic.
@@ -191,8 +219,7 @@ impl Node {
         topic: &str,
         qos: QosProfile,
     ) -> Result<Publisher<T>, RosError> {
-        let publisher = self.ros.create_publisher::<T>(topic, qos).map_err(refused("cannot advertise", topic))?;
-        Ok(Publisher { inner: Arc::new(Mutex::new(publisher)), topic: topic.into() })
+        Ok(Publisher { inner: self.entities.advertise::<T>(topic, qos)?, of: PhantomData })
     }
 
     /// Offers a service; every request wants its `respond`.
@@ -202,84 +229,237 @@ impl Node {
     pub fn service<S: WrappedServiceTypeSupport + 'static>(
         &mut self,
         name: &str,
-    ) -> Result<impl Stream<Item = ServiceRequest<S>> + Unpin + Send + use<S>, RosError> {
+    ) -> Result<impl Stream<Item = Request<S>> + Unpin + Send + use<S>, RosError>
+    where
+        S::Request: Send,
+    {
+        let (sender, requests) = futures::channel::mpsc::unbounded();
         // rcl expands '~' itself.
-        self.ros.create_service::<S>(name, qos::service()).map_err(refused("cannot offer service", name))
-    }
-
-    /// r2r's node, for what has no place here.
-    pub fn ros(&mut self) -> &mut r2r::Node {
-        &mut self.ros
+        self.entities.offer::<S>(name, qos::service(), move |request| {
+            // Nobody answers any more: the node is ending.
+            let _ = sender.unbounded_send(request);
+        })?;
+        Ok(requests)
     }
 }
 
-/// Runs a node until SIGINT or SIGTERM, or until its work ends. `build` creates the entities and returns the work.
-///
-/// Exit code 0 after a signal or when the work ends well; 1 with a message for everything else: wrong parameters (all of them, by
-/// name), `build` or the work failing, a panic in any thread. `--help` shows the parameters.
-pub fn run<B, W>(name: &str, specs: Vec<Spec>, build: B) -> ExitCode
+/// What a node does, once it is set up.
+type Work = Pin<Box<dyn Future<Output = Result<(), NodeError>>>>;
+
+/// A node that can be run: by itself ([`Plan::run`]), or with others in one process ([`run_together`]).
+pub struct Plan {
+    name: &'static str,
+    specs: Vec<Spec>,
+    build: Box<dyn FnOnce(&mut Node) -> Result<Work, NodeError> + Send>,
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// A node with its parameters. `build` creates the entities and returns the work.
+    pub fn new<B, W>(name: &'static str, specs: Vec<Spec>, build: B) -> Self
+    where
+        B: FnOnce(&mut Node) -> Result<W, NodeError> + Send + 'static,
+        W: Future<Output = Result<(), NodeError>> + 'static,
+    {
+        Self { name, specs, build: Box::new(|node| Ok(Box::pin(build(node)?))) }
+    }
+
+    /// Its name, where no argument says otherwise.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Runs it until SIGINT or SIGTERM, or until its work ends.
+    ///
+    /// Exit code 0 after a signal or when the work ends well; 1 with a message for everything else: wrong parameters (all of them, by
+    /// name), `build` or the work failing, a panic in any thread. `--help` shows the parameters.
+    pub fn run(self) -> ExitCode {
+        let name = self.name;
+        if let Some(code) = heed_arguments(name, &format!("{name}: a ROS 2 node of embodied_fm."), name, &[], &[&self])
+        {
+            return code;
+        }
+        process(name, vec![self])
+    }
+}
+
+/// Runs a node as [`Plan::run`] does.
+pub fn run<B, W>(name: &'static str, specs: Vec<Spec>, build: B) -> ExitCode
 where
-    B: FnOnce(&mut Node) -> Result<W, NodeError>,
-    W: Future<Output = Result<(), NodeError>>,
+    B: FnOnce(&mut Node) -> Result<W, NodeError> + Send + 'static,
+    W: Future<Output = Result<(), NodeError>> + 'static,
 {
-    let ours = std::env::args().skip(1).take_while(|arg| arg != "--ros-args");
-    for arg in ours {
-        if arg == "--help" || arg == "-h" {
-            print!("{}", help(name, &specs));
-            return ExitCode::SUCCESS;
-        }
-        if arg.starts_with("__") {
-            continue; // remains of ROS 1 style launchers, which rcl ignores as well
-        }
-        eprintln!(
-            "{name}: unknown argument '{arg}'; ROS arguments stand after --ros-args, --help shows the parameters"
-        );
+    Plan::new(name, specs, build).run()
+}
+
+/// Runs those of `plans` that the arguments name in one process, as `executable`: the same nodes with the same topics, which share a
+/// participant of the middleware. When one ends, all do. A parameter that is given for all nodes is for those that have it.
+///
+/// Exit codes as of [`Plan::run`].
+pub fn run_together(executable: &'static str, plans: Vec<Plan>) -> ExitCode {
+    let names: Vec<_> = plans.iter().map(|plan| plan.name).collect();
+    let title = format!(
+        "{executable}: several ROS 2 nodes of embodied_fm in one process.\n\nNodes: {}. A name or a namespace for one of them: -r NODE:__node:=NAME; \
+         a parameter: -p NODE:NAME:=VALUE, or -p NAME:=VALUE for all that have it.",
+        names.join(", ")
+    );
+    let usage = format!("{executable} NODE NODE...");
+    if let Some(code) = heed_arguments(executable, &title, &usage, &names, &plans.iter().collect::<Vec<_>>()) {
+        return code;
+    }
+    let wanted: Vec<_> = own_arguments().collect();
+    let chosen: Vec<_> = plans.into_iter().filter(|plan| wanted.iter().any(|name| name == plan.name)).collect();
+    if chosen.is_empty() {
+        eprintln!("{executable}: no node is named; there are: {}", names.join(", "));
         return ExitCode::FAILURE;
     }
-    match live(name, specs, build) {
+    process(executable, chosen)
+}
+
+/// Arguments that are not ROS's.
+fn own_arguments() -> impl Iterator<Item = String> {
+    // `__...` are remains of ROS 1 style launchers, which rcl ignores as well.
+    std::env::args().skip(1).take_while(|arg| arg != "--ros-args").filter(|arg| !arg.starts_with("__"))
+}
+
+/// Shows help, or says what is wrong with the arguments; `None` when there is neither.
+fn heed_arguments(
+    executable: &str,
+    title: &str,
+    usage: &str,
+    known: &[&'static str],
+    plans: &[&Plan],
+) -> Option<ExitCode> {
+    for arg in own_arguments() {
+        if arg == "--help" || arg == "-h" {
+            println!(
+                "{title}\n\nusage: {usage} [--ros-args -p NAME:=VALUE --params-file FILE -r FROM:=TO --log-level LEVEL]\n"
+            );
+            for plan in plans {
+                let whose = if plans.len() == 1 { String::new() } else { format!(" of {}", plan.name) };
+                print!(
+                    "Parameters{whose} (read at the start unless marked dynamic):\n{}",
+                    Params::describe(&plan.specs)
+                );
+            }
+            return Some(ExitCode::SUCCESS);
+        }
+        if !known.contains(&arg.as_str()) {
+            let nodes = if known.is_empty() { String::new() } else { format!(" (nodes: {})", known.join(", ")) };
+            eprintln!(
+                "{executable}: unknown argument '{arg}'{nodes}; ROS arguments stand after --ros-args, --help shows the parameters"
+            );
+            return Some(ExitCode::FAILURE);
+        }
+    }
+    None
+}
+
+fn process(executable: &str, plans: Vec<Plan>) -> ExitCode {
+    match live(executable, plans) {
         Ok(code) => code,
         Err(error) => {
-            error.to_string().lines().for_each(|line| log::error!("{line}"));
-            // Before the node has its name there is no logger.
-            if log::max_level() == log::LevelFilter::Off {
-                eprintln!("{name}: {error}");
-            }
+            tell(executable, &error);
             ExitCode::FAILURE
         }
     }
 }
 
-fn help(name: &str, specs: &[Spec]) -> String {
-    format!(
-        "{name}: a ROS 2 node of embodied_fm.\n\nusage: {name} [--ros-args -p NAME:=VALUE --params-file FILE -r FROM:=TO --log-level LEVEL]\n\n\
-         Parameters (read at the start unless marked dynamic):\n{}",
-        Params::describe(specs)
-    )
+fn tell(name: &str, error: &NodeError) {
+    error.to_string().lines().for_each(|line| log::error!("{line}"));
+    // Before the node has its name there is no logger.
+    if log::max_level() == log::LevelFilter::Off {
+        eprintln!("{name}: {error}");
+    }
 }
 
-fn live<B, W>(name: &str, specs: Vec<Spec>, build: B) -> Result<ExitCode, NodeError>
-where
-    B: FnOnce(&mut Node) -> Result<W, NodeError>,
-    W: Future<Output = Result<(), NodeError>>,
-{
+/// What the nodes of a process share.
+struct Process {
+    context: Arc<Context>,
+    shutdown: Shutdown,
+    runtime: tokio::runtime::Handle,
+    failed: Arc<AtomicBool>,
+    executable: String,
+    /// Declared by any of the nodes.
+    specs: Vec<Spec>,
+    several: bool,
+}
+
+fn live(executable: &str, plans: Vec<Plan>) -> Result<ExitCode, NodeError> {
     r2r::assert_compiled_with_use_sim_time_support!();
-    // Two threads: moving messages must go on while somebody's task computes.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // For what runs beside: parameters, diagnostics.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let guard = runtime.enter();
     let shutdown = Shutdown::default();
     shutdown.on_signals()?;
+    let process = Arc::new(Process {
+        context: Context::create(std::env::args())?,
+        shutdown: shutdown.clone(),
+        runtime: runtime.handle().clone(),
+        failed: Arc::default(),
+        executable: executable.to_owned(),
+        specs: plans.iter().flat_map(|plan| plan.specs.clone()).collect(),
+        several: plans.len() > 1,
+    });
+    end_on_panic(&process);
+    let mut plans = plans.into_iter();
+    let first = plans.next();
+    let mut threads = Vec::new();
+    for plan in plans {
+        let process = process.clone();
+        threads.push(std::thread::Builder::new().name(plan.name.to_owned()).spawn(move || be(plan, &process))?);
+    }
+    if let Some(plan) = first {
+        be(plan, &process);
+    }
+    for thread in threads {
+        // A panic was told and counted.
+        let _ = thread.join();
+    }
+    drop(guard);
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    let failed = process.failed.load(Ordering::SeqCst);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
 
-    let context = create_context()?;
-    let ros = r2r::Node::create(context, name, "").map_err(refused("cannot create node", name))?;
-    let name = ros.name()?; // may have been remapped
-    logging::init(&name, logging::level_from_args(&name, std::env::args()));
-    let failed = end_on_panic(&shutdown);
+/// The life of a node, on its thread. However it ends, the others end as well.
+fn be(plan: Plan, process: &Process) {
+    let _guard = process.runtime.enter();
+    let name = plan.name;
+    if let Err(error) = be_a_node(plan, process) {
+        tell(name, &error);
+        process.failed.store(true, Ordering::SeqCst);
+    }
+    process.shutdown.request();
+}
 
-    let overrides: Vec<_> = match ros.params.lock() {
-        Ok(params) => params.iter().map(|(name, parameter)| (name.clone(), parameter.value.clone())).collect(),
-        Err(_) => return Err("r2r's parameters are lost".into()),
-    };
-    let params = Params::new(specs, &overrides).map_err(|errors| {
+fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
+    let entities = Entities::create(process.context.clone(), plan.name)?;
+    let name = entities.name(); // may have been remapped
+    let level = logging::level_from_args(&name, std::env::args());
+    logging::init(if process.several { &process.executable } else { &name }, level);
+    logging::speak_as(&name);
+
+    let mut overrides: Vec<(String, r2r::ParameterValue)> = Vec::new();
+    for given in entities.parameters()? {
+        let somebody_elses = given.for_all
+            && !plan.specs.iter().any(|spec| spec.is_of(&given.name))
+            && process.specs.iter().any(|spec| spec.is_of(&given.name));
+        if somebody_elses {
+            continue;
+        }
+        // What comes later holds.
+        match overrides.iter_mut().find(|(name, _)| *name == given.name) {
+            Some((_, value)) => *value = given.value,
+            None => overrides.push((given.name, given.value)),
+        }
+    }
+    let params = Params::new(plan.specs, &overrides).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")
     })?;
@@ -290,13 +470,15 @@ where
     } else {
         (RosClock::wall(), None)
     };
+    let shutdown = process.shutdown.clone();
     let mut node = Node {
-        full_name: ros.fully_qualified_name()?,
+        full_name: entities.full_name(),
         diagnostics: Diagnostics::new(&name, "embodied_fm"),
         shutdown: shutdown.clone(),
         farewells: Vec::new(),
         patience: PATIENCE,
-        ros,
+        shares_process: process.several,
+        entities,
         name,
         params,
         clock,
@@ -306,74 +488,44 @@ where
     }
     params::serve(&mut node)?;
     publish_diagnostics(&mut node)?;
-    let work = build(&mut node)?;
+    let work = (plan.build)(&mut node)?;
 
-    let Node { ros, farewells, patience, .. } = node;
-    let spinner = spin(ros, shutdown.clone());
-    let outcome = runtime.block_on(async {
+    let outcome = alarm::block_on(async {
         tokio::select! {
             biased;
             () = shutdown.wait() => Ok(()),
             outcome = work => outcome,
         }
     });
+    let Node { entities, farewells, patience, .. } = node;
+    let failed = outcome.is_err() || process.failed.load(Ordering::SeqCst);
     if let Err(error) = &outcome {
         log::error!("{error}");
+        process.failed.store(true, Ordering::SeqCst);
     }
-    let ok = |failed: &AtomicBool| outcome.is_ok() && !failed.load(Ordering::SeqCst);
-    force_the_end_after(patience, if ok(&failed) { 0 } else { 1 });
+    force_the_end_after(patience, if failed { 1 } else { 0 });
     for farewell in farewells {
         farewell();
     }
     shutdown.request();
-    if spinner.join().is_err() {
-        failed.store(true, Ordering::SeqCst);
-    }
-    drop(guard);
-    runtime.shutdown_timeout(Duration::from_millis(200));
-    Ok(if ok(&failed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    drop(entities);
+    Ok(())
 }
 
-/// r2r panics where rcl refuses the arguments (an unreadable parameter file, a malformed remapping); the panic's text is rcl's
-/// message, which is what the user needs.
-fn create_context() -> Result<r2r::Context, NodeError> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let context = std::panic::catch_unwind(r2r::Context::create);
-    std::panic::set_hook(hook);
-    match context {
-        Ok(context) => Ok(context?),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map_or("unknown reason", String::as_str);
-            Err(format!("ROS refuses the arguments: {text}").into())
-        }
-    }
-}
-
-/// A panic in any thread or task ends the node with code 1, instead of leaving half of it at work.
-fn end_on_panic(shutdown: &Shutdown) -> Arc<AtomicBool> {
-    let failed = Arc::new(AtomicBool::new(false));
-    let (shutdown, seen) = (shutdown.clone(), failed.clone());
+/// A panic in any thread or task ends the process with code 1, instead of leaving half of it at work.
+fn end_on_panic(process: &Process) {
+    let (shutdown, failed) = (process.shutdown.clone(), process.failed.clone());
     std::panic::set_hook(Box::new(move |info| {
         log::error!("{info}");
-        seen.store(true, Ordering::SeqCst);
+        failed.store(true, Ordering::SeqCst);
         shutdown.request();
     }));
-    failed
 }
 
 fn feed_clock(node: &mut Node, feed: time::ClockFeed) -> Result<(), RosError> {
-    use futures::StreamExt;
-    let mut stream = node
-        .ros
-        .subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock())
-        .map_err(refused("cannot subscribe to", "/clock"))?;
-    tokio::spawn(async move {
-        while let Some(msg) = stream.next().await {
-            feed.set(crate::convert::stamp(&msg.clock));
-        }
-    });
-    Ok(())
+    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg| {
+        feed.set(crate::convert::stamp(&msg.clock));
+    })
 }
 
 fn publish_diagnostics(node: &mut Node) -> Result<(), RosError> {
@@ -394,16 +546,6 @@ fn publish_diagnostics(node: &mut Node) -> Result<(), RosError> {
         }
     });
     Ok(())
-}
-
-/// Spins on a thread of its own until the end is asked for, then takes the node off the graph. The wait set is never empty: the
-/// parameter services are in it.
-fn spin(mut ros: r2r::Node, shutdown: Shutdown) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        while !shutdown.is_requested() {
-            ros.spin_once(SPIN);
-        }
-    })
 }
 
 fn force_the_end_after(patience: Duration, code: i32) {

@@ -1,9 +1,12 @@
 //! ROS time: the wall clock, or `/clock` under `use_sim_time`.
 
+use crate::alarm;
 use efm_core::Stamp;
-use std::sync::{Arc, Weak};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// A step of `/clock` this far beyond the usual one, or any step backwards, is a jump (a restarted simulator, a looped bag).
 pub const JUMP: Duration = Duration::from_millis(50);
@@ -64,23 +67,19 @@ impl RosClock {
         self.0.as_ref().map_or(0, |sim| sim.borrow().jumps)
     }
 
-    /// Ticks evenly in ROS time. Ticks that were missed are left out, not made up for. Wall-time tickers have a thread:
-    /// tokio's own timers tell whole milliseconds apart, which is a period at 1 kHz.
-    ///
-    /// # Errors
-    /// When the operating system refuses the thread.
-    pub fn ticker(&self, period: Duration) -> std::io::Result<Ticker> {
+    /// Ticks evenly in ROS time. Ticks that were missed are left out, not made up for. In wall time to the fraction of a millisecond
+    /// where a node's work waits for it, to the millisecond in tasks of tokio.
+    pub fn ticker(&self, period: Duration) -> Ticker {
         // Both kinds of ticker would spin on a period of zero.
         let period = period.max(Duration::from_micros(100));
-        match &self.0 {
-            Some(sim) => Ok(Ticker(Kind::Sim { sim: sim.clone(), period, next: None })),
+        Ticker(match &self.0 {
+            Some(sim) => Kind::Sim { sim: sim.clone(), period, next: None },
             None => {
-                let due = Arc::new(Notify::new());
-                let told = Arc::downgrade(&due);
-                std::thread::Builder::new().name("ticker".to_owned()).spawn(move || beat(&told, period))?;
-                Ok(Ticker(Kind::Wall { due, clock: self.clone() }))
+                static COUNT: AtomicU64 = AtomicU64::new(0);
+                let id = COUNT.fetch_add(1, Ordering::Relaxed);
+                Kind::Wall { clock: self.clone(), id, next: Instant::now(), period, elsewhere: None }
             }
-        }
+        })
     }
 
     /// Waits until ROS time has reached `due`; at once if it has.
@@ -127,25 +126,25 @@ pub struct Ticker(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Wall { due: Arc<Notify>, clock: RosClock },
-    Sim { sim: watch::Receiver<SimTime>, period: Duration, next: Option<Stamp> },
+    Wall {
+        clock: RosClock,
+        id: u64,
+        next: Instant,
+        period: Duration,
+        /// Wakes where nobody rings alarms.
+        elsewhere: Option<Pin<Box<tokio::time::Sleep>>>,
+    },
+    Sim {
+        sim: watch::Receiver<SimTime>,
+        period: Duration,
+        next: Option<Stamp>,
+    },
 }
 
-/// Tells `due` at once and then every `period`, on a grid, as long as somebody has it.
-fn beat(due: &Weak<Notify>, period: Duration) {
-    let mut next = Instant::now();
-    while let Some(due) = due.upgrade() {
-        due.notify_one();
-        drop(due);
-        next += period;
-        let late = Instant::now().saturating_duration_since(next);
-        // What was missed is left out.
-        next += period.saturating_mul(u32::try_from(late.as_nanos() / period.as_nanos()).unwrap_or(u32::MAX));
-        if late >= period {
-            next += period;
-        }
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
-    }
+/// The next time on the grid of `due` that is not over; what was missed is left out.
+fn after(due: Instant, now: Instant, period: Duration) -> Instant {
+    let missed = now.saturating_duration_since(due).as_nanos() / period.as_nanos();
+    due + period.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1))
 }
 
 impl Ticker {
@@ -153,8 +152,29 @@ impl Ticker {
     /// `/clock`). When `/clock` steps backwards, ticking starts anew.
     pub async fn tick(&mut self) -> Stamp {
         match &mut self.0 {
-            Kind::Wall { due, clock } => {
-                due.notified().await;
+            Kind::Wall { clock, id, next, period, elsewhere } => {
+                std::future::poll_fn(|context| {
+                    let now = Instant::now();
+                    if now >= *next {
+                        *next = after(*next, now, *period);
+                        *elsewhere = None;
+                        return Poll::Ready(());
+                    }
+                    if alarm::set(*id, *next, context.waker()) {
+                        return Poll::Pending;
+                    }
+                    let due = *next;
+                    let sleep = elsewhere.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.into())));
+                    match sleep.as_mut().poll(context) {
+                        Poll::Pending => Poll::Pending,
+                        Poll::Ready(()) => {
+                            *next = after(*next, Instant::now(), *period);
+                            *elsewhere = None;
+                            Poll::Ready(())
+                        }
+                    }
+                })
+                .await;
                 clock.now()
             }
             Kind::Sim { sim, period, next } => {
@@ -212,34 +232,47 @@ mod tests {
     }
 
     /// tokio's timers would make of 0.3 ms a whole millisecond.
-    #[tokio::test]
-    async fn a_ticker_in_wall_time_tells_fractions_of_a_millisecond_apart_and_makes_up_for_nothing() {
+    #[test]
+    fn a_ticker_in_wall_time_tells_fractions_of_a_millisecond_apart_and_makes_up_for_nothing() {
         let period = Duration::from_micros(300);
-        let mut ticker = RosClock::wall().ticker(period).unwrap();
-        let begun = Instant::now();
-        let mut shortest = Duration::MAX;
-        for _ in 0..200 {
+        alarm::block_on(async {
+            let mut ticker = RosClock::wall().ticker(period);
+            let begun = Instant::now();
+            let mut shortest = Duration::MAX;
+            for _ in 0..200 {
+                let before = Instant::now();
+                ticker.tick().await;
+                shortest = shortest.min(before.elapsed().max(Duration::from_nanos(1)));
+            }
+            let lasted = begun.elapsed();
+            // The first comes at once.
+            assert!(lasted >= period * 198, "never more often than asked: {lasted:?}");
+            assert!(shortest < Duration::from_millis(1), "{shortest:?}");
+            // Ticks that nobody waited for come as one.
+            std::thread::sleep(Duration::from_millis(20));
             let before = Instant::now();
-            ticker.tick().await;
-            shortest = shortest.min(before.elapsed().max(Duration::from_nanos(1)));
-        }
-        let lasted = begun.elapsed();
-        // The first may wait already, and the thread may be late with the next by up to a period: the rest is on the grid.
-        assert!(lasted >= period * 197, "never more often than asked: {lasted:?}");
-        assert!(shortest < Duration::from_millis(1), "{shortest:?}");
-        // Ticks that nobody waited for come as one.
-        std::thread::sleep(Duration::from_millis(20));
-        let before = Instant::now();
+            for _ in 0..10 {
+                ticker.tick().await;
+            }
+            assert!(before.elapsed() >= period * 8, "{:?}", before.elapsed());
+        });
+    }
+
+    #[tokio::test]
+    async fn a_ticker_in_wall_time_also_ticks_in_a_task() {
+        let period = Duration::from_millis(2);
+        let mut ticker = RosClock::wall().ticker(period);
+        let begun = Instant::now();
         for _ in 0..10 {
             ticker.tick().await;
         }
-        assert!(before.elapsed() >= period * 7, "{:?}", before.elapsed());
+        assert!(begun.elapsed() >= period * 9, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
     async fn a_simulated_ticker_follows_the_clock_and_starts_anew_when_it_goes_back() {
         let (clock, feed) = RosClock::simulated();
-        let mut ticker = clock.ticker(Duration::from_millis(10)).unwrap();
+        let mut ticker = clock.ticker(Duration::from_millis(10));
         let (ticks, mut seen) = tokio::sync::mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
             loop {

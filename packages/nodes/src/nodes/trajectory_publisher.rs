@@ -1,0 +1,560 @@
+//! Streams what a policy proposes to the robot's controllers, within limits and always with an end at rest.
+//!
+//! `action_chunk` and `joint_states` -> `<controller>/joint_trajectory` (all with one stamp) and `execution_state`. Starts
+//! disarmed unless told otherwise: then it takes nothing until `~/arm`. What it decides is in [`crate::streaming`]; here are the topics.
+
+use crate::controller_state::ControllerState;
+use crate::controller_watch::ControllerWatches;
+use crate::cores::{Cores, run_in_real_time};
+use crate::filter_state::{self, Known, Slowed};
+use crate::joint_feed::JointFeed;
+use crate::motion_report::{Around, Phase, explain};
+use crate::percentiles::Percentiles;
+use crate::planning_scene::PlanningScene;
+use crate::scene_feed::{self, Outcome, SceneFeed};
+use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
+use crate::streaming_params::{specs, tick_period};
+use crate::trace::{self, Setup, Trace};
+use crate::voice::Voice;
+use crate::wiring::{ReceiptClock, robot_description};
+use efm_bag::cdr::{CdrWriter, Encode};
+use efm_bag::msgs::JointState as FilterState;
+use efm_core::Stamp;
+use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
+use efm_ros::r2r::sensor_msgs::msg::JointState;
+use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
+use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
+use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
+use efm_ros::{
+    Bytes, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
+};
+use efm_safety::{Execution, TrajectoryStreamer, VerifiedWindow};
+use futures::StreamExt;
+use std::borrow::Cow;
+use std::time::Duration;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
+
+/// Latencies kept for the percentiles.
+const LATENCIES: usize = 1000;
+/// Messages of controllers and scenes that may wait.
+const QUEUE: usize = 256;
+/// States of action_msgs/GoalStatus in which a goal moves the robot: accepted, executing, canceling.
+const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
+
+/// Says what is decided, and remembers it for those who watch the controllers.
+struct Says {
+    voice: Voice,
+    watches: ControllerWatches,
+}
+
+impl Outlet for Says {
+    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+        self.voice.send(windows)?;
+        self.watches.sent(windows);
+        Ok(())
+    }
+
+    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+        self.voice.tell(execution, windows)
+    }
+
+    fn rest(&mut self) -> Result<(), NodeError> {
+        self.voice.rest()
+    }
+}
+
+/// The node between two messages.
+struct Publishing {
+    clock: RosClock,
+    receipts: ReceiptClock,
+    params: Params,
+    joint_states: Receiver<Received<JointState>>,
+    feed: JointFeed,
+    streaming: Streaming,
+    trace: Trace,
+    says: Says,
+    /// For which controllers somebody listens now.
+    listening: Vec<bool>,
+    filter: (Publisher<JointState>, FilterState),
+    filter_message: CdrWriter,
+    slowed: Slowed,
+    phase: Phase,
+    around: Around,
+    max_joint_state_age: f64,
+    max_future: f64,
+    chunk_came: Option<f64>,
+    /// Observation time of the chunk that came last.
+    chunk_seen: Option<Stamp>,
+    taken: u64,
+    refused: u64,
+    latency: Percentiles,
+    /// From an instruction until a chunk for it is followed.
+    change: Percentiles,
+    scenes: Option<SceneFeed>,
+    motion: Task,
+    joint_health: Task,
+    scene_health: Task,
+}
+
+impl Publishing {
+    /// Something happens: it is noted, and worked on.
+    fn on(&mut self, event: &Event<'_>) -> Result<String, String> {
+        self.trace.note(event);
+        self.streaming.on(event)
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().nanos()
+    }
+
+    fn streamer(&self) -> Option<&TrajectoryStreamer> {
+        self.streaming.streamer().ok()
+    }
+
+    fn on_chunk(&mut self, message: &Received<JointTrajectory>) {
+        let (now, stamp) = (self.clock.now(), convert::stamp(&message.msg.header.stamp));
+        self.chunk_came = Some(self.receipts.of(message));
+        self.chunk_seen = Some(stamp);
+        self.trace.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos() });
+        match self.streaming.on_chunk(&message.msg, now) {
+            Ok(()) => {
+                self.taken += 1;
+                self.around.refused = None;
+            }
+            Err(reason) => {
+                self.refused += 1;
+                if self.around.refused.as_ref() != Some(&reason) {
+                    log::debug!("action chunk refused: {reason}");
+                }
+                self.around.refused = Some(reason);
+            }
+        }
+    }
+
+    /// What must not wait for a report: a controller that has gone while others move.
+    fn watch_controllers(&mut self, now: Stamp) -> Result<(), String> {
+        self.says.voice.listened_to(&mut self.listening);
+        if self.listening != self.streaming.listening() {
+            let event = Event::Listeners { now: now.nanos(), listening: Cow::Borrowed(&self.listening) };
+            self.trace.note(&event);
+            self.streaming.on(&event)?;
+            self.around.controller = self.streaming.missing();
+        }
+        Ok(())
+    }
+
+    /// A controller tells what it wants; `bytes` hold its state.
+    fn on_controller_state(&mut self, controller: usize, bytes: &[u8]) -> Result<(), String> {
+        let Err(off) = self.says.watches.heard(controller, bytes) else { return Ok(()) };
+        if self.streamer().is_some_and(TrajectoryStreamer::is_streaming) {
+            log::error!("{off}");
+            self.around.not_following = Some(off);
+            self.on(&Event::NotFollowing { now: self.now(), controller })?;
+        }
+        Ok(())
+    }
+
+    fn emergency(&mut self, why: &str) -> Result<(), String> {
+        self.on(&Event::EmergencyStop)?;
+        log::error!("emergency stop ({why}): nothing is sent any more; call ~/arm when it is safe");
+        Ok(())
+    }
+
+    fn lower_speed_scale(&mut self, scale: f64) {
+        let before = self.streaming.speed_scale();
+        match self.on(&Event::LowerSpeedScale(scale)) {
+            Ok(_) if self.streaming.speed_scale() < before => {
+                // The parameter tells what holds, so that setting it to what it was raises it again.
+                self.params.adopt("speed_scale", Value::Double(scale));
+                log::info!("speed_scale lowered to {scale}");
+            }
+            Ok(_) => {}
+            Err(error) => log::warn!("topic 'speed_scale': {error}"),
+        }
+    }
+
+    fn on_instruction(&mut self, text: &str) -> Result<(), String> {
+        self.around.instruction = Some(text.to_owned());
+        self.on(&Event::Instruction { now: self.now(), text: Cow::Borrowed(text) })?;
+        Ok(())
+    }
+
+    /// What came of joint states since the last time.
+    fn hear_joints(&mut self) {
+        while let Ok(message) = self.joint_states.try_recv() {
+            let (msg, at) = (&message.msg, self.receipts.of(&message));
+            self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
+        }
+    }
+
+    fn on_scene(&mut self, bytes: Vec<u8>) -> Result<(), String> {
+        self.hear_joints();
+        let Some(scenes) = &mut self.scenes else { return Ok(()) };
+        scenes.came(bytes);
+        let fresh =
+            self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
+        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()));
+        self.heed_scenes()
+    }
+
+    fn on_surroundings(&mut self, outcome: Outcome) -> Result<(), String> {
+        self.trace.note(&Event::SceneTaken);
+        if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut()) {
+            scenes.take_over(outcome, streamer);
+        }
+        self.heed_scenes()
+    }
+
+    /// Something is there and nobody knows where: no motion, until that is known.
+    fn heed_scenes(&mut self) -> Result<(), String> {
+        let trouble = self.scenes.as_ref().and_then(SceneFeed::trouble);
+        if self.around.surroundings.as_deref() == trouble {
+            return Ok(());
+        }
+        self.around.surroundings = trouble.map(str::to_owned);
+        match trouble {
+            Some(trouble) if self.streaming.streamer().is_ok() => log::warn!("{trouble}"),
+            Some(_) => {}
+            None => log::info!("the planning scene is known"),
+        }
+        let trouble = self.around.surroundings.clone().map(Cow::Owned);
+        self.on(&Event::Surroundings { now: self.now(), trouble })?;
+        self.report(false);
+        Ok(())
+    }
+
+    fn on_goal_status(&mut self, controller: usize, message: &GoalStatusArray) -> Result<(), String> {
+        let active = message.status_list.iter().any(|goal| ACTIVE_GOAL.contains(&goal.status));
+        let (before, now) = (self.streaming.is_owned(), self.now());
+        self.on(&Event::Goal { now, controller, active })?;
+        if self.streaming.is_owned() != before {
+            self.says.watches.forget();
+        }
+        Ok(())
+    }
+
+    fn arm(&mut self, armed: bool) -> Result<String, String> {
+        let said = self.on(&Event::Arm { now: self.now(), armed })?;
+        log::info!("{said}");
+        Ok(said)
+    }
+
+    /// A description has come.
+    fn describe(&mut self, event: &Event<'_>) -> Result<(), String> {
+        self.on(event)?;
+        if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
+            && !streamer.is_streaming()
+        {
+            scenes.robot(streamer);
+        }
+        self.heed_scenes()
+    }
+
+    fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
+        self.watch_controllers(now)?;
+        let received_now = self.receipts.now();
+        let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
+        let (measured, trouble) = match state {
+            Ok(fresh) => (Some(fresh), None),
+            Err(trouble) => (None, Some(trouble)),
+        };
+        let known = Known {
+            armed: self.streaming.armed(),
+            controllers: self.listening.iter().filter(|listening| **listening).count(),
+            joint_state_age_s: measured.map(|(_, age)| age),
+            chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
+        };
+        if let Some(scenes) = &mut self.scenes {
+            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
+        }
+        let joints = measured.map(|(sample, age)| Measured {
+            stamp: sample.stamp.nanos(),
+            age,
+            positions: Cow::Borrowed(&sample.positions),
+            velocities: Cow::Borrowed(&sample.velocities),
+        });
+        let event = Event::Tick { now: now.nanos(), joints };
+        self.trace.note(&event);
+        let Event::Tick { joints, .. } = &event else { return Ok(()) };
+        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
+            Ticked::Held => return Ok(()),
+            Ticked::Decided { phase, news, report, instruction_to_motion } => {
+                (phase, news, report, instruction_to_motion)
+            }
+        };
+        if let Some(report) = &report {
+            self.slowed.note(report);
+        }
+        if let Some(chunk) = news {
+            self.latency.add(self.clock.now().seconds_since(chunk));
+        }
+        if let Some(seconds) = change {
+            self.change.add(seconds);
+        }
+        let changed = !self.phase.is_like(&phase);
+        self.phase = phase;
+        if let Ok(streamer) = self.streaming.streamer() {
+            filter_state::write(streamer.report(), streamer.speed_scale(), &known, now, &mut self.filter.1);
+            self.filter_message.restart();
+            self.filter.1.encode(&mut self.filter_message);
+            self.filter.0.publish_bytes(self.filter_message.bytes())?;
+        }
+        if changed || trouble.is_some() != self.around.joints.is_some() {
+            self.around.joints = trouble.map(|t| t.to_string());
+            self.report(changed);
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, log_it: bool) {
+        self.hear_joints();
+        let (now, received_now) = (self.clock.now(), self.receipts.now());
+        self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
+        self.around.joints =
+            self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
+        match &self.around.joints {
+            Some(trouble) => self.joint_health.error(trouble.clone()),
+            None => self.joint_health.ok("fresh and complete"),
+        };
+        let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
+        self.scene_health.report(level, text, values);
+        self.around.obstacle = self.streaming.obstacle(&self.phase);
+        let (mut level, mut text) = explain(&self.phase, &self.around, self.streaming.joints());
+        if let Some(silence) = self.clock.silence().filter(|s| *s > Duration::from_secs(1)) {
+            (level, text) =
+                (efm_ros::Level::Error, format!("at rest: /clock is silent for {:.1} s", silence.as_secs_f64()));
+        }
+        if log_it {
+            log::info!("{text}");
+        }
+        let mut values = vec![
+            ("armed".to_owned(), self.streaming.armed().to_string()),
+            ("chunks taken".to_owned(), self.taken.to_string()),
+            ("chunks refused".to_owned(), self.refused.to_string()),
+            ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
+        ];
+        values.extend(self.change.shown_ms("instruction to motion"));
+        values.extend(self.latency.shown_ms("observation to command"));
+        values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
+        if let Ok(streamer) = self.streaming.streamer() {
+            let report = streamer.report();
+            values.push(("speed scale".to_owned(), format!("{:.2}", streamer.speed_scale())));
+            values.push(("rate on the path".to_owned(), format!("{:.2}", report.rate)));
+            let clearance = report.clearance.map_or("not checked".to_owned(), |c| format!("{:.1} mm", 1e3 * c));
+            values.push(("clearance of the plan".to_owned(), clearance));
+        }
+        let joints = self.streaming.joints();
+        let name = |joint: usize| joints.as_slice().get(joint).map_or("?", String::as_str).to_owned();
+        values.extend(self.slowed.in_words(name));
+        self.motion.report(level, text, values);
+    }
+}
+
+/// The node `trajectory_publisher`.
+pub fn plan() -> Plan {
+    Plan::new("trajectory_publisher", specs(), |node| {
+        let params = node.params().clone();
+        let wrong_cores = |why: String| format!("parameter 'control_cores': {why}");
+        let alone = !node.shares_process();
+        if let Some(cores) = Cores::named(&params.integers("control_cores")).map_err(|e| wrong_cores(e.to_string()))? {
+            // All threads: messages come by way of the middleware's. Where others share them, this one, on which ticks come.
+            let confined = if alone { cores.confine_this_process() } else { cores.confine_this_thread() };
+            confined.map_err(|e| wrong_cores(e.to_string()))?;
+        }
+        let priority = i32::try_from(params.integer("realtime_priority"))?;
+        if priority > 0
+            && let Err(error) = run_in_real_time(priority, alone)
+        {
+            log::info!(
+                "runs without real-time priority ({error}): a busy machine may delay what is sent. To permit it, give the user an \
+                 'rtprio' of at least {priority} in /etc/security/limits.d, as ros2_control asks for as well"
+            );
+        }
+        let files = Files::read(&params)?;
+        let streaming = Streaming::new(&params, &files)?;
+        let controllers = streaming.controllers().to_vec();
+        let mut setup = Setup::new("trajectory_publisher", &params);
+        setup.files = files.by_parameter();
+
+        let mut description: Latest<Text> = robot_description(node)?;
+        let mut semantics = match &files.semantics {
+            Some(_) => None,
+            None => Some(node.latest::<Text>("robot_description_semantic", qos::latched())?),
+        };
+        let mut scales = node.every::<Float64>("speed_scale", qos::event())?;
+        let mut emergencies = node.every::<Bool>("emergency_stop", qos::event())?;
+        let (scene_sender, mut scene_messages) = channel(QUEUE);
+        let topic = "planning_scene";
+        let looks = params.bool("check_collisions")
+            && node
+                .every_bytes_into(topic, PlanningScene::TYPE, qos::event(), &scene_sender, |bytes| bytes.to_vec())?;
+        if !looks {
+            let why = match params.bool("check_collisions") {
+                true => "moveit_msgs is not installed",
+                false => "parameter 'check_collisions' is false",
+            };
+            log::info!("topic '{topic}' is not listened to: {why}");
+        }
+        let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
+        let mut changes = params.changes();
+        let joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
+        let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched())?;
+        let (status_sender, mut statuses) = channel(QUEUE);
+        let (state_sender, mut states) = channel(QUEUE);
+        let tolerance = params.double("max_reference_error");
+        let mut listens = tolerance > 0.0;
+        let mut windows = Vec::new();
+        for (place, controller) in controllers.iter().enumerate() {
+            let name = &controller.name;
+            windows.push(node.publisher(&format!("{name}/joint_trajectory"), qos::trajectory())?);
+            let topic = format!("{name}/follow_joint_trajectory/_action/status");
+            let with_place = move |message: GoalStatusArray| (place, message);
+            node.every_into(&topic, qos::latched(), &status_sender, with_place)?;
+            let topic = format!("{name}/controller_state");
+            let with_place = move |message: Bytes| (place, message);
+            listens = listens
+                && node.every_bytes_into(
+                    &topic,
+                    ControllerState::TYPE,
+                    qos::controller_state(),
+                    &state_sender,
+                    with_place,
+                )?;
+        }
+        if !listens {
+            let why = match tolerance > 0.0 {
+                true => "control_msgs is not installed",
+                false => "parameter 'max_reference_error' is 0",
+            };
+            log::info!("topics '<controller>/controller_state' are not listened to: {why}");
+        }
+        let mut arms = node.service::<SetBool::Service>("~/arm")?;
+        let mut stops = node.service::<Trigger::Service>("~/stop")?;
+        let mut resumes = node.service::<Trigger::Service>("~/resume")?;
+        let mut emergency_calls = node.service::<Trigger::Service>("~/emergency_stop")?;
+
+        let clock = node.clock().clone();
+        let mut this = Publishing {
+            trace: Trace::start(node, &setup)?,
+            receipts: ReceiptClock::new(&clock),
+            joint_states,
+            feed: JointFeed::new(streaming.joints().clone()),
+            streaming,
+            filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
+            filter_message: CdrWriter::new(),
+            slowed: Slowed::default(),
+            says: Says {
+                voice: Voice::new(windows, node.publisher("execution_state", qos::trajectory())?),
+                // What was sent is remembered only where somebody tells what became of it.
+                watches: ControllerWatches::new(if listens { &controllers } else { &[] }, tolerance),
+            },
+            listening: Vec::with_capacity(controllers.len()),
+            phase: Phase::NoRobot(NO_ROBOT.to_owned()),
+            around: Around::default(),
+            max_joint_state_age: params.double("max_joint_state_age"),
+            max_future: params.double("max_future"),
+            params,
+            chunk_came: None,
+            chunk_seen: None,
+            taken: 0,
+            refused: 0,
+            latency: Percentiles::new(LATENCIES),
+            change: Percentiles::new(LATENCIES),
+            scenes,
+            motion: node.diagnostics().task("motion"),
+            joint_health: node.diagnostics().task("joint_states"),
+            scene_health: node.diagnostics().task("surroundings"),
+            clock: clock.clone(),
+        };
+        this.around.controller = this.streaming.missing();
+        let mut ticker = clock.ticker(tick_period(&this.params));
+
+        Ok(async move {
+            // Wall time: it must be told also that /clock stands still.
+            let mut tenth = tokio::time::interval(trace::PERIOD);
+            tenth.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    biased;
+                    // First, so that no load delays it.
+                    Some(message) = emergencies.recv() => if message.msg.data { this.emergency("topic emergency_stop")? },
+                    Some(request) = emergency_calls.next() => {
+                        this.emergency("~/emergency_stop")?;
+                        answer(request.respond(Trigger::Response { success: true, message: "nothing is sent any more; ~/arm ends it".into() }));
+                    }
+                    // Joint states are looked at when they matter; nobody is woken for each.
+                    now = ticker.tick() => {
+                        this.hear_joints();
+                        this.tick(now)?;
+                    }
+                    Some(message) = instructions.recv() => this.on_instruction(&message.msg.data)?,
+                    // What stands around comes before what is proposed.
+                    Some(message) = scene_messages.recv() => this.on_scene(message.msg)?,
+                    Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome)?,
+                    Some(message) = chunks.recv() => this.on_chunk(&message),
+                    Some(Received { msg: (controller, message), .. }) = states.recv() => this.on_controller_state(controller, &message)?,
+                    Some(Received { msg: (controller, message), .. }) = statuses.recv() => this.on_goal_status(controller, &message)?,
+                    Some(request) = arms.next() => {
+                        let (success, message) = match this.arm(request.message.data) {
+                            Ok(word) => (true, word),
+                            Err(why) => (false, why),
+                        };
+                        answer(request.respond(SetBool::Response { success, message }));
+                    }
+                    Some(request) = stops.next() => {
+                        let message = this.on(&Event::Stop { now: this.now() })?;
+                        answer(request.respond(Trigger::Response { success: true, message }));
+                    }
+                    Some(request) = resumes.next() => {
+                        let (success, message) = match this.on(&Event::Resume) {
+                            Ok(message) => (true, message),
+                            Err(why) => (false, why),
+                        };
+                        answer(request.respond(Trigger::Response { success, message }));
+                    }
+                    Some(message) = scales.recv() => this.lower_speed_scale(message.msg.data),
+                    Ok(()) = changes.changed() => {
+                        // Declared from 0 to 1, so it cannot be refused.
+                        this.on(&Event::SpeedScale(this.params.double("speed_scale")))?;
+                    }
+                    // The same once more (its publisher was started anew) changes nothing.
+                    urdf = description.next() => if !this.streaming.is_described_by(&urdf.msg.data) {
+                        this.describe(&Event::Description { now: this.now(), urdf: Cow::Borrowed(&urdf.msg.data) })?;
+                    },
+                    srdf = next(&mut semantics) => if !this.streaming.is_explained_by(&srdf) {
+                        this.describe(&Event::Semantics { now: this.now(), srdf: Cow::Owned(srdf) })?;
+                    },
+                    _ = tenth.tick() => {
+                        // Under simulation ticks may be slow, or stand still.
+                        this.watch_controllers(clock.now())?;
+                        this.report(false);
+                        this.trace.flush();
+                    }
+                }
+            }
+        })
+    })
+}
+
+/// The next semantic description; never, where it came from a file.
+async fn next(semantics: &mut Option<Latest<Text>>) -> String {
+    match semantics {
+        Some(latest) => latest.next().await.msg.data.clone(),
+        None => std::future::pending().await,
+    }
+}
+
+/// What came of the next planning scene; never, where they are not listened to.
+async fn next_outcome(outcomes: &mut Option<UnboundedReceiver<Outcome>>) -> Option<Outcome> {
+    match outcomes {
+        Some(outcomes) => outcomes.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn answer(outcome: Result<(), RosError>) {
+    if let Err(error) = outcome {
+        log::debug!("the client of a service is gone: {error}");
+    }
+}

@@ -1,0 +1,759 @@
+//! A node on the graph and what it has there: publishers, subscriptions, services.
+//!
+//! They are rcl's, without r2r's node around them. That one waits with a wait set of all entities, which is put together anew for every
+//! message (a fifth of a millisecond for a node with twenty entities), and has a queue of ten that loses the newest. Here the middleware
+//! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
+
+use crate::type_support::TypeSupports;
+use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
+use r2r_rcl as rcl;
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// ROS refused something.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} '{name}': {reason}")]
+pub struct RosError {
+    what: &'static str,
+    name: String,
+    reason: String,
+}
+
+impl RosError {
+    pub(crate) fn new(what: &'static str, name: &str, reason: impl Into<String>) -> Self {
+        Self { what, name: name.to_owned(), reason: reason.into() }
+    }
+
+    /// The middleware's own words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+const OK: rcl::rcl_ret_t = rcl::RCL_RET_OK as rcl::rcl_ret_t;
+const GONE: &str = "the node is gone";
+
+/// What rcl says of its last error on this thread, which is forgotten by that.
+pub(crate) fn rcl_error() -> String {
+    // SAFETY: returns a text by value that ends with a zero.
+    unsafe {
+        let text = rcl::rcutils_get_error_string();
+        rcl::rcutils_reset_error();
+        CStr::from_ptr(text.str_.as_ptr()).to_string_lossy().into_owned()
+    }
+}
+
+fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
+    if code == OK {
+        return Ok(());
+    }
+    Err(RosError::new(what, name, rcl_error()))
+}
+
+fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
+    CString::new(name).map_err(|_| RosError::new(what, name, "a zero byte cannot be in a name"))
+}
+
+/// A text of rcl's; empty for none.
+///
+/// # Safety
+/// `text` is null or a C string.
+unsafe fn text_of(text: *const c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the process has in ROS: one participant, whose nodes speak to each other without leaving the process.
+pub(crate) struct Context(Mutex<Box<rcl::rcl_context_t>>);
+
+// SAFETY: rcl's context may be used from any thread; what is not safe at once (making and ending nodes) is done under the lock.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Begins, with the process's arguments (remappings, parameters, log levels).
+    ///
+    /// # Errors
+    /// In rcl's words: an unreadable parameter file, a malformed remapping.
+    pub fn create(args: impl IntoIterator<Item = String>) -> Result<Arc<Self>, RosError> {
+        let what = "ROS refuses";
+        let args = args.into_iter().map(|arg| c_string(what, &arg)).collect::<Result<Vec<_>, _>>()?;
+        let pointers: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
+        let number = c_int::try_from(pointers.len()).unwrap_or(0);
+        // SAFETY: rcl's own order of initialisation, with pointers to live values; it copies the arguments.
+        unsafe {
+            let allocator = rcl::rcutils_get_default_allocator();
+            let mut context = Box::new(rcl::rcl_get_zero_initialized_context());
+            let mut options = rcl::rcl_get_zero_initialized_init_options();
+            check(rcl::rcl_init_options_init(&raw mut options, allocator), what, "the options")?;
+            let begun = rcl::rcl_init(number, pointers.as_ptr(), &raw const options, context.as_mut());
+            rcl::rcl_init_options_fini(&raw mut options);
+            check(begun, what, "the arguments")?;
+            let logs = rcl::rcl_logging_configure(&raw const context.global_arguments, &raw const allocator);
+            if let Err(error) = check(logs, what, "the log levels") {
+                rcl::rcl_shutdown(context.as_mut());
+                rcl::rcl_context_fini(context.as_mut());
+                return Err(error);
+            }
+            Ok(Arc::new(Self(Mutex::new(context))))
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let context = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: it was initialised, and its nodes are gone: each has a share of this.
+        unsafe {
+            rcl::rcl_shutdown(context.as_mut());
+            rcl::rcl_context_fini(context.as_mut());
+        }
+    }
+}
+
+/// A parameter that the arguments give.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: r2r::ParameterValue,
+    /// Whether for all nodes, rather than for this one by its name.
+    pub for_all: bool,
+}
+
+/// Ends what a node has, once.
+trait Entity: Send + Sync {
+    fn close(&self, node: &mut rcl::rcl_node_t);
+}
+
+/// A node with its entities.
+pub(crate) struct Entities {
+    // In a box: rcl keeps its address.
+    node: Box<rcl::rcl_node_t>,
+    /// In the order of their making.
+    entities: Vec<Arc<dyn Entity>>,
+    types: TypeSupports,
+    context: Arc<Context>,
+}
+
+// SAFETY: rcl's node may be used from any one thread at a time; `&mut self` sees to that.
+unsafe impl Send for Entities {}
+
+impl Entities {
+    /// Makes a node; arguments may give it another name and namespace.
+    ///
+    /// # Errors
+    /// When rcl refuses the name or there is no middleware.
+    pub fn create(context: Arc<Context>, name: &str) -> Result<Self, RosError> {
+        let what = "cannot create node";
+        let (c_name, root) = (c_string(what, name)?, c_string(what, "")?);
+        // SAFETY: returns a plain value.
+        let mut node = Box::new(unsafe { rcl::rcl_get_zero_initialized_node() });
+        {
+            let mut context = lock(&context.0);
+            // SAFETY: the context lives at least as long as the node, at the same address.
+            unsafe {
+                let options = rcl::rcl_node_get_default_options();
+                let made = rcl::rcl_node_init(
+                    node.as_mut(),
+                    c_name.as_ptr(),
+                    root.as_ptr(),
+                    context.as_mut(),
+                    &raw const options,
+                );
+                check(made, what, name)?;
+            }
+        }
+        Ok(Self { node, entities: Vec::new(), types: TypeSupports::default(), context })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        // SAFETY: the node is initialised; the text is its own.
+        unsafe { text_of(rcl::rcl_node_get_name(self.node.as_ref())) }
+    }
+
+    /// Its name with its namespace.
+    pub fn full_name(&self) -> String {
+        // SAFETY: as above.
+        unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ref())) }
+    }
+
+    /// The parameters that the arguments give this node, in their order: of files, of `-p`, by its name or for all.
+    ///
+    /// # Errors
+    /// When rcl cannot read them.
+    pub fn parameters(&self) -> Result<Vec<Given>, RosError> {
+        let (name, full_name) = (self.name(), self.full_name());
+        let context = lock(&self.context.0);
+        let mut found = Vec::new();
+        // SAFETY: rcl fills a structure of its own, which is read within its lengths and freed.
+        unsafe {
+            let mut params: *mut rcl::rcl_params_t = std::ptr::null_mut();
+            let told = rcl::rcl_arguments_get_param_overrides(&raw const context.global_arguments, &raw mut params);
+            check(told, "cannot read the parameters of", &name)?;
+            let Some(all) = params.as_ref() else { return Ok(found) };
+            for i in 0..if all.node_names.is_null() || all.params.is_null() { 0 } else { all.num_nodes } {
+                let whose = text_of(*all.node_names.add(i));
+                // As rclcpp has it.
+                let for_all = whose == "/**" || whose == "**";
+                if !(for_all || whose == full_name || whose == name) {
+                    continue;
+                }
+                let of = &*all.params.add(i);
+                let number =
+                    if of.parameter_names.is_null() || of.parameter_values.is_null() { 0 } else { of.num_params };
+                for k in 0..number {
+                    let name = text_of(*of.parameter_names.add(k));
+                    found.push(Given { name, value: value_of(&*of.parameter_values.add(k)), for_all });
+                }
+            }
+            rcl::rcl_yaml_node_struct_fini(params);
+        }
+        Ok(found)
+    }
+
+    /// Subscribes; each message is handed over on the thread that received it, so `each` must be short and must not wait.
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name.
+    pub fn subscribe<T>(
+        &mut self,
+        topic: &str,
+        qos: QosProfile,
+        mut each: impl FnMut(T) + Send + 'static,
+    ) -> Result<(), RosError>
+    where
+        T: WrappedTypesupport + 'static,
+    {
+        // Used for each message again: what it holds is taken over by the next.
+        let native = Native::<T>::new(topic)?;
+        self.listen(topic, T::get_ts(), qos, move |subscription| {
+            // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
+            unsafe {
+                let code = rcl::rcl_take(subscription, native.get().cast(), std::ptr::null_mut(), std::ptr::null_mut());
+                if code != OK {
+                    rcl::rcutils_reset_error();
+                    return false;
+                }
+                each(T::from_native(&*native.get()));
+            }
+            true
+        })
+    }
+
+    /// As [`Self::subscribe`], the messages as they came.
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name, or the message package of `type_name` ("package/msg/Type") is not installed.
+    pub fn subscribe_bytes(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        qos: QosProfile,
+        mut each: impl FnMut(Bytes) + Send + 'static,
+    ) -> Result<(), RosError> {
+        let support =
+            self.types.of(type_name).map_err(|e| RosError::new("cannot subscribe to", topic, e.to_string()))?;
+        let spare = Arc::new(Spare::default());
+        self.listen(topic, support, qos, move |subscription| {
+            let mut bytes = Spare::take(&spare);
+            // SAFETY: the buffer is initialised and grows as rcl needs it.
+            let code = unsafe {
+                rcl::rcl_take_serialized_message(
+                    subscription,
+                    &raw mut bytes.buffer.0,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                )
+            };
+            if code != OK {
+                // SAFETY: forgets a text.
+                unsafe { rcl::rcutils_reset_error() };
+                return false;
+            }
+            each(bytes);
+            true
+        })
+    }
+
+    /// Whether the message package of a type ("package/msg/Type") is installed.
+    pub fn knows(&mut self, type_name: &str) -> bool {
+        self.types.of(type_name).is_ok()
+    }
+
+    /// Makes a subscription. `take` takes one message, if there is one, and hands it over.
+    fn listen(
+        &mut self,
+        topic: &str,
+        support: *const rcl::rosidl_message_type_support_t,
+        qos: QosProfile,
+        take: impl FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
+    ) -> Result<(), RosError> {
+        let what = "cannot subscribe to";
+        let name = c_string(what, topic)?;
+        // SAFETY: node and type support outlive the subscription, which stays where it is; the callback's data outlives the callback.
+        unsafe {
+            let mut handle = Box::new(rcl::rcl_get_zero_initialized_subscription());
+            let mut options = rcl::rcl_subscription_get_default_options();
+            options.qos = qos.into();
+            let node = self.node.as_mut();
+            check(
+                rcl::rcl_subscription_init(handle.as_mut(), node, support, name.as_ptr(), &raw const options),
+                what,
+                topic,
+            )?;
+            let news = News::new(&raw const *handle, take);
+            let subscription = Arc::new(Subscription { handle: Mutex::new(Some(handle)), news });
+            let (told, data) = (Some(News::<rcl::rcl_subscription_t>::came as Callback), subscription.news.data());
+            let handle = subscription.news.of;
+            check(rcl::rcl_subscription_set_on_new_message_callback(handle, told, data), what, topic)?;
+            subscription.news.look();
+            self.entities.push(subscription);
+        }
+        Ok(())
+    }
+
+    /// Advertises a topic.
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name.
+    pub fn advertise<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        qos: QosProfile,
+    ) -> Result<Arc<PublisherHandle>, RosError> {
+        let what = "cannot advertise";
+        let name = c_string(what, topic)?;
+        // SAFETY: returns a plain value.
+        let mut handle = Box::new(unsafe { rcl::rcl_get_zero_initialized_publisher() });
+        // SAFETY: node and type support outlive the publisher, which stays where it is.
+        unsafe {
+            let mut options = rcl::rcl_publisher_get_default_options();
+            options.qos = qos.into();
+            let node = self.node.as_ref();
+            let made = rcl::rcl_publisher_init(handle.as_mut(), node, T::get_ts(), name.as_ptr(), &raw const options);
+            check(made, what, topic)?;
+        }
+        let publisher = Arc::new(PublisherHandle { handle: RwLock::new(Some(handle)), topic: topic.to_owned() });
+        self.entities.push(publisher.clone());
+        Ok(publisher)
+    }
+
+    /// Offers a service; each request is handed over on the thread that received it, so `each` must be short and must not wait.
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name.
+    pub fn offer<S>(
+        &mut self,
+        service: &str,
+        qos: QosProfile,
+        mut each: impl FnMut(Request<S>) + Send + 'static,
+    ) -> Result<(), RosError>
+    where
+        S: WrappedServiceTypeSupport + 'static,
+    {
+        let what = "cannot offer service";
+        let name = c_string(what, service)?;
+        // SAFETY: node and type support outlive the service, which stays where it is; the callback's data outlives the callback.
+        unsafe {
+            let mut handle = Box::new(rcl::rcl_get_zero_initialized_service());
+            let mut options = rcl::rcl_service_get_default_options();
+            options.qos = qos.into();
+            let node = self.node.as_mut();
+            check(
+                rcl::rcl_service_init(handle.as_mut(), node, S::get_ts(), name.as_ptr(), &raw const options),
+                what,
+                service,
+            )?;
+            let address = &raw const *handle;
+            let replies = Arc::new(Replies(RwLock::new(Some(handle)), service.to_owned()));
+            let (native, to) = (Native::<S::Request>::new(service)?, replies.clone());
+            let news = News::new(address, move |service| {
+                let mut id = std::mem::zeroed::<rcl::rmw_request_id_t>();
+                let code = rcl::rcl_take_request(service, &raw mut id, native.get().cast());
+                if code != OK {
+                    rcl::rcutils_reset_error();
+                    return false;
+                }
+                each(Request { message: S::Request::from_native(&*native.get()), id, replies: to.clone() });
+                true
+            });
+            let service_of_node = Arc::new(Service { replies, news });
+            let (told, data) = (Some(News::<rcl::rcl_service_t>::came as Callback), service_of_node.news.data());
+            check(rcl::rcl_service_set_on_new_request_callback(address, told, data), what, service)?;
+            service_of_node.news.look();
+            self.entities.push(service_of_node);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Entities {
+    /// Takes the node off the graph. Publishers and requests that somebody still has are refused from now on.
+    fn drop(&mut self) {
+        for entity in self.entities.drain(..).rev() {
+            entity.close(&mut self.node);
+        }
+        let _context = lock(&self.context.0);
+        // SAFETY: it was initialised, and its entities are gone.
+        unsafe { rcl::rcl_node_fini(self.node.as_mut()) };
+    }
+}
+
+/// # Safety
+/// The value is one of rcl's, whose pointers are null or valid.
+unsafe fn value_of(value: &rcl::rcl_variant_t) -> r2r::ParameterValue {
+    use r2r::ParameterValue as Ros;
+    // SAFETY: of every array rcl gives values and their number.
+    unsafe fn list<'a, T>(values: *const T, size: usize) -> &'a [T] {
+        if values.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(values, size) } }
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(v) = value.bool_value.as_ref() {
+            Ros::Bool(*v)
+        } else if let Some(v) = value.integer_value.as_ref() {
+            Ros::Integer(*v)
+        } else if let Some(v) = value.double_value.as_ref() {
+            Ros::Double(*v)
+        } else if !value.string_value.is_null() {
+            Ros::String(text_of(value.string_value))
+        } else if let Some(v) = value.byte_array_value.as_ref() {
+            Ros::ByteArray(list(v.values, v.size).to_vec())
+        } else if let Some(v) = value.bool_array_value.as_ref() {
+            Ros::BoolArray(list(v.values, v.size).to_vec())
+        } else if let Some(v) = value.integer_array_value.as_ref() {
+            Ros::IntegerArray(list(v.values, v.size).to_vec())
+        } else if let Some(v) = value.double_array_value.as_ref() {
+            Ros::DoubleArray(list(v.values, v.size).to_vec())
+        } else if let Some(v) = value.string_array_value.as_ref() {
+            Ros::StringArray(list(v.data.cast_const(), v.size).iter().map(|text| text_of(*text)).collect())
+        } else {
+            Ros::NotSet
+        }
+    }
+}
+
+/// A message as C has it.
+struct Native<T: WrappedTypesupport>(*mut T::CStruct);
+
+// SAFETY: plain memory that one owner has.
+unsafe impl<T: WrappedTypesupport> Send for Native<T> {}
+
+impl<T: WrappedTypesupport> Native<T> {
+    fn new(name: &str) -> Result<Self, RosError> {
+        let message = T::create_msg();
+        if message.is_null() {
+            return Err(RosError::new("no memory for", name, "a message cannot be made"));
+        }
+        Ok(Self(message))
+    }
+
+    fn get(&self) -> *mut T::CStruct {
+        self.0
+    }
+}
+
+impl<T: WrappedTypesupport> Drop for Native<T> {
+    fn drop(&mut self) {
+        T::destroy_msg(self.0);
+    }
+}
+
+type Callback = unsafe extern "C" fn(*const c_void, usize);
+
+/// Takes what came, on the thread that is told of it; on one at a time.
+struct News<H> {
+    of: *const H,
+    /// How often somebody was told since nobody takes.
+    told: AtomicUsize,
+    take: UnsafeCell<Box<dyn FnMut(*const H) -> bool + Send>>,
+}
+
+// SAFETY: `take` is used by the one thread that found `told` at zero; rcl permits to take from any one thread.
+unsafe impl<H> Send for News<H> {}
+// SAFETY: as above.
+unsafe impl<H> Sync for News<H> {}
+
+impl<H> News<H> {
+    fn new(of: *const H, take: impl FnMut(*const H) -> bool + Send + 'static) -> Self {
+        Self { of, told: AtomicUsize::new(0), take: UnsafeCell::new(Box::new(take)) }
+    }
+
+    fn data(&self) -> *const c_void {
+        std::ptr::from_ref(self).cast()
+    }
+
+    /// The middleware's callback.
+    unsafe extern "C" fn came(data: *const c_void, _number: usize) {
+        // SAFETY: `data` is from `data()`, and the callback is taken back before this goes.
+        let news = unsafe { &*data.cast::<Self>() };
+        // A panic must not cross into C. It was told and has asked for the end; nothing is taken any more.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| news.look()));
+    }
+
+    /// Takes all that is there, unless another thread does: that one looks again. Nobody waits, so that it does not matter what locks of
+    /// the middleware are held.
+    fn look(&self) {
+        if self.told.fetch_add(1, Ordering::AcqRel) > 0 {
+            return;
+        }
+        let mut seen = 1;
+        loop {
+            // SAFETY: only one thread is here at a time, see `told`.
+            let take = unsafe { &mut *self.take.get() };
+            while take(self.of) {}
+            match self.told.compare_exchange(seen, 0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(more) => seen = more,
+            }
+        }
+    }
+}
+
+struct Subscription {
+    handle: Mutex<Option<Box<rcl::rcl_subscription_t>>>,
+    news: News<rcl::rcl_subscription_t>,
+}
+
+// SAFETY: rcl's handle is used by whoever takes, and ended under the lock after the callback was taken back.
+unsafe impl Send for Subscription {}
+// SAFETY: as above.
+unsafe impl Sync for Subscription {}
+
+impl Entity for Subscription {
+    fn close(&self, node: &mut rcl::rcl_node_t) {
+        if let Some(mut handle) = lock(&self.handle).take() {
+            // SAFETY: made with this node. Taking the callback back waits for one that runs.
+            unsafe {
+                rcl::rcl_subscription_set_on_new_message_callback(handle.as_ref(), None, std::ptr::null());
+                rcl::rcl_subscription_fini(handle.as_mut(), node);
+            }
+        }
+    }
+}
+
+/// A publisher of a node.
+#[derive(Debug)]
+pub(crate) struct PublisherHandle {
+    handle: RwLock<Option<Box<rcl::rcl_publisher_t>>>,
+    topic: String,
+}
+
+// SAFETY: rcl permits to publish from several threads at once; it is ended under the lock's exclusive side.
+unsafe impl Send for PublisherHandle {}
+// SAFETY: as above.
+unsafe impl Sync for PublisherHandle {}
+
+impl Entity for PublisherHandle {
+    fn close(&self, node: &mut rcl::rcl_node_t) {
+        if let Some(mut handle) = self.handle.write().unwrap_or_else(PoisonError::into_inner).take() {
+            // SAFETY: made with this node, and nobody publishes.
+            unsafe { rcl::rcl_publisher_fini(handle.as_mut(), node) };
+        }
+    }
+}
+
+impl PublisherHandle {
+    fn with<R>(&self, act: impl FnOnce(&rcl::rcl_publisher_t) -> R) -> Result<R, RosError> {
+        match self.handle.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            Some(handle) => Ok(act(handle)),
+            None => Err(RosError::new("cannot publish on", &self.topic, GONE)),
+        }
+    }
+
+    /// Publishes a message.
+    ///
+    /// # Errors
+    /// When rcl refuses, or the node is gone.
+    pub fn publish<T: WrappedTypesupport>(&self, message: &T) -> Result<(), RosError> {
+        let native = Native::<T>::new(&self.topic)?;
+        // SAFETY: a message of the publisher's type, which rcl only reads.
+        let code = self.with(|handle| unsafe {
+            message.copy_to_native(&mut *native.get());
+            rcl::rcl_publish(handle, native.get().cast(), std::ptr::null_mut())
+        })?;
+        check(code, "cannot publish on", &self.topic)
+    }
+
+    /// Publishes a message as CDR with its encapsulation header.
+    ///
+    /// # Errors
+    /// When rcl refuses, or the node is gone.
+    pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
+        // SAFETY: rcl only reads the bytes, and keeps nothing of them.
+        let code = self.with(|handle| unsafe {
+            let message = rcl::rcl_serialized_message_t {
+                buffer: cdr.as_ptr().cast_mut(),
+                buffer_length: cdr.len(),
+                buffer_capacity: cdr.len(),
+                allocator: rcl::rcutils_get_default_allocator(),
+            };
+            rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
+        })?;
+        check(code, "cannot publish on", &self.topic)
+    }
+
+    /// How many subscribers there are.
+    pub fn subscribers(&self) -> usize {
+        let mut number = 0;
+        // SAFETY: rcl writes a number.
+        let told = self.with(|handle| unsafe { rcl::rcl_publisher_get_subscription_count(handle, &raw mut number) });
+        match told {
+            Ok(OK) => number,
+            _ => 0,
+        }
+    }
+}
+
+/// Where answers go.
+struct Replies(RwLock<Option<Box<rcl::rcl_service_t>>>, String);
+
+// SAFETY: rcl permits to take requests and to answer at once; it is ended under the lock's exclusive side.
+unsafe impl Send for Replies {}
+// SAFETY: as above.
+unsafe impl Sync for Replies {}
+
+struct Service {
+    replies: Arc<Replies>,
+    news: News<rcl::rcl_service_t>,
+}
+
+impl Entity for Service {
+    fn close(&self, node: &mut rcl::rcl_node_t) {
+        // SAFETY: it lives until it is taken below. Taking the callback back waits for one that runs, which may want to look at the lock.
+        unsafe { rcl::rcl_service_set_on_new_request_callback(self.news.of, None, std::ptr::null()) };
+        if let Some(mut handle) = self.replies.0.write().unwrap_or_else(PoisonError::into_inner).take() {
+            // SAFETY: made with this node, and nobody answers.
+            unsafe { rcl::rcl_service_fini(handle.as_mut(), node) };
+        }
+    }
+}
+
+/// A request of a service, which wants its [`respond`](Self::respond).
+pub struct Request<S: WrappedServiceTypeSupport> {
+    /// What is asked.
+    pub message: S::Request,
+    id: rcl::rmw_request_id_t,
+    replies: Arc<Replies>,
+}
+
+// SAFETY: the id is a plain value.
+unsafe impl<S: WrappedServiceTypeSupport> Send for Request<S> where S::Request: Send {}
+
+impl<S: WrappedServiceTypeSupport> Request<S> {
+    /// Answers.
+    ///
+    /// # Errors
+    /// When rcl refuses, as once the client is gone, or the node is gone.
+    pub fn respond(mut self, response: S::Response) -> Result<(), RosError> {
+        let (what, name) = ("cannot answer", &self.replies.1);
+        let native = Native::<S::Response>::new(name)?;
+        let service = self.replies.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(service) = service.as_ref() else { return Err(RosError::new(what, name, GONE)) };
+        // SAFETY: a message of the service's type, which rcl only reads.
+        let code = unsafe {
+            response.copy_to_native(&mut *native.get());
+            rcl::rcl_send_response(service.as_ref(), &raw mut self.id, native.get().cast())
+        };
+        check(code, what, name)
+    }
+}
+
+impl<S: WrappedServiceTypeSupport> std::fmt::Debug for Request<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Request").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+/// Buffers that messages came in, to be used again.
+#[derive(Default)]
+struct Spare(Mutex<Vec<Buffer>>);
+
+struct Buffer(rcl::rcl_serialized_message_t);
+
+// SAFETY: plain memory that one owner has.
+unsafe impl Send for Buffer {}
+
+/// Most buffers that are kept; more are in use only while somebody lags.
+const SPARE: usize = 4;
+
+impl Spare {
+    fn take(this: &Arc<Self>) -> Bytes {
+        let buffer = lock(&this.0).pop().unwrap_or_else(Buffer::empty);
+        Bytes { buffer, home: this.clone() }
+    }
+}
+
+impl Buffer {
+    /// It grows as rcl needs it.
+    fn empty() -> Self {
+        // SAFETY: returns plain values.
+        unsafe {
+            let mut buffer = rcl::rcutils_get_zero_initialized_uint8_array();
+            buffer.allocator = rcl::rcutils_get_default_allocator();
+            Self(buffer)
+        }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: made by rcl's allocator, or empty.
+        unsafe { rcl::rcutils_uint8_array_fini(&raw mut self.0) };
+    }
+}
+
+/// A message as it came: CDR with its encapsulation header. Its memory is used again for a later message.
+pub struct Bytes {
+    buffer: Buffer,
+    home: Arc<Spare>,
+}
+
+// SAFETY: plain memory that one owner has.
+unsafe impl Send for Bytes {}
+// SAFETY: it is only read.
+unsafe impl Sync for Bytes {}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        if self.buffer.0.buffer.is_null() {
+            return &[];
+        }
+        // SAFETY: rcl wrote so many bytes.
+        unsafe { std::slice::from_raw_parts(self.buffer.0.buffer, self.buffer.0.buffer_length) }
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bytes({})", self.buffer.0.buffer_length)
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        let buffer = std::mem::replace(&mut self.buffer, Buffer::empty());
+        let mut home = lock(&self.home.0);
+        if home.len() < SPARE {
+            home.push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
