@@ -303,7 +303,8 @@ fn tables(size: &str, found: &[Measured]) -> Vec<Table> {
         ]);
         if m.way == Way::LargeSegment {
             let answer = if m.can_loan { "possible, not measured" } else { "not possible, says rcl" };
-            let mut row = vec!["loaned messages".to_owned(), answer.to_owned()];
+            let sharing = if m.data_sharing { "on" } else { "off" };
+            let mut row = vec!["loaned messages".to_owned(), format!("{answer}; data sharing is {sharing}")];
             row.resize(rows[0].len(), "-".to_owned());
             rows.push(row);
         }
@@ -343,17 +344,17 @@ fn tables(size: &str, found: &[Measured]) -> Vec<Table> {
 const TEXT: &str = "A camera's stand-in publishes pictures (rgb8, 30 a second, reliable, depth 2); a subscriber takes them as sensor data (best effort, \
 depth 5). Each is a process, speaks bare rcl in bytes, and does nothing else. Latency is from just before publication until the subscriber has the \
 bytes. CPU is that of the whole process, with Fast DDS's threads, over the pictures that were sent; memory counts shared segments by parts (PSS). \
-Cores are kept awake for all ways alike.\n\n\
+What is not there half a second after the end is lost. Cores are kept awake for all ways alike.\n\n\
 - *UDP on loopback*: a profile without shared memory. It takes `ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET` (the profile's list of interfaces still keeps it \
 on the machine): with `LOCALHOST`, rmw_fastrtps adds shared memory with a default segment to whatever the profile says, which was seen in the \
 processes' maps. Each picture passes the kernel, in parts of 64 kB.\n\
 - *shared memory, default segment* (`config/fastdds_local_small.xml`): 512 kB, so a picture does not fit at once. What finds no room is thrown away, and \
-a picture of which a part is missing is lost, unless the subscriber asks for it again, which costs time.\n\
+a picture of which a part is missing is lost. A subscriber that asks for it again gets most of them late; the publisher keeps two.\n\
 - *shared memory, large segment* (`config/fastdds_local.xml`): all parts fit; what the nodes here use. Copied in and out, so not free; the segment is memory.\n\
 - *loaned messages* would save the copies. `sensor_msgs/Image` has fields without a bound, and rcl says of its publisher that it cannot lend them (of \
 `geometry_msgs/Pose` it says that it can, see the figures); data sharing, which they would go by, is off unless a profile's QoS is asked for.\n\
 - *JPEG*: fewer bytes for much work. Latency in the first table is that of the way alone; what encoding and decoding take is in the second. The \
-picture is a smooth one with some texture; those of cameras are larger. Its p50 also holds that who has just computed for long waits longer for a core.\n\
+picture is a smooth one with some texture; those of cameras are larger.\n\
 - *both in one process*: two nodes with a participant each, on two threads; Fast DDS hands over without a transport, on the publisher's thread, and \
 copies still. CPU and memory are of the one process.";
 
