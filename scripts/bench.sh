@@ -6,16 +6,16 @@ usage: ./efm bench [--quick] [--only "PART ..."] [--out FILE] [--json FILE] [--n
        ./efm bench PART [OPTIONS]     (each has --help)
 
   --quick        at most five minutes
-  --only "..."   of: overhead stream image growth evaluation instructions
+  --only "..."   of: overhead stream transport image growth evaluation instructions
   --out FILE     the page; its plots lie beside it (default .efm/benchmarks/benchmarks.md)
   --json FILE    every figure
   --no-rivals    without the same nodes in rclpy, OpenCV and Pillow (they need the network once)
 
 The page in docs/ is written by: ./efm bench --out docs/benchmarks.md
 
-  overhead, stream, image, growth, evaluation, instructions   the parts of the page
-  safety, kill, cell, tick, transparent, policy               the safety filter and the policy runtime, in depth
-  latency                                                     success and smoothness over the latency of the policy
+  overhead, stream, transport, image, growth, evaluation, instructions   the parts of the page
+  safety, kill, cell, tick, transparent, policy                          the safety filter and the policy runtime, in depth
+  latency                                                                success and smoothness over the latency of the policy
 TEXT
 }
 
@@ -33,7 +33,7 @@ efm_bench_rivals() {
 }
 
 efm_bench_all() {
-    local quick="" only="overhead stream image growth evaluation instructions" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
+    local quick="" only="overhead stream transport image growth evaluation instructions" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) efm_bench_usage && return 0 ;;
@@ -59,6 +59,7 @@ efm_bench_all() {
         shorter=$quick
         case $part in
             overhead | stream) command=("$bin/efm-bench-graph" "$part" --root "$EFM_ROOT" "${python[@]}" --logs "$parts/logs") ;;
+            transport) command=("$bin/efm-bench-graph" transport --root "$EFM_ROOT" --logs "$parts/logs") ;;
             image) command=("$bin/efm-bench" --root "$EFM_ROOT" image "${python[@]}") ;;
             growth | evaluation) command=("$bin/efm-bench" --root "$EFM_ROOT" "$part") ;;
             instructions) command=("$bin/efm-bench" --root "$EFM_ROOT" instructions) shorter="" ;;

@@ -3,12 +3,14 @@
 //! The same robot stand-in speaks to three graphs in turn: our nodes, the same split as people write it in rclpy (`packages/bench/rivals`), and
 //! relays that do nothing but pass messages on and run the model, which are the floor.
 
+mod ends;
 mod messages;
 mod overhead;
 mod relay;
 mod robot;
 mod stack;
 mod stream;
+mod transport;
 mod usage;
 
 use anyhow::Result;
@@ -30,6 +32,11 @@ enum What {
     Overhead(Options),
     /// How evenly trajectories come, at 100, 500 and 1000 Hz, on an idle machine and while models saturate it.
     Stream(Options),
+    /// What each way of taking a camera's picture from one process to another costs: latency, CPU time, losses, memory.
+    Transport(transport::Options),
+    /// A process at the end of such a way.
+    #[command(hide = true)]
+    End(ends::Args),
     /// A process of the floor: takes messages, does nothing with them, gives the next ones.
     #[command(hide = true)]
     Relay(relay::Args),
@@ -72,6 +79,8 @@ fn main() -> ExitCode {
     let done: Result<bool> = match Args::parse().what {
         What::Overhead(options) => overhead::bench(&options),
         What::Stream(options) => stream::bench(&options),
+        What::Transport(options) => transport::bench(&options),
+        What::End(args) => ends::run(&args).map(|()| true),
         What::Relay(args) => relay::run(&args).map(|()| true),
         What::Beat { rate } => relay::beat(rate).map(|()| true),
         What::Saturate(args) => relay::saturate(&args).map(|()| true),

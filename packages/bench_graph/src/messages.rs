@@ -6,6 +6,8 @@ use efm_core::Stamp;
 
 /// `sensor_msgs/msg/Image`.
 pub const IMAGE: &str = "sensor_msgs/msg/Image";
+/// `sensor_msgs/msg/CompressedImage`.
+pub const COMPRESSED_IMAGE: &str = "sensor_msgs/msg/CompressedImage";
 /// `sensor_msgs/msg/JointState`.
 pub const JOINT_STATE: &str = "sensor_msgs/msg/JointState";
 /// `trajectory_msgs/msg/JointTrajectory`.

@@ -50,6 +50,15 @@ pub struct Spread {
     pub max: f64,
 }
 
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.p50.is_nan() {
+            return f.write_str("none");
+        }
+        write!(f, "{:.2} / {:.2} / {:.2}", self.p50, self.p99, self.max)
+    }
+}
+
 /// Quantiles of values; no numbers where there are none.
 pub fn spread(mut values: Vec<f64>) -> Spread {
     values.sort_by(f64::total_cmp);
@@ -307,7 +316,6 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
         }
         measured.model_cpu = model_cpu * measured.rate;
     }
-    let ms = |spread: Spread| format!("{:.2} / {:.2} / {:.2}", spread.p50, spread.p99, spread.max);
     let cameras = match package.cameras.len() {
         1 => "1 camera".to_owned(),
         several => format!("{several} cameras"),
@@ -328,7 +336,7 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
         rows: found
             .iter()
             .map(|(stack, m)| {
-                let cells = [ms(m.whole), ms(m.wait), ms(m.act), ms(m.overhead)];
+                let cells = [m.whole, m.wait, m.act, m.overhead].map(|spread| spread.to_string());
                 let mut row = vec![stack.name().to_owned(), m.samples.to_string()];
                 row.extend(cells);
                 row.push(format!("{:.1}", m.first_motion));
@@ -343,7 +351,7 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
                 package.name
             ),
             columns: ["from and to", "p50 / p99 / max, ms"].map(str::to_owned).to_vec(),
-            rows: ours.stages.iter().map(|(name, spread)| vec![(*name).to_owned(), ms(*spread)]).collect(),
+            rows: ours.stages.iter().map(|(name, spread)| vec![(*name).to_owned(), spread.to_string()]).collect(),
         });
     }
     let costs = |m: &Measured, of: fn(&Cost) -> f64| m.costs.iter().map(of).sum::<f64>();

@@ -73,11 +73,17 @@ extern "C" fn end(_: libc::c_int) {
 }
 
 /// Whether the end was asked for.
-fn is_over() -> bool {
+pub fn is_over() -> bool {
     OVER.load(Ordering::SeqCst)
 }
 
-fn heed_signals() {
+/// Asks this process's own loops for the end.
+pub fn ask_for_the_end() {
+    OVER.store(true, Ordering::SeqCst);
+}
+
+/// Has SIGINT and SIGTERM ask for the end.
+pub fn heed_signals() {
     // SAFETY: the handler sets a flag and does nothing else.
     unsafe {
         libc::signal(libc::SIGINT, end as *const () as libc::sighandler_t);

@@ -481,9 +481,7 @@ impl RawNode {
     /// # Errors
     /// When rcl refuses.
     pub fn publish(&self, publisher: PublisherId, cdr: &[u8]) -> Result<(), RawError> {
-        let Some(handle) = self.publishers.get(publisher.0) else {
-            return Err(RawError::Name(format!("publisher {}", publisher.0)));
-        };
+        let handle = self.publisher(publisher)?;
         // SAFETY: rcl only reads the bytes, and keeps nothing of them.
         let code = unsafe {
             let message = rcl::rcl_serialized_message_t {
@@ -495,6 +493,37 @@ impl RawNode {
             rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
         };
         check(code, "cannot publish", "a message")
+    }
+
+    /// Whether the middleware lends messages of a publisher's type, which then go to other processes without being copied.
+    ///
+    /// # Errors
+    /// When there is no such publisher.
+    pub fn can_loan(&self, publisher: PublisherId) -> Result<bool, RawError> {
+        let handle = self.publisher(publisher)?;
+        // SAFETY: the publisher lives as long as the node.
+        let can = unsafe { rcl::rcl_publisher_can_loan_messages(handle) };
+        // Where it cannot, rcl leaves the reason behind.
+        // SAFETY: a state of this thread's.
+        unsafe { rcl::rcutils_reset_error() };
+        Ok(can)
+    }
+
+    /// How many subscriptions a publisher has found.
+    ///
+    /// # Errors
+    /// When there is no such publisher, or rcl cannot tell.
+    pub fn subscriptions_of(&self, publisher: PublisherId) -> Result<usize, RawError> {
+        let handle = self.publisher(publisher)?;
+        let mut number = 0;
+        // SAFETY: the publisher lives as long as the node; rcl writes one number.
+        let code = unsafe { rcl::rcl_publisher_get_subscription_count(handle, &raw mut number) };
+        check(code, "cannot count the subscriptions of", "a publisher")?;
+        Ok(number)
+    }
+
+    fn publisher(&self, id: PublisherId) -> Result<&rcl::rcl_publisher_t, RawError> {
+        self.publishers.get(id.0).ok_or_else(|| RawError::Name(format!("publisher {}", id.0)))
     }
 
     /// Waits until every reliable subscriber has all that was published, `timeout` at most: what is on its way is lost with the node.
