@@ -46,6 +46,10 @@ ARGUMENTS = [
         description="Take time from /clock, which the simulator then publishes.",
     ),
     DeclareLaunchArgument(
+        "composed", default_value="false", choices=["true", "false"],
+        description="Run all nodes but trajectory_publisher in one process: less memory and CPU, the same topics.",
+    ),
+    DeclareLaunchArgument(
         "record", default_value="false", choices=["false", "true", "compressed"],
         description="Record the graph's topics into a new rosbag2 folder of the working directory. compressed: pictures as JPEG.",
     ),
@@ -55,6 +59,24 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("log_level", default_value="info", choices=LOG_LEVELS, description="Log level of all nodes."),
 ]  # fmt: skip
+
+
+def processes(wanted: set, composed: bool) -> list:
+    """Tell what is to be started; what may share a process does so where that is asked for."""
+    chosen = [process for process in GRAPH["processes"] if process["when"] in wanted]
+    together = [process for process in chosen if composed and process.get("compose", False)]
+    if not together:
+        return chosen
+    # Nodes take what they know of parameters that are for all; a name is given to one of them.
+    one = {"executable": "composed", "params": [], "set": {}, "remappings": {}, "arguments": []}
+    for process in together:
+        one["params"] += [file for file in process.get("params", []) if file not in one["params"]]
+        one["set"] |= process.get("set", {})
+        one["remappings"] |= {f"{process['executable']}:{a}": b for a, b in process.get("remappings", {}).items()}
+        one["remappings"] |= {f"{process['executable']}:__node": process["name"]}
+        one["arguments"].append(process["executable"])
+    at = chosen.index(together[0])
+    return [*chosen[:at], one, *[process for process in chosen[at:] if process not in together]]
 
 
 def graph(context: LaunchContext) -> list:
@@ -71,9 +93,7 @@ def graph(context: LaunchContext) -> list:
         return value
 
     actions: list = []
-    for process in GRAPH["processes"]:
-        if process["when"] not in wanted:
-            continue
+    for process in processes(wanted, is_true["composed"]):
         parameters: list = [str(SHARE / file) for file in process.get("params", [])]
         if argument["params_file"]:
             parameters.append(argument["params_file"])
@@ -86,11 +106,11 @@ def graph(context: LaunchContext) -> list:
             Node(
                 package=PACKAGE,
                 executable=process["executable"],
-                name=process["name"],
+                name=process.get("name"),
                 namespace=argument["namespace"],
                 parameters=parameters,
                 remappings=list(process.get("remappings", {}).items()),
-                arguments=["--ros-args", "--log-level", argument["log_level"]],
+                arguments=[*process.get("arguments", []), "--ros-args", "--log-level", argument["log_level"]],
                 output="screen",
                 respawn=is_true["use_respawn"] and process.get("respawn", True),
                 respawn_delay=2.0,

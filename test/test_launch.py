@@ -93,7 +93,7 @@ def single(node):
 def test_every_argument_has_a_description_and_the_agreed_name(bringup):
     names = {action.name for action in bringup.ARGUMENTS}
     assert names == {
-        "namespace", "sim", "policy", "params_file", "use_sim_time", "record", "use_respawn", "log_level",
+        "namespace", "sim", "policy", "params_file", "use_sim_time", "composed", "record", "use_respawn", "log_level",
     }  # fmt: skip
     assert all(len(action.kwargs["description"]) > 10 for action in bringup.ARGUMENTS)
 
@@ -170,3 +170,18 @@ def test_a_recording_is_made_only_on_request_and_with_pictures_as_asked_for(brin
         recorder = started(bringup, record=record, namespace="cell")["recorder"]
         assert single(recorder)["images"] == images
         assert recorder["namespace"] == "cell" and not recorder["respawn"]
+
+
+def test_composed_nodes_are_one_process_with_what_each_of_them_is_given(bringup):
+    apart, together = started(bringup, policy="mine"), started(bringup, policy="mine", composed="true")
+    inside = {"camera_ingest", "goal_intake", "vla_inference"}
+    assert set(together) == set(apart) - inside | {"composed"}
+    one = together["composed"]
+    assert set(one["arguments"][: one["arguments"].index("--ros-args")]) == inside
+    assert one["name"] is None, "a name would be given to all of them"
+    for name in inside:
+        assert (f"{name}:__node", name) in one["remappings"]
+        assert single(apart[name]).items() <= single(one).items()
+        assert set(file for file in apart[name]["parameters"] if isinstance(file, str)) <= set(
+            file for file in one["parameters"] if isinstance(file, str)
+        )

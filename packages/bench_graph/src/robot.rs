@@ -141,6 +141,8 @@ impl Drop for Robot {
 
 /// Deep enough that nothing is lost while this process is late.
 const EVERY: RawQos = RawQos::new(true, false, 1000);
+/// As joint_trajectory_controller reads on Fast DDS: without acknowledging.
+const AS_CONTROLLERS: RawQos = RawQos::new(false, false, 1000);
 
 struct Ears {
     node: RawNode,
@@ -155,9 +157,9 @@ impl Ears {
     fn run(mut self, over: &AtomicBool) -> Result<()> {
         let node = &mut self.node;
         let told = node.subscribe("/trajectory_publisher/filter_state", JOINT_STATE, EVERY)?;
-        let arm = node.subscribe("/panda_arm_controller/joint_trajectory", TRAJECTORY, EVERY)?;
+        let arm = node.subscribe("/panda_arm_controller/joint_trajectory", TRAJECTORY, AS_CONTROLLERS)?;
         // Nobody starts to move a hand that has no controller.
-        node.subscribe("/panda_hand_controller/joint_trajectory", TRAJECTORY, EVERY)?;
+        node.subscribe("/panda_hand_controller/joint_trajectory", TRAJECTORY, AS_CONTROLLERS)?;
         let instruction = node.subscribe("/instruction", TEXT, RawQos::new(true, true, 1))?;
         let mut traces = Vec::new();
         for name in ["camera_ingest", "vla_inference", "trajectory_publisher"] {

@@ -71,6 +71,9 @@ pub struct Process {
     /// Whether a launch system may start it again after its death.
     #[serde(default = "yes")]
     pub respawn: bool,
+    /// Whether a launch system may put it into one process with others.
+    #[serde(default)]
+    pub compose: bool,
 }
 
 fn yes() -> bool {
