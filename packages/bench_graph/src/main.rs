@@ -9,7 +9,6 @@ mod relay;
 mod robot;
 mod stack;
 mod stream;
-mod usage;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
