@@ -1,6 +1,7 @@
 //! Our way from an observation to an action.
 
 use crate::lerobot::Recorded;
+use crate::lerobot::command::Sizes;
 use anyhow::{Context, Result, bail};
 use efm_core::{JointSample, Stamp};
 use efm_harness::planner::RobotFiles;
@@ -8,7 +9,7 @@ use efm_policy::{BareGraphs, Goal, Observation, Policy, PolicyPackage, RuntimeOp
 use efm_robot::{LimitSet, RobotModel};
 use efm_vision::{ImageView, Resizer};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// An observation in memory.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ pub struct Ours {
     policy: Policy,
     goal: Goal,
     cameras: Vec<Camera>,
+    resized: Duration,
 }
 
 impl Ours {
@@ -69,13 +71,17 @@ impl Ours {
             Ok(Camera { name: image.name.clone(), size, resizer, picture })
         };
         let cameras = images.iter().enumerate().map(camera).collect::<Result<_>>()?;
-        Ok(Self { policy, goal, cameras })
+        Ok(Self { policy, goal, cameras, resized: Duration::ZERO })
     }
 
-    /// Names of the cameras with width and height of what they send and of what the policy sees, in pixels.
-    pub fn cameras(&self) -> impl Iterator<Item = (&str, (u32, u32), (u32, u32))> {
+    /// The cameras, in the policy's order.
+    pub fn cameras(&self) -> impl Iterator<Item = Sizes> {
         let images = &self.policy.manifest().observation.images;
-        self.cameras.iter().zip(images).map(|(camera, image)| (&*camera.name, camera.size, (image.width, image.height)))
+        self.cameras.iter().zip(images).map(|(camera, image)| Sizes {
+            name: camera.name.clone(),
+            sent: camera.size,
+            seen: (image.width, image.height),
+        })
     }
 
     /// Rows of a chunk.
@@ -88,14 +94,21 @@ impl Ours {
     /// # Errors
     /// When the observation does not fit the policy.
     pub fn action(&mut self, seen: &Seen) -> Result<Vec<f64>> {
+        let begun = Instant::now();
         for (camera, data) in self.cameras.iter_mut().zip(&seen.images) {
             let (width, height) = camera.size;
             let view = ImageView::new("rgb8", width, height, width * 3, data)?;
             camera.resizer.resize(&view, &mut camera.picture)?;
         }
+        self.resized = begun.elapsed();
         let images: Vec<(&str, &[u8])> = self.cameras.iter().map(|c| (&*c.name, &*c.picture)).collect();
         let observation = Observation { stamp: Stamp::ZERO, images: &images, joints: &seen.joints, earlier: &[] };
         Ok(self.policy.act(&observation, &self.goal, 0)?.row(0).to_vec())
+    }
+
+    /// Of the last action, what it took to bring the pictures to the policy's size.
+    pub fn resized(&self) -> Duration {
+        self.resized
     }
 
     /// Nanoseconds of an action, wall time.

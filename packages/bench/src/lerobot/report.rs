@@ -1,7 +1,7 @@
 //! What `efm-bench lerobot` tells.
 
 use crate::image::command::{Blocks, Ratio};
-use crate::lerobot::command::{AGREE, Found, Side};
+use crate::lerobot::command::{AGREE, Found, Side, Sizes};
 use crate::policy::quantiles;
 use crate::section::{Section, Table, Target};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub fn section(found: &Found) -> Section {
             "versions": found.versions, "threads": found.threads, "random_weights": found.random,
             "rounds": found.rounds.0, "chunks_a_round": found.rounds.1, "hollow_chunks_a_round": found.rounds.2,
             "cameras": found.cameras, "joints": found.chunk.0, "rows": found.chunk.1, "graphs_mb": found.graphs_mb,
-            "difference": found.difference, "moved": found.moved,
+            "difference": found.difference, "moved": found.moved, "ours_camera_ingest_ms": quantiles(&found.ours.resized_ms).0,
             "lerobot": figures(&found.theirs), "ours": figures(&found.ours),
             "lerobot_by_ours": {
                 "whole": found.theirs.whole.ratio(&found.ours.whole), "bare": found.theirs.bare.ratio(&found.ours.bare),
@@ -39,10 +39,10 @@ pub fn section(found: &Found) -> Section {
 fn words(found: &Found) -> String {
     let (rounds, count, hollow) = found.rounds;
     let versions: Vec<String> = found.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    let cameras: Vec<String> =
-        found.cameras.iter().map(|(name, (width, height), _)| format!("{name} {width}x{height}")).collect();
-    let resized = if found.cameras.iter().all(|(_, size, seen)| size == seen) {
-        "The policy sees pictures of the cameras' size, as it learned from such, so neither side resizes"
+    let camera = |camera: &Sizes| format!("{} {}x{}", camera.name, camera.sent.0, camera.sent.1);
+    let cameras: Vec<String> = found.cameras.iter().map(camera).collect();
+    let resized = if found.cameras.iter().all(|camera| camera.sent == camera.seen) {
+        "The policy sees pictures of the cameras' size, as it learned from such, so neither side resizes (ours copies them)"
     } else {
         "The policy sees pictures of another size than the cameras', which ours resizes and LeRobot's loop takes as they are"
     };
@@ -56,7 +56,8 @@ fn words(found: &Found) -> String {
          whole chunk decoded. Neither the messages between our nodes nor LeRobot's robot drivers are in it. {} thread{} each, torch's and ONNX Runtime's, on the CPU; wall time.\n\n\
          The network alone runs on prepared tensors right behind each chunk. What lies around it is small beside it and partly lost in its noise, so it is told \
          twice: as what a chunk took more than the network behind it (median of the pairs; warm caches make the second run faster, so that it can be below nothing), \
-         and as the whole time of the same code around a network that does nothing. The two take turns, {count} chunk{} each and {hollow} without a network, in {rounds} \
+         and as the whole time of the same code around a network that does nothing, of which ours spends {:.2} ms \
+         (median) on what `camera_ingest` does. The two take turns, {count} chunk{} each and {hollow} without a network, in {rounds} \
          rounds; a ratio is the median of the rounds' (least to greatest). With {} chunks p99 is nearly the greatest. \
          Memory is each process's proportional share after a few chunks; LeRobot's has loaded all that its loop imports. The time to the first action was seen once, \
          from the start of the process, with files in the page cache.",
@@ -67,6 +68,7 @@ fn words(found: &Found) -> String {
         versions.join(", "),
         found.threads,
         if found.threads == 1 { "" } else { "s" },
+        quantiles(&found.ours.resized_ms).0,
         if count == 1 { "" } else { "s" },
         rounds * count,
     )
@@ -131,13 +133,21 @@ mod tests {
             blocks
         };
         let (whole, bare, hollow) = (blocks(11 * ms), blocks(10 * ms), blocks(ms));
-        Side { whole, bare, hollow, more_ms: vec![ms as f64; 2], memory_mb: 100.0 * ms as f64, first_s: ms as f64 }
+        Side {
+            whole,
+            bare,
+            hollow,
+            more_ms: vec![ms as f64; 2],
+            resized_ms: vec![],
+            memory_mb: 100.0 * ms as f64,
+            first_s: ms as f64,
+        }
     }
 
     #[test]
     fn ratios_are_theirs_by_ours_and_come_first() {
-        let sizes = ((640, 480), (640, 480));
-        let cameras = vec![("front".to_owned(), sizes.0, sizes.1)];
+        let camera = Sizes { name: "front".to_owned(), sent: (640, 480), seen: (640, 480) };
+        let cameras = vec![camera.clone()];
         let found = Found { theirs: side(6), ours: side(2), cameras, threads: 1, difference: 1e-6, ..Found::default() };
         let section = section(&found);
         let rows = &section.tables[0].rows;
@@ -146,7 +156,7 @@ mod tests {
         assert_eq!(rows[2][1..], ["-", "6.00 (10.0 % of the network)", "2.00 (10.0 % of the network)"]);
         assert_eq!(rows[4][1..], ["3.0", "600", "200"]);
         assert!(section.targets[0].met && section.text.contains("so neither side resizes"));
-        let other = Found { cameras: vec![("front".into(), (640, 480), (224, 224))], ..found };
+        let other = Found { cameras: vec![Sizes { seen: (224, 224), ..camera }], ..found };
         assert!(super::section(&other).text.contains("which ours resizes"));
     }
 }
