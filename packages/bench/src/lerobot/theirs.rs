@@ -111,7 +111,10 @@ pub fn finish(mut command: Command, what: &str) -> Result<()> {
     let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
     let status = status.with_context(|| format!("{what}: {:?} cannot be started", command.get_program()))?;
     if !status.success() {
-        bail!("{what}: {status}");
+        bail!(
+            "{what}: {status} (has {:?} LeRobot and what importers/lerobot/requirements.txt lists?)",
+            command.get_program()
+        );
     }
     Ok(())
 }
