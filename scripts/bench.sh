@@ -6,16 +6,19 @@ usage: ./efm bench [--quick] [--only "PART ..."] [--out FILE] [--json FILE] [--n
        ./efm bench PART [OPTIONS]     (each has --help)
 
   --quick        at most five minutes
-  --only "..."   of: overhead stream transport image growth evaluation instructions
+  --only "..."   of: overhead stream transport image growth evaluation instructions lerobot
   --out FILE     the page; its plots lie beside it (default .efm/benchmarks/benchmarks.md)
   --json FILE    every figure
-  --no-rivals    without the same nodes in rclpy, OpenCV and Pillow (they need the network once)
+  --no-rivals    without the same nodes in rclpy, OpenCV and Pillow (they need the network once), and without LeRobot
+
+LeRobot's loop is compared where the environment of `./efm import` is there; it is not made for this, as it is some GB.
 
 The page in docs/ is written by: ./efm bench --out docs/benchmarks.md
 
-  overhead, stream, transport, image, growth, evaluation, instructions   the parts of the page
-  safety, kill, cell, tick, transparent, policy                          the safety filter and the policy runtime, in depth
-  latency                                                                success and smoothness over the latency of the policy
+  overhead, stream, transport, image, growth, evaluation, instructions,
+  lerobot                                                     the parts of the page
+  safety, kill, cell, tick, transparent, policy               the safety filter and the policy runtime, in depth
+  latency                                                     success and smoothness over the latency of the policy
 TEXT
 }
 
@@ -32,8 +35,13 @@ efm_bench_rivals() {
         -r "$EFM_ROOT/scripts/bench-requirements.txt" && printf '%s' "$key" >"$packages/.key"
 }
 
+# Whether LeRobot is there to be compared with. Its metadata is enough: to import it takes half a minute.
+efm_bench_has_lerobot() {
+    "$EFM_HOME/import/bin/python" -c 'import importlib.util, sys; sys.exit(not all(map(importlib.util.find_spec, ("lerobot", "torch"))))' 2>/dev/null
+}
+
 efm_bench_all() {
-    local quick="" only="overhead stream transport image growth evaluation instructions" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
+    local quick="" only="overhead stream transport image growth evaluation instructions lerobot" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) efm_bench_usage && return 0 ;;
@@ -56,12 +64,17 @@ efm_bench_all() {
         python=(--python "$EFM_PYTHON")
     fi
     for part in $only; do
+        if [ "$part" = lerobot ] && { [ $rivals = no ] || ! efm_bench_has_lerobot; }; then
+            [ $rivals = no ] || echo "== lerobot: left out, as LeRobot is not in .efm/import ('./efm import lerobot --help' puts it there, some GB)"
+            continue
+        fi
         shorter=$quick
         case $part in
             overhead | stream) command=("$bin/efm-bench-graph" "$part" --root "$EFM_ROOT" "${python[@]}" --logs "$parts/logs") ;;
             transport) command=("$bin/efm-bench-graph" transport --root "$EFM_ROOT" --logs "$parts/logs") ;;
             image) command=("$bin/efm-bench" --root "$EFM_ROOT" image "${python[@]}") ;;
             growth | evaluation) command=("$bin/efm-bench" --root "$EFM_ROOT" "$part") ;;
+            lerobot) command=("$bin/efm-bench" --root "$EFM_ROOT" lerobot --python "$EFM_HOME/import/bin/python") ;;
             instructions) command=("$bin/efm-bench" --root "$EFM_ROOT" instructions) shorter="" ;;
             *) echo "efm bench: --only: '$part' is no part" >&2; return 2 ;;
         esac
@@ -72,6 +85,7 @@ efm_bench_all() {
         [ $code -le 1 ] || { echo "efm bench: $part did not end well" >&2; return $code; }
         files+=("$parts/$part.json")
     done
+    [ ${#files[@]} -gt 0 ] || { echo "efm bench: nothing was measured" >&2; return 2; }
     local about=(
         --about "date=$(date -u +%F)"
         --about "commit=$(git -C "$EFM_ROOT" describe --always --dirty 2>/dev/null || echo unknown)"

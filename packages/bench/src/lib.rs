@@ -9,6 +9,7 @@
 //! - [`instructions`]: how many instructions the [`hot`] paths take, beside a baseline. `./efm bench instructions`.
 //! - [`transparent`]: what the filter changes where nothing has to be changed. `./efm bench transparent`.
 //! - [`image`]: from a camera's message to the policy's tensor, beside OpenCV and Pillow. `./efm bench image`.
+//! - [`lerobot`]: from an observation to an action, beside LeRobot's own loop. `./efm bench lerobot`.
 //!
 //! An episode is a pure function of its seed. What each difference can show, and its error, is derived in [`track`].
 
@@ -17,6 +18,7 @@ pub mod cell;
 pub mod checker;
 pub mod chunks;
 pub mod counting;
+pub mod driven;
 pub mod episode;
 pub mod evaluation;
 pub mod follower;
@@ -26,6 +28,7 @@ pub mod hot;
 pub mod image;
 pub mod instructions;
 pub mod kill;
+pub mod lerobot;
 pub mod meter;
 pub mod page;
 pub mod policy;
@@ -39,3 +42,4 @@ pub mod tally;
 pub mod tick;
 pub mod track;
 pub mod transparent;
+pub mod usage;

@@ -11,7 +11,6 @@ mod robot;
 mod stack;
 mod stream;
 mod transport;
-mod usage;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

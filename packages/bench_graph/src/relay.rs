@@ -4,9 +4,9 @@ use crate::messages::{
     IMAGE, JOINT_STATE, JOINTS, POSTURE, TRAJECTORY, known, picture, set_stamp, stamp_of, trajectory,
 };
 use crate::robot::now;
-use crate::usage::memory_mb;
 use anyhow::{Context, Result};
 use efm_bench::tick::play::thread_nanos;
+use efm_bench::usage::memory_mb;
 use efm_core::Stamp;
 use efm_nodes::cores::run_in_real_time;
 use efm_policy::{BareGraphs, EncoderPackage, LanguageSpec, PolicyPackage, RuntimeOptions, SentenceEncoder};

@@ -239,7 +239,11 @@ impl Resizer {
         }
         self.prepare(image.width(), image.height());
         if self.columns.identity && self.rows.identity {
-            self.copy(image, out);
+            match image.encoding().bytes_per_pixel() {
+                1 => self.copy::<1>(image, out),
+                3 => self.copy::<3>(image, out),
+                _ => self.copy::<4>(image, out),
+            }
             return Ok(());
         }
         match image.encoding() {
@@ -253,24 +257,27 @@ impl Resizer {
     }
 
     /// Every target pixel is a source pixel, or border.
-    fn copy(&self, image: &ImageView<'_>, out: &mut [u8]) {
-        let stride = image.encoding().bytes_per_pixel();
-        let [red, green, blue] = image.encoding().rgb_offsets();
+    fn copy<const STRIDE: usize>(&self, image: &ImageView<'_>, out: &mut [u8]) {
+        let rgb = image.encoding().rgb_offsets();
         let (left, top) = self.offset;
         let border = self.fit.pad.value;
+        let (first, end) = self.columns.range();
         for (y, target) in out.chunks_exact_mut(self.width as usize * 3).enumerate() {
             let Some((row, _)) = self.rows.at(y, top) else {
                 target.fill(border);
                 continue;
             };
-            let source = image.row(row as u32);
-            for (x, target) in target.chunks_exact_mut(3).enumerate() {
-                let Some((column, _)) = self.columns.at(x, left) else {
-                    target.fill(border);
-                    continue;
-                };
-                let pixel = &source[column * stride..][..stride];
-                target.copy_from_slice(&[pixel[red], pixel[green], pixel[blue]]);
+            let source = &image.row(row as u32)[first * STRIDE..end * STRIDE];
+            let (before, rest) = target.split_at_mut(left * 3);
+            let (picture, after) = rest.split_at_mut((end - first) * 3);
+            before.fill(border);
+            after.fill(border);
+            if (STRIDE, rgb) == (3, [0, 1, 2]) {
+                picture.copy_from_slice(source);
+                continue;
+            }
+            for (target, pixel) in picture.as_chunks_mut::<3>().0.iter_mut().zip(source.as_chunks::<STRIDE>().0) {
+                *target = rgb.map(|channel| pixel[channel]);
             }
         }
     }

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
 use efm_bench::{
-    arm, cell, counting, episode, evaluation, growth, hot, image, instructions, kill, page, policy, report, run, tick,
-    transparent,
+    arm, cell, counting, episode, evaluation, growth, hot, image, instructions, kill, lerobot, page, policy, report,
+    run, tick, transparent,
 };
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
@@ -97,6 +97,8 @@ enum What {
     Policy(policy::Args),
     /// From a camera's message to the policy's tensor, beside OpenCV and Pillow. Fails where their pictures are others than ours.
     Image(image::Args),
+    /// From an observation to an action, beside LeRobot's own loop on the same policy. Fails where the two act differently.
+    Lerobot(lerobot::Args),
     /// What a call costs as its work grows: joints, pairs of bodies, rows of a chunk. Fails where a stated target is missed.
     Growth(growth::Args),
     /// Instructions of the hot paths, counted by valgrind, beside the baseline.
@@ -125,6 +127,7 @@ fn bench(args: Args) -> Result<bool> {
         What::Evaluation(options) => evaluation::bench(&args.root, &options),
         What::Page(options) => page::write(&options),
         What::Image(options) => image::bench(&options),
+        What::Lerobot(options) => lerobot::bench(&args.root, &options),
         What::Policy(options) => policy::bench(&args.root, &options),
         What::Growth(options) => growth::bench(&args.root, &options),
         What::Instructions(options) => instructions::bench(&args.root, &options),

@@ -1,15 +1,14 @@
 //! A Python process that makes tensors with OpenCV and Pillow, a block at a time.
 
+use crate::driven::{Driven, Script, command};
 use crate::image::scene::Kind;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What it runs; its head says how one talks to it.
-const SCRIPT: &str = include_str!("../../rivals/image.py");
+const SCRIPT: Script = Script { name: "rivals/image.py", text: include_str!("../../rivals/image.py") };
 
 /// What is to be done.
 #[derive(Debug, Serialize)]
@@ -38,24 +37,12 @@ pub struct Job<'a> {
 enum Answer {
     Versions(BTreeMap<String, String>),
     Nanos(Vec<u64>),
-    Error(String),
-}
-
-fn parse(line: &str) -> Result<Answer> {
-    let start: String = line.chars().take(200).collect();
-    match serde_json::from_str(line).with_context(|| format!("not an answer of rivals/image.py: '{}'", start.trim()))? {
-        Answer::Error(error) => bail!("rivals/image.py: {error}"),
-        answer => Ok(answer),
-    }
 }
 
 /// The process. It ends with its input, when this is dropped.
 #[derive(Debug)]
 pub struct Rival {
-    python: PathBuf,
-    child: Child,
-    jobs: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    driven: Driven,
     versions: BTreeMap<String, String>,
 }
 
@@ -65,22 +52,12 @@ impl Rival {
     /// # Errors
     /// When the interpreter cannot be started, or a module is missing.
     pub fn start(python: &Path) -> Result<Self> {
-        let mut child = Command::new(python)
-            .args(["-c", SCRIPT])
-            // One thread, as ours.
-            .envs(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"].map(|name| (name, "1")))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("--python {}: cannot be started", python.display()))?;
-        let (jobs, answers) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        let answers = answers.context("a process without output")?;
-        let mut rival = Self { python: python.to_owned(), child, jobs, answers, versions: BTreeMap::new() };
-        match rival.read()? {
-            Answer::Versions(versions) => rival.versions = versions,
+        // One thread, as ours.
+        let mut driven = Driven::start(python, SCRIPT, command(python, SCRIPT, [""; 0], 1))?;
+        match driven.read()? {
+            Answer::Versions(versions) => Ok(Self { driven, versions }),
             other => bail!("--python {}: began with {other:?} and not with its versions", python.display()),
         }
-        Ok(rival)
     }
 
     /// Of the interpreter and the libraries.
@@ -88,38 +65,15 @@ impl Rival {
         &self.versions
     }
 
-    fn read(&mut self) -> Result<Answer> {
-        let mut line = String::new();
-        let python = self.python.display();
-        self.answers.read_line(&mut line).with_context(|| format!("--python {python}: cannot be read from"))?;
-        if line.is_empty() {
-            bail!("--python {python}: ended without an answer (is it a Python 3 interpreter?)");
-        }
-        parse(&line).with_context(|| format!("--python {python}"))
-    }
-
     /// Nanoseconds of each picture of a job.
     ///
     /// # Errors
     /// When it cannot be done.
     pub fn run(&mut self, job: &Job<'_>) -> Result<Vec<u64>> {
-        let line = serde_json::to_string(job)? + "\n";
-        let jobs = self.jobs.as_mut().context("a process without input")?;
-        jobs.write_all(line.as_bytes())
-            .and_then(|()| jobs.flush())
-            .with_context(|| format!("--python {}: takes no job", self.python.display()))?;
-        match self.read().with_context(|| job.method.to_owned())? {
+        match self.driven.ask(job).with_context(|| job.method.to_owned())? {
             Answer::Nanos(nanos) if nanos.len() == job.count => Ok(nanos),
             other => bail!("{}: {} pictures were asked for, the answer is {other:?}", job.method, job.count),
         }
-    }
-}
-
-impl Drop for Rival {
-    fn drop(&mut self) {
-        // The end of its input is its end.
-        self.jobs = None;
-        let _ = self.child.wait();
     }
 }
 
@@ -201,6 +155,10 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn parse(line: &str) -> Result<Answer> {
+        crate::driven::parse(SCRIPT, line)
+    }
+
     #[test]
     fn answers_are_read_and_troubles_are_told() {
         assert_eq!(parse("{\"nanos\": [5, 7]}\n").unwrap(), Answer::Nanos(vec![5, 7]));
@@ -237,7 +195,7 @@ mod tests {
         };
         let value = serde_json::to_value(&job).unwrap();
         for key in ["method", "kind", "files", "width", "height", "target", "count", "tensor"] {
-            assert!(value.get(key).is_some() && SCRIPT.contains(&format!("job[\"{key}\"]")), "{key}");
+            assert!(value.get(key).is_some() && SCRIPT.text.contains(&format!("job[\"{key}\"]")), "{key}");
         }
     }
 }
