@@ -6,9 +6,9 @@
 use crate::ends::{End, Got, Sent, Work, is_warm, written};
 use crate::overhead::{Spread, spread};
 use crate::robot::now;
-use crate::usage::{cpu_seconds, memory_mb};
 use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table};
+use efm_bench::usage::{cpu_seconds, memory_mb};
 use efm_demo::processes::Processes;
 use serde::Serialize;
 use std::collections::HashMap;
