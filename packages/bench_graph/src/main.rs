@@ -6,6 +6,7 @@
 mod ends;
 mod messages;
 mod overhead;
+mod pauses;
 mod relay;
 mod robot;
 mod stack;

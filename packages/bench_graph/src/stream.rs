@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::overhead::{Spread, spread};
+use crate::pauses;
 use crate::robot::{Robot, Says};
 use crate::stack::{Stack, publisher_arguments};
 use anyhow::{Context, Result, bail};
@@ -128,6 +129,9 @@ pub fn bench(options: &Options) -> Result<bool> {
         ..Section::default()
     };
     let mut figures = Vec::new();
+    eprintln!("pauses of the machine ...");
+    let taken = pauses::watch(if options.quick { Duration::from_secs(4) } else { length })?;
+    section.tables.push(pauses::table(&taken));
     for machine in [Machine::Asleep, Machine::Awake, Machine::Loaded] {
         for rate in RATES {
             if options.quick && (machine == Machine::Asleep || rate == 500.0) {
@@ -182,7 +186,7 @@ pub fn bench(options: &Options) -> Result<bool> {
         columns: ["rate, Hz", "machine", "node", "p50 / p99 / max, ms", "missed"].map(str::to_owned).to_vec(),
         rows,
     });
-    section.figures = figures.into();
+    section.figures = serde_json::json!({"pauses": taken, "streams": figures});
     section.deliver(options.section.as_deref())
 }
 

@@ -114,12 +114,20 @@ fn each_thread(mut act: impl FnMut(i32) -> io::Result<()>) -> io::Result<()> {
 /// When the operating system does not permit it.
 pub fn run_in_real_time(priority: i32, alone: bool) -> io::Result<()> {
     if !alone {
-        schedule(0, libc::SCHED_FIFO, priority)?;
+        run_this_thread_in_real_time(priority)?;
     }
     each_thread(|thread| {
         let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
         if alone || name.starts_with("dds.") { schedule(thread, libc::SCHED_FIFO, priority) } else { Ok(()) }
     })
+}
+
+/// Runs the calling thread in real time (SCHED_FIFO), and those that it starts.
+///
+/// # Errors
+/// When the operating system does not permit it.
+pub fn run_this_thread_in_real_time(priority: i32) -> io::Result<()> {
+    schedule(0, libc::SCHED_FIFO, priority)
 }
 
 /// Runs the calling thread as ordinary ones run, whatever its process does: for long work that nothing waits for.
