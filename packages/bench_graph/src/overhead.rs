@@ -254,7 +254,7 @@ fn measure(stack: Stack, options: &Options, package: &Package, length: Duration)
 /// # Errors
 /// When a graph does not run, or a file cannot be written.
 pub fn bench(options: &Options) -> Result<bool> {
-    let length = Duration::from_secs(if options.quick { 12 } else { 60 });
+    let length = Duration::from_secs(if options.quick { 12 } else { 40 });
     let root = options.root.canonicalize().with_context(|| format!("--root {}", options.root.display()))?;
     let options = &Options { root: root.clone(), ..options.clone() };
     let models = vec![root.join("models"), root.join("test/models"), root.join("packages/policy/tests/data")];

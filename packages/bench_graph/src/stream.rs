@@ -115,7 +115,7 @@ fn measure(stack: Stack, options: &Options, rate: f64, machine: Machine, length:
 /// # Errors
 /// When a node does not run, or a file cannot be written.
 pub fn bench(options: &Options) -> Result<bool> {
-    let length = Duration::from_secs(if options.quick { 4 } else { 30 });
+    let length = Duration::from_secs(if options.quick { 4 } else { 15 });
     let root = options.root.canonicalize().with_context(|| format!("--root {}", options.root.display()))?;
     let options = &Options { root, ..options.clone() };
     let mut stacks = vec![Stack::Ours];

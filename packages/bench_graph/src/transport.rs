@@ -35,7 +35,7 @@ pub struct Options {
     /// Shorter: 3 s a way, and pictures of 640x480 only.
     #[arg(long)]
     pub quick: bool,
-    /// Seconds a way (20 where nothing is said).
+    /// Seconds a way (10 where nothing is said).
     #[arg(long, conflicts_with = "quick", value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: Option<u64>,
     /// Writes this part of the report here.
@@ -250,7 +250,7 @@ fn measure(way: Way, size: (u32, u32), length: Duration, profile: &Path, logs: &
 /// # Errors
 /// When a process does not run, or a file cannot be written.
 pub fn bench(options: &Options) -> Result<bool> {
-    let length = Duration::from_secs(options.seconds.unwrap_or(if options.quick { 3 } else { 20 }));
+    let length = Duration::from_secs(options.seconds.unwrap_or(if options.quick { 3 } else { 10 }));
     let root = options.root.canonicalize().with_context(|| format!("--root {}", options.root.display()))?;
     let scratch = tempfile::tempdir()?;
     let logs = options.logs.clone().unwrap_or_else(|| scratch.path().to_owned());

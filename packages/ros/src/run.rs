@@ -245,12 +245,14 @@ impl Node {
 
 /// What a node does, once it is set up.
 type Work = Pin<Box<dyn Future<Output = Result<(), NodeError>>>>;
+/// Sets a node up.
+type Build = Box<dyn FnOnce(&mut Node) -> Result<Work, NodeError> + Send>;
 
 /// A node that can be run: by itself ([`Plan::run`]), or with others in one process ([`run_together`]).
 pub struct Plan {
     name: &'static str,
     specs: Vec<Spec>,
-    build: Box<dyn FnOnce(&mut Node) -> Result<Work, NodeError> + Send>,
+    build: Build,
 }
 
 impl std::fmt::Debug for Plan {
