@@ -5,7 +5,7 @@ efm_bench_usage() {
 usage: ./efm bench [--quick] [--only "PART ..."] [--out FILE] [--json FILE] [--no-rivals]
        ./efm bench PART [OPTIONS]     (each has --help)
 
-  --quick        at most five minutes
+  --quick        at most five minutes, without LeRobot's loop; else it takes about half an hour
   --only "..."   of: overhead stream transport image growth evaluation instructions lerobot
   --out FILE     the page; its plots lie beside it (default .efm/benchmarks/benchmarks.md)
   --json FILE    every figure
@@ -41,7 +41,7 @@ efm_bench_has_lerobot() {
 }
 
 efm_bench_all() {
-    local quick="" only="overhead stream transport image growth evaluation instructions lerobot" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
+    local quick="" only="" out=$EFM_HOME/benchmarks/benchmarks.md json="" rivals=yes
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) efm_bench_usage && return 0 ;;
@@ -55,9 +55,13 @@ efm_bench_all() {
         esac
         shift
     done
+    if [ -z "$only" ]; then
+        only="overhead stream transport image growth evaluation instructions"
+        [ -n "$quick" ] || only+=" lerobot"
+    fi
     efm_setup
     efm_isolate
-    local bin=$EFM_ROOT/target/debug parts=$EFM_HOME/benchmarks python=() files=() part command code shorter start=$SECONDS
+    local bin=$EFM_ROOT/target/debug parts=$EFM_HOME/benchmarks python=() files=() part command code shorter path start=$SECONDS
     mkdir -p "$parts" "$(dirname "$out")"
     if [ $rivals = yes ]; then
         efm_bench_rivals
@@ -69,18 +73,20 @@ efm_bench_all() {
             continue
         fi
         shorter=$quick
+        path=$EFM_HOME/bench${PYTHONPATH:+:$PYTHONPATH}
         case $part in
             overhead | stream) command=("$bin/efm-bench-graph" "$part" --root "$EFM_ROOT" "${python[@]}" --logs "$parts/logs") ;;
             transport) command=("$bin/efm-bench-graph" transport --root "$EFM_ROOT" --logs "$parts/logs") ;;
             image) command=("$bin/efm-bench" --root "$EFM_ROOT" image "${python[@]}") ;;
             growth | evaluation) command=("$bin/efm-bench" --root "$EFM_ROOT" "$part") ;;
-            lerobot) command=("$bin/efm-bench" --root "$EFM_ROOT" lerobot --python "$EFM_HOME/import/bin/python") ;;
+            # It has libraries of its own.
+            lerobot) command=("$bin/efm-bench" --root "$EFM_ROOT" lerobot --python "$EFM_HOME/import/bin/python") path="" ;;
             instructions) command=("$bin/efm-bench" --root "$EFM_ROOT" instructions) shorter="" ;;
             *) echo "efm bench: --only: '$part' is no part" >&2; return 2 ;;
         esac
         echo "== $part"
         code=0
-        PYTHONPATH=$EFM_HOME/bench${PYTHONPATH:+:$PYTHONPATH} "${command[@]}" $shorter --section "$parts/$part.json" || code=$?
+        PYTHONPATH=$path "${command[@]}" $shorter --section "$parts/$part.json" || code=$?
         # 1: something was not reached, which the page shows.
         [ $code -le 1 ] || { echo "efm bench: $part did not end well" >&2; return $code; }
         files+=("$parts/$part.json")

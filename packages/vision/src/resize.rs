@@ -433,6 +433,28 @@ mod tests {
     }
 
     #[test]
+    fn what_needs_no_scaling_is_copied_with_its_crop_and_its_border() {
+        for encoding in ["rgb8", "bgr8", "rgba8", "bgra8", "mono8"] {
+            let step = 8 * 4 + 3;
+            let data: Vec<u8> = (0..step * 6).map(|i| (i * 37 % 251) as u8).collect();
+            let view = ImageView::new(encoding, 8, 6, step, &data).unwrap();
+            for (width, height, mode) in [
+                (8, 6, ResizeMode::Stretch),
+                (12, 6, ResizeMode::Pad),
+                (8, 10, ResizeMode::Pad),
+                (4, 6, ResizeMode::Crop),
+                (8, 2, ResizeMode::Crop),
+            ] {
+                let mut resizer = Resizer::new(width, height, mode).unwrap();
+                let mut out = vec![1; resizer.output_len()];
+                resizer.resize(&view, &mut out).unwrap();
+                assert!(resizer.columns.identity && resizer.rows.identity, "{encoding} {width}x{height}");
+                assert_eq!(out, plain(&resizer, &view), "{encoding} {width}x{height}");
+            }
+        }
+    }
+
+    #[test]
     fn halving_takes_the_triangle_weighted_mean() {
         // Support 2 pixels: weights of target pixel 0 (centre 1.0) are 0.75, 0.75, 0.25 of pixels 0, 1, 2.
         let view = ImageView::new("mono8", 4, 1, 4, &[70, 0, 0, 0]).unwrap();
