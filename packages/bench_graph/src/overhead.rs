@@ -12,7 +12,6 @@ use crate::stack::{self, Package, Stack};
 use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table, Target};
 use efm_bench::usage::{cpu_seconds, memory_mb};
-use efm_demo::processes::Processes;
 use efm_nodes::streaming::Event;
 use efm_nodes::trace::{Inferred, PassedOn};
 use serde::Serialize;
@@ -265,8 +264,7 @@ pub fn bench(options: &Options) -> Result<bool> {
     let copies = tempfile::tempdir()?;
     let logs = options.logs.clone().unwrap_or_else(|| copies.path().to_owned());
     std::fs::create_dir_all(&logs)?;
-    let mut awake = Processes::default();
-    awake.add("awake", &std::env::current_exe()?, vec!["awake".to_owned()], &logs)?;
+    let _awake = stack::keep_awake(&logs)?;
     let mut section = Section {
         name: "overhead".to_owned(),
         title: "From an observation to a command, and what the nodes cost".to_owned(),

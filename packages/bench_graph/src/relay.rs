@@ -11,6 +11,7 @@ use efm_core::Stamp;
 use efm_nodes::cores::run_in_real_time;
 use efm_policy::{BareGraphs, EncoderPackage, LanguageSpec, PolicyPackage, RuntimeOptions, SentenceEncoder};
 use efm_ros::raw::{PublisherId, RawNode, RawQos};
+use efm_ros::time::after;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -273,9 +274,7 @@ pub fn beat(rate: f64) -> Result<()> {
             set_stamp(message, now);
             node.publish(*to, message)?;
         }
-        // What was missed is left out.
-        let missed = Instant::now().saturating_duration_since(next).as_nanos() / period.as_nanos();
-        next += period.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1));
+        next = after(next, Instant::now(), period);
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     Ok(())

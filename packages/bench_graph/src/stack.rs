@@ -79,6 +79,16 @@ impl Package {
     }
 }
 
+/// Keeps every core awake until what it returns is dropped.
+///
+/// # Errors
+/// When the process cannot be started.
+pub fn keep_awake(logs: &Path) -> Result<Processes> {
+    let mut awake = Processes::default();
+    awake.add("awake", &std::env::current_exe()?, vec!["awake".to_owned()], logs)?;
+    Ok(awake)
+}
+
 const NODES: [&str; 4] = ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"];
 
 fn begin_arguments(root: &Path) -> Vec<String> {

@@ -140,7 +140,7 @@ pub fn bench(options: &Options) -> Result<bool> {
             let mut ours = None;
             for &stack in &stacks {
                 eprintln!("{} at {rate} Hz, {} ...", stack.name(), machine.name());
-                let mut e = measure(stack, options, rate, machine, length)?;
+                let e = measure(stack, options, rate, machine, length)?;
                 rows.push(vec![
                     format!("{rate:.0}"),
                     machine.name().to_owned(),
@@ -157,7 +157,7 @@ pub fn bench(options: &Options) -> Result<bool> {
                 }
                 // The last of its rate: what the machine lets anybody do is told beside.
                 let (Stack::Floor, Some(ours)) = (stack, ours) else { continue };
-                let floor = std::mem::replace(&mut e, ours);
+                let (floor, e) = (e, ours);
                 if rate == 100.0 {
                     section.targets.push(Target {
                         asked:

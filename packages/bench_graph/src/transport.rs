@@ -6,6 +6,7 @@
 use crate::ends::{End, Got, Sent, Work, is_warm, written};
 use crate::overhead::{Spread, spread};
 use crate::robot::now;
+use crate::stack;
 use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table};
 use efm_bench::usage::{cpu_seconds, memory_mb};
@@ -257,8 +258,7 @@ pub fn bench(options: &Options) -> Result<bool> {
     std::fs::create_dir_all(&logs)?;
     let udp = scratch.path().join("udp_only.xml");
     std::fs::write(&udp, include_str!("udp_only.xml")).with_context(|| format!("cannot write {}", udp.display()))?;
-    let mut awake = Processes::default();
-    awake.add("awake", &std::env::current_exe()?, vec!["awake".to_owned()], &logs)?;
+    let _awake = stack::keep_awake(&logs)?;
     let mut section = Section {
         name: "transport".to_owned(),
         title: "A picture's way from process to process".to_owned(),

@@ -60,7 +60,7 @@ fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
 ///
 /// # Safety
 /// `text` is null or a C string.
-unsafe fn text_of(text: *const c_char) -> String {
+pub(crate) unsafe fn text_of(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }
@@ -70,6 +70,37 @@ unsafe fn text_of(text: *const c_char) -> String {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Initialises a context with arguments; rcl's code where it refuses, and its words in [`rcl_error`].
+///
+/// # Safety
+/// The arguments are C strings, which rcl copies.
+pub(crate) unsafe fn begin(args: &[*const c_char]) -> Result<Box<rcl::rcl_context_t>, rcl::rcl_ret_t> {
+    let told = |code| if code == OK { Ok(()) } else { Err(code) };
+    let number = c_int::try_from(args.len()).unwrap_or(0);
+    // SAFETY: rcl's own order of initialisation, with pointers to live values; for no arguments it wants no list.
+    unsafe {
+        let list = if args.is_empty() { std::ptr::null() } else { args.as_ptr() };
+        let mut context = Box::new(rcl::rcl_get_zero_initialized_context());
+        let mut options = rcl::rcl_get_zero_initialized_init_options();
+        told(rcl::rcl_init_options_init(&raw mut options, rcl::rcutils_get_default_allocator()))?;
+        let begun = rcl::rcl_init(number, list, &raw const options, context.as_mut());
+        rcl::rcl_init_options_fini(&raw mut options);
+        told(begun)?;
+        Ok(context)
+    }
+}
+
+/// Bytes as rcl wants to have a message that it only reads.
+pub(crate) fn message_of(cdr: &[u8]) -> rcl::rcl_serialized_message_t {
+    rcl::rcl_serialized_message_t {
+        buffer: cdr.as_ptr().cast_mut(),
+        buffer_length: cdr.len(),
+        buffer_capacity: cdr.len(),
+        // SAFETY: returns a plain value.
+        allocator: unsafe { rcl::rcutils_get_default_allocator() },
+    }
 }
 
 /// What the process has in ROS: one participant, whose nodes speak to each other without leaving the process.
@@ -89,16 +120,12 @@ impl Context {
         let what = "ROS refuses";
         let args = args.into_iter().map(|arg| c_string(what, &arg)).collect::<Result<Vec<_>, _>>()?;
         let pointers: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
-        let number = c_int::try_from(pointers.len()).unwrap_or(0);
-        // SAFETY: rcl's own order of initialisation, with pointers to live values; it copies the arguments.
+        // SAFETY: the arguments live, and end with a zero each.
+        let begun = unsafe { begin(&pointers) };
+        let mut context = begun.map_err(|_| RosError::new(what, "the arguments", rcl_error()))?;
+        // SAFETY: the context is initialised; it is ended once.
         unsafe {
             let allocator = rcl::rcutils_get_default_allocator();
-            let mut context = Box::new(rcl::rcl_get_zero_initialized_context());
-            let mut options = rcl::rcl_get_zero_initialized_init_options();
-            check(rcl::rcl_init_options_init(&raw mut options, allocator), what, "the options")?;
-            let begun = rcl::rcl_init(number, pointers.as_ptr(), &raw const options, context.as_mut());
-            rcl::rcl_init_options_fini(&raw mut options);
-            check(begun, what, "the arguments")?;
             let logs = rcl::rcl_logging_configure(&raw const context.global_arguments, &raw const allocator);
             if let Err(error) = check(logs, what, "the log levels") {
                 rcl::rcl_shutdown(context.as_mut());
@@ -593,14 +620,9 @@ impl PublisherHandle {
     /// # Errors
     /// When rcl refuses, or the node is gone.
     pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
+        let message = message_of(cdr);
         // SAFETY: rcl only reads the bytes, and keeps nothing of them.
         let code = self.with(|handle| unsafe {
-            let message = rcl::rcl_serialized_message_t {
-                buffer: cdr.as_ptr().cast_mut(),
-                buffer_length: cdr.len(),
-                buffer_capacity: cdr.len(),
-                allocator: rcl::rcutils_get_default_allocator(),
-            };
             rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
         })?;
         check(code, "cannot publish on", &self.topic)
@@ -682,7 +704,8 @@ impl<S: WrappedServiceTypeSupport> std::fmt::Debug for Request<S> {
 #[derive(Default)]
 struct Spare(Mutex<Vec<Buffer>>);
 
-struct Buffer(rcl::rcl_serialized_message_t);
+/// Memory that rcl writes messages into.
+pub(crate) struct Buffer(pub rcl::rcl_serialized_message_t);
 
 // SAFETY: plain memory that one owner has.
 unsafe impl Send for Buffer {}
@@ -699,13 +722,22 @@ impl Spare {
 
 impl Buffer {
     /// It grows as rcl needs it.
-    fn empty() -> Self {
+    pub fn empty() -> Self {
         // SAFETY: returns plain values.
         unsafe {
             let mut buffer = rcl::rcutils_get_zero_initialized_uint8_array();
             buffer.allocator = rcl::rcutils_get_default_allocator();
             Self(buffer)
         }
+    }
+
+    /// What rcl wrote last.
+    pub fn bytes(&self) -> &[u8] {
+        if self.0.buffer.is_null() {
+            return &[];
+        }
+        // SAFETY: rcl wrote so many bytes.
+        unsafe { std::slice::from_raw_parts(self.0.buffer, self.0.buffer_length) }
     }
 }
 
@@ -731,11 +763,7 @@ impl std::ops::Deref for Bytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        if self.buffer.0.buffer.is_null() {
-            return &[];
-        }
-        // SAFETY: rcl wrote so many bytes.
-        unsafe { std::slice::from_raw_parts(self.buffer.0.buffer, self.buffer.0.buffer_length) }
+        self.buffer.bytes()
     }
 }
 

@@ -4,12 +4,12 @@
 //! ten that loses the newest without a word. So a [`RawNode`] talks to rcl itself, with type supports that are loaded from the installed
 //! message packages. It is a node of its own in a context of its own, used from one thread.
 
-use crate::entities::rcl_error;
+use crate::entities::{Buffer, begin, message_of, rcl_error, text_of};
 use crate::type_support::{NoTypeSupport, TypeSupports};
 use efm_core::Stamp;
 use r2r_rcl as rcl;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 /// Messages of one subscription that are taken before the others have their turn.
@@ -169,7 +169,7 @@ pub struct RawNode {
     subscriptions: Vec<Subscription>,
     publishers: Vec<rcl::rcl_publisher_t>,
     types: TypeSupports,
-    buffer: rcl::rcl_serialized_message_t,
+    buffer: Buffer,
     next_id: u64,
 }
 
@@ -186,23 +186,15 @@ fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), Raw
     if code == rcl::RCL_RET_OK as rcl::rcl_ret_t {
         return Ok(());
     }
-    Err(RawError::Rcl { what, name: name.to_owned(), reason: format!("{} (code {code})", rcl_error()) })
+    Err(refused(code, what, name))
+}
+
+fn refused(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> RawError {
+    RawError::Rcl { what, name: name.to_owned(), reason: format!("{} (code {code})", rcl_error()) }
 }
 
 fn c_string(text: &str) -> Result<CString, RawError> {
     CString::new(text).map_err(|_| RawError::Name(text.to_owned()))
-}
-
-/// A text of rcl's; empty for none.
-///
-/// # Safety
-/// `text` is null or a C string.
-unsafe fn text_of(text: *const c_char) -> String {
-    if text.is_null() {
-        return String::new();
-    }
-    // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
 }
 
 impl RawNode {
@@ -214,13 +206,7 @@ impl RawNode {
         let (c_name, c_namespace) = (c_string(name)?, c_string(namespace)?);
         // SAFETY: rcl's own order of initialisation, with pointers to live, zero-initialised values.
         unsafe {
-            let allocator = rcl::rcutils_get_default_allocator();
-            let mut context = Box::new(rcl::rcl_get_zero_initialized_context());
-            let mut options = rcl::rcl_get_zero_initialized_init_options();
-            check(rcl::rcl_init_options_init(&raw mut options, allocator), "cannot initialise", name)?;
-            let begun = rcl::rcl_init(0, std::ptr::null(), &raw const options, context.as_mut());
-            rcl::rcl_init_options_fini(&raw mut options);
-            check(begun, "cannot initialise", name)?;
+            let mut context = begin(&[]).map_err(|code| refused(code, "cannot initialise", name))?;
 
             let mut node = Box::new(rcl::rcl_get_zero_initialized_node());
             let mut options = rcl::rcl_node_get_default_options();
@@ -238,9 +224,7 @@ impl RawNode {
                 rcl::rcl_context_fini(context.as_mut());
                 return Err(error);
             }
-            let mut buffer = rcl::rcutils_get_zero_initialized_uint8_array();
-            let grown = rcl::rcutils_uint8_array_init(&raw mut buffer, 0, &raw const allocator);
-            let made = Self {
+            Ok(Self {
                 context,
                 node,
                 wait_set: rcl::rcl_get_zero_initialized_wait_set(),
@@ -248,11 +232,9 @@ impl RawNode {
                 subscriptions: Vec::new(),
                 publishers: Vec::new(),
                 types: TypeSupports::default(),
-                buffer,
+                buffer: Buffer::empty(),
                 next_id: 0,
-            };
-            check(grown, "no memory for messages of", name)?;
-            Ok(made)
+            })
         }
     }
 
@@ -428,7 +410,7 @@ impl RawNode {
                 let mut info = rcl::rmw_get_zero_initialized_message_info();
                 let code = rcl::rcl_take_serialized_message(
                     subscription.handle.as_ref(),
-                    &raw mut self.buffer,
+                    &raw mut self.buffer.0,
                     &raw mut info,
                     std::ptr::null_mut(),
                 );
@@ -437,14 +419,12 @@ impl RawNode {
                     return Ok(());
                 }
                 check(code, "cannot take a message of", &subscription.topic)?;
-                let bytes = if self.buffer.buffer.is_null() {
-                    &[][..]
-                } else {
-                    std::slice::from_raw_parts(self.buffer.buffer, self.buffer.buffer_length)
-                };
                 let stamp = |nanos: i64| (nanos > 0).then(|| Stamp::from_nanos(nanos));
-                let message =
-                    Taken { bytes, published: stamp(info.source_timestamp), received: stamp(info.received_timestamp) };
+                let message = Taken {
+                    bytes: self.buffer.bytes(),
+                    published: stamp(info.source_timestamp),
+                    received: stamp(info.received_timestamp),
+                };
                 taken(subscription.id, message);
             }
         }
@@ -482,16 +462,9 @@ impl RawNode {
     /// When rcl refuses.
     pub fn publish(&self, publisher: PublisherId, cdr: &[u8]) -> Result<(), RawError> {
         let handle = self.publisher(publisher)?;
+        let message = message_of(cdr);
         // SAFETY: rcl only reads the bytes, and keeps nothing of them.
-        let code = unsafe {
-            let message = rcl::rcl_serialized_message_t {
-                buffer: cdr.as_ptr().cast_mut(),
-                buffer_length: cdr.len(),
-                buffer_capacity: cdr.len(),
-                allocator: rcl::rcutils_get_default_allocator(),
-            };
-            rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut())
-        };
+        let code = unsafe { rcl::rcl_publish_serialized_message(handle, &raw const message, std::ptr::null_mut()) };
         check(code, "cannot publish", "a message")
     }
 
@@ -556,7 +529,6 @@ impl Drop for RawNode {
             rcl::rcl_node_fini(self.node.as_mut());
             rcl::rcl_shutdown(self.context.as_mut());
             rcl::rcl_context_fini(self.context.as_mut());
-            rcl::rcutils_uint8_array_fini(&raw mut self.buffer);
         }
     }
 }

@@ -271,11 +271,6 @@ impl Plan {
         Self { name, specs, build: Box::new(|node| Ok(Box::pin(build(node)?))) }
     }
 
-    /// Its name, where no argument says otherwise.
-    pub fn name(&self) -> &'static str {
-        self.name
-    }
-
     /// Runs it until SIGINT or SIGTERM, or until its work ends.
     ///
     /// Exit code 0 after a signal or when the work ends well; 1 with a message for everything else: wrong parameters (all of them, by

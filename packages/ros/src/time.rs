@@ -141,8 +141,8 @@ enum Kind {
     },
 }
 
-/// The next time on the grid of `due` that is not over; what was missed is left out.
-fn after(due: Instant, now: Instant, period: Duration) -> Instant {
+/// The next time on the grid of `due` that is not over at `now`; what was missed is left out.
+pub fn after(due: Instant, now: Instant, period: Duration) -> Instant {
     let missed = now.saturating_duration_since(due).as_nanos() / period.as_nanos();
     due + period.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1))
 }

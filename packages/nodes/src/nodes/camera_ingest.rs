@@ -5,7 +5,7 @@
 use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::trace::{self, PassedOn, Setup, Trace};
 use crate::wiring::{policy_manifest, policy_specs};
-use efm_bag::cdr::{CdrWriter, Decode, Encode, RosType};
+use efm_bag::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
 use efm_bag::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
@@ -28,44 +28,19 @@ struct Ingest {
     spacing: Duration,
 }
 
-/// Either message, as far as it matters here.
-trait CameraMessage<'a>: Decode<'a> {
-    /// Time, frame and picture.
-    fn source(&self) -> (Stamp, &'a str, Picture<'a>);
-}
-
-impl<'a> CameraMessage<'a> for ImageView<'a> {
-    fn source(&self) -> (Stamp, &'a str, Picture<'a>) {
-        let Self { encoding, width, height, step, data, .. } = *self;
-        (self.stamp, self.frame_id, Picture::Raw { encoding, width, height, step, data })
+/// Time, frame and picture of a camera's message.
+fn read(message: &[u8], compressed: bool) -> Result<(Stamp, &str, Picture<'_>), CdrError> {
+    if compressed {
+        let CompressedImageView { stamp, frame_id, format, data } = CompressedImageView::from_cdr(message)?;
+        return Ok((stamp, frame_id, Picture::Compressed { format, data }));
     }
-}
-
-impl<'a> CameraMessage<'a> for CompressedImageView<'a> {
-    fn source(&self) -> (Stamp, &'a str, Picture<'a>) {
-        (self.stamp, self.frame_id, Picture::Compressed { format: self.format, data: self.data })
-    }
-}
-
-/// What a camera's messages are read as.
-trait View<'a> {
-    type Of: CameraMessage<'a>;
-}
-
-struct Raw;
-struct Compressed;
-
-impl<'a> View<'a> for Raw {
-    type Of = ImageView<'a>;
-}
-
-impl<'a> View<'a> for Compressed {
-    type Of = CompressedImageView<'a>;
+    let ImageView { stamp, frame_id, encoding, width, height, step, data, .. } = ImageView::from_cdr(message)?;
+    Ok((stamp, frame_id, Picture::Raw { encoding, width, height, step, data }))
 }
 
 impl Ingest {
     /// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
-    fn run<M: for<'a> View<'a>>(mut self, mut images: Latest<Bytes>, (width, height): (u32, u32)) {
+    fn run(mut self, mut images: Latest<Bytes>, compressed: bool, (width, height): (u32, u32)) {
         let mut out = Image { encoding: "rgb8".into(), width, height, step: width * 3, ..Image::default() };
         let mut message = CdrWriter::new();
         let mut last_trouble: Option<CameraTrouble> = None;
@@ -73,9 +48,8 @@ impl Ingest {
         while !self.shutdown.is_requested() {
             let received = futures::executor::block_on(images.next());
             let began = Instant::now();
-            let outcome = match <M as View>::Of::from_cdr(&received.msg) {
-                Ok(view) => {
-                    let (stamp, frame, picture) = view.source();
+            let outcome = match read(&received.msg, compressed) {
+                Ok((stamp, frame, picture)) => {
                     out.header.stamp = stamp;
                     frame.clone_into(&mut out.header.frame_id);
                     self.stream.process(stamp, self.clock.now(), picture, &mut out.data)
@@ -188,13 +162,9 @@ pub fn plan() -> Plan {
             };
             let thread = std::thread::Builder::new().name(format!("camera {name}"));
             // As they came: a picture is large, and it is read once.
-            if compressed {
-                let images = node.latest_bytes(&topic, CompressedImage::TYPE, input.clone())?;
-                thread.spawn(move || ingest.run::<Compressed>(images, size))?;
-            } else {
-                let images = node.latest_bytes(&topic, Image::TYPE, input.clone())?;
-                thread.spawn(move || ingest.run::<Raw>(images, size))?;
-            }
+            let type_name = if compressed { CompressedImage::TYPE } else { Image::TYPE };
+            let images = node.latest_bytes(&topic, type_name, input.clone())?;
+            thread.spawn(move || ingest.run(images, compressed, size))?;
         }
         Ok(async move {
             let mut tenth = tokio::time::interval(trace::PERIOD);
