@@ -7,10 +7,12 @@ pub mod chunk;
 pub mod freshness;
 pub mod goal;
 pub mod joints;
+pub mod sender;
 pub mod stamp;
 pub mod trajectory;
 
 pub use chunk::{ActionChunk, ChunkError};
 pub use joints::{JointNames, JointNamesError, JointSample, JointSampleError};
+pub use sender::SenderId;
 pub use stamp::Stamp;
 pub use trajectory::{Trajectory, TrajectoryPoint};
