@@ -4,11 +4,14 @@
 //! message (a fifth of a millisecond for a node with twenty entities), and has a queue of ten that loses the newest. Here the middleware
 //! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
 
+use crate::graph::{Graph, NodeOnGraph};
 use crate::type_support::TypeSupports;
+use efm_core::SenderId;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl as rcl;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -45,14 +48,14 @@ pub(crate) fn rcl_error() -> String {
     }
 }
 
-fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
+pub(crate) fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
     if code == OK {
         return Ok(());
     }
     Err(RosError::new(what, name, rcl_error()))
 }
 
-fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
+pub(crate) fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
     CString::new(name).map_err(|_| RosError::new(what, name, "a zero byte cannot be in a name"))
 }
 
@@ -161,13 +164,14 @@ pub(crate) struct Given {
 
 /// Ends what a node has, once.
 trait Entity: Send + Sync {
-    fn close(&self, node: &mut rcl::rcl_node_t);
+    fn close(&self, node: *mut rcl::rcl_node_t);
 }
 
 /// A node with its entities.
 pub(crate) struct Entities {
-    // In a box: rcl keeps its address.
-    node: Box<rcl::rcl_node_t>,
+    /// From a box: rcl keeps its address. A pointer, because who looks at the graph has it as well.
+    node: NonNull<rcl::rcl_node_t>,
+    graph: Graph,
     /// In the order of their making.
     entities: Vec<Arc<dyn Entity>>,
     types: TypeSupports,
@@ -202,19 +206,26 @@ impl Entities {
                 check(made, what, name)?;
             }
         }
-        Ok(Self { node, entities: Vec::new(), types: TypeSupports::default(), context })
+        let node = NonNull::from(Box::leak(node));
+        let graph = Graph(Arc::new(NodeOnGraph(RwLock::new(Some(node)))));
+        Ok(Self { node, graph, entities: Vec::new(), types: TypeSupports::default(), context })
     }
 
     /// Its name.
     pub fn name(&self) -> String {
         // SAFETY: the node is initialised; the text is its own.
-        unsafe { text_of(rcl::rcl_node_get_name(self.node.as_ref())) }
+        unsafe { text_of(rcl::rcl_node_get_name(self.node.as_ptr())) }
     }
 
     /// Its name with its namespace.
     pub fn full_name(&self) -> String {
         // SAFETY: as above.
-        unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ref())) }
+        unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ptr())) }
+    }
+
+    /// A look at the graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
     }
 
     /// The parameters that the arguments give this node, in their order: of files, of `-p`, by its name or for all.
@@ -251,7 +262,7 @@ impl Entities {
         Ok(found)
     }
 
-    /// Subscribes; each message is handed over on the thread that received it, so `each` must be short and must not wait.
+    /// Subscribes; each message is handed over with its sender on the thread that received it, so `each` must be short and must not wait.
     ///
     /// # Errors
     /// When rcl refuses, as for a malformed name.
@@ -259,7 +270,7 @@ impl Entities {
         &mut self,
         topic: &str,
         qos: QosProfile,
-        mut each: impl FnMut(T) + Send + 'static,
+        mut each: impl FnMut(T, SenderId) + Send + 'static,
     ) -> Result<(), RosError>
     where
         T: WrappedTypesupport + 'static,
@@ -269,12 +280,13 @@ impl Entities {
         self.listen(topic, T::get_ts(), qos, move |subscription| {
             // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
             unsafe {
-                let code = rcl::rcl_take(subscription, native.get().cast(), std::ptr::null_mut(), std::ptr::null_mut());
+                let mut info = rcl::rmw_get_zero_initialized_message_info();
+                let code = rcl::rcl_take(subscription, native.get().cast(), &raw mut info, std::ptr::null_mut());
                 if code != OK {
                     rcl::rcutils_reset_error();
                     return false;
                 }
-                each(T::from_native(&*native.get()));
+                each(T::from_native(&*native.get()), SenderId(info.publisher_gid.data));
             }
             true
         })
@@ -289,19 +301,21 @@ impl Entities {
         topic: &str,
         type_name: &str,
         qos: QosProfile,
-        mut each: impl FnMut(Bytes) + Send + 'static,
+        mut each: impl FnMut(Bytes, SenderId) + Send + 'static,
     ) -> Result<(), RosError> {
         let support =
             self.types.of(type_name).map_err(|e| RosError::new("cannot subscribe to", topic, e.to_string()))?;
         let spare = Arc::new(Spare::default());
         self.listen(topic, support, qos, move |subscription| {
             let mut bytes = Spare::take(&spare);
+            // SAFETY: returns a plain value.
+            let mut info = unsafe { rcl::rmw_get_zero_initialized_message_info() };
             // SAFETY: the buffer is initialised and grows as rcl needs it.
             let code = unsafe {
                 rcl::rcl_take_serialized_message(
                     subscription,
                     &raw mut bytes.buffer.0,
-                    std::ptr::null_mut(),
+                    &raw mut info,
                     std::ptr::null_mut(),
                 )
             };
@@ -310,7 +324,7 @@ impl Entities {
                 unsafe { rcl::rcutils_reset_error() };
                 return false;
             }
-            each(bytes);
+            each(bytes, SenderId(info.publisher_gid.data));
             true
         })
     }
@@ -335,7 +349,7 @@ impl Entities {
             let mut handle = Box::new(rcl::rcl_get_zero_initialized_subscription());
             let mut options = rcl::rcl_subscription_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_mut();
+            let node = self.node.as_ptr();
             check(
                 rcl::rcl_subscription_init(handle.as_mut(), node, support, name.as_ptr(), &raw const options),
                 what,
@@ -369,11 +383,13 @@ impl Entities {
         unsafe {
             let mut options = rcl::rcl_publisher_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_ref();
+            let node = self.node.as_ptr();
             let made = rcl::rcl_publisher_init(handle.as_mut(), node, T::get_ts(), name.as_ptr(), &raw const options);
             check(made, what, topic)?;
         }
-        let publisher = Arc::new(PublisherHandle { handle: RwLock::new(Some(handle)), topic: topic.to_owned() });
+        let sender = gid_of(&handle);
+        let publisher =
+            Arc::new(PublisherHandle { handle: RwLock::new(Some(handle)), topic: topic.to_owned(), sender });
         self.entities.push(publisher.clone());
         Ok(publisher)
     }
@@ -398,7 +414,7 @@ impl Entities {
             let mut handle = Box::new(rcl::rcl_get_zero_initialized_service());
             let mut options = rcl::rcl_service_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_mut();
+            let node = self.node.as_ptr();
             check(
                 rcl::rcl_service_init(handle.as_mut(), node, S::get_ts(), name.as_ptr(), &raw const options),
                 what,
@@ -431,11 +447,15 @@ impl Drop for Entities {
     /// Takes the node off the graph. Publishers and requests that somebody still has are refused from now on.
     fn drop(&mut self) {
         for entity in self.entities.drain(..).rev() {
-            entity.close(&mut self.node);
+            entity.close(self.node.as_ptr());
         }
+        *self.graph.0.0.write().unwrap_or_else(PoisonError::into_inner) = None;
         let _context = lock(&self.context.0);
-        // SAFETY: it was initialised, and its entities are gone.
-        unsafe { rcl::rcl_node_fini(self.node.as_mut()) };
+        // SAFETY: it was initialised and came from a box; its entities are gone, and nobody looks at the graph with it any more.
+        unsafe {
+            rcl::rcl_node_fini(self.node.as_ptr());
+            drop(Box::from_raw(self.node.as_ptr()));
+        }
     }
 }
 
@@ -561,7 +581,7 @@ unsafe impl Send for Subscription {}
 unsafe impl Sync for Subscription {}
 
 impl Entity for Subscription {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
         if let Some(mut handle) = lock(&self.handle).take() {
             // SAFETY: made with this node. Taking the callback back waits for one that runs.
             unsafe {
@@ -577,6 +597,20 @@ impl Entity for Subscription {
 pub(crate) struct PublisherHandle {
     handle: RwLock<Option<Box<rcl::rcl_publisher_t>>>,
     topic: String,
+    sender: SenderId,
+}
+
+/// What a publisher's messages carry.
+fn gid_of(publisher: &rcl::rcl_publisher_t) -> SenderId {
+    let mut gid = rcl::rmw_gid_t { implementation_identifier: std::ptr::null(), data: [0; 16] };
+    // SAFETY: the publisher is initialised; rmw writes a plain value.
+    let code = unsafe { rcl::rmw_get_gid_for_publisher(rcl::rcl_publisher_get_rmw_handle(publisher), &raw mut gid) };
+    if code == OK {
+        return SenderId(gid.data);
+    }
+    // SAFETY: forgets a text.
+    unsafe { rcl::rcutils_reset_error() };
+    SenderId::UNKNOWN
 }
 
 // SAFETY: rcl permits to publish from several threads at once; it is ended under the lock's exclusive side.
@@ -585,7 +619,7 @@ unsafe impl Send for PublisherHandle {}
 unsafe impl Sync for PublisherHandle {}
 
 impl Entity for PublisherHandle {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
         if let Some(mut handle) = self.handle.write().unwrap_or_else(PoisonError::into_inner).take() {
             // SAFETY: made with this node, and nobody publishes.
             unsafe { rcl::rcl_publisher_fini(handle.as_mut(), node) };
@@ -628,6 +662,11 @@ impl PublisherHandle {
         check(code, "cannot publish on", &self.topic)
     }
 
+    /// What its messages carry.
+    pub fn sender(&self) -> SenderId {
+        self.sender
+    }
+
     /// How many subscribers there are.
     pub fn subscribers(&self) -> usize {
         let mut number = 0;
@@ -654,7 +693,7 @@ struct Service {
 }
 
 impl Entity for Service {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
         // SAFETY: it lives until it is taken below. Taking the callback back waits for one that runs, which may want to look at the lock.
         unsafe { rcl::rcl_service_set_on_new_request_callback(self.news.of, None, std::ptr::null()) };
         if let Some(mut handle) = self.replies.0.write().unwrap_or_else(PoisonError::into_inner).take() {

@@ -1,8 +1,10 @@
 //! The life of a node's process, from its arguments to its exit code.
 
 use crate::entities::{Bytes, Context, Entities, PublisherHandle, Request, RosError};
+use crate::graph::{Endpoint, Graph};
 use crate::latest::{LatestFeed, QueueFeed};
 use crate::{Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, logging, params, qos, time};
+use efm_core::SenderId;
 use futures::Stream;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use std::marker::PhantomData;
@@ -50,6 +52,11 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
     /// When ROS refuses, which it does once the node is gone.
     pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
         self.inner.publish_bytes(cdr)
+    }
+
+    /// What its messages carry ([`Received::sender`]), so that one can tell oneself from others.
+    pub fn sender(&self) -> SenderId {
+        self.inner.sender()
     }
 
     /// How many subscribers there are.
@@ -100,6 +107,16 @@ impl Node {
         &self.diagnostics
     }
 
+    /// A look at the graph: who else publishes and subscribes. For later as well; cheap to clone.
+    pub fn graph(&self) -> &Graph {
+        self.entities.graph()
+    }
+
+    /// The publishers of a topic, see [`Graph::publishers_of`].
+    pub fn publishers_of(&self, topic: &str) -> Vec<Endpoint> {
+        self.graph().publishers_of(topic)
+    }
+
     /// The wish to end, for loops on threads of their own and for those who end the node themselves.
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
@@ -134,8 +151,8 @@ impl Node {
         T: WrappedTypesupport + Send + Sync + 'static,
     {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe::<T>(topic, qos, move |msg| {
-            feed.put(msg, &clock);
+        self.entities.subscribe::<T>(topic, qos, move |msg, sender| {
+            feed.put_from(msg, sender, &clock);
         })?;
         Ok(latest)
     }
@@ -146,8 +163,8 @@ impl Node {
     /// When ROS refuses, as for a malformed name, or the message package of `type_name` ("package/msg/Type") is not installed.
     pub fn latest_bytes(&mut self, topic: &str, type_name: &str, qos: QosProfile) -> Result<Latest<Bytes>, RosError> {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| {
-            feed.put(bytes, &clock);
+        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes, sender| {
+            feed.put_from(bytes, sender, &clock);
         })?;
         Ok(latest)
     }
@@ -186,7 +203,7 @@ impl Node {
         U: Send + 'static,
     {
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe::<T>(topic, qos, move |msg| feed.put(turn(msg)))
+        self.entities.subscribe::<T>(topic, qos, move |msg, sender| feed.put(turn(msg), sender))
     }
 
     /// As [`Self::every_into`], the messages as they came, for types that need not be there: `false` where the message package of `type_name`
@@ -206,7 +223,7 @@ impl Node {
             return Ok(false);
         }
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| feed.put(turn(bytes)))?;
+        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes, sender| feed.put(turn(bytes), sender))?;
         Ok(true)
     }
 
@@ -520,7 +537,7 @@ fn end_on_panic(process: &Process) {
 }
 
 fn feed_clock(node: &mut Node, feed: time::ClockFeed) -> Result<(), RosError> {
-    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg| {
+    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg, _| {
         feed.set(crate::convert::stamp(&msg.clock));
     })
 }
