@@ -4,13 +4,17 @@
 //! message (a fifth of a millisecond for a node with twenty entities), and has a queue of ten that loses the newest. Here the middleware
 //! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
 
+use crate::connections::{Connection, Connections, Ours, Refused};
+use crate::everyone::Copies;
 use crate::graph::{Graph, NodeOnGraph};
+use crate::qos::Hearing;
 use crate::type_support::TypeSupports;
 use efm_core::SenderId;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl as rcl;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -172,6 +176,7 @@ pub(crate) struct Entities {
     /// From a box: rcl keeps its address. A pointer, because who looks at the graph has it as well.
     node: NonNull<rcl::rcl_node_t>,
     graph: Graph,
+    connections: Connections,
     /// In the order of their making.
     entities: Vec<Arc<dyn Entity>>,
     types: TypeSupports,
@@ -208,7 +213,16 @@ impl Entities {
         }
         let node = NonNull::from(Box::leak(node));
         let graph = Graph(Arc::new(NodeOnGraph(RwLock::new(Some(node)))));
-        Ok(Self { node, graph, entities: Vec::new(), types: TypeSupports::default(), context })
+        let mut all = Self {
+            node,
+            connections: Connections::new(graph.clone()),
+            graph,
+            entities: Vec::new(),
+            types: TypeSupports::default(),
+            context,
+        };
+        all.connections.of(all.full_name());
+        Ok(all)
     }
 
     /// Its name.
@@ -226,6 +240,11 @@ impl Entities {
     /// A look at the graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// Its publishers and subscriptions, to see whether they are matched with those of others.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The parameters that the arguments give this node, in their order: of files, of `-p`, by its name or for all.
@@ -269,26 +288,29 @@ impl Entities {
     pub fn subscribe<T>(
         &mut self,
         topic: &str,
-        qos: QosProfile,
-        mut each: impl FnMut(T, SenderId) + Send + 'static,
+        hearing: impl Into<Hearing>,
+        each: impl FnMut(T, SenderId) + Send + 'static,
     ) -> Result<(), RosError>
     where
         T: WrappedTypesupport + 'static,
     {
-        // Used for each message again: what it holds is taken over by the next.
-        let native = Native::<T>::new(topic)?;
-        self.listen(topic, T::get_ts(), qos, move |subscription| {
-            // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
-            unsafe {
-                let mut info = rcl::rmw_get_zero_initialized_message_info();
-                let code = rcl::rcl_take(subscription, native.get().cast(), &raw mut info, std::ptr::null_mut());
-                if code != OK {
-                    rcl::rcutils_reset_error();
-                    return false;
+        self.hear(topic, T::get_ts(), &hearing.into(), each, |shared| {
+            // Used for each message again: what it holds is taken over by the next.
+            let native = Native::<T>::new(topic)?;
+            Ok(move |subscription| {
+                // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
+                unsafe {
+                    let mut info = rcl::rmw_get_zero_initialized_message_info();
+                    let message = native.get();
+                    let code = rcl::rcl_take(subscription, message.cast(), &raw mut info, std::ptr::null_mut());
+                    if code != OK {
+                        rcl::rcutils_reset_error();
+                        return false;
+                    }
+                    shared.came(&info, || T::from_native(&*message));
                 }
-                each(T::from_native(&*native.get()), SenderId(info.publisher_gid.data));
-            }
-            true
+                true
+            })
         })
     }
 
@@ -300,33 +322,72 @@ impl Entities {
         &mut self,
         topic: &str,
         type_name: &str,
-        qos: QosProfile,
-        mut each: impl FnMut(Bytes, SenderId) + Send + 'static,
+        hearing: impl Into<Hearing>,
+        each: impl FnMut(Bytes, SenderId) + Send + 'static,
     ) -> Result<(), RosError> {
         let support =
             self.types.of(type_name).map_err(|e| RosError::new("cannot subscribe to", topic, e.to_string()))?;
         let spare = Arc::new(Spare::default());
-        self.listen(topic, support, qos, move |subscription| {
-            let mut bytes = Spare::take(&spare);
-            // SAFETY: returns a plain value.
-            let mut info = unsafe { rcl::rmw_get_zero_initialized_message_info() };
-            // SAFETY: the buffer is initialised and grows as rcl needs it.
-            let code = unsafe {
-                rcl::rcl_take_serialized_message(
-                    subscription,
-                    &raw mut bytes.buffer.0,
-                    &raw mut info,
-                    std::ptr::null_mut(),
-                )
-            };
-            if code != OK {
-                // SAFETY: forgets a text.
-                unsafe { rcl::rcutils_reset_error() };
-                return false;
-            }
-            each(bytes, SenderId(info.publisher_gid.data));
-            true
+        self.hear(topic, support, &hearing.into(), each, |shared| {
+            let spare = spare.clone();
+            Ok(move |subscription| {
+                let mut bytes = Spare::take(&spare);
+                let Some(info) = take_serialized(subscription, &mut bytes.buffer) else { return false };
+                shared.came(&info, || bytes);
+                true
+            })
         })
+    }
+
+    /// Subscribes to who sends, whatever it is: each message's sender is handed over as by [`Self::subscribe`].
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name.
+    pub fn subscribe_to_senders<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        hearing: impl Into<Hearing>,
+        mut each: impl FnMut(SenderId) + Send + 'static,
+    ) -> Result<(), RosError> {
+        self.hear(
+            topic,
+            T::get_ts(),
+            &hearing.into(),
+            move |(), sender| each(sender),
+            |shared| {
+                // As it came: nobody reads it, so nothing is made of it. The memory is used for each again.
+                let mut buffer = Buffer::empty();
+                Ok(move |subscription| {
+                    let Some(info) = take_serialized(subscription, &mut buffer) else { return false };
+                    shared.came(&info, || ());
+                    true
+                })
+            },
+        )
+    }
+
+    /// Makes the subscriptions by which a topic is heard. `taker` makes what takes a message, if there is one, and hands it over.
+    fn hear<M, E, F>(
+        &mut self,
+        topic: &str,
+        support: *const rcl::rosidl_message_type_support_t,
+        hearing: &Hearing,
+        each: E,
+        mut taker: impl FnMut(Shared<M, E>) -> Result<F, RosError>,
+    ) -> Result<(), RosError>
+    where
+        E: FnMut(M, SenderId),
+        F: FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
+    {
+        let copies = match hearing {
+            Hearing::As(_) => None,
+            Hearing::Everyone { order, .. } => Some(Copies::new(*order)),
+        };
+        let with = Arc::new(Mutex::new((copies, each)));
+        for (way, qos) in hearing.subscriptions().into_iter().enumerate() {
+            self.listen(topic, support, qos, way == 0, taker(Shared { with: with.clone(), way, of: PhantomData })?)?;
+        }
+        Ok(())
     }
 
     /// Whether the message package of a type ("package/msg/Type") is installed.
@@ -334,12 +395,14 @@ impl Entities {
         self.types.of(type_name).is_ok()
     }
 
-    /// Makes a subscription. `take` takes one message, if there is one, and hands it over.
+    /// Makes a subscription. `take` takes one message, if there is one, and hands it over. Of several on one topic the one that asks for the
+    /// least is matched with every publisher, or none is.
     fn listen(
         &mut self,
         topic: &str,
         support: *const rcl::rosidl_message_type_support_t,
         qos: QosProfile,
+        asks_least: bool,
         take: impl FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
     ) -> Result<(), RosError> {
         let what = "cannot subscribe to";
@@ -356,7 +419,10 @@ impl Entities {
                 topic,
             )?;
             let news = News::new(&raw const *handle, take);
-            let subscription = Arc::new(Subscription { handle: Mutex::new(Some(handle)), news });
+            let refused = Refused::of_subscription(&handle);
+            let name = text_of(rcl::rcl_subscription_get_topic_name(handle.as_ref()));
+            let connection = asks_least.then(|| self.connections.add(name, Ours::Subscription, refused));
+            let subscription = Arc::new(Subscription { handle: Mutex::new(Some(handle)), news, connection });
             let (told, data) = (Some(News::<rcl::rcl_subscription_t>::came as Callback), subscription.news.data());
             let handle = subscription.news.of;
             check(rcl::rcl_subscription_set_on_new_message_callback(handle, told, data), what, topic)?;
@@ -388,8 +454,15 @@ impl Entities {
             check(made, what, topic)?;
         }
         let sender = gid_of(&handle);
-        let publisher =
-            Arc::new(PublisherHandle { handle: RwLock::new(Some(handle)), topic: topic.to_owned(), sender });
+        // SAFETY: the publisher is initialised; the name is its own.
+        let name = unsafe { text_of(rcl::rcl_publisher_get_topic_name(handle.as_ref())) };
+        let connection = self.connections.add(name, Ours::Publisher, Refused::of_publisher(&handle));
+        let publisher = Arc::new(PublisherHandle {
+            handle: RwLock::new(Some(handle)),
+            topic: topic.to_owned(),
+            sender,
+            connection,
+        });
         self.entities.push(publisher.clone());
         Ok(publisher)
     }
@@ -493,6 +566,53 @@ unsafe fn value_of(value: &rcl::rcl_variant_t) -> r2r::ParameterValue {
     }
 }
 
+/// What the subscriptions of one topic share: who the messages are for.
+struct Shared<M, E> {
+    /// Copies, where there are several subscriptions.
+    with: Arc<Mutex<(Option<Copies>, E)>>,
+    way: usize,
+    of: PhantomData<fn(M)>,
+}
+
+impl<M, E: FnMut(M, SenderId)> Shared<M, E> {
+    /// A message came, which is made only if it is wanted.
+    fn came(&self, info: &rcl::rmw_message_info_t, message: impl FnOnce() -> M) {
+        let sender = SenderId(info.publisher_gid.data);
+        // For a moment at most: by each subscription messages come one at a time.
+        let mut with = lock(&self.with);
+        let (copies, each) = &mut *with;
+        if copies.as_mut().is_none_or(|copies| copies.counts(self.way, sender, number_of(info))) {
+            each(message(), sender);
+        }
+    }
+}
+
+/// What counts the messages of a sender: its own count, or the time where the middleware has no count; 0 where it has neither.
+fn number_of(info: &rcl::rmw_message_info_t) -> u64 {
+    match info.publication_sequence_number {
+        0 | u64::MAX => u64::try_from(info.source_timestamp).unwrap_or(0),
+        number => number,
+    }
+}
+
+/// Takes a message as bytes, if there is one.
+fn take_serialized(
+    subscription: *const rcl::rcl_subscription_t,
+    buffer: &mut Buffer,
+) -> Option<rcl::rmw_message_info_t> {
+    // SAFETY: the subscription is initialised by who hands it over; the buffer is initialised and grows as rcl needs it.
+    unsafe {
+        let mut info = rcl::rmw_get_zero_initialized_message_info();
+        let code =
+            rcl::rcl_take_serialized_message(subscription, &raw mut buffer.0, &raw mut info, std::ptr::null_mut());
+        if code != OK {
+            rcl::rcutils_reset_error();
+            return None;
+        }
+        Some(info)
+    }
+}
+
 /// A message as C has it.
 struct Native<T: WrappedTypesupport>(*mut T::CStruct);
 
@@ -573,6 +693,7 @@ impl<H> News<H> {
 struct Subscription {
     handle: Mutex<Option<Box<rcl::rcl_subscription_t>>>,
     news: News<rcl::rcl_subscription_t>,
+    connection: Option<Arc<Connection>>,
 }
 
 // SAFETY: rcl's handle is used by whoever takes, and ended under the lock after the callback was taken back.
@@ -582,6 +703,9 @@ unsafe impl Sync for Subscription {}
 
 impl Entity for Subscription {
     fn close(&self, node: *mut rcl::rcl_node_t) {
+        if let Some(connection) = &self.connection {
+            connection.close();
+        }
         if let Some(mut handle) = lock(&self.handle).take() {
             // SAFETY: made with this node. Taking the callback back waits for one that runs.
             unsafe {
@@ -598,6 +722,7 @@ pub(crate) struct PublisherHandle {
     handle: RwLock<Option<Box<rcl::rcl_publisher_t>>>,
     topic: String,
     sender: SenderId,
+    connection: Arc<Connection>,
 }
 
 /// What a publisher's messages carry.
@@ -620,6 +745,7 @@ unsafe impl Sync for PublisherHandle {}
 
 impl Entity for PublisherHandle {
     fn close(&self, node: *mut rcl::rcl_node_t) {
+        self.connection.close();
         if let Some(mut handle) = self.handle.write().unwrap_or_else(PoisonError::into_inner).take() {
             // SAFETY: made with this node, and nobody publishes.
             unsafe { rcl::rcl_publisher_fini(handle.as_mut(), node) };

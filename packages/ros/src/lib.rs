@@ -34,7 +34,9 @@
 //! ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
 
 mod alarm;
+mod connections;
 mod entities;
+mod everyone;
 mod type_support;
 
 pub mod convert;

@@ -249,3 +249,62 @@ fn a_message_names_its_sender_as_the_graph_and_the_publisher_itself_do() {
     drop(listener);
     assert!(graph.publishers_of("who").is_empty());
 }
+
+#[test]
+fn a_topic_that_everyone_is_heard_on_is_heard_of_every_kind_of_publisher_once_each() {
+    let mut node = Entities::create(context(), "hears_all").unwrap();
+    let kinds = || {
+        let reliable = || QosProfile::default().keep_last(10);
+        [reliable().best_effort(), reliable(), reliable().transient_local()]
+    };
+    // The latched one speaks before there is anybody to hear it.
+    let early = node.advertise::<Text>("all", kinds()[2].clone()).unwrap();
+    early.publish(&text("early")).unwrap();
+    let (sender, heard) = channel();
+    let all = crate::qos::emergency_input();
+    node.subscribe::<Text>("all", all, move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    assert_eq!(next(&heard), ("early".to_owned(), early.sender()));
+    let said = kinds().map(|qos| node.advertise::<Text>("all", qos).unwrap());
+    for (k, said) in said.iter().enumerate() {
+        // One subscription for each kind that it can be matched with.
+        until(|| (said.subscribers() == k + 1).then_some(()));
+        for message in 0..20 {
+            let words = format!("{k} {message}");
+            said.publish(&text(&words)).unwrap();
+            assert_eq!(next(&heard), (words, said.sender()), "each once, and none is lost");
+        }
+    }
+    assert!(heard.recv_timeout(Duration::from_millis(200)).is_err(), "copies do not count");
+}
+
+#[test]
+fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
+    let mut us = Entities::create(context(), "us").unwrap();
+    // A participant of its own, which may have another type on the same topic.
+    let mut other = Entities::create(Context::create(["test".to_owned()]).unwrap(), "other").unwrap();
+    let (reliable, quick) = (reliable(), reliable().best_effort());
+    us.subscribe::<Text>("asks", reliable.clone(), |_, _| ()).unwrap();
+    let _ours = us.advertise::<Text>("offers", quick.clone()).unwrap();
+    us.subscribe::<Text>("fine", quick.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("kind", reliable.clone(), |_, _| ()).unwrap();
+    let health = crate::Diagnostics::new("us", "test");
+    let (task, mut watch) = (health.task("connections"), crate::connections::Watch::new(us.connections().clone()));
+    let mut look = || {
+        watch.look(&task);
+        let status = health.message(efm_core::Stamp::ZERO).status.remove(0);
+        (status.level, status.message)
+    };
+    assert_eq!(look().0, 0);
+    let _theirs = other.advertise::<Text>("asks", quick).unwrap();
+    let _fine = other.advertise::<Text>("fine", reliable.clone()).unwrap();
+    other.subscribe::<Text>("offers", reliable.clone(), |_, _| ()).unwrap();
+    let _kind = other.advertise::<r2r::std_msgs::msg::Bool>("kind", reliable).unwrap();
+    let told = until(|| Some(look()).filter(|(_, told)| told.matches("node '/other'").count() == 3));
+    assert_eq!(told.0, 1);
+    for words in ["'/asks'", "'/offers'", "policy reliability", "'/kind'", "std_msgs/msg/Bool"] {
+        assert!(told.1.contains(words), "{words}: {}", told.1);
+    }
+    assert!(!told.1.contains("fine"), "{}", told.1);
+    drop(other);
+    until(|| (look().0 == 0).then_some(()));
+}
