@@ -1,11 +1,12 @@
 //! What the arguments of the process say of parameters.
 //!
-//! rcl reads each file and each `-p` by itself, and [`Sayings`] puts them together: rcl's own sum forgets which of two values came later.
+//! rcl reads each file and each `-p` by itself, and [`Sayings`] puts them together: rcl's own sum forgets which of two values of different
+//! types came later.
 
-use crate::entities::{RosError, check, text_of};
+use crate::entities::{OK, RosError, rcl_error, text_of};
 use crate::params::given::Sayings;
 use r2r_rcl as rcl;
-use std::ffi::{CString, c_char};
+use std::ffi::CString;
 
 const FILE: &str = "--params-file";
 
@@ -39,33 +40,40 @@ fn sources(args: &[String]) -> Vec<(&str, &str)> {
 
 /// Has rcl read one of them.
 fn read(flag: &str, text: &str, sayings: &mut Sayings) -> Result<(), RosError> {
-    let what = "cannot read the parameters of";
-    let wrong = |reason: String| RosError::new(what, text, reason);
-    let args = ["--ros-args", flag, text].map(CString::new);
-    let mut pointers: Vec<*const c_char> = Vec::new();
-    for arg in &args {
-        pointers.push(arg.as_ref().map_err(|e| wrong(e.to_string()))?.as_ptr());
-    }
-    // SAFETY: the arguments are C strings that outlive the call; rcl fills structures of its own, which are read within their lengths and
-    // freed.
+    let wrong = |reason: String| RosError::new("cannot read the parameters of", text, reason);
+    let text_c = CString::new(text).map_err(|e| wrong(e.to_string()))?;
+    // SAFETY: the texts outlive the calls; rcl's structures are read within their lengths, and freed.
     unsafe {
-        let mut parsed = rcl::rcl_get_zero_initialized_arguments();
         let allocator = rcl::rcutils_get_default_allocator();
-        check(rcl::rcl_parse_arguments(3, pointers.as_ptr(), allocator, &raw mut parsed), what, text)?;
+        if flag == FILE {
+            let params = rcl::rcl_yaml_node_struct_init(allocator);
+            let named = match rcl::rcl_parse_yaml_file(text_c.as_ptr(), params) {
+                true => params.as_ref().map_or(Ok(0), |all| take(all, false, sayings)),
+                false => Err(rcl_error()),
+            };
+            rcl::rcl_yaml_node_struct_fini(params);
+            return match named.map_err(wrong)? {
+                0 if says_something(text) => {
+                    Err(wrong("it names no node (wanted: NODE: {ros__parameters: {NAME: VALUE}})".to_owned()))
+                }
+                _ => Ok(()),
+            };
+        }
+        let args = [c"--ros-args".as_ptr(), c"-p".as_ptr(), text_c.as_ptr()];
+        let mut parsed = rcl::rcl_get_zero_initialized_arguments();
+        if rcl::rcl_parse_arguments(3, args.as_ptr(), allocator, &raw mut parsed) != OK {
+            return Err(wrong(rcl_error()));
+        }
         let mut params: *mut rcl::rcl_params_t = std::ptr::null_mut();
-        let told = rcl::rcl_arguments_get_param_overrides(&raw const parsed, &raw mut params);
-        let read = check(told, what, text).and_then(|()| {
-            let taken = params.as_ref().map_or(Ok(0), |all| take(all, flag != FILE, sayings)).map_err(wrong)?;
-            if flag == FILE && taken == 0 && says_something(text) {
-                return Err(wrong("it names no node (wanted: NODE: {ros__parameters: {NAME: VALUE}})".to_owned()));
-            }
-            Ok(())
-        });
+        let taken = match rcl::rcl_arguments_get_param_overrides(&raw const parsed, &raw mut params) {
+            OK => params.as_ref().map_or(Ok(0), |all| take(all, true, sayings)),
+            _ => Err(rcl_error()),
+        };
         if !params.is_null() {
             rcl::rcl_yaml_node_struct_fini(params);
         }
         rcl::rcl_arguments_fini(&raw mut parsed);
-        read
+        taken.map(|_| ()).map_err(wrong)
     }
 }
 

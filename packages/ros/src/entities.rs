@@ -34,7 +34,7 @@ impl RosError {
     }
 }
 
-const OK: rcl::rcl_ret_t = rcl::RCL_RET_OK as rcl::rcl_ret_t;
+pub(crate) const OK: rcl::rcl_ret_t = rcl::RCL_RET_OK as rcl::rcl_ret_t;
 const GONE: &str = "the node is gone";
 
 /// What rcl says of its last error on this thread, which is forgotten by that.
@@ -47,7 +47,7 @@ pub(crate) fn rcl_error() -> String {
     }
 }
 
-pub(crate) fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
+fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
     if code == OK {
         return Ok(());
     }

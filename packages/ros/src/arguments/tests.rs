@@ -123,9 +123,7 @@ fn a_file_that_says_nothing_to_anybody_is_refused_and_one_that_is_empty_is_not()
         let file = folder.file("f.yaml", text);
         sayings(&words(&["test", "--ros-args", "--params-file", &file])).map(|_| ()).map_err(|e| e.to_string())
     };
-    for text in
-        ["", "# nothing yet\n", "{}\n", "/**: {ros__parameters: {}}\n", "arm: {ros__parameters: {a: 1}}\n"]
-    {
+    for text in ["", "# nothing yet\n", "{}\n", "/**: {ros__parameters: {}}\n", "arm: {ros__parameters: {a: 1}}\n"] {
         assert_eq!(read(text), Ok(()), "{text}");
     }
     for text in ["controllers\n", "speed_scale\n"] {
