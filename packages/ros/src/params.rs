@@ -327,6 +327,11 @@ fn shown(spec: &Spec) -> String {
     if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() }
 }
 
+/// Whether one of `specs` declares the parameter of this name.
+pub fn declares(specs: &[Spec], name: &str) -> bool {
+    specs.iter().any(|spec| spec.concerns(name))
+}
+
 /// What was perhaps meant by a name that no spec declares, to be added to a sentence.
 fn meant(specs: &[Spec], name: &str) -> String {
     let nearest = specs

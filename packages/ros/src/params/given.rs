@@ -113,8 +113,8 @@ impl Sayings {
 pub(crate) fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) -> Vec<(String, ParameterValue)> {
     let mut taken: Vec<(String, ParameterValue)> = Vec::new();
     for Given { name, value, to, key } in given {
-        if to != To::Node && !super::means_nothing_here(&name) && !own.iter().any(|spec| spec.concerns(&name)) {
-            let somebody_elses = of_process.iter().any(|spec| spec.concerns(&name));
+        if to != To::Node && !super::means_nothing_here(&name) && !super::declares(own, &name) {
+            let somebody_elses = super::declares(of_process, &name);
             if to == To::Many && !somebody_elses {
                 log::warn!(
                     "parameter '{name}' is said to many nodes (by '{key}'); this one has no such parameter{}",
