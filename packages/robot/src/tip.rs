@@ -57,6 +57,14 @@ impl TipKinematics {
         &self.others
     }
 
+    /// Where one of the others is taken to stand, radians or metres.
+    ///
+    /// # Panics
+    /// When there is no such place among them.
+    pub fn other(&self, place: usize) -> f64 {
+        self.stand[place]
+    }
+
     /// Says where one of the others stands, radians or metres.
     ///
     /// # Panics
