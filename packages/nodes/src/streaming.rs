@@ -77,6 +77,13 @@ pub enum Event<'a> {
         /// Place of the controller.
         controller: usize,
     },
+    /// What the last tick decided was not sent, or not all of it: a pause came between, and it would have come too late.
+    NotSent {
+        /// Time.
+        now: i64,
+        /// So many controllers, the first ones, got theirs.
+        left: usize,
+    },
     /// The emergency stop was asked for.
     EmergencyStop,
     /// The topic `speed_scale`.
@@ -133,11 +140,12 @@ pub enum Event<'a> {
 
 /// Where what is decided goes.
 pub trait Outlet {
-    /// Windows for the controllers, in their order, all with one stamp.
+    /// Windows for the controllers, in their order, all with one stamp. What cannot leave by a time does not leave at all. Returns how many have
+    /// left, the first ones.
     ///
     /// # Errors
     /// When they cannot be sent.
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError>;
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError>;
 
     /// What of the chunk is committed.
     ///
@@ -209,6 +217,8 @@ pub enum Ticked {
         report: Option<PlanReport>,
         /// Seconds from an instruction until a chunk for it is followed, where this is the first.
         instruction_to_motion: Option<f64>,
+        /// How many windows have left, where not all have: then [`Event::NotSent`] is to follow.
+        late: Option<usize>,
     },
 }
 
@@ -256,6 +266,8 @@ pub struct Streaming {
     told: Option<Stamp>,
     /// Where the last windows end: one position a joint, in the order of the controllers.
     ends: Vec<f64>,
+    /// The same before the last tick that sent something.
+    before: (Option<Stamp>, Vec<f64>),
     /// So that a tick allocates nothing.
     sample: JointSample,
 }
@@ -300,6 +312,7 @@ impl Streaming {
             trouble: None,
             told: None,
             ends: Vec::with_capacity(n),
+            before: (None, Vec::with_capacity(n)),
             sample: JointSample {
                 stamp: Stamp::ZERO,
                 positions: Vec::with_capacity(n),
@@ -384,6 +397,14 @@ impl Streaming {
             Event::NotFollowing { now, controller } => {
                 if let Ok(streamer) = &mut self.streamer {
                     streamer.controller_failed(*controller, ControllerFault::NotFollowing, at(*now));
+                }
+            }
+            Event::NotSent { left, .. } => {
+                // Whoever listens to `execution_state` was not told of it either.
+                self.told = self.before.0;
+                self.ends.clone_from(&self.before.1);
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.not_sent(*left);
                 }
             }
             Event::EmergencyStop => {
@@ -483,7 +504,7 @@ impl Streaming {
             (&self.sample, joints.age)
         });
         let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
-        let (mut news, mut followed) = (None, None);
+        let (mut news, mut followed, mut late) = (None, None, None);
         let phase = match &mut self.streamer {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
@@ -513,12 +534,18 @@ impl Streaming {
                         Phase::Idle(reason.clone())
                     }
                     (None, Tick::Send(outgoing)) => {
+                        self.before.0 = self.told;
+                        self.before.1.clone_from(&self.ends);
                         self.ends.clear();
                         for window in outgoing.windows {
                             self.ends.extend_from_slice(window.positions(window.len() - 1));
                         }
-                        outlet.send(outgoing.windows)?;
-                        outlet.tell(&outgoing.execution, outgoing.windows)?;
+                        let left = outlet.send(outgoing.windows, outgoing.leave_by)?;
+                        if left == outgoing.windows.len() {
+                            outlet.tell(&outgoing.execution, outgoing.windows)?;
+                        } else {
+                            late = Some(left);
+                        }
                         let chunk = outgoing.execution.chunk;
                         news = chunk.filter(|_| self.told != chunk);
                         self.told = chunk;
@@ -533,7 +560,7 @@ impl Streaming {
             // The one before is over, and what it asked for.
             self.limit_task(now);
         }
-        Ok(Ticked::Decided { phase, news, report: followed, instruction_to_motion })
+        Ok(Ticked::Decided { phase, news, report: followed, instruction_to_motion, late })
     }
 
     /// What must not wait for a chunk: a controller that has gone while others move.
@@ -606,8 +633,10 @@ impl Streaming {
         let after = self.owner().is_some();
         let Ok(streamer) = &mut self.streamer else { return };
         if after && !before {
-            // From here on the plan is void: nothing of it is published, and the robot will stand elsewhere afterwards.
+            // From here on the plan is void: nothing of it is published, not even when the other is done within its stop, and the robot will
+            // stand elsewhere afterwards.
             streamer.arm(false, now);
+            streamer.withdraw(now);
         } else if before && !after {
             streamer.forget_rest();
             streamer.arm(self.armed, now);

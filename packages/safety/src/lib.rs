@@ -19,6 +19,7 @@ mod motion;
 mod plan;
 mod planner;
 mod progress;
+mod sent;
 mod space;
 mod streamer;
 mod window;

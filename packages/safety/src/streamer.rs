@@ -6,14 +6,19 @@ use crate::limits::{JointLimits, Limits};
 use crate::plan::{Plan, PlanReport, ToolOnPath};
 use crate::planner::{JointKind, JointPlanner};
 use crate::progress::{PathLimit, Progress};
+use crate::sent::Sent;
 use crate::space::{Intrusion, Space, Tool};
-use crate::window::{Draft, VerifiedWindow, Violation, seal};
+use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
 use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
 use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
+/// Periods that a motion rests before it begins: so much later its first window may leave, before which the controllers have none.
+const START_DELAY: usize = 2;
+/// Seconds that a window is under way from here to the controllers, and a fifth of what is committed at most.
+const UNDER_WAY: f64 = 0.005;
 
 /// Why motion was brought to rest.
 #[derive(Debug, Clone, PartialEq)]
@@ -215,6 +220,9 @@ pub struct Outgoing<'a> {
     pub execution: Execution,
     /// How the path is followed.
     pub report: PlanReport,
+    /// By then they have to have left. Later the controllers may be on a part of what they have that these windows change, and would be thrown
+    /// back: they are not sent, and [`TrajectoryStreamer::not_sent`] is told.
+    pub leave_by: Stamp,
 }
 
 /// The decision of one tick.
@@ -248,6 +256,8 @@ struct Motion {
     stop_planned: bool,
     /// Nothing was sent yet.
     fresh: bool,
+    /// Up to this grid index it rests before it begins.
+    rests_to: i64,
 }
 
 /// Limits of one task, within those of the robot.
@@ -282,6 +292,8 @@ pub struct TrajectoryStreamer {
     plan: Plan,
     drafts: Vec<Draft>,
     sent: Vec<VerifiedWindow>,
+    /// What of the plan the controllers have.
+    given: Sent,
     /// Points from the first of a window that are final.
     committed: i64,
     /// Points from the first of a window that come before the stop tail.
@@ -298,6 +310,8 @@ pub struct TrajectoryStreamer {
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
     rest_known: bool,
+    /// The same before the last motion began.
+    rest_before: (Vec<f64>, bool),
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
     begin_at: Vec<f64>,
@@ -371,11 +385,13 @@ impl TrajectoryStreamer {
         let period = (dt * 1.0e9).round() as i64;
         let least_points = steps(lead + config.least_window_s) as usize + 1;
         let longest = (0..joints.len()).map(|j| crate::motion::longest_stop(dt, &limits.of(j))).max().unwrap_or(0);
+        let room = window as usize + longest + brake + least_points + 64;
+        let given = Sent::new(joints.len(), room);
         let drafts: Vec<Draft> = controllers
             .into_iter()
             .map(|c| {
                 let places: Vec<usize> = c.joints.iter().filter_map(|n| joints.index_of(n)).collect();
-                let room = (window as usize + longest + brake + least_points + 64) * places.len();
+                let room = room * places.len();
                 Draft {
                     controller: c.name,
                     jerk_limited: places.iter().map(|p| kinds[*p] == JointKind::Arm).collect(),
@@ -384,6 +400,7 @@ impl TrajectoryStreamer {
                     stamp: Stamp::ZERO,
                     period,
                     committed: committed as usize + 1,
+                    given: false,
                     positions: Vec::with_capacity(room),
                     velocities: Vec::with_capacity(room),
                 }
@@ -400,6 +417,7 @@ impl TrajectoryStreamer {
             .collect();
         let rest = vec![0.0; joints.len()];
         let begin_at = rest.clone();
+        let rest_before = (rest.clone(), false);
         Ok(Self {
             limits,
             config,
@@ -407,6 +425,7 @@ impl TrajectoryStreamer {
             plan,
             drafts,
             sent,
+            given,
             committed,
             window,
             least_points,
@@ -418,6 +437,7 @@ impl TrajectoryStreamer {
             motion: None,
             rest,
             rest_known: false,
+            rest_before,
             settled_at: None,
             begin_at,
             speed_scale: 1.0,
@@ -582,6 +602,36 @@ impl TrajectoryStreamer {
     /// Forgets where the last motion ended: the next one begins at the measured pose of every joint. To be called when something
     /// else may have moved the robot, as a simulator's reset.
     pub fn forget_rest(&mut self) {
+        self.rest_known = false;
+    }
+
+    /// The windows of the last tick did not leave, but for those of the first `left` controllers. The plan is again what the controllers have, and goes
+    /// on from there at the next tick; where they have nothing of this motion, it has not begun, and the chunk waits.
+    pub fn not_sent(&mut self, left: usize) {
+        let Some(motion) = &mut self.motion else { return };
+        if left >= self.drafts.len() {
+            return;
+        }
+        let first_of_all = self.given.is_first();
+        let (with, without) = self.drafts.split_at_mut(left);
+        let begun = self.given.take_back(|joint| with.iter().any(|draft| draft.places.contains(&joint)));
+        unseal(without, &mut self.sent[left..], first_of_all);
+        if begun {
+            self.plan.go_back(&self.given);
+            motion.stop_planned = false;
+            return;
+        }
+        self.motion = None;
+        self.scheduler.put_back();
+        self.rest.copy_from_slice(&self.rest_before.0);
+        self.rest_known = self.rest_before.1;
+    }
+
+    /// Something else moves the robot from here on: the plan is dropped at once, nothing more of it is sent, and the next motion begins at the measured
+    /// pose. Not to be called while the controllers shall follow what they have.
+    pub fn withdraw(&mut self, now: Stamp) {
+        self.scheduler.reset();
+        self.leave_alone(now);
         self.rest_known = false;
     }
 
@@ -762,16 +812,20 @@ impl TrajectoryStreamer {
 
         let lead = self.config.period_s + self.config.clock_skew_s;
         let axis = now.offset_seconds(-lead);
-        let resting = 2 + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
+        let resting = 2 + START_DELAY + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
         let (rate, _) = self.wanted_rate(now);
         self.plan.restart(axis, &self.begin_at, resting, rate).map_err(IdleReason::Space)?;
         if !self.plan.take_over(&mut self.scheduler, rate) {
             return Err(self.idle_reason());
         }
+        self.rest_before.0.copy_from_slice(&self.rest);
+        self.rest_before.1 = self.rest_known;
         self.rest.copy_from_slice(&self.begin_at);
         self.rest_known = true;
         self.last_stop = None;
-        self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true });
+        self.given.forget();
+        let rests_to = resting as i64 - 1;
+        self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true, rests_to });
         Ok(())
     }
 
@@ -866,6 +920,11 @@ impl TrajectoryStreamer {
         let Some(motion) = &mut self.motion else { return Tick::Idle(self.idle_reason()) };
         let stamp = self.plan.time_of(motion.first);
         let (from, least) = (motion.first, self.least_points as i64);
+        // They agree with what the controllers have up to there: with the window before, and before the first one with rest.
+        let agrees_to = if motion.fresh { motion.rests_to } else { from + self.committed };
+        let under_way = UNDER_WAY.min(0.2 * self.config.committed_s);
+        let leave_by = self.plan.time_of(agrees_to).offset_seconds(-under_way);
+        self.given.begin(from);
         let points = (self.plan.sent_to() - from + 1).max(least);
         for draft in &mut self.drafts {
             draft.clear();
@@ -873,6 +932,7 @@ impl TrajectoryStreamer {
             for k in from..from + points {
                 for place in &draft.places {
                     let state = self.plan.sent_state(*place, k);
+                    self.given.push(*place, state);
                     draft.positions.push(state.p);
                     // No negative zero: the last velocity is 0, in every notation.
                     draft.velocities.push(state.v + 0.0);
@@ -905,7 +965,7 @@ impl TrajectoryStreamer {
         // Rows are timed in plan time as it was at the chunk's observation.
         let (old, there) = (self.scheduler.lag(), self.plan.lag_at(committed_until));
         let execution = Execution { chunk, row, committed_until, behind: (lag - old, there - old) };
-        Tick::Send(Outgoing { windows: &self.sent, activity, execution, report })
+        Tick::Send(Outgoing { windows: &self.sent, activity, execution, report, leave_by })
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Draft {
     pub stamp: Stamp,
     pub period: i64,
     pub committed: usize,
+    /// Whether its controller got it, as far as is known: the next one of the motion has to agree with it.
+    pub given: bool,
     /// Row-major `[points x joints]`.
     pub positions: Vec<f64>,
     pub velocities: Vec<f64>,
@@ -174,14 +176,23 @@ pub(crate) fn seal(
 ) -> Result<(), Violation> {
     for (draft, before) in drafts.iter().zip(sent.iter()) {
         check(draft, limits)?;
-        if !fresh {
+        if !fresh && before.0.given {
             check_overlap(draft, &before.0)?;
         }
     }
     for (draft, before) in drafts.iter_mut().zip(sent.iter_mut()) {
         std::mem::swap(draft, &mut before.0);
+        before.0.given = true;
     }
     Ok(())
+}
+
+/// Takes windows back that did not leave: those before are again the last that were sent. `fresh`: there are none before.
+pub(crate) fn unseal(drafts: &mut [Draft], sent: &mut [VerifiedWindow], fresh: bool) {
+    for (draft, window) in drafts.iter_mut().zip(sent) {
+        std::mem::swap(draft, &mut window.0);
+        window.0.given &= !fresh;
+    }
 }
 
 fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
@@ -358,6 +369,7 @@ mod tests {
             stamp: Stamp::from_nanos(1000),
             period: PERIOD,
             committed: 7,
+            given: true,
             positions: states.iter().map(|s| s.p).collect(),
             velocities: states.iter().map(|s| s.v).collect(),
         }

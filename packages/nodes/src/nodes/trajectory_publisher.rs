@@ -11,6 +11,7 @@ use crate::joint_feed::JointFeed;
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
+use crate::punctual::Punctual;
 use crate::scene_feed::{self, Outcome, SceneFeed};
 use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
 use crate::streaming_params::{specs, tick_period};
@@ -45,13 +46,23 @@ const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 struct Says {
     voice: Voice,
     watches: ControllerWatches,
+    punctual: Punctual,
 }
 
 impl Outlet for Says {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        self.voice.send(windows)?;
-        self.watches.sent(windows);
-        Ok(())
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError> {
+        // Written first, so that nothing is left to do between a look at the clock and sending.
+        self.voice.write(windows);
+        let mut left = 0;
+        while left < windows.len() && self.punctual.is_in_time(leave_by) {
+            self.voice.send(left)?;
+            left += 1;
+        }
+        if left > 0 {
+            // Who got nothing new keeps what it has; the watch forgives what is late for a moment.
+            self.watches.sent(&windows[..left]);
+        }
+        Ok(left)
     }
 
     fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -87,6 +98,9 @@ struct Publishing {
     chunk_seen: Option<Stamp>,
     taken: u64,
     refused: u64,
+    /// Ticks whose windows would have left too late.
+    late: u64,
+    late_told: u64,
     latency: Percentiles,
     /// From an instruction until a chunk for it is followed.
     change: Percentiles,
@@ -181,7 +195,9 @@ impl Publishing {
 
     /// What came of joint states since the last time.
     fn hear_joints(&mut self) {
-        while let Ok(message) = self.joint_states.try_recv() {
+        // Those that wait now: who sends them faster than they can be looked at must not keep us here.
+        for _ in 0..self.joint_states.len() {
+            let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, self.receipts.of(&message));
             self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
         }
@@ -251,6 +267,7 @@ impl Publishing {
     }
 
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
+        self.says.punctual.begin(now);
         self.watch_controllers(now)?;
         let received_now = self.receipts.now();
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
@@ -278,7 +295,12 @@ impl Publishing {
         let Event::Tick { joints, .. } = &event else { return Ok(()) };
         let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
             Ticked::Held => return Ok(()),
-            Ticked::Decided { phase, news, report, instruction_to_motion } => {
+            Ticked::Decided { late: Some(left), .. } => {
+                self.late += 1;
+                self.on(&Event::NotSent { now: self.now(), left })?;
+                return Ok(());
+            }
+            Ticked::Decided { phase, news, report, instruction_to_motion, late: None } => {
                 (phase, news, report, instruction_to_motion)
             }
         };
@@ -324,6 +346,13 @@ impl Publishing {
             (level, text) =
                 (efm_ros::Level::Error, format!("at rest: /clock is silent for {:.1} s", silence.as_secs_f64()));
         }
+        let held_back = self.late - std::mem::replace(&mut self.late_told, self.late);
+        if held_back > 0 {
+            level = level.max(efm_ros::Level::Warn);
+            text += &format!(
+                "; {held_back} windows just now were held back, as they would have left too late: this machine is busy"
+            );
+        }
         if log_it {
             log::info!("{text}");
         }
@@ -333,6 +362,7 @@ impl Publishing {
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
         ];
+        values.push(("held back, too late to send".to_owned(), self.late.to_string()));
         values.extend(self.change.shown_ms("instruction to motion"));
         values.extend(self.latency.shown_ms("observation to command"));
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
@@ -448,6 +478,7 @@ pub fn plan() -> Plan {
                 voice: Voice::new(windows, node.publisher("execution_state", qos::trajectory())?),
                 // What was sent is remembered only where somebody tells what became of it.
                 watches: ControllerWatches::new(if listens { &controllers } else { &[] }, tolerance),
+                punctual: Punctual::new(&clock),
             },
             listening: Vec::with_capacity(controllers.len()),
             phase: Phase::NoRobot(NO_ROBOT.to_owned()),
@@ -459,6 +490,8 @@ pub fn plan() -> Plan {
             chunk_seen: None,
             taken: 0,
             refused: 0,
+            late: 0,
+            late_told: 0,
             latency: Percentiles::new(LATENCIES),
             change: Percentiles::new(LATENCIES),
             scenes,
