@@ -11,6 +11,8 @@ const PERIODS: f64 = 3.0;
 const LEAST: f64 = 0.02;
 /// Messages from which its period is measured.
 const INTERVALS: usize = 16;
+/// Ticks and messages are seldom on the nanosecond, seconds.
+const ROUNDING: f64 = 1.0e-6;
 /// So many intervals have to be known before silence means anything.
 const KNOWN: usize = 6;
 
@@ -24,6 +26,8 @@ pub struct Silence {
     known: usize,
     /// Seconds in which nothing came though we listened.
     quiet: f64,
+    /// Something came since the last tick.
+    heard: bool,
     ticked: Option<Stamp>,
     silent: bool,
 }
@@ -54,7 +58,7 @@ impl Silence {
                 self.known = (self.known + 1).min(INTERVALS);
             }
         }
-        self.quiet = 0.0;
+        self.heard = true;
         let first = self.known == KNOWN && self.next == KNOWN;
         (std::mem::take(&mut self.silent) || first).then_some(Voice::Speaks)
     }
@@ -65,8 +69,11 @@ impl Silence {
             // A longer gap between two ticks is our own pause.
             self.quiet += now.seconds_since(before).clamp(0.0, 1.5 * usual_s);
         }
+        if std::mem::take(&mut self.heard) {
+            self.quiet = 0.0;
+        }
         let period_s = self.period()?;
-        if self.silent || self.quiet <= (PERIODS * period_s).max(LEAST) {
+        if self.silent || self.quiet <= (PERIODS * period_s).max(LEAST) + ROUNDING {
             return None;
         }
         self.silent = true;

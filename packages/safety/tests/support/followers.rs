@@ -71,6 +71,31 @@ impl Followers {
             (0..window.len()).map(|k| (window.positions(k).to_vec(), window.velocities(k).to_vec())).collect();
     }
 
+    /// Where a controller wants its joints at a time, by the newest window; the others are where they are.
+    pub fn wanted(&self, controller: usize, t: i64) -> Vec<f64> {
+        let mut wanted = self.positions();
+        for (column, place) in self.places[controller].iter().enumerate() {
+            if let Some(p) = self.held[controller].at(t, column) {
+                wanted[*place] = p;
+            }
+        }
+        wanted
+    }
+
+    /// A controller comes back: it goes to the newest window in one step, which is no leap of ours.
+    pub fn jump(&mut self, controller: usize, t: i64) {
+        let wanted = self.wanted(controller, t);
+        self.samples = [wanted.clone(), wanted.clone(), wanted];
+    }
+
+    /// As [`Self::until`], where one controller is switched off.
+    pub fn until_without(&mut self, t: i64, controller: usize) -> Result<(), String> {
+        let off = std::mem::take(&mut self.held[controller]);
+        let followed = self.until(t);
+        self.held[controller] = off;
+        followed
+    }
+
     /// Follows up to a time.
     pub fn until(&mut self, t: i64) -> Result<(), String> {
         while self.now + STEP <= t {
