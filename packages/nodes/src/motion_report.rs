@@ -1,8 +1,8 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
-use efm_core::JointNames;
+use efm_core::{JointNames, SenderId};
 use efm_ros::Level;
-use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason};
+use efm_safety::{Activity, Contradiction, ControllerFault, IdleReason, Intrusion, StopReason};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +19,8 @@ pub enum Phase {
     Blocked(Intrusion),
     /// On the way to rest.
     Stopping(StopReason),
+    /// At rest, and sent to where it stands, as it did not do what it was sent. Why, until that is resumed.
+    Holding(Option<StopReason>),
 }
 
 impl Phase {
@@ -28,6 +30,7 @@ impl Phase {
             Activity::Following => Phase::Following,
             Activity::Blocked(intrusion) => Phase::Blocked(*intrusion),
             Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
+            Activity::Holding(reason) => Phase::Holding(reason.clone()),
         }
     }
 
@@ -41,6 +44,7 @@ impl Phase {
                 _ => kind(a) == kind(b),
             },
             (Phase::Stopping(a), Phase::Stopping(b)) => kind(a) == kind(b),
+            (Phase::Holding(a), Phase::Holding(b)) => a.as_ref().map(kind) == b.as_ref().map(kind),
             (Phase::NoRobot(a), Phase::NoRobot(b)) | (Phase::Owned(a), Phase::Owned(b)) => a == b,
             _ => kind(self) == kind(other),
         }
@@ -58,12 +62,16 @@ pub struct Around {
     pub refused: Option<String>,
     /// What is wrong with a controller, by name.
     pub controller: Option<String>,
+    /// Names of the controllers, in their order.
+    pub controllers: Vec<String>,
     /// Which controller does not follow, and by how much: the last that did not.
     pub not_following: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
     /// What of the surroundings is not known, so that nothing may move.
     pub surroundings: Option<String>,
+    /// Names of nodes that sent something that was contradictory.
+    pub senders: Vec<(SenderId, String)>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
 }
@@ -71,6 +79,15 @@ pub struct Around {
 /// How bad it is, and why the arm is at rest.
 pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
+    let sender = |sender: SenderId| {
+        let known = around.senders.iter().find(|(known, _)| *known == sender);
+        known.map_or_else(|| format!("sender {sender}"), |(_, name)| name.clone())
+    };
+    let controller = |place: usize| {
+        let known = around.controllers.get(place);
+        known.map_or_else(|| format!("controller {place}"), |name| format!("controller '{name}'"))
+    };
+    let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
     let stop = |reason: &StopReason| match reason {
         StopReason::Tracking { joint, error } => {
             format!(
@@ -78,10 +95,12 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
-        StopReason::Controller { fault, .. } => {
+        StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
+        StopReason::Controller { controller: place, fault } => {
             let told = match fault {
                 ControllerFault::Missing => &around.controller,
                 ControllerFault::NotFollowing => &around.not_following,
+                ControllerFault::StandsStill => &Some(format!("{} {fault}", controller(*place))),
             };
             let what = told.clone().unwrap_or_else(|| reason.to_string());
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
@@ -97,6 +116,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
             let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
             format!("{what}; call ~/resume when they are back")
+        }
+        StopReason::Contradiction(contradiction) => {
+            format!("{}; call ~/resume when they are right again", contradicted(contradiction))
         }
         other => other.to_string(),
     };
@@ -121,6 +143,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
         }
         Phase::Stopping(reason) => (Level::Warn, format!("coming to rest: {}", stop(reason))),
+        Phase::Holding(Some(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
+        Phase::Holding(None) => {
+            (Level::Warn, "at rest: it is sent to where it stands; the next action chunk begins from there".to_owned())
+        }
+        Phase::Idle(IdleReason::ControllerSilent { controller: place, seconds }) => {
+            (Level::Error, format!("at rest: {}", silent(&controller(*place), *seconds)))
+        }
         Phase::Idle(IdleReason::Latched(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
         Phase::Idle(IdleReason::Disarmed) => (Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned()),
         Phase::Idle(IdleReason::Space(intrusion)) => (
@@ -137,6 +166,38 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(IdleReason::Settling) => {
             (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
         }
+        Phase::Idle(IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
+            Level::Error,
+            format!(
+                "at rest: {}; it begins when they change, or when it is disarmed and armed again",
+                contradicted(contradiction)
+            ),
+        ),
+        Phase::Idle(IdleReason::Contradiction(contradiction)) => {
+            (Level::Error, format!("at rest: {}; it begins when they agree again", contradicted(contradiction)))
+        }
+        Phase::Idle(IdleReason::Unconfirmed(doubt)) => {
+            let because = doubt.because.as_ref().map(|because| format!(" since {}", contradicted(because)));
+            (
+                Level::Warn,
+                format!(
+                    "at rest: joint '{}' has not stood still for long enough: {} joint states over {:.2} s agree, {:.2} s are needed{}",
+                    name(doubt.joint),
+                    doubt.states,
+                    doubt.seconds,
+                    doubt.needs_s,
+                    because.unwrap_or_default()
+                ),
+            )
+        }
+        Phase::Idle(IdleReason::Elsewhere { joint, measured, held }) => (
+            Level::Error,
+            format!(
+                "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held; call ~/resume to begin \
+                 where it stands",
+                name(*joint)
+            ),
+        ),
         Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
             Level::Warn,
             format!(
@@ -160,6 +221,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
         Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),
     }
+}
+
+fn silent(controller: &str, seconds: f64) -> String {
+    format!(
+        "{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated? It goes on by itself when that comes again and \
+         the robot is where it was commanded"
+    )
 }
 
 fn silence(around: &Around) -> String {

@@ -7,7 +7,6 @@ use crate::controller_state::ControllerState;
 use crate::controller_watch::ControllerWatches;
 use crate::cores::{Cores, run_in_real_time};
 use crate::filter_state::{self, Known, Slowed};
-use crate::joint_feed::JointFeed;
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
@@ -20,16 +19,16 @@ use crate::voice::Voice;
 use crate::wiring::{ReceiptClock, robot_description};
 use efm_bag::cdr::{CdrWriter, Encode};
 use efm_bag::msgs::JointState as FilterState;
-use efm_core::Stamp;
+use efm_core::{SenderId, Stamp};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
 use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
-    Bytes, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
+    Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Execution, TrajectoryStreamer, VerifiedWindow};
+use efm_safety::{Contradiction, Execution, JointFeed, TrajectoryStreamer, Twin, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -39,6 +38,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
 const LATENCIES: usize = 1000;
 /// Messages of controllers and scenes that may wait.
 const QUEUE: usize = 256;
+const JOINT_STATES: &str = "joint_states";
 /// States of action_msgs/GoalStatus in which a goal moves the robot: accepted, executing, canceling.
 const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 
@@ -80,7 +80,13 @@ struct Publishing {
     receipts: ReceiptClock,
     params: Params,
     joint_states: Receiver<Received<JointState>>,
+    controller_states: Receiver<Received<(usize, Bytes)>>,
+    /// Seconds between two ticks.
+    usual: f64,
     feed: JointFeed,
+    /// So that a tick allocates nothing.
+    stamps: Vec<i64>,
+    graph: Graph,
     streaming: Streaming,
     trace: Trace,
     says: Says,
@@ -145,6 +151,19 @@ impl Publishing {
         }
     }
 
+    /// What came of controllers' states since the last time: before silence is counted.
+    fn hear_controllers(&mut self, now: Stamp) -> Result<(), String> {
+        for _ in 0..self.controller_states.len() {
+            let Ok(message) = self.controller_states.try_recv() else { break };
+            let (controller, bytes) = message.msg;
+            self.on_controller_state(controller, &bytes)?;
+        }
+        if let Some((controller, seconds)) = self.says.watches.tick(now, self.usual) {
+            self.on(&Event::Silent { now: now.nanos(), controller, seconds: Some(seconds) })?;
+        }
+        Ok(())
+    }
+
     /// What must not wait for a report: a controller that has gone while others move.
     fn watch_controllers(&mut self, now: Stamp) -> Result<(), String> {
         self.says.voice.listened_to(&mut self.listening);
@@ -159,7 +178,11 @@ impl Publishing {
 
     /// A controller tells what it wants; `bytes` hold its state.
     fn on_controller_state(&mut self, controller: usize, bytes: &[u8]) -> Result<(), String> {
-        let Err(off) = self.says.watches.heard(controller, bytes) else { return Ok(()) };
+        let heard = self.says.watches.heard(controller, bytes);
+        if heard.voice.is_some() {
+            self.on(&Event::Silent { now: self.now(), controller, seconds: None })?;
+        }
+        let Some(off) = heard.off else { return Ok(()) };
         if self.streamer().is_some_and(TrajectoryStreamer::is_streaming) {
             log::error!("{off}");
             self.around.not_following = Some(off);
@@ -199,7 +222,20 @@ impl Publishing {
         for _ in 0..self.joint_states.len() {
             let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, self.receipts.of(&message));
-            self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
+            let stamp = convert::stamp(&msg.header.stamp);
+            self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
+        }
+    }
+
+    /// Remembers who a sender is, while it is there.
+    fn name_sender(&mut self, sender: SenderId) {
+        /// Senders that are remembered.
+        const MOST: usize = 16;
+        if self.around.senders.iter().all(|(known, _)| *known != sender) {
+            if self.around.senders.len() >= MOST {
+                self.around.senders.remove(0);
+            }
+            self.around.senders.push((sender, self.graph.name_of(JOINT_STATES, sender)));
         }
     }
 
@@ -209,7 +245,7 @@ impl Publishing {
         scenes.came(bytes);
         let fresh =
             self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
-        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()));
+        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()));
         self.heed_scenes()
     }
 
@@ -258,6 +294,9 @@ impl Publishing {
     /// A description has come.
     fn describe(&mut self, event: &Event<'_>) -> Result<(), String> {
         self.on(event)?;
+        if let Ok(streamer) = self.streaming.streamer() {
+            self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
+        }
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
             && !streamer.is_streaming()
         {
@@ -269,7 +308,13 @@ impl Publishing {
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
         self.says.punctual.begin(now);
         self.watch_controllers(now)?;
+        self.hear_controllers(now)?;
         let received_now = self.receipts.now();
+        let contradiction = self.feed.contradiction(received_now);
+        if let Some(Contradiction::Senders { senders: (one, other), .. }) = contradiction {
+            self.name_sender(one);
+            self.name_sender(other);
+        }
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
             Ok(fresh) => (Some(fresh), None),
@@ -278,17 +323,28 @@ impl Publishing {
         let known = Known {
             armed: self.streaming.armed(),
             controllers: self.listening.iter().filter(|listening| **listening).count(),
-            joint_state_age_s: measured.map(|(_, age)| age),
+            joint_state_age_s: measured.map(|fresh| fresh.age_s),
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
-            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
+            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()));
         }
-        let joints = measured.map(|(sample, age)| Measured {
-            stamp: sample.stamp.nanos(),
-            age,
-            positions: Cow::Borrowed(&sample.positions),
-            velocities: Cow::Borrowed(&sample.velocities),
+        let joints = measured.map(|fresh| {
+            // What is the same for all joints need not be told of each.
+            let apart = fresh.stamps.iter().any(|stamp| *stamp != fresh.sample.stamp);
+            let several = fresh.sources.iter().any(|source| *source != fresh.sources[0]);
+            self.stamps.clear();
+            self.stamps.extend(fresh.stamps.iter().filter(|_| apart).map(|stamp| stamp.nanos()));
+            Measured {
+                stamp: fresh.sample.stamp.nanos(),
+                age: fresh.age_s,
+                positions: Cow::Borrowed(&fresh.sample.positions),
+                velocities: Cow::Borrowed(&fresh.sample.velocities),
+                stamps: Cow::Borrowed(&self.stamps),
+                sources: Cow::Borrowed(if several { fresh.sources } else { &[] }),
+                velocity_told: fresh.velocity_told,
+                contradiction,
+            }
         });
         let event = Event::Tick { now: now.nanos(), joints };
         self.trace.note(&event);
@@ -334,9 +390,18 @@ impl Publishing {
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
         self.around.joints =
             self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
-        match &self.around.joints {
-            Some(trouble) => self.joint_health.error(trouble.clone()),
-            None => self.joint_health.ok("fresh and complete"),
+        let twin = self.feed.twin(received_now);
+        match (&self.around.joints, twin) {
+            (Some(trouble), _) => self.joint_health.error(trouble.clone()),
+            (None, Some(Twin { joint, senders: (one, other) })) => {
+                let name = self.streaming.joints().as_slice().get(joint).map_or("?", String::as_str);
+                let sender = |sender| self.graph.name_of(JOINT_STATES, sender);
+                let (one, other) = (sender(one), sender(other));
+                self.joint_health.warn(format!(
+                    "{one} and {other} both publish joint '{name}'; they agree, and the first is listened to, but only one should"
+                ))
+            }
+            (None, None) => self.joint_health.ok("fresh and complete"),
         };
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
@@ -368,6 +433,7 @@ impl Publishing {
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
         if let Ok(streamer) = self.streaming.streamer() {
             let report = streamer.report();
+            values.push(("may be off its command by".to_owned(), tracking_in_words(streamer)));
             values.push(("speed scale".to_owned(), format!("{:.2}", streamer.speed_scale())));
             values.push(("rate on the path".to_owned(), format!("{:.2}", report.rate)));
             let clearance = report.clearance.map_or("not checked".to_owned(), |c| format!("{:.1} mm", 1e3 * c));
@@ -378,6 +444,20 @@ impl Publishing {
         values.extend(self.slowed.in_words(name));
         self.motion.report(level, text, values);
     }
+}
+
+/// How far each joint may be from its command, and how far it is behind it.
+fn tracking_in_words(streamer: &TrajectoryStreamer) -> String {
+    let of = |(joint, name): (usize, &str)| {
+        let tracking = streamer.tracking(joint);
+        match tracking.lag_s {
+            Some(lag) => format!("{name} {:.3} ({:.0} ms behind)", tracking.bound, 1e3 * lag),
+            None => format!("{name} {:.3}", tracking.bound),
+        }
+    };
+    let gripper = |name: &str| streamer.config().gripper_joints.iter().any(|gripper| gripper == name);
+    let joints = streamer.joints().iter().enumerate().filter(|(_, name)| !gripper(name));
+    joints.map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The node `trajectory_publisher`.
@@ -427,11 +507,11 @@ pub fn plan() -> Plan {
         }
         let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
         let mut changes = params.changes();
-        let joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
+        let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
         let (status_sender, mut statuses) = channel(QUEUE);
-        let (state_sender, mut states) = channel(QUEUE);
+        let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
         let mut listens = tolerance > 0.0;
         let mut windows = Vec::new();
@@ -469,7 +549,11 @@ pub fn plan() -> Plan {
             trace: Trace::start(node, &setup)?,
             receipts: ReceiptClock::new(&clock),
             joint_states,
-            feed: JointFeed::new(streaming.joints().clone()),
+            controller_states,
+            usual: tick_period(&params).as_secs_f64(),
+            feed: JointFeed::new(streaming.joints().clone(), 0.0),
+            stamps: Vec::with_capacity(streaming.joints().len()),
+            graph: node.graph().clone(),
             streaming,
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             filter_message: CdrWriter::new(),
@@ -500,6 +584,7 @@ pub fn plan() -> Plan {
             scene_health: node.diagnostics().task("surroundings"),
             clock: clock.clone(),
         };
+        this.around.controllers = controllers.iter().map(|controller| controller.name.clone()).collect();
         this.around.controller = this.streaming.missing();
         let mut ticker = clock.ticker(tick_period(&this.params));
 
@@ -526,7 +611,7 @@ pub fn plan() -> Plan {
                     Some(message) = scene_messages.recv() => this.on_scene(message.msg)?,
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome)?,
                     Some(message) = chunks.recv() => this.on_chunk(&message),
-                    Some(Received { msg: (controller, message), .. }) = states.recv() => this.on_controller_state(controller, &message)?,
+                    Some(Received { msg: (controller, message), .. }) = this.controller_states.recv() => this.on_controller_state(controller, &message)?,
                     Some(Received { msg: (controller, message), .. }) = statuses.recv() => this.on_goal_status(controller, &message)?,
                     Some(request) = arms.next() => {
                         let (success, message) = match this.arm(request.message.data) {
