@@ -28,7 +28,7 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
     Bytes, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Execution, TrajectoryStreamer, VerifiedWindow};
+use efm_safety::{Execution, OtherJoints, TrajectoryStreamer, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -70,6 +70,7 @@ struct Publishing {
     params: Params,
     joint_states: Receiver<Received<JointState>>,
     feed: JointFeed,
+    others: OtherJoints,
     streaming: Streaming,
     trace: Trace,
     says: Says,
@@ -183,7 +184,9 @@ impl Publishing {
     fn hear_joints(&mut self) {
         while let Ok(message) = self.joint_states.try_recv() {
             let (msg, at) = (&message.msg, self.receipts.of(&message));
-            self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
+            let stamp = convert::stamp(&msg.header.stamp);
+            self.others.update(message.sender, stamp, &msg.name, &msg.position, at);
+            self.feed.update(stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
     }
 
@@ -191,9 +194,10 @@ impl Publishing {
         self.hear_joints();
         let Some(scenes) = &mut self.scenes else { return Ok(()) };
         scenes.came(bytes);
-        let fresh =
-            self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
-        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()));
+        let (now, received_now) = (self.clock.now(), self.receipts.now());
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let fresh = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).ok();
+        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()), others);
         self.heed_scenes()
     }
 
@@ -242,6 +246,11 @@ impl Publishing {
     /// A description has come.
     fn describe(&mut self, event: &Event<'_>) -> Result<(), String> {
         self.on(event)?;
+        let others = self.streaming.other_joints();
+        if others.names() != self.others.names() {
+            self.around.others = others.names().to_vec();
+            self.others = others;
+        }
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
             && !streamer.is_streaming()
         {
@@ -253,6 +262,7 @@ impl Publishing {
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
         self.watch_controllers(now)?;
         let received_now = self.receipts.now();
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
             Ok(fresh) => (Some(fresh), None),
@@ -265,7 +275,7 @@ impl Publishing {
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
-            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
+            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()), others);
         }
         let joints = measured.map(|(sample, age)| Measured {
             stamp: sample.stamp.nanos(),
@@ -273,10 +283,10 @@ impl Publishing {
             positions: Cow::Borrowed(&sample.positions),
             velocities: Cow::Borrowed(&sample.velocities),
         });
-        let event = Event::Tick { now: now.nanos(), joints };
+        let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others) };
         self.trace.note(&event);
         let Event::Tick { joints, .. } = &event else { return Ok(()) };
-        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
+        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), others, &mut self.says)? {
             Ticked::Held => return Ok(()),
             Ticked::Decided { phase, news, report, instruction_to_motion } => {
                 (phase, news, report, instruction_to_motion)
@@ -299,23 +309,47 @@ impl Publishing {
             self.filter.1.encode(&mut self.filter_message);
             self.filter.0.publish_bytes(self.filter_message.bytes())?;
         }
-        if changed || trouble.is_some() != self.around.joints.is_some() {
-            self.around.joints = trouble.map(|t| t.to_string());
+        let troubled = trouble.is_some() || self.streaming.unknown_other_joint().is_some();
+        if changed || troubled != self.around.joints.is_some() {
             self.report(changed);
         }
         Ok(())
+    }
+
+    /// Why nothing may move before one of the other joints is known.
+    fn other_trouble(&self) -> Option<String> {
+        let other = self.streaming.unknown_other_joint()?;
+        let name = self.others.names().get(other)?;
+        // What came since the last tick is heard by the next one.
+        let trouble = self.others.trouble(other)?;
+        Some(trouble.in_words(name, |sender| sender.to_string()))
+    }
+
+    /// The other joints for the diagnostics: where they stand, and by whose word.
+    fn other_values(&self) -> Vec<(String, String)> {
+        let (others, streamer) = (&self.others, self.streaming.streamer().ok());
+        let value = |(place, name): (usize, &String)| {
+            let stands = others.positions().get(place).copied().flatten().map_or("?".to_owned(), |p| format!("{p:.4}"));
+            let by = if others.fixed(place).is_some() { " (parameter fixed_joints)" } else { "" };
+            let asked = streamer.is_some_and(|streamer| streamer.asks_for_other_joint(place));
+            let needless = if asked { "" } else { " (moves nothing that is checked)" };
+            (format!("other joint '{name}'"), format!("{stands}{by}{needless}"))
+        };
+        others.names().iter().enumerate().map(value).collect()
     }
 
     fn report(&mut self, log_it: bool) {
         self.hear_joints();
         let (now, received_now) = (self.clock.now(), self.receipts.now());
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
-        self.around.joints =
-            self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
-        match &self.around.joints {
-            Some(trouble) => self.joint_health.error(trouble.clone()),
-            None => self.joint_health.ok("fresh and complete"),
+        self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let feed = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
+        self.around.joints = feed.err().map(|t| t.to_string()).or_else(|| self.other_trouble());
+        let (level, text) = match &self.around.joints {
+            Some(trouble) => (efm_ros::Level::Error, trouble.as_str()),
+            None => (efm_ros::Level::Ok, "fresh and complete"),
         };
+        self.joint_health.report(level, text, self.other_values());
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
         self.around.obstacle = self.streaming.obstacle(&self.phase);
@@ -440,6 +474,7 @@ pub fn plan() -> Plan {
             receipts: ReceiptClock::new(&clock),
             joint_states,
             feed: JointFeed::new(streaming.joints().clone()),
+            others: streaming.other_joints(),
             streaming,
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             filter_message: CdrWriter::new(),
