@@ -82,6 +82,8 @@ pub enum ControllerFault {
     Missing,
     /// It does not take what it is sent: its own state does not follow.
     NotFollowing,
+    /// Somebody else commands it as well.
+    Contested,
 }
 
 impl std::fmt::Display for ControllerFault {
@@ -89,6 +91,7 @@ impl std::fmt::Display for ControllerFault {
         f.write_str(match self {
             Self::Missing => "is not there: nobody listens to its trajectories",
             Self::NotFollowing => "does not follow what it is sent: it refuses it, or stands still",
+            Self::Contested => "is commanded by somebody else as well",
         })
     }
 }
@@ -655,6 +658,18 @@ impl TrajectoryStreamer {
     /// A controller (in the order of the controllers) has failed: all come to rest, whatever the others do.
     pub fn controller_failed(&mut self, controller: usize, fault: ControllerFault, now: Stamp) {
         self.begin_stop(StopReason::Controller { controller, fault }, now);
+    }
+
+    /// Somebody else commands a controller as well: the plan is dropped at once and nothing more is sent, since every window would throw the
+    /// robot back from where the other one leads it. Controllers that nobody else commands come to rest along their last window.
+    pub fn contested(&mut self, controller: usize, now: Stamp) {
+        let reason = StopReason::Controller { controller, fault: ControllerFault::Contested };
+        self.begin_stop(reason.clone(), now);
+        self.scheduler.reset();
+        if self.leave_alone(now) {
+            self.last_stop = Some(reason);
+        }
+        self.forget_rest();
     }
 
     /// A chunk came that is no chunk because a value of it is no number. Some in a row stop the robot: the policy is broken.
