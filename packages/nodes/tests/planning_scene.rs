@@ -330,6 +330,26 @@ fn what_came_before_a_new_description_holds_after_it() {
     assert!(trouble(&keeper).contains("whole scene"), "{}", trouble(&keeper));
 }
 
+#[test]
+fn what_comes_in_the_frame_of_a_finger_that_no_controller_moves_stands_where_the_finger_is() {
+    let robot = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
+    let arm = JointNames::new((1..=7).map(|i| format!("panda_joint{i}"))).unwrap();
+    let cell = Obstacles::parse(FILE).unwrap();
+    let model = CollisionModel::new(&robot, None, &arm, &cell, &CollisionOptions::default()).unwrap();
+    let mut keeper = SceneKeeper::default();
+    keeper.robot(model);
+    let post = Scene { objects: vec![Object::cube("post", "panda_leftfinger")], ..Scene::diff() }.to_cdr();
+    let mut place_at = |finger: Option<f64>| {
+        keeper.scene(post.clone(), READY[..7].to_vec(), vec![finger]);
+        (trouble(&keeper), finger.map(|_| place(&keeper, "post")))
+    };
+    let (unknown, _) = place_at(None);
+    assert!(unknown.contains("'post'") && unknown.contains("'panda_finger_joint1'"), "{unknown}");
+    let (closed, open) = (place_at(Some(0.0)), place_at(Some(0.03)));
+    assert_eq!((closed.0.as_str(), open.0.as_str()), ("", ""));
+    assert!(near(open.1.unwrap() - closed.1.unwrap(), [0.0, -0.03, 0.0]));
+}
+
 fn streamer() -> TrajectoryStreamer {
     let model = model();
     let joints = model.joints().clone();
