@@ -28,6 +28,15 @@ struct Trouble {
     reason: String,
 }
 
+/// A message.
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Where the joints were when it came, and the other joints.
+    positions: Vec<f64>,
+    others: Vec<Option<f64>>,
+}
+
 /// How it stands.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SceneStatus {
@@ -53,8 +62,8 @@ pub struct SceneKeeper {
     trouble: BTreeMap<Concern, Trouble>,
     octomap: bool,
     padded: bool,
-    /// Messages since the last whole scene, with the joint positions at which they came, and those of the other joints.
-    kept: Vec<(Vec<u8>, Vec<f64>, Vec<Option<f64>>)>,
+    /// Messages since the last whole scene.
+    kept: Vec<Kept>,
     kept_bytes: usize,
     forgotten: bool,
 }
@@ -71,7 +80,7 @@ impl SceneKeeper {
         }
         let kept = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
-        for (bytes, positions, others) in kept {
+        for Kept { bytes, positions, others } in kept {
             self.scene(bytes, positions, others);
         }
     }
@@ -89,7 +98,7 @@ impl SceneKeeper {
             Err(error) => self.lost(error.to_string()),
         }
         self.kept_bytes += bytes.len();
-        self.kept.push((bytes, positions, others));
+        self.kept.push(Kept { bytes, positions, others });
         if self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
             self.kept = Vec::new();
             (self.kept_bytes, self.forgotten) = (0, true);

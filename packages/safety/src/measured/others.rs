@@ -112,11 +112,10 @@ impl Joint {
             && last.sender != told.sender
         {
             // The one before speaks again: it was not its end that brought the other.
-            if self.before.is_some_and(|b| b.sender == told.sender && told.received - b.received < INTERLEAVED) {
-                if !agree(last.position, told.position) {
-                    let (positions, senders) = ((last.position, told.position), (last.sender, told.sender));
-                    self.both = Some((OtherTrouble::Senders { positions, senders }, told.received));
-                }
+            let speaks_again = |b: Told| b.sender == told.sender && told.received - b.received < INTERLEAVED;
+            if self.before.is_some_and(speaks_again) && !agree(last.position, told.position) {
+                let (positions, senders) = ((last.position, told.position), (last.sender, told.sender));
+                self.both = Some((OtherTrouble::Senders { positions, senders }, told.received));
             }
             self.before = Some(last);
         }
