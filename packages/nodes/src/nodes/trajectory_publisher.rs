@@ -137,8 +137,10 @@ struct Descriptions {
     taken: Option<String>,
     /// Who sent what came last.
     by: String,
-    /// Whether there was one that fits.
-    first: bool,
+    /// Who sent what waits.
+    waits_of: Option<String>,
+    /// Of which kinds there was one.
+    known: [bool; 2],
 }
 
 impl Publishing {
@@ -376,7 +378,7 @@ impl Publishing {
             self.around.emergency = None;
             self.description.taken = None;
         }
-        self.heed_description();
+        self.heed_description(false);
         Ok(said)
     }
 
@@ -388,33 +390,40 @@ impl Publishing {
         };
         let place = usize::from(what == SEMANTICS);
         match self.on(event) {
-            Ok(_) => self.description.refused[place] = None,
+            Ok(_) => {
+                self.description.refused[place] = None;
+                self.description.by = by;
+            }
             Err(why) => {
                 let words = format!("{what} of {by}: {why}");
                 log::warn!("{words}");
                 self.description.refused[place] = Some(words);
+                self.description.waits_of = Some(by);
             }
         }
-        self.description.by = by;
-        self.heed_description();
+        let first = !std::mem::replace(&mut self.description.known[place], self.streaming.streamer().is_ok());
+        self.heed_description(first);
         self.adopt_robot()
     }
 
-    /// Tells what became of descriptions, now or once they were waited for.
-    fn heed_description(&mut self) {
+    /// Tells what became of descriptions, now or once they were waited for. A `first` one takes no other one's place.
+    fn heed_description(&mut self, first: bool) {
         let waits: [bool; 2] = self.streaming.description_waits().into();
         for (refused, waits) in self.description.refused.iter_mut().zip(waits) {
             refused.take_if(|_| !waits);
         }
+        if waits == [false; 2]
+            && let Some(by) = self.description.waits_of.take()
+        {
+            self.description.by = by;
+        }
         let Some(change) = self.streaming.take_redescribed() else { return };
         let words = format!("the robot is described by {}: {change}", self.description.by);
-        if std::mem::replace(&mut self.description.first, true) {
+        if first {
+            log::info!("{words}");
+        } else {
             log::warn!("{words}");
             self.description.taken = Some(words);
-        } else {
-            log::info!("{words}");
-            // One that does not fit is no first one.
-            self.description.first = self.streaming.streamer().is_ok();
         }
     }
 
@@ -494,7 +503,7 @@ impl Publishing {
             }
         };
         if waited && self.streaming.description_waits() == (false, false) {
-            self.heed_description();
+            self.heed_description(false);
             self.adopt_robot()?;
         }
         if let Some(report) = &report {
