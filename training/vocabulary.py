@@ -1,6 +1,7 @@
-"""What the policies of the benchmark were told in training, for `vocabulary` in policy.yaml: the words of packages/sim/src/tasks/sentences.rs.
+"""What the policies of the benchmark were told in training, for `vocabulary` in policy.yaml.
 
-goal_intake refuses what names none of it. A test (packages/harness/tests/vocabulary.rs) holds every sentence of every split against the shipped packages.
+The words are those of packages/sim/src/tasks/sentences.rs; goal_intake refuses what names none of them. A test
+(packages/harness/tests/vocabulary.rs) holds every sentence of every split against the shipped packages.
 """
 
 from __future__ import annotations

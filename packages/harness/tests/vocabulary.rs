@@ -28,7 +28,10 @@ fn every_sentence_of_every_split_is_taken_and_its_object_and_goal_are_understood
                     match hear(&said, &stops, Some(&lexicon)) {
                         Heard::Goal(_, Some(understood)) => {
                             assert_eq!(understood.objects, [task.object().words()], "{name}: {said}");
-                            assert!(understood.goals.iter().any(|goal| goal == task.goal()), "{name}: {said}: {understood:?}");
+                            assert!(
+                                understood.goals.iter().any(|goal| goal == task.goal()),
+                                "{name}: {said}: {understood:?}"
+                            );
                         }
                         other => panic!("{name}: '{said}': {other:?}"),
                     }

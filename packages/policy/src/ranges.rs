@@ -34,6 +34,8 @@ use std::fmt;
 
 /// Degrees in a radian.
 const DEGREES: f64 = 180.0 / PI;
+/// Less is more likely another zero than degrees.
+const LEAST_DEGREES: f64 = 7.0;
 
 /// A number of a package that is no position of its joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -196,6 +198,16 @@ impl Column {
             None => "a joint without limits is not moved by more than 10 m".to_owned(),
         };
         RangeProblem { joint: self.name.clone(), what, value, unit, against, looks_like: String::new() }
+    }
+
+    /// Magnitude of its largest number.
+    fn largest(&self) -> f64 {
+        let ends = |stat: Stat| match stat {
+            Stat::Moments(mean, std) => mean.abs() + std,
+            Stat::Extremes(low, high) | Stat::Quantiles(low, high) => low.abs().max(high.abs()),
+        };
+        let stats = [self.state, self.action, self.change].into_iter().flatten().map(ends);
+        stats.chain(self.seen.iter().chain(&self.done).chain(&self.rest).map(|v| v.abs())).fold(0.0, f64::max)
     }
 
     /// The first statistic that no position has.
@@ -404,9 +416,10 @@ fn likeness(column: &Column, far: &[&Column]) -> String {
     if per_cent {
         return "LeRobot's normalised positions (-100 to 100, grippers 0 to 100)".to_owned();
     }
+    let largest = all(column.unit).map(|c| c.largest()).fold(column.largest(), f64::max);
     let other = "positions of something else: another joint, another zero, or poses of the end effector".to_owned();
     match column.unit {
-        JointUnit::Radian if fits(DEGREES) => {
+        JointUnit::Radian if largest > LEAST_DEGREES && fits(DEGREES) => {
             "degrees taken for radians (or LeRobot's normalised -100 to 100)".to_owned()
         }
         JointUnit::Metre if fits(100.0) => "centimetres taken for metres".to_owned(),
@@ -574,3 +587,6 @@ fn reach(manifest: &Manifest, robot: &RobotModel) -> f64 {
     };
     joints.iter().map(length).sum::<f64>().max(0.1)
 }
+
+#[cfg(test)]
+mod tests;

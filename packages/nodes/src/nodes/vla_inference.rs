@@ -18,7 +18,7 @@ use crate::surroundings::named_file;
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
 use crate::wiring::{ReceiptClock, joint_limits, models_path, policy_manifest, robot_description};
 use efm_core::freshness::FreshnessBounds;
-use efm_core::goal::Sentence;
+use efm_core::words::{Heard, Lexicon, StopWords, hear};
 use efm_core::{JointNames, JointSample, Stamp};
 use efm_policy::{ImageSpec, Manifest, Provider};
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
@@ -78,6 +78,11 @@ struct Inference {
     /// The open policy, or why there is none.
     policy: Result<String, String>,
     instruction: String,
+    /// What asks to stop, and what the policy knows by name.
+    stops: StopWords,
+    lexicon: Option<Lexicon>,
+    /// What the policy's package keeps from being compared with the robot's limits.
+    not_compared: Vec<String>,
     /// Counts instructions, so that a chunk for an old one is known.
     instruction_number: u64,
     /// Whether the engine holds the embedding of the instruction; or why not.
@@ -133,10 +138,11 @@ impl Inference {
         self.failure = None;
         self.replan.restart(self.clock.now());
         // goal_intake checks goals; whoever publishes an instruction by other means is checked here.
-        self.embedded = match Sentence::new(text) {
-            Ok(_) => Ok(false),
-            Err(_) if text.is_empty() => Ok(false),
-            Err(refusal) => Err(format!("the instruction is refused: {refusal}")),
+        self.embedded = match hear(text, &self.stops, self.lexicon.as_ref()) {
+            Heard::Goal(..) => Ok(false),
+            _ if text.is_empty() => Ok(false),
+            Heard::Stop(said) => Err(format!("the instruction is refused: '{said}' asks to stop")),
+            Heard::Refused(refusal) => Err(format!("the instruction is refused: {refusal}")),
         };
         if let Err(reason) = &self.embedded {
             log::error!("{reason}");
@@ -150,8 +156,12 @@ impl Inference {
                 let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(String::clone);
                 self.trace.note(&Inferred::Opened { policy });
                 match &outcome {
-                    Ok(Opened { name, guides, .. }) => {
+                    Ok(Opened { name, guides, not_compared, .. }) => {
                         log::info!("policy {name} is active");
+                        for sentence in not_compared {
+                            log::warn!("policy {name}: {sentence}");
+                        }
+                        self.not_compared.clone_from(not_compared);
                         if self.mode == Mode::Rtc && !guides {
                             log::warn!(
                                 "parameter 'mode' is rtc, but policies of this kind cannot be guided: their chunks are blended"
@@ -344,8 +354,16 @@ impl Inference {
                 (None, None) => (Level::Ok, "proposing".to_owned()),
             },
         };
+        // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
+        let (level, text) = match level {
+            Level::Ok if !self.not_compared.is_empty() => {
+                (Level::Warn, format!("{text}; {}", self.not_compared.join("; ")))
+            }
+            _ => (level, text),
+        };
         let mut values = vec![
             ("policy".to_owned(), self.policy.clone().unwrap_or_default()),
+            ("ranges not compared".to_owned(), self.not_compared.join("; ")),
             ("instruction".to_owned(), self.instruction.chars().take(200).collect()),
             ("chunks".to_owned(), self.proposed.to_string()),
             ("failures".to_owned(), self.failed.to_string()),
@@ -487,6 +505,9 @@ pub fn plan() -> Plan {
             to_open: None,
             policy: Err(refusal.unwrap_or_else(|| "waiting for robot_description".to_owned())),
             instruction: String::new(),
+            stops: StopWords::default(),
+            lexicon: manifest.as_ref().and_then(Manifest::lexicon),
+            not_compared: Vec::new(),
             instruction_number: 0,
             embedded: Ok(false),
             enabled: params.bool("enabled_at_start"),
