@@ -214,7 +214,7 @@ impl Policy {
             normalized: vec![0.0; manifest.sample_len()],
             actions: vec![0.0; chunk],
         };
-        Ok(Self {
+        let policy = Self {
             joints,
             chain,
             chain_places,
@@ -225,7 +225,11 @@ impl Policy {
             scratch,
             waived: ranges.waived,
             package,
-        })
+        };
+        for sentence in policy.not_compared() {
+            log::warn!("policy {}: {sentence}", policy.manifest().policy.name);
+        }
+        Ok(policy)
     }
 
     /// What the package says about itself.
@@ -236,7 +240,7 @@ impl Policy {
     /// What its package keeps from being compared with the robot's limits, one sentence a joint; to be told whenever it is activated.
     pub fn not_compared(&self) -> Vec<String> {
         let told = |joint: &String| match self.waived.iter().find(|problem| problem.joint == *joint) {
-            Some(problem) => format!("not refused, as robot.ranges_not_compared names it: {problem}"),
+            Some(problem) => format!("robot.ranges_not_compared lets it pass: {problem}"),
             None => format!("joint '{joint}': its numbers are not compared (robot.ranges_not_compared)"),
         };
         self.package.manifest.robot.ranges_not_compared.iter().map(told).collect()

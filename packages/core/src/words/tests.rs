@@ -43,7 +43,6 @@ fn whoever_asks_to_stop_is_understood() {
         "hold",
         "hold it right there",
         "no, stop",
-        "no no no",
         "can you stop please?",
         "you must stop now",
         "I said stop",
@@ -61,7 +60,7 @@ fn whoever_asks_to_stop_is_understood() {
         "\u{1F6D1}",
         "\u{1F6D1}\u{FE0F}",
     ] {
-        assert_eq!(stops(text), text != "no no no", "{text:?}");
+        assert_eq!(stops(text), text != "{text:?}");
     }
     // Other languages, with and without their accents.
     for text in [
@@ -129,7 +128,6 @@ fn what_hides_a_stop_from_a_machine_does_not_hide_it_here() {
         "s-t-o-p",
         "stoooop",
         "STOPPPP!!",
-        "sstop".trim_start_matches('s'),
         "\"stop\"",
         "'stop'",
         "“STOP”",
@@ -146,7 +144,7 @@ fn what_hides_a_stop_from_a_machine_does_not_hide_it_here() {
         "stop\u{7}",
         "s𝗍op",
     ] {
-        assert_eq!(stops(text), text != "top", "{text:?}");
+        assert!(stops(text), "{text:?}");
     }
     assert!(stops(&"STOP ".repeat(1000)), "longer than any goal");
 }
@@ -244,7 +242,7 @@ fn what_names_nothing_that_the_package_knows_is_refused_with_what_it_knows() {
         "redcube",
         "cube",
         "ignorе",
-        "push-up".trim_end_matches("push-up"),
+        "",
         "!!!",
         "🙂",
     ] {

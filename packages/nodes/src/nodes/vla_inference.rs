@@ -105,6 +105,8 @@ struct Inference {
     frame: String,
     health: Task,
     joint_health: Task,
+    /// Where the package has joints that are not compared with the robot's limits.
+    ranges_health: Option<Task>,
 }
 
 impl Inference {
@@ -158,9 +160,6 @@ impl Inference {
                 match &outcome {
                     Ok(Opened { name, guides, not_compared, .. }) => {
                         log::info!("policy {name} is active");
-                        for sentence in not_compared {
-                            log::warn!("policy {name}: {sentence}");
-                        }
                         self.not_compared.clone_from(not_compared);
                         if self.mode == Mode::Rtc && !guides {
                             log::warn!(
@@ -168,7 +167,10 @@ impl Inference {
                             );
                         }
                     }
-                    Err(reason) => log::error!("the policy is refused: {reason}"),
+                    Err(reason) => {
+                        log::error!("the policy is refused: {reason}");
+                        self.not_compared.clear();
+                    }
                 }
                 self.policy =
                     outcome.map(|opened| opened.name).map_err(|reason| format!("the policy is refused: {reason}"));
@@ -326,6 +328,13 @@ impl Inference {
     }
 
     fn report(&self) {
+        // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
+        if let Some(health) = &self.ranges_health {
+            match self.not_compared.as_slice() {
+                [] => health.ok("the policy is not active"),
+                sentences => health.warn(sentences.join("; ")),
+            };
+        }
         let mut trouble = None;
         for camera in &self.cameras {
             match self.check(camera) {
@@ -354,16 +363,8 @@ impl Inference {
                 (None, None) => (Level::Ok, "proposing".to_owned()),
             },
         };
-        // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
-        let (level, text) = match level {
-            Level::Ok if !self.not_compared.is_empty() => {
-                (Level::Warn, format!("{text}; {}", self.not_compared.join("; ")))
-            }
-            _ => (level, text),
-        };
         let mut values = vec![
             ("policy".to_owned(), self.policy.clone().unwrap_or_default()),
-            ("ranges not compared".to_owned(), self.not_compared.join("; ")),
             ("instruction".to_owned(), self.instruction.chars().take(200).collect()),
             ("chunks".to_owned(), self.proposed.to_string()),
             ("failures".to_owned(), self.failed.to_string()),
@@ -526,6 +527,9 @@ pub fn plan() -> Plan {
             frame: String::new(),
             health: node.diagnostics().task("policy"),
             joint_health: node.diagnostics().task("joint_states"),
+            ranges_health: (manifest.as_ref())
+                .filter(|m| !m.robot.ranges_not_compared.is_empty())
+                .map(|_| node.diagnostics().task("ranges")),
             clock,
         };
         let mut images: Vec<_> = this.cameras.iter().map(|camera| camera.images.clone()).collect();
