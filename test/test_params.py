@@ -245,9 +245,9 @@ def test_lists_are_emptied_by_an_empty_list_whichever_way_it_is_written(start, p
             assert (list(grippers), listed) == ([], ["controllers.mine", "controllers.panda_arm_controller"])
 
 
-@pytest.mark.parametrize("controllers", ["[]", "{arm_controller: []}", "{}", None])
+@pytest.mark.parametrize("controllers", ["[]", "{arm_controller: []}", "['']", None])
 def test_without_controllers_the_parameter_is_asked_for_by_name(start, tmp_path, controllers):
-    content = f"/**:\n  ros__parameters:\n    joint_limits_file: config/joint_limits.yaml\n"
+    content = "/**:\n  ros__parameters:\n    joint_limits_file: config/joint_limits.yaml\n"
     if controllers:
         content += f"    controllers: {controllers}\n    rate: 100.0\n"
     process = start("trajectory_publisher", "--ros-args", *written(tmp_path, [content]))
