@@ -1,8 +1,8 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
-use efm_core::JointNames;
+use efm_core::{JointNames, SenderId};
 use efm_ros::Level;
-use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason};
+use efm_safety::{Activity, Contradiction, ControllerFault, IdleReason, Intrusion, StopReason};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,10 +60,16 @@ pub struct Around {
     pub controller: Option<String>,
     /// Which controller does not follow, and by how much: the last that did not.
     pub not_following: Option<String>,
+    /// Who else commands a controller, and where: the last that did.
+    pub contested: Option<String>,
+    /// What the emergency stop was for.
+    pub emergency: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
     /// What of the surroundings is not known, so that nothing may move.
     pub surroundings: Option<String>,
+    /// Names of nodes that sent something that was contradictory.
+    pub senders: Vec<(SenderId, String)>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
 }
@@ -71,6 +77,11 @@ pub struct Around {
 /// How bad it is, and why the arm is at rest.
 pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
+    let sender = |sender: SenderId| {
+        let known = around.senders.iter().find(|(known, _)| *known == sender);
+        known.map_or_else(|| format!("sender {sender}"), |(_, name)| name.clone())
+    };
+    let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
     let stop = |reason: &StopReason| match reason {
         StopReason::Tracking { joint, error } => {
             format!(
@@ -78,15 +89,22 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
+        StopReason::Controller { fault: ControllerFault::Contested, .. } => {
+            let who = around.contested.clone().unwrap_or_else(|| "somebody else commands a controller".to_owned());
+            format!("{who}, so nothing more is sent to the robot; end that, then call ~/resume")
+        }
         StopReason::Controller { fault, .. } => {
             let told = match fault {
                 ControllerFault::Missing => &around.controller,
-                ControllerFault::NotFollowing => &around.not_following,
+                ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
             };
             let what = told.clone().unwrap_or_else(|| reason.to_string());
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
         }
-        StopReason::Emergency => "emergency stop; call ~/arm when it is safe".to_owned(),
+        StopReason::Emergency => {
+            let why = around.emergency.as_deref().map_or(String::new(), |why| format!(" ({why})"));
+            format!("emergency stop{why}; call ~/arm when it is safe")
+        }
         StopReason::BadChunks { count } => {
             format!(
                 "{count} action chunks in a row held values that are no numbers; look at the policy, then call ~/resume"
@@ -97,6 +115,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
             let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
             format!("{what}; call ~/resume when they are back")
+        }
+        StopReason::Contradiction(contradiction) => {
+            format!("{}; call ~/resume when they are right again", contradicted(contradiction))
         }
         other => other.to_string(),
     };
@@ -137,6 +158,38 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(IdleReason::Settling) => {
             (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
         }
+        Phase::Idle(IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
+            Level::Error,
+            format!(
+                "at rest: {}; it begins when they change, or when it is disarmed and armed again",
+                contradicted(contradiction)
+            ),
+        ),
+        Phase::Idle(IdleReason::Contradiction(contradiction)) => {
+            (Level::Error, format!("at rest: {}; it begins when they agree again", contradicted(contradiction)))
+        }
+        Phase::Idle(IdleReason::Unconfirmed(doubt)) => {
+            let because = doubt.because.as_ref().map(|because| format!(" since {}", contradicted(because)));
+            (
+                Level::Warn,
+                format!(
+                    "at rest: joint '{}' has not stood still for long enough: {} joint states over {:.2} s agree, {:.2} s are needed{}",
+                    name(doubt.joint),
+                    doubt.states,
+                    doubt.seconds,
+                    doubt.needs_s,
+                    because.unwrap_or_default()
+                ),
+            )
+        }
+        Phase::Idle(IdleReason::Elsewhere { joint, measured, held }) => (
+            Level::Error,
+            format!(
+                "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held; call ~/resume to begin \
+                 where it stands",
+                name(*joint)
+            ),
+        ),
         Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
             Level::Warn,
             format!(
@@ -248,6 +301,20 @@ mod tests {
         assert!(level == Level::Error && text.contains("arm does not follow") && text.contains("~/resume"), "{text}");
         let (_, text) = told(Phase::Stopping(reason), Around { controller: Some("hand is gone".into()), ..around });
         assert!(text.contains("arm does not follow") && !text.contains("hand"), "{text}");
+    }
+
+    #[test]
+    fn who_else_commands_the_robot_is_named_and_so_is_an_emergency_stop() {
+        let around = Around {
+            contested: Some("node '/teleop' sends on '/arm/joint_trajectory' too".into()),
+            emergency: Some("topic emergency_stop, node '/button'".into()),
+            ..Around::default()
+        };
+        let reason = StopReason::Controller { controller: 0, fault: ControllerFault::Contested };
+        let (level, text) = told(Phase::Idle(IdleReason::Latched(reason)), around.clone());
+        assert!(level == Level::Error && text.contains("'/teleop'") && text.contains("~/resume"), "{text}");
+        let (level, text) = told(Phase::Idle(IdleReason::Latched(StopReason::Emergency)), around);
+        assert!(level == Level::Error && text.contains("'/button'") && text.contains("~/arm"), "{text}");
     }
 
     #[test]

@@ -35,11 +35,14 @@
 
 mod alarm;
 mod arguments;
+mod connections;
 mod entities;
+mod everyone;
 mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
+pub mod graph;
 pub mod latest;
 pub mod logging;
 pub mod params;
@@ -51,6 +54,7 @@ pub mod time;
 
 pub use diagnostics::{Diagnostics, Level, Task};
 pub use entities::{Bytes, Request, RosError};
+pub use graph::{Endpoint, Graph};
 pub use latest::{Latest, Received};
 pub use params::{Params, Spec, Value};
 pub use r2r;
