@@ -266,6 +266,8 @@ impl Files {
 
 /// What came of a tick.
 #[derive(Debug)]
+// A box would be memory asked for in every tick.
+#[allow(clippy::large_enum_variant)]
 pub enum Ticked {
     /// Nothing was to be decided: between two points.
     Held,
