@@ -266,11 +266,7 @@ impl Files {
 
 /// What came of a tick.
 #[derive(Debug)]
-<<<<<<< HEAD
 // Made and taken apart within a tick: a box would be an allocation.
-=======
-// A box would be memory asked for in every tick.
->>>>>>> h/late
 #[allow(clippy::large_enum_variant)]
 pub enum Ticked {
     /// Nothing was to be decided: between two points.
