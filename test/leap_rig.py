@@ -331,6 +331,7 @@ class Cell:
                 while self._jobs:
                     self._jobs.pop(0)()
                 self._take()
+                now = time.time_ns()
                 self._follow(now)
                 if beat % 2 == 0:
                     self._tell(now)
@@ -402,6 +403,10 @@ class Cell:
             return self.log[min(k, len(self.log) - 1)][1]
         (a, p), (b, q) = self.log[k - 1], self.log[k]
         return p + (q - p) * ((t - a) / (b - a))
+
+    def stood(self, t: int) -> np.ndarray:
+        """The true pose at the beat before a time: what it does from there on is not in it."""
+        return self.log[max(bisect.bisect_right(self.log, t, key=lambda entry: entry[0]) - 1, 0)][1]
 
     def newest_told(self, name: str = MOTION, since: int = 0) -> str:
         return next((text for at, who, text in reversed(self.told) if who == name and at >= since), "")
@@ -501,12 +506,12 @@ def leaps_of(controller: Controller, cell: Cell) -> list[Leap]:
 def stands_there(window: Window, t: int, places: list[int], cell: Cell) -> bool:
     """Whether this window is at rest where the robot stands: however far off the command was before, the robot need not move."""
     (p,), (v,) = window.at(np.array([t]))
-    true, before = cell.truth(t)[places], cell.truth(t - 2 * BEAT)[places]
+    true, before = cell.stood(t)[places], cell.stood(t - 2 * BEAT)[places]
     return bool(np.abs(p - true).max() <= START and (v == 0.0).all() and np.abs(true - before).max() < 2e-4)
 
 
 def begins_elsewhere(window: Window, t: int, joints: list[Joint], places: list[int], cell: Cell, last: np.ndarray | None) -> Iterator[Leap]:
-    first, true = window.at(np.array([t]))[0][0], cell.truth(t)[places]
+    first, true = window.at(np.array([t]))[0][0], cell.stood(t)[places]
     for k, joint in enumerate(joints):
         off = first[k] - true[k]
         if joint.continuous:
@@ -520,7 +525,7 @@ def begins_elsewhere(window: Window, t: int, joints: list[Joint], places: list[i
         if abs(off) > bound:
             text = f"joint '{joint.name}': a motion begins {1e3 * off:+.1f} mrad (mm) from where the robot is (at {first[k]:.4f}, it is at {true[k]:.4f})"
             yield Leap(t, text, True, window.stranger, False)
-    moving = np.abs(cell.truth(t) - cell.truth(t - 2 * BEAT))[places] / (2e-9 * BEAT)
+    moving = np.abs(cell.stood(t) - cell.stood(t - 2 * BEAT))[places] / (2e-9 * BEAT)
     for k in np.flatnonzero(moving > 0.1):
         if not joints[k].gripper:
             yield Leap(t, f"joint '{joints[k].name}': a motion begins while the robot is moved at {moving[k]:.2f} rad/s", True, window.stranger, False)

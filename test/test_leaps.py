@@ -626,7 +626,7 @@ def nine_others(scene: Play) -> None:
             now = time.time_ns() + round(r.uniform(0.02, 0.045) * SECOND)
             ahead.publish(trajectory(now, NAMES, rows, TIMES))
             scene.sleep(0.1 if kind == "chunks" else 0.03)
-        far = max(abs(pose[2] - stood) for t, pose in cell.log if t >= since)
+        far = max((abs(pose[2] - stood) for t, pose in cell.log if t >= since), default=0.0)
         if far > 0.03:
             scene.fail(f"LEAP: another source of action chunks takes the arm: 'bend' goes {far:.2f} rad towards its goal")
         if scene.lie:
