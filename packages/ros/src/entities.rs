@@ -4,11 +4,18 @@
 //! message (a fifth of a millisecond for a node with twenty entities), and has a queue of ten that loses the newest. Here the middleware
 //! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
 
+use crate::connections::{Connection, Connections, Ours, Refused};
+use crate::everyone::Copies;
+use crate::graph::{Graph, NodeOnGraph};
+use crate::qos::Hearing;
 use crate::type_support::TypeSupports;
+use efm_core::SenderId;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use r2r_rcl as rcl;
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -45,14 +52,14 @@ pub(crate) fn rcl_error() -> String {
     }
 }
 
-fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
+pub(crate) fn check(code: rcl::rcl_ret_t, what: &'static str, name: &str) -> Result<(), RosError> {
     if code == OK {
         return Ok(());
     }
     Err(RosError::new(what, name, rcl_error()))
 }
 
-fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
+pub(crate) fn c_string(what: &'static str, name: &str) -> Result<CString, RosError> {
     CString::new(name).map_err(|_| RosError::new(what, name, "a zero byte cannot be in a name"))
 }
 
@@ -161,13 +168,15 @@ pub(crate) struct Given {
 
 /// Ends what a node has, once.
 trait Entity: Send + Sync {
-    fn close(&self, node: &mut rcl::rcl_node_t);
+    fn close(&self, node: *mut rcl::rcl_node_t);
 }
 
 /// A node with its entities.
 pub(crate) struct Entities {
-    // In a box: rcl keeps its address.
-    node: Box<rcl::rcl_node_t>,
+    /// From a box: rcl keeps its address. A pointer, because who looks at the graph has it as well.
+    node: NonNull<rcl::rcl_node_t>,
+    graph: Graph,
+    connections: Connections,
     /// In the order of their making.
     entities: Vec<Arc<dyn Entity>>,
     types: TypeSupports,
@@ -202,19 +211,40 @@ impl Entities {
                 check(made, what, name)?;
             }
         }
-        Ok(Self { node, entities: Vec::new(), types: TypeSupports::default(), context })
+        let node = NonNull::from(Box::leak(node));
+        let graph = Graph(Arc::new(NodeOnGraph(RwLock::new(Some(node)))));
+        let mut all = Self {
+            node,
+            connections: Connections::new(graph.clone()),
+            graph,
+            entities: Vec::new(),
+            types: TypeSupports::default(),
+            context,
+        };
+        all.connections.of(all.full_name());
+        Ok(all)
     }
 
     /// Its name.
     pub fn name(&self) -> String {
         // SAFETY: the node is initialised; the text is its own.
-        unsafe { text_of(rcl::rcl_node_get_name(self.node.as_ref())) }
+        unsafe { text_of(rcl::rcl_node_get_name(self.node.as_ptr())) }
     }
 
     /// Its name with its namespace.
     pub fn full_name(&self) -> String {
         // SAFETY: as above.
-        unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ref())) }
+        unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ptr())) }
+    }
+
+    /// A look at the graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its publishers and subscriptions, to see whether they are matched with those of others.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// The parameters that the arguments give this node, in their order: of files, of `-p`, by its name or for all.
@@ -251,32 +281,36 @@ impl Entities {
         Ok(found)
     }
 
-    /// Subscribes; each message is handed over on the thread that received it, so `each` must be short and must not wait.
+    /// Subscribes; each message is handed over with its sender on the thread that received it, so `each` must be short and must not wait.
     ///
     /// # Errors
     /// When rcl refuses, as for a malformed name.
     pub fn subscribe<T>(
         &mut self,
         topic: &str,
-        qos: QosProfile,
-        mut each: impl FnMut(T) + Send + 'static,
+        hearing: impl Into<Hearing>,
+        each: impl FnMut(T, SenderId) + Send + 'static,
     ) -> Result<(), RosError>
     where
         T: WrappedTypesupport + 'static,
     {
-        // Used for each message again: what it holds is taken over by the next.
-        let native = Native::<T>::new(topic)?;
-        self.listen(topic, T::get_ts(), qos, move |subscription| {
-            // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
-            unsafe {
-                let code = rcl::rcl_take(subscription, native.get().cast(), std::ptr::null_mut(), std::ptr::null_mut());
-                if code != OK {
-                    rcl::rcutils_reset_error();
-                    return false;
+        self.hear(topic, T::get_ts(), &hearing.into(), each, |shared| {
+            // Used for each message again: what it holds is taken over by the next.
+            let native = Native::<T>::new(topic)?;
+            Ok(move |subscription| {
+                // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
+                unsafe {
+                    let mut info = rcl::rmw_get_zero_initialized_message_info();
+                    let message = native.get();
+                    let code = rcl::rcl_take(subscription, message.cast(), &raw mut info, std::ptr::null_mut());
+                    if code != OK {
+                        rcl::rcutils_reset_error();
+                        return false;
+                    }
+                    shared.came(&info, || T::from_native(&*message));
                 }
-                each(T::from_native(&*native.get()));
-            }
-            true
+                true
+            })
         })
     }
 
@@ -288,31 +322,72 @@ impl Entities {
         &mut self,
         topic: &str,
         type_name: &str,
-        qos: QosProfile,
-        mut each: impl FnMut(Bytes) + Send + 'static,
+        hearing: impl Into<Hearing>,
+        each: impl FnMut(Bytes, SenderId) + Send + 'static,
     ) -> Result<(), RosError> {
         let support =
             self.types.of(type_name).map_err(|e| RosError::new("cannot subscribe to", topic, e.to_string()))?;
         let spare = Arc::new(Spare::default());
-        self.listen(topic, support, qos, move |subscription| {
-            let mut bytes = Spare::take(&spare);
-            // SAFETY: the buffer is initialised and grows as rcl needs it.
-            let code = unsafe {
-                rcl::rcl_take_serialized_message(
-                    subscription,
-                    &raw mut bytes.buffer.0,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                )
-            };
-            if code != OK {
-                // SAFETY: forgets a text.
-                unsafe { rcl::rcutils_reset_error() };
-                return false;
-            }
-            each(bytes);
-            true
+        self.hear(topic, support, &hearing.into(), each, |shared| {
+            let spare = spare.clone();
+            Ok(move |subscription| {
+                let mut bytes = Spare::take(&spare);
+                let Some(info) = take_serialized(subscription, &mut bytes.buffer) else { return false };
+                shared.came(&info, || bytes);
+                true
+            })
         })
+    }
+
+    /// Subscribes to who sends, whatever it is: each message's sender is handed over as by [`Self::subscribe`].
+    ///
+    /// # Errors
+    /// When rcl refuses, as for a malformed name.
+    pub fn subscribe_to_senders<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        hearing: impl Into<Hearing>,
+        mut each: impl FnMut(SenderId) + Send + 'static,
+    ) -> Result<(), RosError> {
+        self.hear(
+            topic,
+            T::get_ts(),
+            &hearing.into(),
+            move |(), sender| each(sender),
+            |shared| {
+                // As it came: nobody reads it, so nothing is made of it. The memory is used for each again.
+                let mut buffer = Buffer::empty();
+                Ok(move |subscription| {
+                    let Some(info) = take_serialized(subscription, &mut buffer) else { return false };
+                    shared.came(&info, || ());
+                    true
+                })
+            },
+        )
+    }
+
+    /// Makes the subscriptions by which a topic is heard. `taker` makes what takes a message, if there is one, and hands it over.
+    fn hear<M, E, F>(
+        &mut self,
+        topic: &str,
+        support: *const rcl::rosidl_message_type_support_t,
+        hearing: &Hearing,
+        each: E,
+        mut taker: impl FnMut(Shared<M, E>) -> Result<F, RosError>,
+    ) -> Result<(), RosError>
+    where
+        E: FnMut(M, SenderId),
+        F: FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
+    {
+        let copies = match hearing {
+            Hearing::As(_) => None,
+            Hearing::Everyone { order, .. } => Some(Copies::new(*order)),
+        };
+        let with = Arc::new(Mutex::new((copies, each)));
+        for (way, qos) in hearing.subscriptions().into_iter().enumerate() {
+            self.listen(topic, support, qos, way == 0, taker(Shared { with: with.clone(), way, of: PhantomData })?)?;
+        }
+        Ok(())
     }
 
     /// Whether the message package of a type ("package/msg/Type") is installed.
@@ -320,12 +395,14 @@ impl Entities {
         self.types.of(type_name).is_ok()
     }
 
-    /// Makes a subscription. `take` takes one message, if there is one, and hands it over.
+    /// Makes a subscription. `take` takes one message, if there is one, and hands it over. Of several on one topic the one that asks for the
+    /// least is matched with every publisher, or none is.
     fn listen(
         &mut self,
         topic: &str,
         support: *const rcl::rosidl_message_type_support_t,
         qos: QosProfile,
+        asks_least: bool,
         take: impl FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
     ) -> Result<(), RosError> {
         let what = "cannot subscribe to";
@@ -335,14 +412,17 @@ impl Entities {
             let mut handle = Box::new(rcl::rcl_get_zero_initialized_subscription());
             let mut options = rcl::rcl_subscription_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_mut();
+            let node = self.node.as_ptr();
             check(
                 rcl::rcl_subscription_init(handle.as_mut(), node, support, name.as_ptr(), &raw const options),
                 what,
                 topic,
             )?;
             let news = News::new(&raw const *handle, take);
-            let subscription = Arc::new(Subscription { handle: Mutex::new(Some(handle)), news });
+            let refused = Refused::of_subscription(&handle);
+            let name = text_of(rcl::rcl_subscription_get_topic_name(handle.as_ref()));
+            let connection = asks_least.then(|| self.connections.add(name, Ours::Subscription, refused));
+            let subscription = Arc::new(Subscription { handle: Mutex::new(Some(handle)), news, connection });
             let (told, data) = (Some(News::<rcl::rcl_subscription_t>::came as Callback), subscription.news.data());
             let handle = subscription.news.of;
             check(rcl::rcl_subscription_set_on_new_message_callback(handle, told, data), what, topic)?;
@@ -369,11 +449,20 @@ impl Entities {
         unsafe {
             let mut options = rcl::rcl_publisher_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_ref();
+            let node = self.node.as_ptr();
             let made = rcl::rcl_publisher_init(handle.as_mut(), node, T::get_ts(), name.as_ptr(), &raw const options);
             check(made, what, topic)?;
         }
-        let publisher = Arc::new(PublisherHandle { handle: RwLock::new(Some(handle)), topic: topic.to_owned() });
+        let sender = gid_of(&handle);
+        // SAFETY: the publisher is initialised; the name is its own.
+        let name = unsafe { text_of(rcl::rcl_publisher_get_topic_name(handle.as_ref())) };
+        let connection = self.connections.add(name, Ours::Publisher, Refused::of_publisher(&handle));
+        let publisher = Arc::new(PublisherHandle {
+            handle: RwLock::new(Some(handle)),
+            topic: topic.to_owned(),
+            sender,
+            connection,
+        });
         self.entities.push(publisher.clone());
         Ok(publisher)
     }
@@ -398,7 +487,7 @@ impl Entities {
             let mut handle = Box::new(rcl::rcl_get_zero_initialized_service());
             let mut options = rcl::rcl_service_get_default_options();
             options.qos = qos.into();
-            let node = self.node.as_mut();
+            let node = self.node.as_ptr();
             check(
                 rcl::rcl_service_init(handle.as_mut(), node, S::get_ts(), name.as_ptr(), &raw const options),
                 what,
@@ -431,11 +520,15 @@ impl Drop for Entities {
     /// Takes the node off the graph. Publishers and requests that somebody still has are refused from now on.
     fn drop(&mut self) {
         for entity in self.entities.drain(..).rev() {
-            entity.close(&mut self.node);
+            entity.close(self.node.as_ptr());
         }
+        *self.graph.0.0.write().unwrap_or_else(PoisonError::into_inner) = None;
         let _context = lock(&self.context.0);
-        // SAFETY: it was initialised, and its entities are gone.
-        unsafe { rcl::rcl_node_fini(self.node.as_mut()) };
+        // SAFETY: it was initialised and came from a box; its entities are gone, and nobody looks at the graph with it any more.
+        unsafe {
+            rcl::rcl_node_fini(self.node.as_ptr());
+            drop(Box::from_raw(self.node.as_ptr()));
+        }
     }
 }
 
@@ -470,6 +563,53 @@ unsafe fn value_of(value: &rcl::rcl_variant_t) -> r2r::ParameterValue {
         } else {
             Ros::NotSet
         }
+    }
+}
+
+/// What the subscriptions of one topic share: who the messages are for.
+struct Shared<M, E> {
+    /// Copies, where there are several subscriptions.
+    with: Arc<Mutex<(Option<Copies>, E)>>,
+    way: usize,
+    of: PhantomData<fn(M)>,
+}
+
+impl<M, E: FnMut(M, SenderId)> Shared<M, E> {
+    /// A message came, which is made only if it is wanted.
+    fn came(&self, info: &rcl::rmw_message_info_t, message: impl FnOnce() -> M) {
+        let sender = SenderId(info.publisher_gid.data);
+        // For a moment at most: by each subscription messages come one at a time.
+        let mut with = lock(&self.with);
+        let (copies, each) = &mut *with;
+        if copies.as_mut().is_none_or(|copies| copies.counts(self.way, sender, number_of(info))) {
+            each(message(), sender);
+        }
+    }
+}
+
+/// What counts the messages of a sender: its own count, or the time where the middleware has no count; 0 where it has neither.
+fn number_of(info: &rcl::rmw_message_info_t) -> u64 {
+    match info.publication_sequence_number {
+        0 | u64::MAX => u64::try_from(info.source_timestamp).unwrap_or(0),
+        number => number,
+    }
+}
+
+/// Takes a message as bytes, if there is one.
+fn take_serialized(
+    subscription: *const rcl::rcl_subscription_t,
+    buffer: &mut Buffer,
+) -> Option<rcl::rmw_message_info_t> {
+    // SAFETY: the subscription is initialised by who hands it over; the buffer is initialised and grows as rcl needs it.
+    unsafe {
+        let mut info = rcl::rmw_get_zero_initialized_message_info();
+        let code =
+            rcl::rcl_take_serialized_message(subscription, &raw mut buffer.0, &raw mut info, std::ptr::null_mut());
+        if code != OK {
+            rcl::rcutils_reset_error();
+            return None;
+        }
+        Some(info)
     }
 }
 
@@ -553,6 +693,7 @@ impl<H> News<H> {
 struct Subscription {
     handle: Mutex<Option<Box<rcl::rcl_subscription_t>>>,
     news: News<rcl::rcl_subscription_t>,
+    connection: Option<Arc<Connection>>,
 }
 
 // SAFETY: rcl's handle is used by whoever takes, and ended under the lock after the callback was taken back.
@@ -561,7 +702,10 @@ unsafe impl Send for Subscription {}
 unsafe impl Sync for Subscription {}
 
 impl Entity for Subscription {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
+        if let Some(connection) = &self.connection {
+            connection.close();
+        }
         if let Some(mut handle) = lock(&self.handle).take() {
             // SAFETY: made with this node. Taking the callback back waits for one that runs.
             unsafe {
@@ -577,6 +721,21 @@ impl Entity for Subscription {
 pub(crate) struct PublisherHandle {
     handle: RwLock<Option<Box<rcl::rcl_publisher_t>>>,
     topic: String,
+    sender: SenderId,
+    connection: Arc<Connection>,
+}
+
+/// What a publisher's messages carry.
+fn gid_of(publisher: &rcl::rcl_publisher_t) -> SenderId {
+    let mut gid = rcl::rmw_gid_t { implementation_identifier: std::ptr::null(), data: [0; 16] };
+    // SAFETY: the publisher is initialised; rmw writes a plain value.
+    let code = unsafe { rcl::rmw_get_gid_for_publisher(rcl::rcl_publisher_get_rmw_handle(publisher), &raw mut gid) };
+    if code == OK {
+        return SenderId(gid.data);
+    }
+    // SAFETY: forgets a text.
+    unsafe { rcl::rcutils_reset_error() };
+    SenderId::UNKNOWN
 }
 
 // SAFETY: rcl permits to publish from several threads at once; it is ended under the lock's exclusive side.
@@ -585,7 +744,8 @@ unsafe impl Send for PublisherHandle {}
 unsafe impl Sync for PublisherHandle {}
 
 impl Entity for PublisherHandle {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
+        self.connection.close();
         if let Some(mut handle) = self.handle.write().unwrap_or_else(PoisonError::into_inner).take() {
             // SAFETY: made with this node, and nobody publishes.
             unsafe { rcl::rcl_publisher_fini(handle.as_mut(), node) };
@@ -628,6 +788,11 @@ impl PublisherHandle {
         check(code, "cannot publish on", &self.topic)
     }
 
+    /// What its messages carry.
+    pub fn sender(&self) -> SenderId {
+        self.sender
+    }
+
     /// How many subscribers there are.
     pub fn subscribers(&self) -> usize {
         let mut number = 0;
@@ -654,7 +819,7 @@ struct Service {
 }
 
 impl Entity for Service {
-    fn close(&self, node: &mut rcl::rcl_node_t) {
+    fn close(&self, node: *mut rcl::rcl_node_t) {
         // SAFETY: it lives until it is taken below. Taking the callback back waits for one that runs, which may want to look at the lock.
         unsafe { rcl::rcl_service_set_on_new_request_callback(self.news.of, None, std::ptr::null()) };
         if let Some(mut handle) = self.replies.0.write().unwrap_or_else(PoisonError::into_inner).take() {

@@ -2,7 +2,7 @@
 //! received the message.
 
 use crate::RosClock;
-use efm_core::Stamp;
+use efm_core::{SenderId, Stamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
@@ -18,6 +18,8 @@ pub struct Received<T> {
     pub ros_at: Stamp,
     /// Counts the messages of this subscription, from 1.
     pub count: u64,
+    /// The publisher that it came from; [`SenderId::UNKNOWN`] where it did not come from a topic.
+    pub sender: SenderId,
 }
 
 impl<T> Received<T> {
@@ -75,10 +77,15 @@ pub struct LatestFeed<T> {
 }
 
 impl<T> LatestFeed<T> {
-    /// Puts a message into the slot; the one before is gone. Returns whether anybody is left to look.
+    /// Puts a message that nobody sent into the slot; the one before is gone. Returns whether anybody is left to look.
     pub fn put(&mut self, msg: T, clock: &RosClock) -> bool {
+        self.put_from(msg, SenderId::UNKNOWN, clock)
+    }
+
+    /// As [`Self::put`], a message of a sender.
+    pub fn put_from(&mut self, msg: T, sender: SenderId, clock: &RosClock) -> bool {
         self.count += 1;
-        let received = Received { msg, at: Instant::now(), ros_at: clock.now(), count: self.count };
+        let received = Received { msg, at: Instant::now(), ros_at: clock.now(), count: self.count, sender };
         self.sender.send_replace(Some(Arc::new(received)));
         self.sender.receiver_count() > 0
     }
@@ -87,22 +94,22 @@ impl<T> LatestFeed<T> {
 /// Puts messages into a queue; what does not fit is lost, with a warning.
 #[derive(Debug)]
 pub(crate) struct QueueFeed<T> {
-    sender: mpsc::Sender<Received<T>>,
+    queue: mpsc::Sender<Received<T>>,
     clock: RosClock,
     topic: String,
     count: u64,
 }
 
 impl<T> QueueFeed<T> {
-    pub fn new(sender: mpsc::Sender<Received<T>>, clock: RosClock, topic: &str) -> Self {
-        Self { sender, clock, topic: topic.to_owned(), count: 0 }
+    pub fn new(queue: mpsc::Sender<Received<T>>, clock: RosClock, topic: &str) -> Self {
+        Self { queue, clock, topic: topic.to_owned(), count: 0 }
     }
 
-    pub fn put(&mut self, msg: T) {
+    pub fn put(&mut self, msg: T, sender: SenderId) {
         self.count += 1;
-        let received = Received { msg, at: Instant::now(), ros_at: self.clock.now(), count: self.count };
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(received) {
-            let capacity = self.sender.max_capacity();
+        let received = Received { msg, at: Instant::now(), ros_at: self.clock.now(), count: self.count, sender };
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(received) {
+            let capacity = self.queue.max_capacity();
             log::warn!("a message on '{}' was lost: {capacity} are waiting already", self.topic);
         }
     }
@@ -122,7 +129,7 @@ mod tests {
             assert!(feed.put(n, &clock));
         }
         let received = latest.next().await;
-        assert_eq!((received.msg, received.count), (100, 100));
+        assert_eq!((received.msg, received.count, received.sender), (100, 100, SenderId::UNKNOWN));
         feed.put(102, &clock);
         assert_eq!(latest.next().await.msg, 102);
     }
@@ -132,15 +139,15 @@ mod tests {
         let (sender, mut every) = mpsc::channel(64);
         let mut feed = QueueFeed::new(sender, RosClock::wall(), "goal");
         for n in 0..70 {
-            feed.put(n);
+            feed.put(n, SenderId([7; 16]));
         }
         for n in 0..64 {
             let received = every.recv().await.unwrap();
-            assert_eq!((received.msg, received.count), (n, n + 1));
+            assert_eq!((received.msg, received.count, received.sender), (n, n + 1, SenderId([7; 16])));
         }
         assert!(every.try_recv().is_err());
         drop(every);
-        feed.put(0); // nobody is there any more, which is no trouble
+        feed.put(0, SenderId::UNKNOWN); // nobody is there any more, which is no trouble
     }
 
     #[test]

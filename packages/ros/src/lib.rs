@@ -34,11 +34,14 @@
 //! ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
 
 mod alarm;
+mod connections;
 mod entities;
+mod everyone;
 mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
+pub mod graph;
 pub mod latest;
 pub mod logging;
 pub mod params;
@@ -50,6 +53,7 @@ pub mod time;
 
 pub use diagnostics::{Diagnostics, Level, Task};
 pub use entities::{Bytes, Request, RosError};
+pub use graph::{Endpoint, Graph};
 pub use latest::{Latest, Received};
 pub use params::{Params, Spec, Value};
 pub use r2r;

@@ -3,7 +3,79 @@
 //! A subscriber that asks for more than the publisher offers hears nothing, without an error. So inputs from other people's
 //! parts ask for the least that serves, and outputs offer the most.
 
+pub use crate::everyone::Order;
 use r2r::QosProfile;
+
+/// How a topic is listened to.
+#[derive(Debug, Clone)]
+pub enum Hearing {
+    /// By one subscription: from publishers that offer at least so much.
+    As(QosProfile),
+    /// From every publisher, best effort or reliable, latched or not, by a subscription of each kind. A publisher may tell its user that one
+    /// of them asks for more than it offers; another one hears it.
+    Everyone {
+        /// Messages kept a subscription.
+        keep_last: usize,
+        /// Whether what a latched publisher said before is wanted.
+        latched: bool,
+        /// What becomes of the copies.
+        order: Order,
+    },
+}
+
+impl From<QosProfile> for Hearing {
+    fn from(qos: QosProfile) -> Self {
+        Self::As(qos)
+    }
+}
+
+impl Hearing {
+    /// The subscriptions, the one that asks for the least first, a surer one behind it.
+    pub(crate) fn subscriptions(&self) -> Vec<QosProfile> {
+        match self {
+            Self::As(qos) => vec![qos.clone()],
+            Self::Everyone { keep_last, latched, .. } => {
+                let reliable = QosProfile::default().keep_last(*keep_last);
+                let mut all = vec![reliable.clone().best_effort(), reliable.clone()];
+                if *latched {
+                    all.push(reliable.transient_local());
+                }
+                all
+            }
+        }
+    }
+}
+
+/// The emergency stop in: from every publisher, also one that said it before; nothing waits for the order.
+pub const fn emergency_input() -> Hearing {
+    Hearing::Everyone { keep_last: 10, latched: true, order: Order::AsTheyCome }
+}
+
+/// What happens once, in: from every publisher. What a latched publisher said before this node began was meant for another one: a goal of
+/// yesterday is none.
+pub const fn event_input() -> Hearing {
+    Hearing::Everyone { keep_last: 10, latched: false, order: Order::AsSent }
+}
+
+/// Changes of something that lasts, in: from every publisher, those of one in order, also what it said before.
+pub const fn changes_input() -> Hearing {
+    Hearing::Everyone { keep_last: 10, latched: true, order: Order::AsSent }
+}
+
+/// What holds until it changes, in: from every publisher, the newest of each, also what it said before.
+pub const fn latched_input() -> Hearing {
+    Hearing::Everyone { keep_last: 1, latched: true, order: Order::Newest }
+}
+
+/// Action chunks in: from every publisher; one that was kept from before is too old.
+pub const fn chunk_input() -> Hearing {
+    Hearing::Everyone { keep_last: 1, latched: false, order: Order::Newest }
+}
+
+/// Trajectories that others send to the controllers, to know of them: best effort, so that all of them are seen.
+pub const fn trajectory_watch() -> QosProfile {
+    QosProfile::default().keep_last(10).best_effort()
+}
 
 /// Camera images in: best effort, so that every camera matches; only fresh frames matter.
 pub const fn image_input() -> QosProfile {

@@ -4,9 +4,10 @@
 //! ten that loses the newest without a word. So a [`RawNode`] talks to rcl itself, with type supports that are loaded from the installed
 //! message packages. It is a node of its own in a context of its own, used from one thread.
 
-use crate::entities::{Buffer, begin, message_of, rcl_error, text_of};
+use crate::entities::{Buffer, RosError, begin, message_of, rcl_error, text_of};
+use crate::graph::{Endpoint, Side, endpoints};
 use crate::type_support::{NoTypeSupport, TypeSupports};
-use efm_core::Stamp;
+use efm_core::{SenderId, Stamp};
 use r2r_rcl as rcl;
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -28,6 +29,9 @@ pub enum RawError {
         /// rcl's message.
         reason: String,
     },
+    /// As of a node's entities.
+    #[error(transparent)]
+    Ros(#[from] RosError),
     /// The message package is not installed, or has no such type.
     #[error(transparent)]
     NoTypeSupport(#[from] NoTypeSupport),
@@ -61,7 +65,7 @@ impl RawQos {
         Self { reliable, transient_local, depth, deadline: None, lifespan: None, manual_liveliness: false, lease: None }
     }
 
-    fn from_rmw(qos: &rcl::rmw_qos_profile_t) -> Self {
+    pub(crate) fn from_rmw(qos: &rcl::rmw_qos_profile_t) -> Self {
         use rcl::{
             rmw_qos_durability_policy_t as D, rmw_qos_liveliness_policy_t as L, rmw_qos_reliability_policy_t as R,
         };
@@ -121,17 +125,6 @@ fn rmw_time(time: Option<Duration>) -> rcl::rmw_time_s {
     })
 }
 
-/// A publisher that was found on the graph.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Offer {
-    /// `package/msg/Type`.
-    pub type_name: String,
-    /// REP 2011 hash of its type; none where the middleware does not tell.
-    pub type_hash: Option<String>,
-    /// What it offers.
-    pub qos: RawQos,
-}
-
 /// A message that was taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Taken<'a> {
@@ -141,6 +134,8 @@ pub struct Taken<'a> {
     pub published: Option<Stamp>,
     /// When the middleware received it, in wall time; none where it does not tell.
     pub received: Option<Stamp>,
+    /// The publisher that it came from.
+    pub sender: SenderId,
 }
 
 /// One of a node's subscriptions.
@@ -260,36 +255,13 @@ impl RawNode {
         Ok(found)
     }
 
-    /// The publishers of a topic.
+    /// The publishers of a topic by its full name.
     ///
     /// # Errors
     /// When rcl cannot tell.
-    pub fn offers(&self, topic: &str) -> Result<Vec<Offer>, RawError> {
-        let name = c_string(topic)?;
-        // SAFETY: the list is initialised, filled by rcl, read within its length and freed.
-        unsafe {
-            let mut allocator = rcl::rcutils_get_default_allocator();
-            let mut list = rcl::rmw_get_zero_initialized_topic_endpoint_info_array();
-            let code = rcl::rcl_get_publishers_info_by_topic(
-                self.node.as_ref(),
-                &raw mut allocator,
-                name.as_ptr(),
-                false,
-                &raw mut list,
-            );
-            let told = check(code, "cannot list the publishers of", topic);
-            let offers = (0..if told.is_ok() { list.size } else { 0 }).map(|i| {
-                let info = &*list.info_array.add(i);
-                Offer {
-                    type_name: text_of(info.topic_type),
-                    type_hash: hash_text(&info.topic_type_hash),
-                    qos: RawQos::from_rmw(&info.qos_profile),
-                }
-            });
-            let offers = offers.collect();
-            rcl::rmw_topic_endpoint_info_array_fini(&raw mut list, &raw mut allocator);
-            told.map(|()| offers)
-        }
+    pub fn offers(&self, topic: &str) -> Result<Vec<Endpoint>, RawError> {
+        // SAFETY: the node is initialised.
+        Ok(unsafe { endpoints(self.node.as_ref(), topic, Side::Publishers) }?)
     }
 
     /// Subscribes to a topic by its full name.
@@ -424,6 +396,7 @@ impl RawNode {
                     bytes: self.buffer.bytes(),
                     published: stamp(info.source_timestamp),
                     received: stamp(info.received_timestamp),
+                    sender: SenderId(info.publisher_gid.data),
                 };
                 taken(subscription.id, message);
             }
@@ -533,7 +506,7 @@ impl Drop for RawNode {
     }
 }
 
-fn hash_text(hash: &rcl::rosidl_type_hash_t) -> Option<String> {
+pub(crate) fn hash_text(hash: &rcl::rosidl_type_hash_t) -> Option<String> {
     (hash.version == 1).then(|| {
         let digits: String = hash.value.iter().map(|byte| format!("{byte:02x}")).collect();
         format!("RIHS01_{digits}")

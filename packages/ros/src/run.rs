@@ -1,8 +1,13 @@
 //! The life of a node's process, from its arguments to its exit code.
 
 use crate::entities::{Bytes, Context, Entities, PublisherHandle, Request, RosError};
+use crate::graph::{Endpoint, Graph};
 use crate::latest::{LatestFeed, QueueFeed};
-use crate::{Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, logging, params, qos, time};
+use crate::qos::Hearing;
+use crate::{
+    Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, connections, logging, params, qos, time,
+};
+use efm_core::SenderId;
 use futures::Stream;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use std::marker::PhantomData;
@@ -50,6 +55,11 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
     /// When ROS refuses, which it does once the node is gone.
     pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
         self.inner.publish_bytes(cdr)
+    }
+
+    /// What its messages carry ([`Received::sender`]), so that one can tell oneself from others.
+    pub fn sender(&self) -> SenderId {
+        self.inner.sender()
     }
 
     /// How many subscribers there are.
@@ -100,6 +110,16 @@ impl Node {
         &self.diagnostics
     }
 
+    /// A look at the graph: who else publishes and subscribes. For later as well; cheap to clone.
+    pub fn graph(&self) -> &Graph {
+        self.entities.graph()
+    }
+
+    /// The publishers of a topic, see [`Graph::publishers_of`].
+    pub fn publishers_of(&self, topic: &str) -> Vec<Endpoint> {
+        self.graph().publishers_of(topic)
+    }
+
     /// The wish to end, for loops on threads of their own and for those who end the node themselves.
     pub fn shutdown(&self) -> &Shutdown {
         &self.shutdown
@@ -129,13 +149,13 @@ impl Node {
     ///
     /// # Errors
     /// When ROS refuses, as for a malformed name.
-    pub fn latest<T>(&mut self, topic: &str, qos: QosProfile) -> Result<Latest<T>, RosError>
+    pub fn latest<T>(&mut self, topic: &str, hearing: impl Into<Hearing>) -> Result<Latest<T>, RosError>
     where
         T: WrappedTypesupport + Send + Sync + 'static,
     {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe::<T>(topic, qos, move |msg| {
-            feed.put(msg, &clock);
+        self.entities.subscribe::<T>(topic, hearing, move |msg, sender| {
+            feed.put_from(msg, sender, &clock);
         })?;
         Ok(latest)
     }
@@ -144,10 +164,15 @@ impl Node {
     ///
     /// # Errors
     /// When ROS refuses, as for a malformed name, or the message package of `type_name` ("package/msg/Type") is not installed.
-    pub fn latest_bytes(&mut self, topic: &str, type_name: &str, qos: QosProfile) -> Result<Latest<Bytes>, RosError> {
+    pub fn latest_bytes(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        hearing: impl Into<Hearing>,
+    ) -> Result<Latest<Bytes>, RosError> {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| {
-            feed.put(bytes, &clock);
+        self.entities.subscribe_bytes(topic, type_name, hearing, move |bytes, sender| {
+            feed.put_from(bytes, sender, &clock);
         })?;
         Ok(latest)
     }
@@ -161,12 +186,16 @@ impl Node {
     ///
     /// # Errors
     /// When ROS refuses, as for a malformed name.
-    pub fn every<T>(&mut self, topic: &str, qos: QosProfile) -> Result<mpsc::Receiver<Received<T>>, RosError>
+    pub fn every<T>(
+        &mut self,
+        topic: &str,
+        hearing: impl Into<Hearing>,
+    ) -> Result<mpsc::Receiver<Received<T>>, RosError>
     where
         T: WrappedTypesupport + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(QUEUE);
-        self.every_into(topic, qos, &sender, |msg: T| msg)?;
+        self.every_into(topic, hearing, &sender, |msg: T| msg)?;
         Ok(receiver)
     }
 
@@ -177,7 +206,7 @@ impl Node {
     pub fn every_into<T, U>(
         &mut self,
         topic: &str,
-        qos: QosProfile,
+        hearing: impl Into<Hearing>,
         queue: &mpsc::Sender<Received<U>>,
         mut turn: impl FnMut(T) -> U + Send + 'static,
     ) -> Result<(), RosError>
@@ -186,7 +215,7 @@ impl Node {
         U: Send + 'static,
     {
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe::<T>(topic, qos, move |msg| feed.put(turn(msg)))
+        self.entities.subscribe::<T>(topic, hearing, move |msg, sender| feed.put(turn(msg), sender))
     }
 
     /// As [`Self::every_into`], the messages as they came, for types that need not be there: `false` where the message package of `type_name`
@@ -198,7 +227,7 @@ impl Node {
         &mut self,
         topic: &str,
         type_name: &str,
-        qos: QosProfile,
+        hearing: impl Into<Hearing>,
         queue: &mpsc::Sender<Received<U>>,
         mut turn: impl FnMut(Bytes) -> U + Send + 'static,
     ) -> Result<bool, RosError> {
@@ -206,8 +235,21 @@ impl Node {
             return Ok(false);
         }
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe_bytes(topic, type_name, qos, move |bytes| feed.put(turn(bytes)))?;
+        self.entities.subscribe_bytes(topic, type_name, hearing, move |bytes, sender| feed.put(turn(bytes), sender))?;
         Ok(true)
+    }
+
+    /// Subscribes to who sends, whatever it is. `each` is called on the thread that received a message, so it must be short and must not wait.
+    ///
+    /// # Errors
+    /// When ROS refuses, as for a malformed name.
+    pub fn senders<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        hearing: impl Into<Hearing>,
+        each: impl FnMut(SenderId) + Send + 'static,
+    ) -> Result<(), RosError> {
+        self.entities.subscribe_to_senders::<T>(topic, hearing, each)
     }
 
     /// Advertises a topic.
@@ -485,6 +527,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     }
     params::serve(&mut node)?;
     publish_diagnostics(&mut node)?;
+    watch_connections(&node);
     let work = (plan.build)(&mut node)?;
 
     let outcome = alarm::block_on(async {
@@ -520,7 +563,7 @@ fn end_on_panic(process: &Process) {
 }
 
 fn feed_clock(node: &mut Node, feed: time::ClockFeed) -> Result<(), RosError> {
-    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg| {
+    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg, _| {
         feed.set(crate::convert::stamp(&msg.clock));
     })
 }
@@ -543,6 +586,21 @@ fn publish_diagnostics(node: &mut Node) -> Result<(), RosError> {
         }
     });
     Ok(())
+}
+
+/// Tells of publishers and subscriptions that are not matched with others on their topic.
+fn watch_connections(node: &Node) {
+    let task = node.diagnostics.task("connections");
+    let connections = node.entities.connections().clone();
+    tokio::spawn(async move {
+        let mut watch = connections::Watch::new(connections);
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            second.tick().await;
+            watch.look(&task);
+        }
+    });
 }
 
 fn force_the_end_after(patience: Duration, code: i32) {

@@ -15,6 +15,7 @@
 
 mod collision_space;
 mod limits;
+mod measured;
 mod motion;
 mod plan;
 mod planner;
@@ -25,6 +26,7 @@ mod window;
 
 pub use collision_space::{CollisionSpace, ToolBounds};
 pub use limits::{Limits, LimitsError};
+pub use measured::{Contradiction, Doubt, Fresh, JointFeed, JointTrouble, Measured, Twin};
 pub use plan::PlanReport;
 pub use progress::PathLimit;
 pub use space::{Intrusion, Space, Step, Tool, Workspace};

@@ -11,6 +11,7 @@ pub struct Limits {
     velocity: Vec<f64>,
     acceleration: Vec<f64>,
     jerk: Vec<f64>,
+    continuous: Vec<bool>,
 }
 
 /// Why numbers are not limits.
@@ -49,8 +50,8 @@ pub enum LimitsError {
 }
 
 impl Limits {
-    /// Checks and keeps limits; every list in the order of `joints`. A position limit may be infinite (a continuous joint); all
-    /// other limits are positive and finite.
+    /// Checks and keeps limits; every list in the order of `joints`. A position limit may be infinite; all other limits are positive and finite. A joint
+    /// without any position limit counts as one that turns on without end; see [`Self::turning`].
     ///
     /// # Errors
     /// When sizes disagree, a range is empty, or a limit is not positive and finite.
@@ -86,7 +87,34 @@ impl Limits {
                 }
             }
         }
-        Ok(Self { joints, min_position, max_position, velocity, acceleration, jerk })
+        let ends = min_position.iter().zip(&max_position);
+        let continuous = ends.map(|(min, max)| min.is_infinite() && max.is_infinite()).collect();
+        Ok(Self { joints, min_position, max_position, velocity, acceleration, jerk, continuous })
+    }
+
+    /// With which joints turn on without end (one a joint): positions that are whole turns apart are the same place of them.
+    ///
+    /// # Errors
+    /// When there are more or fewer than joints.
+    pub fn turning(mut self, continuous: Vec<bool>) -> Result<Self, LimitsError> {
+        if continuous.len() != self.joints.len() {
+            let (joints, given) = (self.joints.len(), continuous.len());
+            return Err(LimitsError::Size { field: "continuous", joints, given });
+        }
+        self.continuous = continuous;
+        Ok(self)
+    }
+
+    /// Which joints turn on without end.
+    pub fn continuous(&self) -> &[bool] {
+        &self.continuous
+    }
+
+    /// Lets a joint be where it is: widens its positions to include one, or takes that back (None) to what `whole` has.
+    pub(crate) fn include(&mut self, joint: usize, range: Option<(f64, f64)>, whole: &Self) {
+        let (min, max) = (whole.min_position[joint], whole.max_position[joint]);
+        let (low, high) = range.unwrap_or((min, max));
+        (self.min_position[joint], self.max_position[joint]) = (min.min(low), max.max(high));
     }
 
     /// The joints, in the order of every list.

@@ -106,6 +106,19 @@ impl JointPlanner {
         self.kind
     }
 
+    /// Changes where the joint may be; every state that is planned, and its way out, must be within.
+    pub fn allow(&mut self, min: f64, max: f64) {
+        (self.limits.min, self.limits.max) = (min, max);
+        (self.inner.min, self.inner.max) = (min, max);
+    }
+
+    /// The least and the greatest position from a state on, the way out included.
+    pub fn extent(&self, from: usize) -> (f64, f64) {
+        let ahead = self.states.iter().skip(from).chain(&self.way_out[self.way_out_at..]);
+        let last = self.states.last().map_or(0.0, |state| state.p);
+        ahead.fold((last, last), |(low, high), state| (low.min(state.p), high.max(state.p)))
+    }
+
     /// Starts a new plan: `count` states at rest.
     pub fn restart(&mut self, position: f64, count: usize) {
         self.states.clear();

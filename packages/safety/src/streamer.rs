@@ -3,17 +3,22 @@
 pub mod config;
 
 use crate::limits::{JointLimits, Limits};
+use crate::measured::{Belief, BeliefConfig, Contradiction, Doubt, Frozen, Measured, way};
 use crate::plan::{Plan, PlanReport, ToolOnPath};
 use crate::planner::{JointKind, JointPlanner};
 use crate::progress::{PathLimit, Progress};
 use crate::space::{Intrusion, Space, Tool};
 use crate::window::{Draft, VerifiedWindow, Violation, seal};
 use config::{ControllerSpec, SetupError, StreamConfig};
-use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
+use efm_core::{ActionChunk, JointNames, Stamp};
 use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
+/// Of the spread of positions that counts as rest: the shortest time that creeping may take, seconds.
+const MIN_AGREEMENT_S: f64 = 0.02;
+/// How far, in parts of its range, a hand may be from where it was when it was ours, to be held as before.
+const SAME_GRIP: f64 = 0.05;
 
 /// Why motion was brought to rest.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +45,8 @@ pub enum StopReason {
         /// Radians or metres.
         error: f64,
     },
+    /// What is measured cannot be true; latched.
+    Contradiction(Contradiction),
     /// The clock went backwards or leapt.
     ClockJump {
         /// Seconds between the two ticks.
@@ -105,6 +112,7 @@ impl std::fmt::Display for StopReason {
             Self::Tracking { joint, error } => {
                 write!(f, "joint {joint} is {error:.4} from where it was commanded to be; call resume")
             }
+            Self::Contradiction(contradiction) => write!(f, "{contradiction}; call resume"),
             Self::ClockJump { step_s } => write!(f, "the clock moved by {step_s:.3} s between two ticks"),
             Self::BadChunks { count } => {
                 write!(f, "{count} action chunks in a row held values that are no numbers; call resume")
@@ -134,6 +142,20 @@ pub enum IdleReason {
     },
     /// A chunk waits, but the joint state has another number of joints or a value that is no number.
     JointStateInvalid,
+    /// A chunk waits, but what is measured cannot be true.
+    Contradiction(Contradiction),
+    /// A chunk waits, but measured states do not agree with each other for long enough yet, or never came to rest.
+    Unconfirmed(Doubt),
+    /// A chunk waits, but the robot stands elsewhere than where it was left and held since. [`TrajectoryStreamer::resume`] lets a motion begin where it
+    /// stands.
+    Elsewhere {
+        /// Place of the joint in the limits' order.
+        joint: usize,
+        /// Where it is measured, radians or metres.
+        measured: f64,
+        /// Where the last motion ended.
+        held: f64,
+    },
     /// A chunk waits, but the controllers may still move along a window that was left alone.
     Settling,
     /// A chunk waits, but the robot still moves.
@@ -277,6 +299,10 @@ pub struct Surroundings {
 /// Streams trajectory windows for the controllers of one robot. See the crate's documentation for what it promises.
 pub struct TrajectoryStreamer {
     limits: Limits,
+    /// The same, where a joint that began outside of its positions may still be.
+    allowed: Limits,
+    /// Whether a joint may be outside.
+    outside: bool,
     config: StreamConfig,
     scheduler: Scheduler,
     plan: Plan,
@@ -298,6 +324,13 @@ pub struct TrajectoryStreamer {
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
     rest_known: bool,
+    /// Nobody else may have moved the robot since the last motion ended.
+    held: bool,
+    /// Whether where a gripper was sent last is known, and where it was measured while it was ours.
+    grip_known: bool,
+    grip_seen: Vec<f64>,
+    belief: Belief,
+    frozen: Frozen,
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
     begin_at: Vec<f64>,
@@ -348,7 +381,19 @@ impl TrajectoryStreamer {
             acceleration: half(limits.acceleration()),
             jerk: half(limits.jerk()),
         };
-        let scheduler = Scheduler::new(joints.clone(), schedule, Some(blend))?;
+        let scheduler = Scheduler::new(joints.clone(), schedule, Some(blend))?.turning(limits.continuous());
+        let belief = Belief::new(
+            limits.velocity(),
+            limits.continuous(),
+            BeliefConfig {
+                agreement_s: config.start_agreement_s,
+                after_jump_s: config.start_agreement_after_jump_s,
+                // At rest it may creep as fast as rest allows, for as long as states have to agree.
+                spread: config.max_start_speed * config.start_agreement_s.max(MIN_AGREEMENT_S),
+                gap_s: 2.0 * config.max_joint_state_age_s,
+            },
+        );
+        let frozen = Frozen::new(limits.continuous());
 
         let dt = config.period_s;
         let steps = |seconds: f64| (seconds / dt - 1.0e-6).ceil() as i64;
@@ -401,6 +446,13 @@ impl TrajectoryStreamer {
         let rest = vec![0.0; joints.len()];
         let begin_at = rest.clone();
         Ok(Self {
+            allowed: limits.clone(),
+            outside: false,
+            belief,
+            frozen,
+            held: false,
+            grip_known: false,
+            grip_seen: rest.clone(),
             limits,
             config,
             scheduler,
@@ -534,6 +586,11 @@ impl TrajectoryStreamer {
         if armed && self.latched == Some(StopReason::Emergency) {
             self.latched = None;
         }
+        if armed != self.armed {
+            // While disarmed anything may have moved the robot.
+            self.held = false;
+            self.belief.looked_at();
+        }
         self.armed = armed;
     }
 
@@ -541,7 +598,7 @@ impl TrajectoryStreamer {
     pub fn emergency_stop(&mut self) {
         self.scheduler.reset();
         self.leave_alone(self.last_tick.unwrap_or(Stamp::ZERO));
-        self.rest_known = false;
+        self.let_go();
         self.armed = false;
         self.latched = Some(StopReason::Emergency);
         self.last_stop = Some(StopReason::Emergency);
@@ -571,7 +628,14 @@ impl TrajectoryStreamer {
         if self.latched != Some(StopReason::Emergency) {
             self.latched = None;
             self.bad_chunks = 0;
+            self.held = false;
         }
+    }
+
+    /// Something else may have moved the robot, its hand included.
+    fn let_go(&mut self) {
+        self.rest_known = false;
+        self.held = false;
     }
 
     /// Brings the robot to rest and forgets all chunks; a chunk from a newer observation is followed at once.
@@ -580,9 +644,9 @@ impl TrajectoryStreamer {
     }
 
     /// Forgets where the last motion ended: the next one begins at the measured pose of every joint. To be called when something
-    /// else may have moved the robot, as a simulator's reset.
+    /// else may have moved the robot, as a simulator's reset. A hand that is still where it was keeps what it was sent last: it may hold something.
     pub fn forget_rest(&mut self) {
-        self.rest_known = false;
+        self.let_go();
     }
 
     /// Offers a chunk. It takes effect at the first moment that is not committed.
@@ -622,14 +686,18 @@ impl TrajectoryStreamer {
     /// to a thousand times a second whatever the period: then the robot is watched, and chunks and stops take effect, at that rate, and
     /// between the times of the grid nothing is sent but what is new.
     ///
-    /// `measured` is the newest joint state in the limits' order and its age in seconds (of receipt or of measurement, whichever is
-    /// larger).
-    pub fn tick(&mut self, now: Stamp, measured: Option<(&JointSample, f64)>) -> Tick<'_> {
+    /// `measured` is the newest joint state in the limits' order.
+    pub fn tick<'m>(&mut self, now: Stamp, measured: Option<impl Into<Measured<'m>>>) -> Tick<'_> {
+        self.tick_on(now, measured.map(Into::into))
+    }
+
+    fn tick_on(&mut self, now: Stamp, measured: Option<Measured<'_>>) -> Tick<'_> {
         self.watch_clock(now);
         let state = self.usable(measured);
+        let contradiction = state.as_ref().ok().and_then(|measured| self.belief.see(now, measured));
         if self.motion.is_some() {
-            self.watch_robot(now, state);
-        } else if let Err(reason) = self.start(now, state) {
+            self.watch_robot(now, state, contradiction);
+        } else if let Err(reason) = self.start(now, state, contradiction) {
             return Tick::Idle(reason);
         }
         match self.plan(now) {
@@ -654,7 +722,8 @@ impl TrajectoryStreamer {
             // The controllers' clock went back as well: the axis means nothing any more, and whatever is sent may be in their
             // future. Cease; they hold what they have.
             self.scheduler.reset();
-            self.rest_known = false;
+            self.belief.clear();
+            self.let_go();
             // A time of the old clock means nothing any more.
             self.settled_at = self.settled_at.map(|at| now.offset_nanos(at.nanos_since(before)));
             if self.leave_alone(now) {
@@ -673,13 +742,15 @@ impl TrajectoryStreamer {
     /// Drops the plan in mid motion. The controllers go on along the last window: nothing may begin before its end.
     fn leave_alone(&mut self, now: Stamp) -> bool {
         let Some(motion) = self.motion.take() else { return false };
+        self.remember_grip();
         let left = (self.plan.sent_to() - motion.first + 1).max(self.least_points as i64);
         self.settled_at = Some(now.offset_seconds(left as f64 * self.config.period_s));
         true
     }
 
-    fn usable<'a>(&self, measured: Option<(&'a JointSample, f64)>) -> Result<(&'a JointSample, f64), IdleReason> {
-        let (sample, age_s) = measured.ok_or(IdleReason::JointStateMissing)?;
+    fn usable<'a>(&self, measured: Option<Measured<'a>>) -> Result<Measured<'a>, IdleReason> {
+        let measured = measured.ok_or(IdleReason::JointStateMissing)?;
+        let (sample, age_s) = (measured.sample, measured.age_s);
         let n = self.limits.joints().len();
         let finite = |values: &[f64]| values.len() == n && values.iter().all(|v| v.is_finite());
         if !(finite(&sample.positions) && finite(&sample.velocities)) {
@@ -688,37 +759,62 @@ impl TrajectoryStreamer {
         if age_s.is_nan() || age_s > self.config.max_joint_state_age_s {
             return Err(IdleReason::JointStateStale { age_s });
         }
-        Ok((sample, age_s))
+        Ok(measured)
     }
 
-    fn watch_robot(&mut self, now: Stamp, state: Result<(&JointSample, f64), IdleReason>) {
+    fn watch_robot(
+        &mut self,
+        now: Stamp,
+        state: Result<Measured<'_>, IdleReason>,
+        contradiction: Option<Contradiction>,
+    ) {
         let reason = match state {
             // Coming to rest already.
             Err(_) if self.resync_until.is_some_and(|until| now < until) => return,
             Err(IdleReason::JointStateStale { age_s }) => StopReason::JointStateStale { age_s },
             Err(_) => StopReason::JointStateMissing,
-            Ok((sample, age_s)) => match self.tracking_error(now, sample, age_s) {
-                Some((joint, error)) if error > self.config.max_tracking_error => StopReason::Tracking { joint, error },
-                _ => return,
-            },
+            Ok(measured) => {
+                let (plan, belief, planners) = (&self.plan, &self.belief, self.plan.planners());
+                let frozen = self.frozen.see(
+                    &measured,
+                    |joint, at| plan.position_at(joint, at),
+                    |joint| belief.step(joint),
+                    |joint| planners[joint].kind() == JointKind::Arm,
+                );
+                self.see_grip(&measured);
+                if let Some(frozen) = frozen {
+                    self.belief.repeats(frozen, &measured);
+                }
+                if let Some(contradiction) = contradiction.or(frozen) {
+                    StopReason::Contradiction(contradiction)
+                } else {
+                    match self.tracking_error(now, &measured) {
+                        Some((joint, error)) if error > self.config.max_tracking_error => {
+                            StopReason::Tracking { joint, error }
+                        }
+                        _ => return,
+                    }
+                }
+            }
         };
         self.begin_stop(reason, now);
     }
 
     /// The joint that is farthest from where it was commanded to be when it was measured, and how far.
-    fn tracking_error(&self, now: Stamp, sample: &JointSample, age_s: f64) -> Option<(usize, f64)> {
+    fn tracking_error(&self, now: Stamp, measured: &Measured<'_>) -> Option<(usize, f64)> {
         self.motion.as_ref()?;
-        // The stamp says best when it was measured, unless it makes no sense.
-        let by_age = now.offset_seconds(-age_s.max(0.0));
-        let lag = now.seconds_since(sample.stamp);
-        let at = if (0.0..=0.5).contains(&lag) { sample.stamp } else { by_age };
+        let by_age = now.offset_seconds(-measured.age_s.max(0.0));
         let mut worst = None;
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             if planner.kind() == JointKind::Gripper {
                 // A hand that holds something is meant not to get where it is commanded.
                 continue;
             }
-            let error = (self.plan.position_at(joint, at) - sample.positions[joint]).abs();
+            // The stamp says best when it was measured, unless it makes no sense.
+            let stamp = measured.stamp_of(joint);
+            let at = if (0.0..=0.5).contains(&now.seconds_since(stamp)) { stamp } else { by_age };
+            let continuous = self.limits.continuous()[joint];
+            let error = way(continuous, self.plan.position_at(joint, at), measured.sample.positions[joint]).abs();
             if worst.is_none_or(|(_, e)| error > e) {
                 worst = Some((joint, error));
             }
@@ -726,38 +822,107 @@ impl TrajectoryStreamer {
         worst
     }
 
+    /// Where the hand is while it is ours.
+    fn see_grip(&mut self, measured: &Measured<'_>) {
+        for (joint, planner) in self.plan.planners().iter().enumerate() {
+            if planner.kind() == JointKind::Gripper {
+                self.grip_seen[joint] = measured.sample.positions[joint];
+            }
+        }
+    }
+
+    /// A motion is dropped: the hand goes on to where it was sent.
+    fn remember_grip(&mut self) {
+        let end = self.plan.sent_to();
+        for (joint, planner) in self.plan.planners().iter().enumerate() {
+            if planner.kind() == JointKind::Gripper {
+                self.rest[joint] = self.plan.sent_state(joint, end).p;
+            }
+        }
+        self.grip_known = true;
+    }
+
     /// Begins a motion from rest if a chunk waits and everything allows it.
-    fn start(&mut self, now: Stamp, state: Result<(&JointSample, f64), IdleReason>) -> Result<(), IdleReason> {
+    fn start(
+        &mut self,
+        now: Stamp,
+        state: Result<Measured<'_>, IdleReason>,
+        contradiction: Option<Contradiction>,
+    ) -> Result<(), IdleReason> {
+        if let (Ok(measured), true) = (&state, self.held) {
+            self.see_grip(measured);
+        }
         if !self.armed || self.latched.is_some() || !self.scheduler.has_pending() {
             return Err(self.idle_reason());
         }
-        let (sample, _) = state?;
+        let measured = state?;
+        let sample = measured.sample;
         if self.settled_at.is_some_and(|at| now < at) {
             return Err(IdleReason::Settling);
         }
         self.settled_at = None;
+        if let Some(contradiction) = contradiction {
+            return Err(IdleReason::Contradiction(contradiction));
+        }
+        let arm = |planner: &JointPlanner| planner.kind() == JointKind::Arm;
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             let speed = sample.velocities[joint].abs();
-            if planner.kind() == JointKind::Arm && speed > self.config.max_start_speed {
+            if arm(planner) && speed > self.config.max_start_speed {
                 return Err(IdleReason::NotAtRest { joint, speed });
             }
         }
         // Begin where the controllers hold the robot: that is where the last motion ended, unless the robot stands elsewhere. A
         // hand that holds something never stands where it is commanded, and must not let go. One joint that stands elsewhere puts the whole arm
         // elsewhere: some joints as commanded and others as measured are a pose that neither plan nor robot ever had, close to anything.
-        let near = |joint: usize| (sample.positions[joint] - self.rest[joint]).abs() <= self.config.max_start_error;
-        let arm = |planner: &JointPlanner| planner.kind() == JointKind::Arm;
-        let there = self.plan.planners().iter().enumerate().all(|(joint, planner)| !arm(planner) || near(joint));
+        let continuous = self.limits.continuous();
+        let off = |joint: usize, from: f64| way(continuous[joint], from, sample.positions[joint]).abs();
+        let near = |joint: usize| off(joint, self.rest[joint]) <= self.config.max_start_error;
+        let elsewhere = self
+            .plan
+            .planners()
+            .iter()
+            .enumerate()
+            .find(|(joint, planner)| arm(planner) && !near(*joint))
+            .map(|(joint, _)| joint);
+        if let (Some(joint), true) = (elsewhere, self.held && self.rest_known) {
+            // Nobody let go of it: either this is no state of it, or something is wrong with the robot.
+            let (measured, held) = (sample.positions[joint], self.rest[joint]);
+            return Err(IdleReason::Elsewhere { joint, measured, held });
+        }
+        let there = self.rest_known && elsewhere.is_none();
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             // Refused as a whole or not at all: where one joint cannot start, the others keep what is known of them.
             let measured = sample.positions[joint];
             let gripper = planner.kind() == JointKind::Gripper;
-            let wanted = if self.rest_known && (gripper || there) { self.rest[joint] } else { measured };
-            let position = wanted.clamp(planner.limits().min, planner.limits().max);
-            if !gripper && (position - wanted).abs() > self.config.max_start_error {
+            let (min, max) = (self.limits.min_position()[joint], self.limits.max_position()[joint]);
+            let kept = if gripper {
+                let same = SAME_GRIP * (max - min);
+                self.grip_known && (self.held || self.rest_known || off(joint, self.grip_seen[joint]) <= same)
+            } else {
+                there
+            };
+            // What a joint's motion does not begin on, it need not agree on: a hand may close on something meanwhile.
+            if let (Some(doubt), true) = (self.belief.doubt(joint), !(gripper && kept)) {
+                return Err(IdleReason::Unconfirmed(doubt));
+            }
+            if let (Some(stuck), false) = (self.belief.stuck(joint), kept) {
+                return Err(IdleReason::Contradiction(stuck));
+            }
+            let position = if kept { self.rest[joint] } else { measured };
+            let beyond = (min - position).max(position - max);
+            if !gripper && beyond > self.config.max_start_error {
                 return Err(IdleReason::OutsideLimits { joint, position: measured });
             }
             self.begin_at[joint] = position;
+        }
+        // A joint that stands outside of its positions begins there, and comes in.
+        self.outside = false;
+        for joint in 0..self.begin_at.len() {
+            let position = self.begin_at[joint];
+            self.allowed.include(joint, Some((position, position)), &self.limits);
+            let (min, max) = (self.allowed.min_position()[joint], self.allowed.max_position()[joint]);
+            self.outside |= min != self.limits.min_position()[joint] || max != self.limits.max_position()[joint];
+            self.plan.allow(joint, min, max);
         }
 
         let lead = self.config.period_s + self.config.clock_skew_s;
@@ -770,9 +935,26 @@ impl TrajectoryStreamer {
         }
         self.rest.copy_from_slice(&self.begin_at);
         self.rest_known = true;
+        self.grip_known = true;
+        self.held = true;
+        self.frozen.restart();
         self.last_stop = None;
         self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true });
         Ok(())
+    }
+
+    /// A joint that began outside of its positions may not go back out.
+    fn come_in(&mut self, first: i64) {
+        if !self.outside {
+            return;
+        }
+        self.outside = false;
+        for joint in 0..self.begin_at.len() {
+            self.allowed.include(joint, Some(self.plan.extent(joint, first)), &self.limits);
+            let (min, max) = (self.allowed.min_position()[joint], self.allowed.max_position()[joint]);
+            self.outside |= min != self.limits.min_position()[joint] || max != self.limits.max_position()[joint];
+            self.plan.allow(joint, min, max);
+        }
     }
 
     /// How fast the path may be run through, 0 to 1, and what keeps it below 1.
@@ -820,6 +1002,7 @@ impl TrajectoryStreamer {
             let reason = motion.stop.take().unwrap_or(StopReason::Exhausted);
             // The controllers hold it there; a robot that stands elsewhere is found at the next start.
             self.rest_known = true;
+            self.grip_known = true;
             self.last_stop = Some(reason);
             self.motion = None;
             return Planned::Over;
@@ -830,6 +1013,11 @@ impl TrajectoryStreamer {
         }
 
         motion.first = first;
+        let fresh = motion.fresh;
+        if !fresh {
+            self.come_in(first);
+        }
+        let Some(motion) = &mut self.motion else { return Planned::Over };
         // Until when a chunk's observation, or a measurement, may still be looked up.
         let history = self.config.schedule.max_chunk_age_s + self.config.max_joint_state_age_s;
         self.plan.forget_before(first - HISTORY as i64 - (history / self.config.period_s) as i64);
@@ -879,10 +1067,10 @@ impl TrajectoryStreamer {
                 }
             }
         }
-        if let Err(violation) = seal(&mut self.drafts, &mut self.sent, &self.limits, motion.fresh) {
+        if let Err(violation) = seal(&mut self.drafts, &mut self.sent, &self.allowed, motion.fresh) {
             // The last window that left ends at rest: the controllers are safe with it.
             self.leave_alone(now);
-            self.rest_known = false;
+            self.let_go();
             self.begin_stop(StopReason::Internal(violation), now);
             return Tick::Idle(self.idle_reason());
         }

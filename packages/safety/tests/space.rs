@@ -45,6 +45,7 @@ fn streamer(obstacles: &str, bounds: Option<(Option<Workspace>, f64)>, config: S
     let config = StreamConfig { max_tool_speed: max_speed, ..config };
     let around = Surroundings { space: Some(Box::new(space)), tool: Some(tool()) };
     let mut streamer = TrajectoryStreamer::within(around, limits(), controllers, config).unwrap();
+    watch(&mut streamer);
     streamer.arm(true, at(0.0));
     streamer
 }

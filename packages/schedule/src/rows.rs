@@ -74,6 +74,17 @@ impl Rows {
         self.positions[row * self.joints + joint] = position;
     }
 
+    /// Whether all positions of a joint stay within a range when they are moved by so much.
+    pub fn fits(&self, joint: usize, by: f64, min: f64, max: f64) -> bool {
+        (0..self.len()).all(|row| (min..=max).contains(&(self.position(row, joint) + by)))
+    }
+
+    /// Moves all positions of a joint by whole turns: the motion stays as it is.
+    pub fn turn(&mut self, joint: usize, by: f64) {
+        self.positions.iter_mut().skip(joint).step_by(self.joints).for_each(|position| *position += by);
+        self.pieces.iter_mut().skip(joint).step_by(self.joints).for_each(|piece| piece.p += by);
+    }
+
     /// Joins the rows anew. Allocates nothing.
     pub fn rebuild(&mut self, straight: &[bool]) {
         for (joint, straight) in straight.iter().enumerate() {

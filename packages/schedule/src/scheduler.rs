@@ -6,6 +6,7 @@ use crate::rows::{Place, Rows};
 use crate::seam::{self, SEAM_STEP, Seam};
 use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
 use efm_core::{ActionChunk, JointNames, Stamp};
+use std::f64::consts::TAU;
 
 /// How chunks are taken and blended.
 #[derive(Debug, Clone, PartialEq)]
@@ -249,6 +250,11 @@ impl Fading {
     }
 }
 
+/// The whole turns in a difference of angles, so that less than half a turn is left of it.
+fn whole_turns(difference: f64) -> f64 {
+    TAU * (difference / TAU).round()
+}
+
 /// A time, looked up once for all joints: see [`Scheduler::moment`].
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
@@ -262,6 +268,8 @@ pub struct Scheduler {
     joints: JointNames,
     config: SchedulerConfig,
     straight: Vec<bool>,
+    /// Joints that turn on without end.
+    continuous: Vec<bool>,
     limits: Option<ReferenceLimits>,
     current: Option<Rows>,
     pending: Option<Rows>,
@@ -329,10 +337,12 @@ impl Scheduler {
         let before = vec![Reference::default(); joints.len()];
         let proposed = vec![0.0; joints.len()];
         let blend_duration = config.blend_s;
+        let continuous = vec![false; joints.len()];
         Ok(Self {
             joints,
             config,
             straight,
+            continuous,
             limits,
             current: None,
             pending: None,
@@ -351,6 +361,15 @@ impl Scheduler {
             dropped: None,
             drops: 0,
         })
+    }
+
+    /// With which joints turn on without end (one a joint; with another number nothing changes): the rows of a chunk are then taken to the equivalents,
+    /// whole turns apart, that are nearest to each other, and the chunk to the one that is nearest to what it follows.
+    pub fn turning(mut self, continuous: &[bool]) -> Self {
+        if continuous.len() == self.continuous.len() {
+            self.continuous.copy_from_slice(continuous);
+        }
+        self
     }
 
     /// The joints, in the order of every vector here.
@@ -402,7 +421,7 @@ impl Scheduler {
             return Err(ChunkRefusal::Absurd { step, joint, value });
         }
 
-        let mut positions = Vec::with_capacity(chunk.positions().len());
+        let mut positions: Vec<f64> = Vec::with_capacity(chunk.positions().len());
         for k in 0..chunk.horizon() {
             let row = chunk.row(k);
             for (joint, place) in places.iter().enumerate() {
@@ -410,7 +429,13 @@ impl Scheduler {
                     .limits
                     .as_ref()
                     .map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
-                positions.push(row[*place].clamp(min, max));
+                let mut wanted = row[*place];
+                if let Some(before) = (k > 0 && self.continuous[joint]).then(|| positions[(k - 1) * n + joint]) {
+                    // The shorter way round, where the limits allow it.
+                    let nearest = wanted - whole_turns(wanted - before);
+                    wanted = if (min..=max).contains(&nearest) { nearest } else { wanted };
+                }
+                positions.push(wanted.clamp(min, max));
             }
         }
         let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
@@ -449,7 +474,7 @@ impl Scheduler {
         followed: impl Fn(usize) -> Reference,
     ) -> bool {
         let Some(mut rows) = self.pending.take() else { return false };
-        let unmixed = self.unmixed.take();
+        let mut unmixed = self.unmixed.take();
         let mut lag = lag(rows.observed_at);
         let start = at;
         let at = at.offset_nanos(lag);
@@ -469,6 +494,20 @@ impl Scheduler {
         if fifo {
             rows.begin_at(start);
             lag = 0;
+        }
+        for joint in (0..self.joints.len()).filter(|joint| self.continuous[*joint]) {
+            let place = rows.place(at);
+            let by = -whole_turns(rows.at(joint, self.straight[joint], &place).position - followed(joint).position);
+            let (min, max) = self
+                .limits
+                .as_ref()
+                .map_or((f64::NEG_INFINITY, f64::INFINITY), |l| (l.min_position[joint], l.max_position[joint]));
+            if by != 0.0 && rows.fits(joint, by, min, max) {
+                rows.turn(joint, by);
+                if let Some(unmixed) = &mut unmixed {
+                    unmixed.turn(joint, by);
+                }
+            }
         }
         if let (Mode::TemporalEnsemble { m }, Some(unmixed)) = (self.config.mode, unmixed) {
             self.ensemble.add(unmixed, lag, start, m, &self.straight, &mut rows);

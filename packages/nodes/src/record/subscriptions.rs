@@ -3,8 +3,8 @@
 use super::{Asked, BagOfTopics, Selection, TopicId};
 use efm_bag::{Definitions, Durability, Liveliness, OfferedQos, Qos, Reliability};
 use efm_core::Stamp;
-use efm_ros::RosClock;
-use efm_ros::raw::{Offer, RawError, RawNode, RawQos, SubscriptionId};
+use efm_ros::raw::{RawError, RawNode, RawQos, SubscriptionId};
+use efm_ros::{Endpoint, RosClock};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -134,7 +134,7 @@ impl Subscriptions {
     }
 
     /// Subscribes to a topic, or anew where its publishers offer less than before.
-    fn consider(&mut self, name: &str, offers: &[Offer]) {
+    fn consider(&mut self, name: &str, offers: &[Endpoint]) {
         let profiles: Vec<OfferedQos> = distinct(offers.iter().map(|offer| offered(offer.qos)));
         match self.topics.get(name) {
             None => {}

@@ -41,7 +41,7 @@ fn every_message_of_a_reliable_topic_arrives_in_order_without_anybody_spinning()
         (Entities::create(context(), "speaker").unwrap(), Entities::create(context(), "listener").unwrap());
     let said = speaker.advertise::<Text>("in_order", reliable()).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("in_order", reliable(), move |message| sender.send(message.data).unwrap()).unwrap();
+    listener.subscribe::<Text>("in_order", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
     wait_for_a_subscriber(&said);
     for k in 0..200 {
         said.publish(&text(k)).unwrap();
@@ -67,7 +67,7 @@ fn what_was_said_before_somebody_listened_is_heard_where_it_is_latched() {
     let said = speaker.advertise::<Text>("latched", latched()).unwrap();
     said.publish(&text("holds")).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("latched", latched(), move |message| sender.send(message.data).unwrap()).unwrap();
+    listener.subscribe::<Text>("latched", latched(), move |message, _| sender.send(message.data).unwrap()).unwrap();
     assert_eq!(next(&heard), "holds");
 }
 
@@ -76,7 +76,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
     let mut node = Entities::create(context(), "bytes").unwrap();
     let said = node.advertise::<Text>("bytes", reliable()).unwrap();
     let (sender, heard) = channel();
-    let each = move |bytes: Bytes| sender.send(bytes).unwrap();
+    let each = move |bytes: Bytes, _| sender.send(bytes).unwrap();
     node.subscribe_bytes("bytes", "std_msgs/msg/String", reliable(), each).unwrap();
     wait_for_a_subscriber(&said);
     // CDR: little endian, six bytes with the zero.
@@ -104,7 +104,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
 fn an_unknown_type_is_told_by_name() {
     let mut node = Entities::create(context(), "unknown").unwrap();
     assert!(node.knows("std_msgs/msg/String") && !node.knows("no_such_msgs/msg/Thing"));
-    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_| ()).unwrap_err().to_string();
+    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_, _| ()).unwrap_err().to_string();
     assert!(error.contains("'x'") && error.contains("no_such_msgs/msg/Thing is not installed"), "{error}");
     let error = node.advertise::<Text>("not a name", reliable()).unwrap_err().to_string();
     assert!(error.contains("cannot advertise 'not a name'"), "{error}");
@@ -116,7 +116,7 @@ fn once_the_node_is_gone_what_is_left_of_it_says_so_and_nothing_comes_any_more()
     let said = speaker.advertise::<Text>("after", reliable()).unwrap();
     let mut node = Entities::create(context(), "goes").unwrap();
     let (sender, heard) = channel();
-    node.subscribe::<Text>("after", reliable(), move |message| sender.send(message.data).unwrap()).unwrap();
+    node.subscribe::<Text>("after", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
     let own = node.advertise::<Text>("own", reliable()).unwrap();
     wait_for_a_subscriber(&said);
     // It goes while messages come.
@@ -186,4 +186,125 @@ fn a_parameter_for_all_nodes_is_told_from_one_by_name() {
     ];
     assert_eq!(given, expected);
     assert!(Context::create(["test", "--ros-args", "-r", "broken"].map(str::to_owned)).is_err());
+}
+
+/// Waits until the graph shows what is wanted.
+fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < end, "the graph does not show it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_message_names_its_sender_as_the_graph_and_the_publisher_itself_do() {
+    let args = ["test", "--ros-args", "-r", "__ns:=/left", "-r", "who:=somebody"].map(str::to_owned);
+    let left = Context::create(args).unwrap();
+    let (a, mut b) = (Entities::create(left.clone(), "a").unwrap(), Entities::create(context(), "b").unwrap());
+    let (mut a, mut listener) = (a, Entities::create(left, "listener").unwrap());
+    // `a` publishes twice; `b` is in another namespace and has the same topic by its full name.
+    let said = [
+        a.advertise::<Text>("who", reliable()).unwrap(),
+        a.advertise::<Text>("who", reliable()).unwrap(),
+        b.advertise::<Text>("/left/somebody", reliable()).unwrap(),
+    ];
+    let (sender, heard) = channel();
+    listener.subscribe::<Text>("who", reliable(), move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    let (sender, raw) = channel();
+    let each = move |_: Bytes, from| sender.send(from).unwrap();
+    listener.subscribe_bytes("who", "std_msgs/msg/String", reliable(), each).unwrap();
+    for (k, said) in said.iter().enumerate() {
+        until(|| (said.subscribers() == 2).then_some(()));
+        said.publish(&text(k)).unwrap();
+        assert_eq!(next(&heard), (k.to_string(), said.sender()));
+        assert_eq!(next(&raw), said.sender());
+    }
+    let graph = listener.graph().clone();
+    let named = || {
+        let mut found = graph.publishers_of("who");
+        (found.len() == 3 && found.iter().all(|e| !e.node.is_empty())).then(|| {
+            found.sort_by(|a, b| a.node.cmp(&b.node));
+            found
+        })
+    };
+    let found = until(named);
+    assert_eq!(found.iter().map(|e| e.node.as_str()).collect::<Vec<_>>(), ["/b", "/left/a", "/left/a"]);
+    let of_a = [found[1].sender, found[2].sender];
+    assert!(found[0].sender == said[2].sender() && of_a.contains(&said[0].sender()));
+    assert!(of_a.contains(&said[1].sender()) && said[0].sender() != said[1].sender());
+    assert_eq!(graph.name_of("who", said[1].sender()), "node '/left/a'");
+    assert_eq!(graph.full_name("who"), "/left/somebody");
+    assert_eq!(graph.subscriptions_of("who").len(), 2);
+    assert!(graph.publishers_of("not a name").is_empty());
+    // One that has gone is not on the graph any more, and has no name.
+    let gone = said[2].sender();
+    drop(b);
+    until(|| (graph.publishers_of("who").len() == 2).then_some(()));
+    assert!(graph.name_of("who", gone).contains(&gone.to_string()));
+    // The handle may outlive its node.
+    drop(listener);
+    assert!(graph.publishers_of("who").is_empty());
+}
+
+#[test]
+fn a_topic_that_everyone_is_heard_on_is_heard_of_every_kind_of_publisher_once_each() {
+    let mut node = Entities::create(context(), "hears_all").unwrap();
+    let kinds = || {
+        let reliable = || QosProfile::default().keep_last(10);
+        [reliable().best_effort(), reliable(), reliable().transient_local()]
+    };
+    // The latched one speaks before there is anybody to hear it.
+    let early = node.advertise::<Text>("all", kinds()[2].clone()).unwrap();
+    early.publish(&text("early")).unwrap();
+    let (sender, heard) = channel();
+    let all = crate::qos::emergency_input();
+    node.subscribe::<Text>("all", all, move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    assert_eq!(next(&heard), ("early".to_owned(), early.sender()));
+    let said = kinds().map(|qos| node.advertise::<Text>("all", qos).unwrap());
+    for (k, said) in said.iter().enumerate() {
+        // One subscription for each kind that it can be matched with.
+        until(|| (said.subscribers() == k + 1).then_some(()));
+        for message in 0..20 {
+            let words = format!("{k} {message}");
+            said.publish(&text(&words)).unwrap();
+            assert_eq!(next(&heard), (words, said.sender()), "each once, and none is lost");
+        }
+    }
+    assert!(heard.recv_timeout(Duration::from_millis(200)).is_err(), "copies do not count");
+}
+
+#[test]
+fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
+    let mut us = Entities::create(context(), "us").unwrap();
+    // A participant of its own, which may have another type on the same topic.
+    let mut other = Entities::create(Context::create(["test".to_owned()]).unwrap(), "other").unwrap();
+    let (reliable, quick) = (reliable(), reliable().best_effort());
+    us.subscribe::<Text>("asks", reliable.clone(), |_, _| ()).unwrap();
+    let _ours = us.advertise::<Text>("offers", quick.clone()).unwrap();
+    us.subscribe::<Text>("fine", quick.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("kind", reliable.clone(), |_, _| ()).unwrap();
+    let health = crate::Diagnostics::new("us", "test");
+    let (task, mut watch) = (health.task("connections"), crate::connections::Watch::new(us.connections().clone()));
+    let mut look = || {
+        watch.look(&task);
+        let status = health.message(efm_core::Stamp::ZERO).status.remove(0);
+        (status.level, status.message)
+    };
+    assert_eq!(look().0, 0);
+    let _theirs = other.advertise::<Text>("asks", quick).unwrap();
+    let _fine = other.advertise::<Text>("fine", reliable.clone()).unwrap();
+    other.subscribe::<Text>("offers", reliable.clone(), |_, _| ()).unwrap();
+    let _kind = other.advertise::<r2r::std_msgs::msg::Bool>("kind", reliable).unwrap();
+    let told = until(|| Some(look()).filter(|(_, told)| told.matches("node '/other'").count() == 3));
+    assert_eq!(told.0, 1);
+    for words in ["'/asks'", "'/offers'", "policy reliability", "'/kind'", "std_msgs/msg/Bool"] {
+        assert!(told.1.contains(words), "{words}: {}", told.1);
+    }
+    assert!(!told.1.contains("fine"), "{}", told.1);
+    drop(other);
+    until(|| (look().0 == 0).then_some(()));
 }

@@ -31,11 +31,15 @@ pub struct StreamConfig {
     /// Largest difference between measured and planned position of any joint but grippers. Well above velocity times the robot's
     /// lag.
     pub max_tracking_error: f64,
-    /// Largest difference between the measured pose and the pose where the last motion ended, for the next one to begin there;
-    /// with a larger one it begins at the measured pose.
+    /// Largest difference between the measured pose and the pose where the last motion ended, for the next one to begin there. With a larger one it
+    /// begins at the measured pose where the robot was let go of meanwhile, and not at all where it was held.
     pub max_start_error: f64,
     /// Largest measured speed of any joint but grippers that counts as rest.
     pub max_start_speed: f64,
+    /// For how long measured states have to agree with each other, four at least, before a motion begins on them, seconds.
+    pub start_agreement_s: f64,
+    /// The same after a jump that the joint cannot have done.
+    pub start_agreement_after_jump_s: f64,
     /// How much more than the usual spacing between two ticks is a jump of the clock.
     pub max_clock_jump_s: f64,
     /// Part of the velocity, acceleration and jerk limits that following may use; the rest is for braking.
@@ -68,6 +72,8 @@ impl Default for StreamConfig {
             max_tracking_error: 0.2,
             max_start_error: 0.05,
             max_start_speed: 0.05,
+            start_agreement_s: 0.1,
+            start_agreement_after_jump_s: 0.5,
             max_clock_jump_s: 0.05,
             share: 0.98,
             bandwidth: 25.0,
@@ -141,6 +147,8 @@ impl StreamConfig {
             ("max_tracking_error", self.max_tracking_error, 1.0e-3, 10.0),
             ("max_start_error", self.max_start_error, 0.0, 1.0),
             ("max_start_speed", self.max_start_speed, 0.0, 10.0),
+            ("start_agreement_s", self.start_agreement_s, 0.0, 10.0),
+            ("start_agreement_after_jump_s", self.start_agreement_after_jump_s, self.start_agreement_s, 60.0),
             ("max_clock_jump_s", self.max_clock_jump_s, 0.001, 10.0),
             ("share", self.share, 0.05, 0.99),
             ("bandwidth", self.bandwidth, 0.1, 1.0 / self.period_s),

@@ -176,7 +176,20 @@ impl Robot {
         let mut streamer =
             TrajectoryStreamer::within(around, self.limits(names), controllers.collect(), config).unwrap();
         streamer.arm(true, at(0.0));
+        // It is seen at rest at home before the time begins, for as long as a start asks for.
+        let home = self.in_order(names, &self.home);
+        for k in -12..0 {
+            let now = at(0.01 * f64::from(k));
+            let sample = JointSample { stamp: now, positions: home.clone(), velocities: vec![0.0; home.len()] };
+            assert!(matches!(streamer.tick(now, Some((&sample, 0.0))), Tick::Idle(_)));
+        }
         streamer
+    }
+
+    /// Positions that are in the order of the group, for joints in another order.
+    fn in_order(&self, names: &JointNames, positions: &[f64]) -> Vec<f64> {
+        let mine = self.names();
+        names.iter().map(|name| positions[mine.index_of(name).unwrap()]).collect()
     }
 
     pub fn streamer(&self, config: StreamConfig) -> TrajectoryStreamer {

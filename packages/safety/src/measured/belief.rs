@@ -1,0 +1,211 @@
+//! Whether joint states agree with themselves for long enough to begin a motion on them.
+
+use super::{Contradiction, Measured, is_jump, way};
+use efm_core::Stamp;
+
+/// States that agree at least.
+const STATES: u32 = 4;
+/// How many of a joint's own smallest steps (an encoder's) its positions may be apart at rest.
+const ENCODER_STEPS: f64 = 3.0;
+/// Longest that a step counts as an encoder's, radians or metres.
+const LARGEST_STEP: f64 = 0.01;
+
+/// What a start asks for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BeliefConfig {
+    /// Seconds for which states agree at least.
+    pub agreement_s: f64,
+    /// The same, after a jump that no joint can do: which of both poses is the true one is not known.
+    pub after_jump_s: f64,
+    /// How far apart positions of a joint at rest may be, radians or metres.
+    pub spread: f64,
+    /// A longer gap between two states begins anew, seconds.
+    pub gap_s: f64,
+}
+
+/// Why a joint is not believed yet.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Doubt {
+    /// Place of the joint in the limits' order.
+    pub joint: usize,
+    /// How many states agree so far.
+    pub states: u32,
+    /// For how long, seconds.
+    pub seconds: f64,
+    /// For how long they have to.
+    pub needs_s: f64,
+    /// What made the count begin anew, where that was a contradiction.
+    pub because: Option<Contradiction>,
+}
+
+/// States of one joint that lie together, as of a joint at rest.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    since: Stamp,
+    /// The tick that saw the first.
+    seen_since: Stamp,
+    states: u32,
+    /// Way from the first state to the least and to the greatest.
+    low: f64,
+    high: f64,
+    first: f64,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Joint {
+    last: Option<(Stamp, f64)>,
+    /// The tick that saw the last.
+    seen: Stamp,
+    run: Option<Run>,
+    /// Smallest change ever seen: an encoder's step, or noise.
+    step: Option<f64>,
+    jump: Option<Contradiction>,
+    /// Its source was found to repeat itself, and has not told anything else since.
+    stuck: Option<Contradiction>,
+}
+
+impl Joint {
+    fn doubt(&self, place: usize, config: &BeliefConfig) -> Option<Doubt> {
+        /// Grids of ticks and messages round, seconds.
+        const ROUNDING: f64 = 1.0e-6;
+        let needs_s = if self.jump.is_some() { config.after_jump_s } else { config.agreement_s };
+        let (states, seconds) = match (&self.run, self.last) {
+            // By the stamps and by the ticks: stamps alone can be made up.
+            (Some(run), Some((last, _))) => {
+                (run.states, last.seconds_since(run.since).min(self.seen.seconds_since(run.seen_since)))
+            }
+            _ => (0, 0.0),
+        };
+        let agree = states >= STATES && seconds + ROUNDING >= needs_s;
+        (!agree).then_some(Doubt { joint: place, states, seconds, needs_s, because: self.jump })
+    }
+}
+
+/// Follows every joint, in motion and at rest.
+#[derive(Debug)]
+pub(crate) struct Belief {
+    joints: Vec<Joint>,
+    velocity: Vec<f64>,
+    continuous: Vec<bool>,
+    config: BeliefConfig,
+}
+
+impl Belief {
+    /// Joints by their velocity limits (rad/s, m/s) and whether they turn on without end.
+    pub fn new(velocity: &[f64], continuous: &[bool], config: BeliefConfig) -> Self {
+        Self {
+            joints: vec![Joint::default(); velocity.len()],
+            velocity: velocity.to_vec(),
+            continuous: continuous.to_vec(),
+            config,
+        }
+    }
+
+    /// Takes a tick's states, whose numbers are finite. The first jump that a joint cannot have done, or what the messages in between contradicted.
+    pub fn see(&mut self, now: Stamp, measured: &Measured<'_>) -> Option<Contradiction> {
+        let mut found = measured.contradiction.copied();
+        if let Some(contradiction) = measured.contradiction
+            && let Some(joint) = self.joints.get_mut(contradiction.joint())
+        {
+            joint.run = None;
+            joint.jump = Some(*contradiction);
+        }
+        let mut alive = None;
+        for (place, joint) in self.joints.iter_mut().enumerate() {
+            let (stamp, position) = (measured.stamp_of(place), measured.sample.positions[place]);
+            let continuous = self.continuous[place];
+            let mut fresh = true;
+            if let Some((before, last)) = joint.last {
+                let seconds = stamp.seconds_since(before);
+                if stamp == before && position == last {
+                    continue;
+                }
+                if position != last {
+                    alive = Some(measured.source_of(place));
+                }
+                let by = way(continuous, last, position);
+                if by != 0.0 && by.abs() < joint.step.unwrap_or(LARGEST_STEP) {
+                    joint.step = Some(by.abs());
+                }
+                // Stamps that stand still or go back say nothing of the time that it had: the ticks do.
+                let had = seconds.max(0.0).min(now.seconds_since(joint.seen).max(0.0) + self.config.agreement_s);
+                fresh = seconds > 0.0;
+                if is_jump(by, had, self.velocity[place]) {
+                    let jump = Contradiction::Jump { joint: place, from: last, to: position, seconds: had };
+                    joint.run = None;
+                    joint.jump = Some(jump);
+                    found = found.or(Some(jump));
+                } else if seconds > self.config.gap_s {
+                    joint.run = None;
+                }
+            }
+            (joint.last, joint.seen) = (Some((stamp, position)), now);
+            let spread = self.config.spread.max(ENCODER_STEPS * joint.step.unwrap_or(0.0));
+            let run = joint.run.get_or_insert(Run {
+                since: stamp,
+                seen_since: now,
+                states: 0,
+                low: 0.0,
+                high: 0.0,
+                first: position,
+            });
+            let off = way(continuous, run.first, position);
+            (run.low, run.high) = (run.low.min(off), run.high.max(off));
+            if run.high - run.low > spread {
+                joint.run =
+                    Some(Run { since: stamp, seen_since: now, states: 1, low: 0.0, high: 0.0, first: position });
+                continue;
+            }
+            // A repeated or older stamp is no further witness.
+            if fresh || run.states == 0 {
+                run.states = run.states.saturating_add(1);
+            }
+            if joint.jump.is_some() && joint.doubt(place, &self.config).is_none() {
+                joint.jump = None;
+            }
+        }
+        if let Some(source) = alive {
+            let of_source =
+                self.joints.iter_mut().enumerate().filter(|(place, _)| measured.source_of(*place) == source);
+            of_source.for_each(|(_, joint)| joint.stuck = None);
+        }
+        found
+    }
+
+    /// A source was found to repeat itself: none of its joints is believed before one of them changes.
+    pub fn repeats(&mut self, contradiction: Contradiction, measured: &Measured<'_>) {
+        let source = measured.source_of(contradiction.joint());
+        for (place, joint) in self.joints.iter_mut().enumerate() {
+            if measured.source_of(place) == source {
+                joint.stuck = Some(contradiction);
+            }
+        }
+    }
+
+    /// The contradiction that a joint's source has not outlived yet.
+    pub fn stuck(&self, joint: usize) -> Option<Contradiction> {
+        self.joints[joint].stuck
+    }
+
+    /// Somebody has looked at the robot.
+    pub fn looked_at(&mut self) {
+        self.joints.iter_mut().for_each(|joint| joint.stuck = None);
+    }
+
+    /// Why a motion may not begin on what is known of a joint.
+    pub fn doubt(&self, joint: usize) -> Option<Doubt> {
+        self.joints[joint].doubt(joint, &self.config)
+    }
+
+    /// A joint's smallest step that was seen, radians or metres.
+    pub fn step(&self, joint: usize) -> f64 {
+        self.joints[joint].step.unwrap_or(0.0)
+    }
+
+    /// Forgets all states, as after a step of the clock.
+    pub fn clear(&mut self) {
+        for joint in &mut self.joints {
+            *joint = Joint { step: joint.step, jump: joint.jump, stuck: joint.stuck, ..Joint::default() };
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! Joint states from whoever publishes them, brought together for the joints of one robot.
+//!
+//! A robot's joints may come from several publishers (arm and hand), in any order, with joints of others among them. Each source keeps its own
+//! history by its own stamps, every joint is aged by itself (one that vanishes is found and named even while the others go on), and every joint belongs to
+//! one sender: another one that speaks of it at the same time is found out.
+
+use super::history::History;
+use super::{Contradiction, is_jump, way};
+use efm_core::{JointNames, JointSample, SenderId, Stamp};
+
+/// Seconds within which two senders of a joint count as speaking at the same time.
+const INTERLEAVED: f64 = 0.5;
+/// Silence after which another sender may speak for a joint, seconds.
+const SILENT: f64 = 0.1;
+/// Two senders that agree at rest do so within this, radians or metres.
+const AGREE: f64 = 0.002;
+/// How late one of them may tell what the other tells, seconds.
+const LATE: f64 = 0.06;
+/// Velocities that nobody tells are taken over at least so many seconds.
+const OVER: f64 = 0.04;
+/// Senders of a joint that are remembered.
+const VOICES: usize = 4;
+/// Sources that are remembered: a stranger who makes up names fills nothing.
+const SOURCES: usize = 16;
+
+/// What is wrong with the joint states. Displays with the joint's name.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum JointTrouble {
+    /// Nothing came.
+    #[error("no joint_states were received yet")]
+    Nothing,
+    /// Messages come, without this joint.
+    #[error("joint '{0}' is missing from joint_states")]
+    Missing(String),
+    /// Came once, not any more.
+    #[error("joint '{joint}' is missing from joint_states since {seconds:.2} s")]
+    Gone {
+        /// Which.
+        joint: String,
+        /// Since when.
+        seconds: f64,
+    },
+    /// Nothing comes any more.
+    #[error("joint_states are silent for {0:.2} s")]
+    Silent(f64),
+    /// Old stamps on new messages.
+    #[error("joint_states are stamped {0:.2} s in the past")]
+    Old(f64),
+    /// Stamps from the future.
+    #[error("joint_states are stamped {0:.2} s in the future; check the clocks of both machines")]
+    Future(f64),
+    /// No stamps.
+    #[error("joint_states carry no stamp")]
+    Unstamped,
+    /// The newest message was malformed.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+/// Two senders of one joint whose values agree: one of them should not speak.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Twin {
+    /// Place of the joint.
+    pub joint: usize,
+    /// Both.
+    pub senders: (SenderId, SenderId),
+}
+
+/// Joint states that may be relied on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fresh<'a> {
+    /// The newest of every joint, in the order of the wanted names, with the newest of their stamps.
+    pub sample: &'a JointSample,
+    /// When each was measured.
+    pub stamps: &'a [Stamp],
+    /// Which of them come from one source.
+    pub sources: &'a [usize],
+    /// Age in seconds of the oldest: since receipt or since its stamp, whichever is longer.
+    pub age_s: f64,
+}
+
+/// What one sender says in messages with the same names.
+#[derive(Debug, Clone)]
+struct Source {
+    sender: SenderId,
+    names: Vec<String>,
+    /// For each wanted joint in it: its place among the wanted, and in the message.
+    places: Vec<(usize, usize)>,
+    history: History,
+    /// Seconds on the caller's clock of receipts.
+    received: f64,
+    unstamped: bool,
+    /// Positions of the message before.
+    last: Vec<Option<f64>>,
+}
+
+/// The last that a sender said of a joint.
+#[derive(Debug, Clone, Copy)]
+struct Voice {
+    sender: SenderId,
+    position: f64,
+    /// Received.
+    at: f64,
+}
+
+/// Two senders that speak of a joint at the same time.
+#[derive(Debug, Clone, Copy)]
+struct Both {
+    /// The last time.
+    at: f64,
+    contradiction: Contradiction,
+    differs: bool,
+}
+
+/// Who speaks for a joint.
+#[derive(Debug, Clone, Copy, Default)]
+struct Owner {
+    /// Place of the source, and of the joint in it.
+    source: Option<(usize, usize)>,
+    /// Who spoke of it last, the newest at the end.
+    voices: [Option<Voice>; VOICES],
+    both: Option<Both>,
+}
+
+impl Owner {
+    fn hear(&mut self, voice: Voice) {
+        let others = self.voices.iter().flatten().filter(|other| other.sender != voice.sender);
+        let (mut voices, mut known) = ([None; VOICES], 0);
+        // With too many of them the oldest goes.
+        for other in others.clone().skip((others.count() + 1).saturating_sub(VOICES)) {
+            voices[known] = Some(*other);
+            known += 1;
+        }
+        voices[known] = Some(voice);
+        self.voices = voices;
+    }
+}
+
+/// Merges joint states. Joints keep the order of the wanted names.
+#[derive(Debug, Clone)]
+pub struct JointFeed {
+    wanted: JointNames,
+    span: f64,
+    sources: Vec<Source>,
+    owners: Vec<Owner>,
+    sample: JointSample,
+    stamps: Vec<Stamp>,
+    source_of: Vec<usize>,
+    velocity: Vec<f64>,
+    continuous: Vec<bool>,
+    newest: Option<f64>,
+    malformed: Option<String>,
+    jump: Option<Contradiction>,
+}
+
+impl JointFeed {
+    /// For these joints. `span` seconds of history are kept for [`Self::at`], at least a fifth of a second.
+    pub fn new(wanted: JointNames, span: f64) -> Self {
+        let n = wanted.len();
+        let sample = JointSample { stamp: Stamp::ZERO, positions: vec![0.0; n], velocities: vec![0.0; n] };
+        Self {
+            wanted,
+            span: span.max(0.2),
+            sources: Vec::new(),
+            owners: vec![Owner::default(); n],
+            sample,
+            stamps: vec![Stamp::ZERO; n],
+            source_of: vec![0; n],
+            velocity: vec![f64::INFINITY; n],
+            continuous: vec![false; n],
+            newest: None,
+            malformed: None,
+            jump: None,
+        }
+    }
+
+    /// The joints.
+    pub fn wanted(&self) -> &JointNames {
+        &self.wanted
+    }
+
+    /// What the joints can do: velocity limits (rad/s or m/s), and which turn on without end. Until then no jump is one.
+    pub fn bound(&mut self, velocity: &[f64], continuous: &[bool]) {
+        if velocity.len() == self.wanted.len() && continuous.len() == self.wanted.len() {
+            self.velocity.copy_from_slice(velocity);
+            self.continuous.copy_from_slice(continuous);
+        }
+    }
+
+    /// Takes a message of a sender, received at `received` seconds of a clock that only goes forward. A malformed one (sizes, positions that are no
+    /// numbers, a joint twice) is left out and remembered; velocities that are missing or NaN are not told. Returns whether the message held any of the
+    /// wanted joints.
+    pub fn update(
+        &mut self,
+        sender: SenderId,
+        stamp: Stamp,
+        names: &[String],
+        positions: &[f64],
+        velocities: &[f64],
+        received: f64,
+    ) -> bool {
+        self.newest = Some(received);
+        if names.len() != positions.len() {
+            self.malformed =
+                Some(format!("joint_states name {} joints but carry {} positions", names.len(), positions.len()));
+            return false;
+        }
+        let source = match self.source(sender, names) {
+            Ok(source) => source,
+            Err(malformed) => {
+                self.malformed = Some(malformed);
+                return false;
+            }
+        };
+        if self.sources[source].places.is_empty() {
+            return false;
+        }
+        let bad = self.sources[source].places.iter().find(|(_, place)| {
+            !positions[*place].is_finite() || velocities.get(*place).is_some_and(|v| v.is_infinite())
+        });
+        if let Some((_, place)) = bad {
+            self.malformed = Some(format!(
+                "joint_states carry position {} and velocity {} of joint '{}'; both must be finite numbers",
+                positions[*place],
+                velocities.get(*place).copied().unwrap_or(0.0),
+                names[*place]
+            ));
+            return false;
+        }
+        self.malformed = None;
+        let told = &mut self.sources[source];
+        told.received = received;
+        told.unstamped = stamp == Stamp::ZERO;
+        let before = told.history.newest();
+        for (k, last) in told.last.iter_mut().enumerate() {
+            *last = told.history.position(k);
+        }
+        let places = &told.places;
+        let taken = told.history.push(
+            stamp,
+            places.iter().map(|(_, place)| positions[*place]),
+            places.iter().map(|(_, place)| velocities.get(*place).copied().unwrap_or(f64::NAN)),
+        );
+        for k in 0..self.sources[source].places.len() {
+            let (joint, place) = self.sources[source].places[k];
+            let position = positions[place];
+            if self.claim(joint, source, k, position, received)
+                && taken
+                && let (Some(before), Some(from)) = (before, self.sources[source].last[k])
+            {
+                let (seconds, by) = (stamp.seconds_since(before), way(self.continuous[joint], from, position));
+                if seconds >= 0.0 && is_jump(by, seconds, self.velocity[joint]) && self.jump.is_none() {
+                    self.jump = Some(Contradiction::Jump { joint, from, to: position, seconds });
+                }
+            }
+        }
+        true
+    }
+
+    /// Where a sender's messages with these names are kept.
+    fn source(&mut self, sender: SenderId, names: &[String]) -> Result<usize, String> {
+        if let Some(at) = self.sources.iter().position(|s| s.sender == sender && s.names == names) {
+            return Ok(at);
+        }
+        let mut places = Vec::new();
+        for (place, name) in names.iter().enumerate() {
+            let Some(joint) = self.wanted.index_of(name) else { continue };
+            if places.iter().any(|(before, _)| *before == joint) {
+                return Err(format!("joint_states name joint '{name}' twice in one message"));
+            }
+            places.push((joint, place));
+        }
+        let history = History::new(places.len(), self.span);
+        let (last, received) = (vec![None; places.len()], f64::NEG_INFINITY);
+        let made = Source { sender, names: names.to_vec(), places, history, received, unstamped: false, last };
+        if self.sources.len() < SOURCES {
+            self.sources.push(made);
+            return Ok(self.sources.len() - 1);
+        }
+        // The one that was silent for longest makes room.
+        let at =
+            (0..SOURCES).min_by(|a, b| self.sources[*a].received.total_cmp(&self.sources[*b].received)).unwrap_or(0);
+        for owner in &mut self.owners {
+            owner.source = owner.source.filter(|(source, _)| *source != at);
+        }
+        // (A joint that it spoke for is missing until somebody else does.)
+        self.sources[at] = made;
+        Ok(at)
+    }
+
+    /// A source speaks of a joint. The sender that spoke for it before has the word as long as it speaks. Whether this is the next word of the same source.
+    fn claim(&mut self, joint: usize, source: usize, place: usize, position: f64, received: f64) -> bool {
+        let sender = self.sources[source].sender;
+        let continuous = self.continuous[joint];
+        let owner = &mut self.owners[joint];
+        // One spoke, another one did, and now the first speaks again: they speak at the same time.
+        let own = owner.voices.iter().flatten().find(|voice| voice.sender == sender).map(|voice| voice.at);
+        let others = owner.voices.iter().flatten().filter(|voice| voice.sender != sender);
+        let between =
+            own.filter(|own| received - own <= INTERLEAVED).and_then(|own| others.filter(|v| v.at >= own).last());
+        if let Some(other) = between {
+            let speed = owner.source.map_or(0.0, |(held, place)| {
+                self.sources[held].history.velocity(place, OVER, |a, b| way(continuous, a, b)).abs()
+            });
+            // What moves may be told a little later by one of them.
+            let differs =
+                way(continuous, other.position, position).abs() > AGREE + (received - other.at + LATE) * speed;
+            let contradiction = Contradiction::Senders {
+                joint,
+                positions: (position, other.position),
+                senders: (sender, other.sender),
+            };
+            // That they differed is not forgotten as soon as their ways cross.
+            if differs || owner.both.is_none_or(|both| !both.differs || received - both.at > INTERLEAVED) {
+                owner.both = Some(Both { at: received, contradiction, differs });
+            }
+        }
+        owner.hear(Voice { sender, position, at: received });
+        match owner.source {
+            Some((held, _)) if held == source => true,
+            Some((held, _))
+                if self.sources[held].sender != sender && received - self.sources[held].received <= SILENT =>
+            {
+                false
+            }
+            // Another message of the same sender, or a sender that was started anew.
+            _ => {
+                owner.source = Some((source, place));
+                false
+            }
+        }
+    }
+
+    /// The joints, and how old they are.
+    ///
+    /// # Errors
+    /// When a joint was never seen or is not fresh: `max_age` and `max_future` are the bounds in seconds, `now` the time that stamps
+    /// are judged by and `received_now` the time of receipts.
+    pub fn fresh(
+        &mut self,
+        now: Stamp,
+        received_now: f64,
+        max_age: f64,
+        max_future: f64,
+    ) -> Result<Fresh<'_>, JointTrouble> {
+        let silent = received_now - self.newest.ok_or(JointTrouble::Nothing)?;
+        if silent > max_age {
+            return Err(JointTrouble::Silent(silent));
+        }
+        if let Some(malformed) = &self.malformed {
+            return Err(JointTrouble::Malformed(malformed.clone()));
+        }
+        let (mut oldest, mut newest) = (0.0f64, None::<Stamp>);
+        for (joint, name) in self.wanted.iter().enumerate() {
+            let missing = || JointTrouble::Missing(name.to_owned());
+            let (source, place) = self.owners[joint].source.ok_or_else(missing)?;
+            let told = &self.sources[source];
+            let since = received_now - told.received;
+            if since > max_age {
+                return Err(JointTrouble::Gone { joint: name.to_owned(), seconds: since });
+            }
+            if told.unstamped {
+                return Err(JointTrouble::Unstamped);
+            }
+            let stamp = told.history.newest().ok_or_else(missing)?;
+            let age = now.seconds_since(stamp);
+            if age > max_age {
+                return Err(JointTrouble::Old(age));
+            }
+            if -age > max_future {
+                return Err(JointTrouble::Future(-age));
+            }
+            oldest = oldest.max(since).max(age);
+            newest = newest.max(Some(stamp));
+            self.stamps[joint] = stamp;
+            self.source_of[joint] = source;
+            self.sample.positions[joint] = told.history.position(place).ok_or_else(missing)?;
+            let continuous = self.continuous[joint];
+            self.sample.velocities[joint] = told.history.velocity(place, OVER, |a, b| way(continuous, a, b));
+        }
+        self.sample.stamp = newest.unwrap_or(Stamp::ZERO);
+        Ok(Fresh { sample: &self.sample, stamps: &self.stamps, sources: &self.source_of, age_s: oldest })
+    }
+
+    /// What was contradictory since this was asked last: a jump within the messages of one sender, or two senders of one joint that speak at
+    /// the same time and do not agree (as long as they do).
+    pub fn contradiction(&mut self, received_now: f64) -> Option<Contradiction> {
+        let jump = self.jump.take();
+        let mut both = self.owners.iter().filter_map(|owner| owner.both);
+        both.find(|both| both.differs && received_now - both.at <= INTERLEAVED).map(|both| both.contradiction).or(jump)
+    }
+
+    /// Two senders that tell the same joint the same, where there are two.
+    pub fn twin(&self, received_now: f64) -> Option<Twin> {
+        self.owners.iter().enumerate().find_map(|(joint, owner)| match owner.both {
+            Some(Both { at, contradiction: Contradiction::Senders { senders, .. }, differs: false })
+                if received_now - at <= 2.0 * INTERLEAVED =>
+            {
+                Some(Twin { joint, senders })
+            }
+            _ => None,
+        })
+    }
+
+    /// The joints at a time: each by its own source's stamps, between two states on the straight line, outside of the history (or in a gap) the
+    /// nearest state as it is. None while a joint was never seen.
+    pub fn at(&self, stamp: Stamp) -> Option<JointSample> {
+        let n = self.wanted.len();
+        let mut sample = JointSample { stamp, positions: Vec::with_capacity(n), velocities: Vec::with_capacity(n) };
+        for (joint, owner) in self.owners.iter().enumerate() {
+            let (source, place) = owner.source?;
+            let continuous = self.continuous[joint];
+            let (position, velocity) =
+                self.sources[source].history.at(place, stamp, OVER, |a, b| way(continuous, a, b))?;
+            sample.positions.push(position);
+            sample.velocities.push(velocity);
+        }
+        Some(sample)
+    }
+
+    /// Forgets everything, as after a step of the clock.
+    pub fn clear(&mut self) {
+        self.sources.iter_mut().for_each(|source| source.history.clear());
+        self.owners.fill(Owner::default());
+        self.newest = None;
+        self.malformed = None;
+        self.jump = None;
+    }
+}
+
+#[cfg(test)]
+#[path = "feed_tests.rs"]
+mod tests;
