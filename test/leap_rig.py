@@ -272,8 +272,10 @@ class Cell:
         self.places = sorted(place for c in self.controllers.values() for place in c.places)
         self.pose, self.speed = np.array(pose), np.zeros(len(JOINTS))
         self.log: list[tuple[int, np.ndarray]] = []
-        # What a play may change. `lie` turns what the drivers are about to say into what they say; `hand` moves the robot, whatever its controllers
-        # want; `finger` is how far closed the gripper can be, for what it holds; `stuck` are joints that do not follow.
+        # Time of those who move it by hand, ns: it stands still while the machine keeps this thread waiting, as nobody is told of the robot then.
+        self.clock = 0
+        # What a play may change. `lie` turns what the drivers are about to say into what they say; `hand` moves the robot by
+        # `clock`, whatever its controllers want; `object` is how far the gripper can close, for what it holds; `stuck` are joints that do not follow.
         self.lie: Callable[[int, list[Report]], list[Report]] | None = None
         self.hand: Callable[[int, np.ndarray], np.ndarray] | None = None
         self.object = -math.inf
@@ -361,8 +363,10 @@ class Cell:
                 pose[controller.places] = window.at(np.array([now - LAG]))[0][0]
         for place in self.stuck:
             pose[place] = self.pose[place]
+        if self.log:
+            self.clock += min(now - self.log[-1][0], 2 * BEAT)
         if self.hand:
-            pose = self.hand(now, pose)
+            pose = self.hand(self.clock, pose)
         pose[-1] = max(pose[-1], self.object)
         if self.log:
             self.speed = (pose - self.pose) / max((now - self.log[-1][0]) * 1e-9, 1e-3)

@@ -160,7 +160,7 @@ def one_false_states(scene: Play) -> None:
 def push(scene: Play, target: dict[int, float], speed: float = 0.3) -> None:
     """By hand, evenly, to these positions."""
     cell = scene.cell
-    begun, begin = time.time_ns(), cell.pose.copy()
+    begun, begin = cell.clock, cell.pose.copy()
     most = max(abs(to - begin[place]) for place, to in target.items())
     until = begun + round(max(most / speed, 0.05) * SECOND)
 
@@ -172,7 +172,7 @@ def push(scene: Play, target: dict[int, float], speed: float = 0.3) -> None:
         return pose
 
     cell.hand = hand
-    scene.sleep((until - begun) * 1e-9 + 0.03)
+    scene.wait(lambda: cell.clock > until + 30 * MS, 30.0, "the robot is moved")
     let_go(cell)
 
 
@@ -429,7 +429,7 @@ def six_frozen_or_moved(scene: Play) -> None:
         scene.launch()
         scene.sleep(0.4)
         if scene.lie:
-            begin, begun = cell.pose.copy(), time.time_ns()
+            begin, begun = cell.pose.copy(), cell.clock
             pace = {r.choice([0, 3]): r.choice([-1, 1]) * r.uniform(0.5, 1.2)}
 
             def hand(now: int, pose: np.ndarray) -> np.ndarray:
