@@ -60,7 +60,8 @@ pub enum RigError {
 pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
     let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
     let set = LimitSet::load(&model, &files.joint_limits, &chunk_joints()?).map_err(PlanError::from)?;
-    Ok(Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?)
+    let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
+    Ok(limits.turning(set.continuous)?)
 }
 
 /// The bodies of robot and cell that are kept apart, as in the shipped parameter file.

@@ -12,8 +12,6 @@ pub mod filter_state;
 pub mod goal_change;
 pub mod goals;
 pub mod inference_params;
-pub mod joint_feed;
-pub mod joint_ring;
 pub mod motion_report;
 pub mod nodes;
 pub mod pace;

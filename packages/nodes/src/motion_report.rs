@@ -1,8 +1,8 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
-use efm_core::JointNames;
+use efm_core::{JointNames, SenderId};
 use efm_ros::Level;
-use efm_safety::{Activity, ControllerFault, IdleReason, Intrusion, StopReason};
+use efm_safety::{Activity, Contradiction, ControllerFault, IdleReason, Intrusion, StopReason};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +64,8 @@ pub struct Around {
     pub obstacle: Option<String>,
     /// What of the surroundings is not known, so that nothing may move.
     pub surroundings: Option<String>,
+    /// Names of nodes that sent something that was contradictory.
+    pub senders: Vec<(SenderId, String)>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
 }
@@ -71,6 +73,11 @@ pub struct Around {
 /// How bad it is, and why the arm is at rest.
 pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
+    let sender = |sender: SenderId| {
+        let known = around.senders.iter().find(|(known, _)| *known == sender);
+        known.map_or_else(|| format!("sender {sender}"), |(_, name)| name.clone())
+    };
+    let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
     let stop = |reason: &StopReason| match reason {
         StopReason::Tracking { joint, error } => {
             format!(
@@ -97,6 +104,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
             let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
             format!("{what}; call ~/resume when they are back")
+        }
+        StopReason::Contradiction(contradiction) => {
+            format!("{}; call ~/resume when they are right again", contradicted(contradiction))
         }
         other => other.to_string(),
     };
@@ -137,6 +147,38 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(IdleReason::Settling) => {
             (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
         }
+        Phase::Idle(IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
+            Level::Error,
+            format!(
+                "at rest: {}; it begins when they change, or when it is disarmed and armed again",
+                contradicted(contradiction)
+            ),
+        ),
+        Phase::Idle(IdleReason::Contradiction(contradiction)) => {
+            (Level::Error, format!("at rest: {}; it begins when they agree again", contradicted(contradiction)))
+        }
+        Phase::Idle(IdleReason::Unconfirmed(doubt)) => {
+            let because = doubt.because.as_ref().map(|because| format!(" since {}", contradicted(because)));
+            (
+                Level::Warn,
+                format!(
+                    "at rest: joint '{}' has not stood still for long enough: {} joint states over {:.2} s agree, {:.2} s are needed{}",
+                    name(doubt.joint),
+                    doubt.states,
+                    doubt.seconds,
+                    doubt.needs_s,
+                    because.unwrap_or_default()
+                ),
+            )
+        }
+        Phase::Idle(IdleReason::Elsewhere { joint, measured, held }) => (
+            Level::Error,
+            format!(
+                "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held; call ~/resume to begin \
+                 where it stands",
+                name(*joint)
+            ),
+        ),
         Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
             Level::Warn,
             format!(

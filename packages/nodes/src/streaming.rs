@@ -13,8 +13,8 @@ use efm_ros::convert::ChunkMsgError;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{NodeError, Params, convert};
 use efm_safety::{
-    ControllerFault, ControllerSpec, Execution, IdleReason, Limits, PlanReport, StopReason, StreamConfig, TaskLimits,
-    Tick, TrajectoryStreamer, VerifiedWindow,
+    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Limits, PlanReport, StopReason,
+    StreamConfig, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
 };
 use efm_schedule::MotionNow;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,15 @@ pub struct Measured<'a> {
     pub positions: Cow<'a, [f64]>,
     /// rad/s or m/s.
     pub velocities: Cow<'a, [f64]>,
+    /// When each joint was measured, ns; empty: all at `stamp`.
+    #[serde(default, skip_serializing_if = "<[i64]>::is_empty")]
+    pub stamps: Cow<'a, [i64]>,
+    /// Which joints come from one source (the same number); empty: all of them.
+    #[serde(default, skip_serializing_if = "<[usize]>::is_empty")]
+    pub sources: Cow<'a, [usize]>,
+    /// What was contradictory in the messages since the last tick.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contradiction: Option<Contradiction>,
 }
 
 /// What happens to a publisher of trajectories; times in nanoseconds. In the order in which it is worked on, this determines what is sent.
@@ -231,7 +240,8 @@ impl Maker {
         let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
         let model = RobotModel::from_urdf(urdf)?;
         let set = LimitSet::new(&model, &self.limits, &self.joints)?;
-        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
+        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?
+            .turning(set.continuous)?;
         let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
         let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
         streamer.set_speed_scale(self.speed_scale)?;
@@ -250,14 +260,11 @@ pub struct Streaming {
     owners: Vec<(String, bool)>,
     listening: Vec<bool>,
     trouble: Option<String>,
-    /// For each joint, whether it belongs to a gripper.
-    grippers: Vec<bool>,
     /// The chunk that was told of last.
     told: Option<Stamp>,
-    /// Where the last windows end: one position a joint, in the order of the controllers.
-    ends: Vec<f64>,
     /// So that a tick allocates nothing.
     sample: JointSample,
+    stamps: Vec<Stamp>,
 }
 
 impl Streaming {
@@ -279,7 +286,6 @@ impl Streaming {
         let config = stream_config(params);
         let n = joints.len();
         Ok(Self {
-            grippers: joints.iter().map(|joint| config.gripper_joints.iter().any(|g| g == joint)).collect(),
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
             listening: vec![false; controllers.len()],
             task_rules: task_rules(params)?,
@@ -299,7 +305,7 @@ impl Streaming {
             streamer: Err(NO_ROBOT.to_owned()),
             trouble: None,
             told: None,
-            ends: Vec::with_capacity(n),
+            stamps: Vec::with_capacity(n),
             sample: JointSample {
                 stamp: Stamp::ZERO,
                 positions: Vec::with_capacity(n),
@@ -411,7 +417,7 @@ impl Streaming {
                 let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
                 let was = streamer.latched().map_or("nothing was stopped".to_owned(), StopReason::to_string);
                 streamer.resume();
-                return Ok(format!("resumed; before: {was}"));
+                return Ok(format!("resumed, from where the robot stands; before: {was}"));
             }
             Event::Description { now, urdf } => {
                 self.maker.urdf = Some(urdf.clone().into_owned());
@@ -480,28 +486,21 @@ impl Streaming {
             self.sample.positions.extend_from_slice(&joints.positions);
             self.sample.velocities.clear();
             self.sample.velocities.extend_from_slice(&joints.velocities);
-            (&self.sample, joints.age)
+            self.stamps.clear();
+            self.stamps.extend(joints.stamps.iter().map(|stamp| Stamp::from_nanos(*stamp)));
+            efm_safety::Measured {
+                sample: &self.sample,
+                age_s: joints.age,
+                stamps: Some(self.stamps.as_slice()).filter(|stamps| !stamps.is_empty()),
+                sources: Some(&*joints.sources).filter(|sources| !sources.is_empty()),
+                contradiction: joints.contradiction.as_ref(),
+            }
         });
         let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
         let (mut news, mut followed) = (None, None);
         let phase = match &mut self.streamer {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
-                // Somebody has moved the arm since (by hand, or by a simulator's reset): then what the gripper was told last is void
-                // as well, and the next motion begins at what is measured.
-                if !streamer.is_streaming()
-                    && let Some((sample, _)) = measured
-                    && !self.ends.is_empty()
-                    && stands_elsewhere(
-                        &sample.positions,
-                        &self.ends,
-                        &self.grippers,
-                        self.maker.config.max_start_error,
-                    )
-                {
-                    streamer.forget_rest();
-                    self.ends.clear();
-                }
                 match (owner, &streamer.tick(now, measured)) {
                     (Some(owner), _) => Phase::Owned(owner.clone()),
                     // Nothing new.
@@ -513,10 +512,6 @@ impl Streaming {
                         Phase::Idle(reason.clone())
                     }
                     (None, Tick::Send(outgoing)) => {
-                        self.ends.clear();
-                        for window in outgoing.windows {
-                            self.ends.extend_from_slice(window.positions(window.len() - 1));
-                        }
                         outlet.send(outgoing.windows)?;
                         outlet.tell(&outgoing.execution, outgoing.windows)?;
                         let chunk = outgoing.execution.chunk;
@@ -664,9 +659,4 @@ impl Streaming {
             _ => None,
         }
     }
-}
-
-/// Whether any joint but those of grippers, which may hold something, is farther than `error` from where it was sent.
-fn stands_elsewhere(measured: &[f64], sent: &[f64], grippers: &[bool], error: f64) -> bool {
-    measured.iter().zip(sent).zip(grippers).any(|((m, s), gripper)| !gripper && (m - s).abs() > error)
 }

@@ -116,6 +116,9 @@ fn streamed() -> Run {
             age: 0.002,
             positions: Cow::Owned(at.clone()),
             velocities: vec![0.0; 4].into(),
+            stamps: Cow::Borrowed(&[]),
+            sources: Cow::Borrowed(&[]),
+            contradiction: None,
         };
         streaming.tick(Stamp::from_nanos(now), Some(&joints), &mut outlet).unwrap();
         events.push(Event::Tick { now, joints: Some(joints) });

@@ -447,6 +447,14 @@ mod tests {
     fn limits_of_one() -> LimitSet {
         let one = || vec![1.0];
         let names = efm_core::JointNames::new(["x"]).unwrap();
-        LimitSet { names, lower: vec![-1.0], upper: one(), velocity: one(), acceleration: one(), jerk: one() }
+        LimitSet {
+            names,
+            lower: vec![-1.0],
+            upper: one(),
+            velocity: one(),
+            acceleration: one(),
+            jerk: one(),
+            continuous: vec![false],
+        }
     }
 }

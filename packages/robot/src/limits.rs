@@ -317,6 +317,9 @@ pub struct LimitSet {
     pub acceleration: Vec<f64>,
     /// Highest jerks, a second cubed.
     pub jerk: Vec<f64>,
+    /// Which turn on without end, so that positions whole turns apart are the same place: continuous joints that nothing limits, and that no
+    /// follower turns into something else.
+    pub continuous: Vec<bool>,
 }
 
 impl LimitSet {
@@ -341,12 +344,15 @@ impl LimitSet {
             names: names.clone(),
             lower: vector(),
             upper: vector(),
+            continuous: Vec::with_capacity(n),
             velocity: vector(),
             acceleration: vector(),
             jerk: vector(),
         };
         for name in names.iter() {
             let limits = joint_limits(model, file, name)?;
+            let limited = limits.lower.is_finite() || limits.upper.is_finite();
+            set.continuous.push(!limited && turns_without_end(model, name));
             set.lower.push(limits.lower);
             set.upper.push(limits.upper);
             set.velocity.push(limits.velocity);
@@ -388,6 +394,16 @@ impl LimitSet {
             jerk: *self.jerk.get(place)?,
         })
     }
+}
+
+/// Whether whole turns of a joint lead back to the same place, of those that follow it as well.
+fn turns_without_end(model: &RobotModel, name: &str) -> bool {
+    model.joint(name).is_some_and(|joint| joint.kind == JointKind::Continuous)
+        && model
+            .joints()
+            .iter()
+            .filter_map(|follower| follower.mimic.as_ref())
+            .all(|mimic| mimic.joint != name || mimic.multiplier.fract() == 0.0)
 }
 
 /// The tighter of two upper limits, where there are any.

@@ -7,7 +7,6 @@ use crate::controller_state::ControllerState;
 use crate::controller_watch::ControllerWatches;
 use crate::cores::{Cores, run_in_real_time};
 use crate::filter_state::{self, Known, Slowed};
-use crate::joint_feed::JointFeed;
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
@@ -19,16 +18,16 @@ use crate::voice::Voice;
 use crate::wiring::{ReceiptClock, robot_description};
 use efm_bag::cdr::{CdrWriter, Encode};
 use efm_bag::msgs::JointState as FilterState;
-use efm_core::Stamp;
+use efm_core::{SenderId, Stamp};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
 use efm_ros::r2r::std_srvs::srv::{SetBool, Trigger};
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
-    Bytes, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
+    Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Execution, TrajectoryStreamer, VerifiedWindow};
+use efm_safety::{Contradiction, Execution, JointFeed, TrajectoryStreamer, Twin, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -38,6 +37,7 @@ use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
 const LATENCIES: usize = 1000;
 /// Messages of controllers and scenes that may wait.
 const QUEUE: usize = 256;
+const JOINT_STATES: &str = "joint_states";
 /// States of action_msgs/GoalStatus in which a goal moves the robot: accepted, executing, canceling.
 const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 
@@ -70,6 +70,9 @@ struct Publishing {
     params: Params,
     joint_states: Receiver<Received<JointState>>,
     feed: JointFeed,
+    /// So that a tick allocates nothing.
+    stamps: Vec<i64>,
+    graph: Graph,
     streaming: Streaming,
     trace: Trace,
     says: Says,
@@ -183,7 +186,20 @@ impl Publishing {
     fn hear_joints(&mut self) {
         while let Ok(message) = self.joint_states.try_recv() {
             let (msg, at) = (&message.msg, self.receipts.of(&message));
-            self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
+            let stamp = convert::stamp(&msg.header.stamp);
+            self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
+        }
+    }
+
+    /// Remembers who a sender is, while it is there.
+    fn name_sender(&mut self, sender: SenderId) {
+        /// Senders that are remembered.
+        const MOST: usize = 16;
+        if self.around.senders.iter().all(|(known, _)| *known != sender) {
+            if self.around.senders.len() >= MOST {
+                self.around.senders.remove(0);
+            }
+            self.around.senders.push((sender, self.graph.name_of(JOINT_STATES, sender)));
         }
     }
 
@@ -193,7 +209,7 @@ impl Publishing {
         scenes.came(bytes);
         let fresh =
             self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
-        scenes.pass_on(fresh.map(|(sample, _)| sample.positions.as_slice()));
+        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()));
         self.heed_scenes()
     }
 
@@ -242,6 +258,9 @@ impl Publishing {
     /// A description has come.
     fn describe(&mut self, event: &Event<'_>) -> Result<(), String> {
         self.on(event)?;
+        if let Ok(streamer) = self.streaming.streamer() {
+            self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
+        }
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
             && !streamer.is_streaming()
         {
@@ -253,6 +272,11 @@ impl Publishing {
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
         self.watch_controllers(now)?;
         let received_now = self.receipts.now();
+        let contradiction = self.feed.contradiction(received_now);
+        if let Some(Contradiction::Senders { senders: (one, other), .. }) = contradiction {
+            self.name_sender(one);
+            self.name_sender(other);
+        }
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
             Ok(fresh) => (Some(fresh), None),
@@ -261,17 +285,27 @@ impl Publishing {
         let known = Known {
             armed: self.streaming.armed(),
             controllers: self.listening.iter().filter(|listening| **listening).count(),
-            joint_state_age_s: measured.map(|(_, age)| age),
+            joint_state_age_s: measured.map(|fresh| fresh.age_s),
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
-            scenes.pass_on(measured.map(|(sample, _)| sample.positions.as_slice()));
+            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()));
         }
-        let joints = measured.map(|(sample, age)| Measured {
-            stamp: sample.stamp.nanos(),
-            age,
-            positions: Cow::Borrowed(&sample.positions),
-            velocities: Cow::Borrowed(&sample.velocities),
+        let joints = measured.map(|fresh| {
+            // What is the same for all joints need not be told of each.
+            let apart = fresh.stamps.iter().any(|stamp| *stamp != fresh.sample.stamp);
+            let several = fresh.sources.iter().any(|source| *source != fresh.sources[0]);
+            self.stamps.clear();
+            self.stamps.extend(fresh.stamps.iter().filter(|_| apart).map(|stamp| stamp.nanos()));
+            Measured {
+                stamp: fresh.sample.stamp.nanos(),
+                age: fresh.age_s,
+                positions: Cow::Borrowed(&fresh.sample.positions),
+                velocities: Cow::Borrowed(&fresh.sample.velocities),
+                stamps: Cow::Borrowed(&self.stamps),
+                sources: Cow::Borrowed(if several { fresh.sources } else { &[] }),
+                contradiction,
+            }
         });
         let event = Event::Tick { now: now.nanos(), joints };
         self.trace.note(&event);
@@ -312,9 +346,18 @@ impl Publishing {
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
         self.around.joints =
             self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
-        match &self.around.joints {
-            Some(trouble) => self.joint_health.error(trouble.clone()),
-            None => self.joint_health.ok("fresh and complete"),
+        let twin = self.feed.twin(received_now);
+        match (&self.around.joints, twin) {
+            (Some(trouble), _) => self.joint_health.error(trouble.clone()),
+            (None, Some(Twin { joint, senders: (one, other) })) => {
+                let name = self.streaming.joints().as_slice().get(joint).map_or("?", String::as_str);
+                let sender = |sender| self.graph.name_of(JOINT_STATES, sender);
+                let (one, other) = (sender(one), sender(other));
+                self.joint_health.warn(format!(
+                    "{one} and {other} both publish joint '{name}'; they agree, and the first is listened to, but only one should"
+                ))
+            }
+            (None, None) => self.joint_health.ok("fresh and complete"),
         };
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
@@ -397,7 +440,7 @@ pub fn plan() -> Plan {
         }
         let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
         let mut changes = params.changes();
-        let joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
+        let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched())?;
         let (status_sender, mut statuses) = channel(QUEUE);
@@ -439,7 +482,9 @@ pub fn plan() -> Plan {
             trace: Trace::start(node, &setup)?,
             receipts: ReceiptClock::new(&clock),
             joint_states,
-            feed: JointFeed::new(streaming.joints().clone()),
+            feed: JointFeed::new(streaming.joints().clone(), 0.0),
+            stamps: Vec::with_capacity(streaming.joints().len()),
+            graph: node.graph().clone(),
             streaming,
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             filter_message: CdrWriter::new(),

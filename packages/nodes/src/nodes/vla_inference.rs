@@ -8,8 +8,6 @@ use crate::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
 use crate::execution::ExecutionFeed;
 use crate::files;
 use crate::inference_params::specs;
-use crate::joint_feed::{JointFeed, JointTrouble};
-use crate::joint_ring::JointRing;
 use crate::pairing::Pairing;
 use crate::percentiles::Percentiles;
 use crate::picture_ring::PictureRing;
@@ -25,7 +23,8 @@ use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{Latest, Level, NodeError, Plan, Publisher, Received, RosClock, Task, convert, qos};
+use efm_ros::{Graph, Latest, Level, NodeError, Plan, Publisher, Received, RosClock, Task, convert, qos};
+use efm_safety::{Contradiction, JointFeed};
 use efm_schedule::Mode;
 use futures::StreamExt;
 use std::borrow::Cow;
@@ -66,8 +65,8 @@ struct Inference {
     executions: Option<Receiver<Received<JointTrajectory>>>,
     cameras: Vec<CameraInput>,
     pairing: Pairing,
+    graph: Graph,
     feed: JointFeed,
-    ring: JointRing,
     /// What was seen before, for a policy that looks at it.
     seen: PictureRing,
     jobs: Sender<Job>,
@@ -107,11 +106,8 @@ impl Inference {
     fn hear(&mut self) {
         while let Ok(message) = self.joint_states.try_recv() {
             let (msg, at) = (&message.msg, self.receipts.of(&message));
-            let held = self.feed.update(convert::stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity, at);
-            let fresh = self.feed.fresh(message.ros_at, at, self.max_joint_state_age, self.bounds.max_future);
-            if held && let Ok((sample, _)) = fresh {
-                self.ring.push(sample.clone());
-            }
+            let stamp = convert::stamp(&msg.header.stamp);
+            self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
         while let Some(Ok(message)) = self.executions.as_mut().map(Receiver::try_recv) {
             let stamp = convert::stamp(&message.msg.header.stamp);
@@ -120,8 +116,19 @@ impl Inference {
         }
     }
 
-    fn fresh_joints(&self) -> Result<(&efm_core::JointSample, f64), JointTrouble> {
-        self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.bounds.max_future)
+    /// Whether joint states may be relied on now.
+    fn fresh_joints(&mut self) -> Result<(), String> {
+        let received_now = self.receipts.now();
+        let (max_age, max_future) = (self.max_joint_state_age, self.bounds.max_future);
+        self.feed.fresh(self.clock.now(), received_now, max_age, max_future).map_err(|trouble| trouble.to_string())?;
+        match self.feed.contradiction(received_now) {
+            Some(two @ Contradiction::Senders { joint, .. }) => {
+                let name = self.feed.wanted().as_slice().get(joint).map_or("?", String::as_str);
+                let graph = &self.graph;
+                Err(two.in_words(name, |sender| graph.name_of("joint_states", sender)))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn on_instruction(&mut self, text: &str) {
@@ -237,7 +244,7 @@ impl Inference {
             self.give(Job::Embed(self.instruction.clone()), Busy::Embedding);
         } else if self.embedded == Ok(true)
             && let Some((stamp, stamps, pictures)) = self.observe()
-            && let Some(joints) = self.ring.at(stamp)
+            && let Some(joints) = self.feed.at(stamp)
         {
             self.replan.begun(stamp);
             let noise_seed = self.noise_seed;
@@ -246,7 +253,7 @@ impl Inference {
             let (following, delay) = (self.execution.at(stamp, now), self.execution.take_delay());
             let earlier = self.seen.before(stamp).into_iter();
             let earlier: Vec<_> =
-                earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), self.ring.at(*at)?))).collect();
+                earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), self.feed.at(*at)?))).collect();
             if self.trace.is_on() {
                 self.trace.note(&Inferred::Act(Box::new(Look {
                     now: now.nanos(),
@@ -315,7 +322,7 @@ impl Inference {
         ))
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let mut trouble = None;
         for camera in &self.cameras {
             match self.check(camera) {
@@ -327,10 +334,10 @@ impl Inference {
             };
         }
         match self.fresh_joints() {
-            Ok(_) => self.joint_health.ok("fresh and complete"),
+            Ok(()) => self.joint_health.ok("fresh and complete"),
             Err(reason) => {
-                trouble.get_or_insert_with(|| reason.to_string());
-                self.joint_health.error(reason.to_string())
+                trouble.get_or_insert_with(|| reason.clone());
+                self.joint_health.error(reason)
             }
         };
         let (level, text) = match (&self.policy, &self.embedded) {
@@ -478,8 +485,8 @@ pub fn plan() -> Plan {
             executions,
             cameras,
             pairing: Pairing::new(params.double("max_image_skew")),
-            feed: JointFeed::new(joints),
-            ring: JointRing::new(RING.max(look_back + 1.0)),
+            feed: JointFeed::new(joints, RING.max(look_back + 1.0)),
+            graph: node.graph().clone(),
             seen: PictureRing::new(earlier, step),
             jobs,
             trace: Trace::start(node, &started)?,

@@ -151,7 +151,8 @@ impl Robot {
 
     pub fn limits(&self, names: &JointNames) -> Limits {
         let set = self.limit_set(names);
-        Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk).unwrap()
+        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk).unwrap();
+        limits.turning(set.continuous).unwrap()
     }
 
     pub fn bodies(&self, names: &JointNames) -> CollisionModel {
