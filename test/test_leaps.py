@@ -473,10 +473,11 @@ def six_frozen_or_moved(scene: Play) -> None:
         # How far it gets at all: 0.05 rad, what is under way by then, and a stop from that speed.
         blind, most = max(abs(pose[0] - stood[0]) for _, pose in path), 0.2
     else:
-        # How far it goes on before it brakes: 0.05 rad, the lag of the robot, and a tenth of a second for what is on its way and committed.
+        # How far it goes on until it is at 0.8 of its speed: 0.05 rad, and a quarter of a second for the robot's lag, what is on its way, what is
+        # committed, and a deceleration that builds up by the jerk limit.
         top = max(speeds[:5])
         braked = next((k for k, v in enumerate(speeds) if v < 0.8 * top), len(speeds))
-        blind, most = abs(path[braked][1][0] - stood[0]), 0.05 + 0.11 * top
+        blind, most = abs(path[min(braked, len(path) - 1)][1][0] - stood[0]), 0.05 + 0.25 * top
     scene.notes.append(f"{blind:.3f} rad blind, at most {most:.3f}")
     if blind > most:
         scene.fail(f"LEAP in the dark: the states are frozen, and the robot goes on for {blind:.3f} rad; {most:.3f} is what it takes to notice")
