@@ -76,6 +76,7 @@ JOINTS = [
     Joint(FINGER, 0.0, 0.04, 0.1, 1.0, 20.0, 0.0, gripper=True),
 ]
 NAMES = [joint.name for joint in JOINTS]
+ENDLESS = [place for place, joint in enumerate(JOINTS) if joint.continuous]
 ARM, HAND = "arm", "hand"
 CONTROLLERS = {ARM: NAMES[:4], HAND: [FINGER]}
 # Lengths of the robot, m: of both long links, from there to the finger, and how far out the finger is at 0.
@@ -281,7 +282,7 @@ class Cell:
         self.object = -math.inf
         self.stuck: set[int] = set()
         self.with_velocity = True
-        self.resolution = 0.0
+        self.resolution = self.noise = 0.0
         self.policy: Sway | None = None
         self.replan, self.horizon, self.look = 100 * MS, 16, 40 * MS
         self.wrap: Callable[[np.ndarray], np.ndarray] = lambda rows: rows
@@ -361,6 +362,8 @@ class Cell:
             window = controller.newest(now - LAG, now)
             if window is not None and now - LAG >= window.stamp:
                 pose[controller.places] = window.at(np.array([now - LAG]))[0][0]
+        # What turns without end goes to the nearest angle that is the same.
+        pose[ENDLESS] = self.pose[ENDLESS] + np.remainder(pose[ENDLESS] - self.pose[ENDLESS] + math.pi, math.tau) - math.pi
         for place in self.stuck:
             pose[place] = self.pose[place]
         if self.log:
@@ -375,6 +378,8 @@ class Cell:
 
     def _tell(self, now: int) -> None:
         positions = np.round(self.pose / self.resolution) * self.resolution if self.resolution else self.pose
+        if self.noise:
+            positions = positions + np.array([random.gauss(0.0, self.noise) for _ in positions])
         reports = [Report(0, list(NAMES), positions.copy(), self.speed.copy() if self.with_velocity else None, now)]
         if self.lie:
             reports = self.lie(now, reports)
@@ -511,7 +516,8 @@ def stands_there(window: Window, t: int, places: list[int], cell: Cell) -> bool:
     """Whether this window is at rest where the robot stands: however far off the command was before, the robot need not move."""
     (p,), (v,) = window.at(np.array([t]))
     true, before = cell.stood(t)[places], cell.stood(t - 2 * BEAT)[places]
-    return bool(np.abs(p - true).max() <= START and (v == 0.0).all() and np.abs(true - before).max() < 2e-4)
+    off = [math.remainder(d, math.tau) if place in ENDLESS else d for place, d in zip(places, p - true)]
+    return bool(np.abs(off).max() <= START and (v == 0.0).all() and np.abs(true - before).max() < 2e-4)
 
 
 def begins_elsewhere(window: Window, t: int, joints: list[Joint], places: list[int], cell: Cell, last: np.ndarray | None) -> Iterator[Leap]:
