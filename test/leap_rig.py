@@ -70,7 +70,7 @@ class Joint(NamedTuple):
 FINGER = "jaw"
 JOINTS = [
     Joint("turn", -2.6, 2.6, 1.5, 5.0, 100.0, 0.5),
-    Joint("lift", -1.8, 1.8, 1.2, 4.0, 80.0, 0.3),
+    Joint("lift", -1.1, 1.1, 1.2, 4.0, 80.0, 0.3),
     Joint("bend", -2.0, 2.0, 2.0, 8.0, 160.0, -0.4),
     Joint("roll", -math.inf, math.inf, 2.5, 10.0, 200.0, 0.6, continuous=True),
     Joint(FINGER, 0.0, 0.04, 0.1, 1.0, 20.0, 0.0, gripper=True),
@@ -84,7 +84,7 @@ UPPER, LOWER, REACH, ASIDE, BALL = 0.25, 0.2, 0.06, 0.01, 0.015
 
 LIMIT = '<limit lower="{0.lower}" upper="{0.upper}" velocity="{0.velocity}" effort="50"/>'
 URDF = """<robot name="adversary">
-<link name="base"><collision><origin xyz="0 0 0.03"/><geometry><cylinder radius="0.06" length="0.06"/></geometry></collision></link>
+<link name="base"><collision><origin xyz="0 0 0.03"/><geometry><cylinder radius="0.03" length="0.06"/></geometry></collision></link>
 <link name="column"/>
 <link name="upper"><collision><origin xyz="0.125 0 0"/><geometry><box size="0.19 0.04 0.04"/></geometry></collision></link>
 <link name="lower"><collision><origin xyz="0.1 0 0"/><geometry><box size="0.12 0.03 0.03"/></geometry></collision></link>
