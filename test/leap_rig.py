@@ -76,6 +76,7 @@ JOINTS = [
     Joint(FINGER, 0.0, 0.04, 0.1, 1.0, 20.0, 0.0, gripper=True),
 ]
 NAMES = [joint.name for joint in JOINTS]
+VELOCITIES = np.array([joint.velocity for joint in JOINTS])
 ENDLESS = [place for place, joint in enumerate(JOINTS) if joint.continuous]
 ARM, HAND = "arm", "hand"
 CONTROLLERS = {ARM: NAMES[:4], HAND: [FINGER]}
@@ -362,8 +363,12 @@ class Cell:
             window = controller.newest(now - LAG, now)
             if window is not None and now - LAG >= window.stamp:
                 pose[controller.places] = window.at(np.array([now - LAG]))[0][0]
-        # What turns without end goes to the nearest angle that is the same.
-        pose[ENDLESS] = self.pose[ENDLESS] + np.remainder(pose[ENDLESS] - self.pose[ENDLESS] + math.pi, math.tau) - math.pi
+        if self.log:
+            # What turns without end goes to the nearest angle that is the same; and no robot does more than this, also where what it is told comes late.
+            most = 1.5 * VELOCITIES * max((now - self.log[-1][0]) * 1e-9, 1e-3)
+            off = pose - self.pose
+            off[ENDLESS] = np.remainder(off[ENDLESS] + math.pi, math.tau) - math.pi
+            pose = self.pose + np.clip(off, -most, most)
         for place in self.stuck:
             pose[place] = self.pose[place]
         if self.log:
@@ -419,6 +424,12 @@ class Cell:
 
     def newest_told(self, name: str = MOTION, since: int = 0) -> str:
         return next((text for at, who, text in reversed(self.told) if who == name and at >= since), "")
+
+    def fastest(self, since: int) -> np.ndarray:
+        """The greatest speed of each joint since then, over a twentieth of a second or more."""
+        log = [entry for entry in self.log if entry[0] >= since]
+        times, path = np.array([t for t, _ in log]) * 1e-9, np.array([pose for _, pose in log])
+        return (np.abs(path[10:] - path[:-10]) / (times[10:] - times[:-10])[:, None]).max(axis=0)
 
     def travel(self, since: int, joints: slice = slice(0, 4)) -> float:
         """How far an arm joint has been from where it was then."""

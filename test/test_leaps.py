@@ -39,6 +39,7 @@ from leap_rig import (
     SECOND,
     STRANGER,
     UPPER,
+    WITHIN,
     Cell,
     Play,
     Report,
@@ -51,7 +52,7 @@ from leap_rig import (
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, String
+from std_msgs.msg import Bool, Float64, String
 from trajectory_msgs.msg import JointTrajectory
 
 PLAYS = int(os.environ.get("EFM_LEAPS", "2"))
@@ -83,10 +84,15 @@ def nodes_told(scene: Play, words: list[str], since: int, what: str) -> None:
 
 def one_false_states(scene: Play) -> None:
     """False states at a start and in motion, two publishers of a joint, a driver that is started anew."""
-    r, kinds = scene.rng, ["several", "two", "single", "alternating", "single moving", "two alike", "restarted", "two moving", "restarted moving"]
+    r = scene.rng
+    kinds = ["several", "two", "single", "alternating", "single moving", "two alike", "restarted", "two moving", "restarted moving"]
+    kinds += ["named twice", "drifted and held", "a twin while silent", "named twice moving"]
     kind = kinds[scene.seed % len(kinds)]
     moving = kind.endswith("moving")
     begin = "moving" if moving else r.choice(["first", "armed later", "after a rest", "armed anew"])
+    if kind in ("drifted and held", "a twin while silent"):
+        # Before the first motion nothing would contradict it.
+        begin = "after a rest"
     scene.notes.append(f"{kind}, {begin}")
     cell = scene.robot()
     scene.launch(armed=begin != "armed later")
@@ -104,20 +110,24 @@ def one_false_states(scene: Play) -> None:
     if begin == "armed later" or moving:
         near = r.uniform(-0.02, 0.05)
     least, many = (r.choice([2, 3, 5]), 0) if kind == "several" else (1, 0)
-    lasts = r.uniform(0.7, 1.2) if kind.startswith(("two", "alternating")) else 0.0
+    lasts = r.uniform(0.7, 1.2) if kind.startswith(("two", "alternating", "named")) else 0.25
     if kind == "two alike":
         offsets = {0: 0.0}
     state = {"said": 0, "ended": 0, "beat": 0}
     if kind.startswith("two"):
         # They are there before the start: nobody is asked to know of what was not yet said.
         near = r.uniform(-0.5, -0.2)
-    begun = time.time_ns() + round(max(0.06, 0.06 - near) * SECOND)
+    if kind == "drifted and held":
+        # The chunk comes while it is held: it has drifted for as long as it takes by then.
+        near = r.uniform(-0.4, -0.1)
+    early = max(abs(off) for off in offsets.values()) / 0.4 if kind == "drifted and held" else 0.0
+    begun = time.time_ns() + round((max(0.06, 0.06 - near) + early) * SECOND)
     at = begun + round(near * SECOND)
 
     def lie(now: int, reports: list[Report]) -> list[Report]:
         report = reports[0]
         state["beat"] += 1
-        if now < at or state["ended"]:
+        if now < at - round(early * SECOND) or state["ended"]:
             return reports if not kind.startswith("restarted") or not state["ended"] else [false(report, {}, source=1)]
         if kind.startswith("restarted"):
             # One that ends and one that comes, with a gap or none.
@@ -130,6 +140,28 @@ def one_false_states(scene: Play) -> None:
                 return reports
             pair = [report, false(report, offsets, source=1)]
             return pair if state["beat"] % 2 else pair[::-1]
+        if kind.startswith("named twice"):
+            if now >= at + round(lasts * SECOND):
+                state["ended"] = now
+                return reports
+            place = next(iter(offsets))
+            again = [report.positions, [report.positions[place] + offsets[place]]]
+            velocities = np.concatenate([report.velocities, [0.0]])
+            return [Report(0, [*report.names, report.names[place]], np.concatenate(again), velocities, report.stamp)]
+        if kind == "drifted and held":
+            # There and back at a speed that any joint can do.
+            way = max(abs(off) for off in offsets.values()) / 0.4
+            since = (now - at) * 1e-9 + way
+            part = min(since / way, 1.0, (way + 0.6 - since) / way + 1.0)
+            if part <= 0.0:
+                state["ended"] = now
+                return reports
+            return [false(report, {place: part * off for place, off in offsets.items()})]
+        if kind == "a twin while silent":
+            if now >= at + round(lasts * SECOND):
+                state["ended"] = now
+                return reports
+            return [false(report, offsets, source=1)]
         if kind == "alternating":
             if now >= at + round(lasts * SECOND):
                 state["ended"] = now
@@ -242,7 +274,8 @@ def three_turns(scene: Play) -> None:
     roll = side * (math.pi - far) if scene.lie else side * r.uniform(0.2, 1.2)
     tau, half = math.tau, math.pi
     to_half = lambda q: (q + half) % tau - half  # noqa: E731
-    driver = [to_half, lambda q: q % tau, lambda q: q, to_half][scene.seed % 4]
+    toggles = lambda q: to_half(q) if time.time_ns() // (SECOND // 3) % 2 else q % tau  # noqa: E731
+    driver = [to_half, lambda q: q % tau, lambda q: q, to_half, toggles][scene.seed % 5]
     mixed = lambda q: to_half(q) + tau * np.array([r.choice([-1, 0, 0, 1]) for _ in q])  # noqa: E731
     policy = [to_half, to_half, mixed, lambda q: q][(scene.seed // 2) % 4]
     turns = 0 if driver is not to_half else r.choice([0, 0, 1, -1])
@@ -262,7 +295,7 @@ def three_turns(scene: Play) -> None:
     if scene.lie:
         cell.lie, cell.wrap = wraps, rows_wrapped
     amplitude = 0.7
-    scene.notes.append(f"roll begins at {cell.pose[3]:.3f}, driver {scene.seed % 4}, policy {(scene.seed // 2) % 4}")
+    scene.notes.append(f"roll begins at {cell.pose[3]:.3f}, driver {scene.seed % 5}, policy {(scene.seed // 2) % 4}")
     scene.launch()
     for part, toward in enumerate((side, side, -side)):
         begun, stood = time.time_ns(), float(cell.pose[3])
@@ -293,7 +326,7 @@ def post_file(scene: Play, centre: np.ndarray) -> Path:
 
 def four_fingers_of_others(scene: Play) -> None:
     """A post inside an open finger that has its own driver, and is in no controller."""
-    r, kind = scene.rng, ["open", "unknown", "open the other way", "open upwards", "opens on the way"][scene.seed % 5]
+    r, kind = scene.rng, ["open", "unknown", "open the other way", "open upwards", "opens on the way", "opens in silence"][scene.seed % 6]
     scene.notes.append(kind)
     roll, joint, way = {"open the other way": (math.pi, 0, -1), "open upwards": (math.pi / 2, 1, -1)}.get(kind, (0.0, 0, 1))
     amplitude = 0.5
@@ -308,10 +341,10 @@ def four_fingers_of_others(scene: Play) -> None:
     post = finger_at(nudged)
     assert abs(np.linalg.norm(post - closed) - gap) < 1e-3
     opening = r.uniform(0.036, 0.04)
-    begin[4] = opening if scene.lie and kind != "opens on the way" else 0.0
+    begin[4] = opening if scene.lie and not kind.startswith("opens") else 0.0
     cell = scene.robot(begin.tolist(), controllers={ARM: NAMES[:4]})
     cell.resolution = 0.0
-    apart, state = r.random() < 0.5 or kind == "unknown", {"known": kind != "unknown" or not scene.lie}
+    apart, state = r.random() < 0.5 or kind in ("unknown", "opens in silence"), {"known": kind != "unknown" or not scene.lie}
 
     def own_driver(_now: int, reports: list[Report]) -> list[Report]:
         whole = reports[0]
@@ -340,8 +373,9 @@ def four_fingers_of_others(scene: Play) -> None:
     if kind == "unknown":
         if scene.stays("the finger is unknown", 1.0):
             nodes_told(scene, [FINGER], begun, "an unknown joint")
-    elif kind == "opens on the way":
+    elif kind.startswith("opens"):
         scene.moves("before", begun, within=3.0)
+        state["known"] = kind != "opens in silence"
         jaw["to"] = opening
         cell.hand = hand
         scene.sleep(2.0)
@@ -402,7 +436,7 @@ def five_parts_apart(scene: Play) -> None:
 def six_frozen_or_moved(scene: Play) -> None:
     """States that stand still with fresh stamps while the robot moves; and a robot that is moved by somebody and does not say how fast."""
     r = scene.rng
-    kind = ["frozen", "moved, no velocity", "arm frozen", "moved, velocity zero", "frozen from the start"][scene.seed % 5]
+    kind = ["frozen", "moved, no velocity", "arm frozen", "moved, velocity zero", "frozen from the start", "one encoder dead", "looped"][scene.seed % 7]
     scene.notes.append(kind)
     cell = scene.robot([-1.0, 0.0, 0.1, r.uniform(-1, 1), 0.02])
     share = r.uniform(0.4, 0.8)
@@ -415,6 +449,14 @@ def six_frozen_or_moved(scene: Play) -> None:
             state["frozen"] = None
         elif state["frozen"] is None:
             state["frozen"] = report
+        if kind == "one encoder dead":
+            return [false(report, {0: state["frozen"].positions[0] - report.positions[0]})] if state["frozen"] else reports
+        if kind == "looped":
+            if not state.get("on"):
+                state["loop"] = [*state.get("loop", []), report][-5:]
+                return reports
+            state["loop"] = [*state["loop"][1:], state["loop"][0]]
+            return [false(state["loop"][0], {}, stamp=report.stamp)]
         places = [[0, 1, 2, 3], [4]] if kind == "arm frozen" else [[0, 1, 2, 3, 4]]
         out = []
         for source, these in enumerate(places):
@@ -595,23 +637,24 @@ def eight_late(scene: Play) -> None:
 
 def nine_others(scene: Play) -> None:
     """Somebody else on a controller's topic, and a second source of chunks that stamps further ahead."""
-    r, kind = scene.rng, ["often", "chunks", "once", "is only there", "before the start", "chunks first"][scene.seed % 6]
+    r, kind = scene.rng, ["often", "chunks", "once", "is only there", "before the start", "chunks first", "policy anew", "on the hand's topic"][scene.seed % 8]
     scene.notes.append(kind)
     cell = scene.robot()
     stranger = cell.nodes["driver1"]
     other = None
+    topic, places = (HAND, [4]) if "hand" in kind else (ARM, [0, 1, 2, 3])
     if kind.startswith("chunks"):
         ahead = stranger.create_publisher(JointTrajectory, "action_chunk", 10)
-    elif scene.lie:
-        other = stranger.create_publisher(JointTrajectory, f"{ARM}/joint_trajectory", 10)
+    elif scene.lie and kind != "policy anew":
+        other = stranger.create_publisher(JointTrajectory, f"{topic}/joint_trajectory", 10)
     scene.launch()
     policy = Sway(sway={"turn": 0.5, "lift": 0.3})
 
     def sends(offset: float) -> int:
         now = time.time_ns() // MS * MS + STRANGER
-        rows = np.repeat(cell.pose[None, :4], 2, axis=0)
-        rows[:, 0] += offset
-        other.publish(trajectory(now, NAMES[:4], rows, np.array([0.0, 0.4]), np.zeros((2, 4))))
+        rows = np.repeat(cell.pose[None, places], 2, axis=0)
+        rows[:, 0] += offset if topic == ARM else 0.1 * offset
+        other.publish(trajectory(now, [NAMES[p] for p in places], rows, np.array([0.0, 0.4]), np.zeros(rows.shape)))
         return now
 
     if kind.startswith("chunks"):
@@ -649,32 +692,46 @@ def nine_others(scene: Play) -> None:
             scene.sleep(0.05)
     else:
         scene.moves("before", begun, within=3.0)
-    if scene.lie and kind in ("often", "once"):
+    if kind == "policy anew":
+        # It ends and begins again, as another sender.
+        since = time.time_ns()
+
+        def anew() -> None:
+            cell.nodes["policy"].destroy_publisher(cell.proposals)
+            cell.proposals = stranger.create_publisher(JointTrajectory, "action_chunk", 10)
+
+        cell.do(anew) if scene.lie else None
+        scene.sleep(r.uniform(0.0, 0.5))
+        scene.moves("after", within=WITHIN)
+        if scene.asked:
+            scene.fail("a policy that begins anew is no fault")
+        return
+    if scene.lie and kind in ("often", "once", "on the hand's topic"):
         first = sends(offset)
         for _ in range(1 if kind == "once" else 20):
             scene.sleep(r.choice([0.02, 0.05]))
-            if kind == "often":
+            if kind != "once":
                 sends(offset)
     over = time.time_ns()
     if first:
         # What the stranger does to the robot is his; that our windows are thrown between, once they could be told, is ours.
         known = first + 60 * MS
-        scene.excused = lambda leap: leap.to_stranger or (not leap.switch and leap.at <= over + 500 * MS and strangers(cell, leap.at)) or first <= leap.at <= known
-        nodes_told(scene, [f"{ARM}/joint_trajectory", stranger.get_name()], first, "another sender")
+        scene.excused = lambda leap: leap.to_stranger or (not leap.switch and leap.at <= over + 500 * MS and strangers(cell, topic, leap.at)) or first <= leap.at <= known
+        nodes_told(scene, [f"{topic}/joint_trajectory", stranger.get_name()], first, "another sender")
         stranger.destroy_publisher(other)
     elif scene.lie:
         nodes_told(scene, [stranger.get_name()], begun, "another publisher")
     scene.moves("after")
 
 
-def strangers(cell: Cell, t: int) -> bool:
-    window = cell.controllers[ARM].newest(t)
+def strangers(cell: Cell, topic: str, t: int) -> bool:
+    window = cell.controllers[topic].newest(t)
     return window is not None and window.stranger
 
 
 def ten_emergency(scene: Play) -> None:
     """Emergency stops of every quality of service, from before the start and from before the last death of the publisher."""
-    r, kind = scene.rng, ["best effort", "latched", "file", "latched and best effort", "latched, in motion"][scene.seed % 5]
+    r, kind = scene.rng, ["best effort", "latched", "file", "latched and best effort", "latched, in motion", "scale, best effort", "scale, latched"][scene.seed % 7]
     scene.notes.append(kind)
     cell = scene.robot()
     quality = QoSProfile(
@@ -682,6 +739,9 @@ def ten_emergency(scene: Play) -> None:
         reliability=ReliabilityPolicy.BEST_EFFORT if "best effort" in kind else ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if "latched" in kind else DurabilityPolicy.VOLATILE,
     )
+    if kind.startswith("scale"):
+        scaled(scene, quality, before="latched" in kind)
+        return
     button = cell.nodes["driver1"].create_publisher(Bool, "emergency_stop", quality)
     moving = kind in ("best effort", "file", "latched, in motion")
     keeps = {"emergency_stop_file": scene.folder / "emergency_stop"} if kind == "file" else {}
@@ -725,13 +785,40 @@ def ten_emergency(scene: Play) -> None:
     scene.moves("after", within=2.0 if scene.lie else 3.0)
 
 
+def scaled(scene: Play, quality: QoSProfile, before: bool) -> None:
+    """The topic `speed_scale`, of every quality of service."""
+    cell, scale = scene.cell, scene.rng.uniform(0.1, 0.3)
+    knob = cell.nodes["driver1"].create_publisher(Float64, "speed_scale", quality)
+    turns = lambda: knob.publish(Float64(data=scale if scene.lie else 1.0))  # noqa: E731
+    if before:
+        turns()
+    scene.launch()
+    begun = time.time_ns()
+    scene.policy(Sway(share=0.8))
+    if not before:
+        scene.moves("before", begun, within=3.0)
+        for _ in range(5):
+            turns()
+            scene.sleep(0.02)
+        scene.sleep(0.6)
+    since = time.time_ns()
+    scene.sleep(1.2)
+    # The policy asks for 0.8 of it.
+    fastest = max(speed / joint.velocity for speed, joint in zip(cell.fastest(since), JOINTS))
+    if scene.lie and fastest > scale + 0.05:
+        scene.fail(f"the speed scale {scale:.2f} is not heard: {fastest:.2f} of the velocity limit")
+    scene.moves("after", within=3.0)
+
+
 def eleven_descriptions(scene: Play) -> None:
     """A stranger's robot_description while the robot is armed."""
-    r, kind = scene.rng, ["faster, at rest", "another robot", "narrower", "faster, in motion", "not a robot"][scene.seed % 5]
+    r, kind = scene.rng, ["faster, at rest", "another robot", "narrower", "faster, in motion", "not a robot", "semantic", "disarmed"][scene.seed % 7]
     scene.notes.append(kind)
     cell = scene.robot([-1.2, -0.2, 0.2, 0.0, 0.02])
     owner = cell.nodes["cell"].create_publisher(String, "robot_description", LATCHED)
     owner.publish(String(data=urdf()))
+    semantic = '<robot name="adversary"><disable_collisions link1="base" link2="{}" reason="Never"/></robot>'
+    cell.nodes["cell"].create_publisher(String, "robot_description_semantic", LATCHED).publish(String(data=semantic.format("column")))
     stranger = cell.nodes["driver1"].create_publisher(String, "robot_description", LATCHED)
     scene.launch(described=False, joint_limits_file=fast_limits(scene))
     # Faster than the robot may.
@@ -748,10 +835,20 @@ def eleven_descriptions(scene: Play) -> None:
         "another": urdf().replace("turn", "shoulder_pan").replace("lift", "shoulder_lift"),
         "narrower": urdf(turn=turn._replace(lower=-2.0, upper=cell.pose[0] - r.uniform(0.01, 0.04), velocity=5.0)),
         "not": "not a robot at all",
+        "semantic": semantic.format("lower"),
+        "disarmed": urdf(turn=turn._replace(velocity=0.4), lift=lift._replace(velocity=0.4)),
     }[kind.split(",")[0].split()[0]]
     since, logged = time.time_ns(), len(scene.process.log)
-    said = lambda line: "robot_description" in line or "robot description" in line  # noqa: E731
-    if scene.lie:
+    said = lambda line: any(word in line for word in ("robot_description", "robot description", "described by"))  # noqa: E731
+    if kind == "semantic" and scene.lie:
+        cell.nodes["driver1"].create_publisher(String, "robot_description_semantic", LATCHED).publish(String(data=text))
+    elif kind == "disarmed" and scene.lie:
+        # Whoever it is: this is how a description is changed.
+        scene.arm(False)
+        stranger.publish(String(data=text))
+        scene.sleep(0.5)
+        scene.arm()
+    elif scene.lie:
         stranger.publish(String(data=text))
     else:
         stranger.publish(String(data=urdf()))
@@ -766,7 +863,11 @@ def eleven_descriptions(scene: Play) -> None:
             scene.fail("a stranger's robot_description is not told of")
         cell.nodes["driver1"].destroy_publisher(stranger)
     scene.moves("after")
+    begun = time.time_ns()
     scene.sleep(0.5)
+    if kind == "disarmed" and scene.lie:
+        if (fastest := cell.fastest(begun)[0]) > 0.42:
+            scene.fail(f"a description that came while disarmed is not taken: turn at {fastest:.2f} rad/s, 0.4 are allowed")
 
 
 def fast_limits(scene: Play) -> Path:
@@ -784,36 +885,53 @@ def fast_limits(scene: Play) -> Path:
 
 
 def twelve_switched_off(scene: Play) -> None:
-    """A controller is deactivated in motion for a moment, keeps its subscription, and comes back to the newest window in one tick."""
+    """A controller is deactivated for a moment, keeps its subscription, and comes back to the newest window in one tick."""
     r = scene.rng
-    which = [[ARM], [ARM, HAND]][scene.seed % 2]
+    kind = ["arm", "arm and hand", "arm", "arm and hand", "at the start", "twice", "resumed meanwhile"][scene.seed % 7]
+    which = [ARM, HAND] if "hand" in kind else [ARM]
     off = r.choice([r.uniform(0.15, 0.3), r.uniform(0.3, 1.0)])
     cell = scene.robot()
     # Encoders that flicker, so that a robot that stands does not look like states that are frozen.
     cell.noise = [0.0, 2e-5, 2e-4][scene.seed % 3]
-    scene.notes.append(f"{' and '.join(which)} off for {off:.2f} s, noise {cell.noise}")
+    scene.notes.append(f"{kind}, off for {off:.2f} s, noise {cell.noise}")
     scene.launch()
     begun = time.time_ns()
     policy = Sway(share=r.uniform(0.4, 0.8), sway={"turn": r.choice([-1, 1]) * 1.2, "bend": -0.5})
     scene.policy(policy)
     scene.moves("before", begun, within=3.0)
-    scene.wait(lambda: abs(cell.speed[0]) > 0.4, 4.0, "speed")
-    scene.sleep(r.uniform(0.0, 0.4))
 
     def switch() -> None:
         for name in which:
             cell.controllers[name].switched.append(time.time_ns())
 
-    if scene.lie:
+    if not scene.lie:
+        scene.moves("on")
+        return
+    if kind == "at the start":
+        scene.silence()
+        cell.do(switch)
+        scene.policy(policy)
+        scene.sleep(off + 0.35)
+    else:
+        scene.wait(lambda: abs(cell.speed[0]) > 0.4, 4.0, "speed")
+        scene.sleep(r.uniform(0.0, 0.4))
         cell.do(switch)
         scene.sleep(off)
+    if kind == "resumed meanwhile":
+        scene.meets(lambda: "~/resume" in cell.newest_told(), 1.0)
+        scene.call("resume")
+        scene.sleep(1.0)
+    cell.do(switch)
+    ends = cell.controllers[ARM].switched[-1]
+    if kind == "twice":
+        scene.sleep(r.uniform(0.05, 0.3))
+        cell.do(switch)
+        scene.sleep(r.uniform(0.15, 0.4))
         cell.do(switch)
         ends = cell.controllers[ARM].switched[-1]
-        scene.notes.append("told: " + cell.newest_told())
-        scene.sleep(0.3)
-        scene.moves("after", since=ends)
-    else:
-        scene.moves("on")
+    scene.notes.append("told: " + cell.newest_told())
+    scene.sleep(0.3)
+    scene.moves("after", since=ends)
 
 
 SCENES = {
