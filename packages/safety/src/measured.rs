@@ -7,12 +7,14 @@ mod belief;
 mod feed;
 mod frozen;
 mod history;
+mod others;
 
 pub use belief::Doubt;
 pub(crate) use belief::{Belief, BeliefConfig};
 use efm_core::{JointSample, SenderId, Stamp};
 pub use feed::{Fresh, JointFeed, JointTrouble, Twin};
 pub(crate) use frozen::Frozen;
+pub use others::{OtherJoints, OtherTrouble};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
 
@@ -27,13 +29,15 @@ pub struct Measured<'a> {
     pub stamps: Option<&'a [Stamp]>,
     /// Which joints come from one source: the same number, the same source. None: all of them do.
     pub sources: Option<&'a [usize]>,
+    /// Whether somebody tells the speeds of all joints; else they come from differences.
+    pub velocity_told: bool,
     /// What was contradictory in the messages since the last tick.
     pub contradiction: Option<&'a Contradiction>,
 }
 
 impl<'a> From<(&'a JointSample, f64)> for Measured<'a> {
     fn from((sample, age_s): (&'a JointSample, f64)) -> Self {
-        Self { sample, age_s, stamps: None, sources: None, contradiction: None }
+        Self { sample, age_s, stamps: None, sources: None, velocity_told: true, contradiction: None }
     }
 }
 

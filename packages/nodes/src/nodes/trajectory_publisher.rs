@@ -11,6 +11,7 @@ use crate::filter_state::{self, Known, Slowed};
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
+use crate::punctual::Punctual;
 use crate::scene_feed::{self, Outcome, SceneFeed};
 use crate::senders::Senders;
 use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
@@ -29,7 +30,7 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
     Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Contradiction, Execution, JointFeed, TrajectoryStreamer, Twin, VerifiedWindow};
+use efm_safety::{Contradiction, Execution, JointFeed, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -50,13 +51,23 @@ const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 struct Says {
     voice: Voice,
     watches: ControllerWatches,
+    punctual: Punctual,
 }
 
 impl Outlet for Says {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        self.voice.send(windows)?;
-        self.watches.sent(windows);
-        Ok(())
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError> {
+        // Written first, so that nothing is left to do between a look at the clock and sending.
+        self.voice.write(windows);
+        let mut left = 0;
+        while left < windows.len() && self.punctual.is_in_time(leave_by) {
+            self.voice.send(left)?;
+            left += 1;
+        }
+        if left > 0 {
+            // Who got nothing new keeps what it has; the watch forgives what is late for a moment.
+            self.watches.sent(&windows[..left]);
+        }
+        Ok(left)
     }
 
     fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -74,7 +85,11 @@ struct Publishing {
     receipts: ReceiptClock,
     params: Params,
     joint_states: Receiver<Received<JointState>>,
+    controller_states: Receiver<Received<(usize, Bytes)>>,
+    /// Seconds between two ticks.
+    usual: f64,
     feed: JointFeed,
+    others: OtherJoints,
     /// So that a tick allocates nothing.
     stamps: Vec<i64>,
     graph: Graph,
@@ -95,6 +110,9 @@ struct Publishing {
     chunk_seen: Option<Stamp>,
     taken: u64,
     refused: u64,
+    /// Ticks whose windows would have left too late.
+    late: u64,
+    late_told: u64,
     latency: Percentiles,
     /// From an instruction until a chunk for it is followed.
     change: Percentiles,
@@ -119,8 +137,10 @@ struct Descriptions {
     taken: Option<String>,
     /// Who sent what came last.
     by: String,
-    /// Whether there was one that fits.
-    first: bool,
+    /// Who sent what waits.
+    waits_of: Option<String>,
+    /// Of which kinds there was one.
+    known: [bool; 2],
 }
 
 impl Publishing {
@@ -160,6 +180,19 @@ impl Publishing {
         }
     }
 
+    /// What came of controllers' states since the last time: before silence is counted.
+    fn hear_controllers(&mut self, now: Stamp) -> Result<(), String> {
+        for _ in 0..self.controller_states.len() {
+            let Ok(message) = self.controller_states.try_recv() else { break };
+            let (controller, bytes) = message.msg;
+            self.on_controller_state(controller, &bytes)?;
+        }
+        if let Some((controller, seconds)) = self.says.watches.tick(now, self.usual) {
+            self.on(&Event::Silent { now: now.nanos(), controller, seconds: Some(seconds) })?;
+        }
+        Ok(())
+    }
+
     /// What must not wait for a report: a controller that has gone while others move.
     fn watch_controllers(&mut self, now: Stamp) -> Result<(), String> {
         self.heed_others(now)?;
@@ -176,7 +209,11 @@ impl Publishing {
 
     /// A controller tells what it wants; `bytes` hold its state.
     fn on_controller_state(&mut self, controller: usize, bytes: &[u8]) -> Result<(), String> {
-        let Err(off) = self.says.watches.heard(controller, bytes) else { return Ok(()) };
+        let heard = self.says.watches.heard(controller, bytes);
+        if heard.voice.is_some() {
+            self.on(&Event::Silent { now: self.now(), controller, seconds: None })?;
+        }
+        let Some(off) = heard.off else { return Ok(()) };
         if self.streamer().is_some_and(TrajectoryStreamer::is_streaming) {
             log::error!("{off}");
             self.around.not_following = Some(off);
@@ -261,9 +298,12 @@ impl Publishing {
 
     /// What came of joint states since the last time.
     fn hear_joints(&mut self) {
-        while let Ok(message) = self.joint_states.try_recv() {
+        // Those that wait now: who sends them faster than they can be looked at must not keep us here.
+        for _ in 0..self.joint_states.len() {
+            let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, self.receipts.of(&message));
             let stamp = convert::stamp(&msg.header.stamp);
+            self.others.update(message.sender, stamp, &msg.name, &msg.position, at);
             self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
     }
@@ -284,9 +324,10 @@ impl Publishing {
         self.hear_joints();
         let Some(scenes) = &mut self.scenes else { return Ok(()) };
         scenes.came(bytes);
-        let fresh =
-            self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
-        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()));
+        let (now, received_now) = (self.clock.now(), self.receipts.now());
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let fresh = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).ok();
+        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()), others);
         self.heed_scenes()
     }
 
@@ -337,7 +378,7 @@ impl Publishing {
             self.around.emergency = None;
             self.description.taken = None;
         }
-        self.heed_description();
+        self.heed_description(false);
         Ok(said)
     }
 
@@ -349,33 +390,40 @@ impl Publishing {
         };
         let place = usize::from(what == SEMANTICS);
         match self.on(event) {
-            Ok(_) => self.description.refused[place] = None,
+            Ok(_) => {
+                self.description.refused[place] = None;
+                self.description.by = by;
+            }
             Err(why) => {
                 let words = format!("{what} of {by}: {why}");
                 log::warn!("{words}");
                 self.description.refused[place] = Some(words);
+                self.description.waits_of = Some(by);
             }
         }
-        self.description.by = by;
-        self.heed_description();
+        let first = !std::mem::replace(&mut self.description.known[place], self.streaming.streamer().is_ok());
+        self.heed_description(first);
         self.adopt_robot()
     }
 
-    /// Tells what became of descriptions, now or once they were waited for.
-    fn heed_description(&mut self) {
+    /// Tells what became of descriptions, now or once they were waited for. A `first` one takes no other one's place.
+    fn heed_description(&mut self, first: bool) {
         let waits: [bool; 2] = self.streaming.description_waits().into();
         for (refused, waits) in self.description.refused.iter_mut().zip(waits) {
             refused.take_if(|_| !waits);
         }
+        if waits == [false; 2]
+            && let Some(by) = self.description.waits_of.take()
+        {
+            self.description.by = by;
+        }
         let Some(change) = self.streaming.take_redescribed() else { return };
         let words = format!("the robot is described by {}: {change}", self.description.by);
-        if std::mem::replace(&mut self.description.first, true) {
+        if first {
+            log::info!("{words}");
+        } else {
             log::warn!("{words}");
             self.description.taken = Some(words);
-        } else {
-            log::info!("{words}");
-            // One that does not fit is no first one.
-            self.description.first = self.streaming.streamer().is_ok();
         }
     }
 
@@ -383,6 +431,11 @@ impl Publishing {
     fn adopt_robot(&mut self) -> Result<(), String> {
         if let Ok(streamer) = self.streaming.streamer() {
             self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
+        }
+        let others = self.streaming.other_joints();
+        if others.names() != self.others.names() {
+            self.around.others = others.names().to_vec();
+            self.others = others;
         }
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
             && !streamer.is_streaming()
@@ -393,13 +446,16 @@ impl Publishing {
     }
 
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
+        self.says.punctual.begin(now);
         self.watch_controllers(now)?;
+        self.hear_controllers(now)?;
         let received_now = self.receipts.now();
         let contradiction = self.feed.contradiction(received_now);
         if let Some(Contradiction::Senders { senders: (one, other), .. }) = contradiction {
             self.name_sender(one);
             self.name_sender(other);
         }
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
             Ok(fresh) => (Some(fresh), None),
@@ -412,7 +468,7 @@ impl Publishing {
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
-            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()));
+            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()), others);
         }
         let joints = measured.map(|fresh| {
             // What is the same for all joints need not be told of each.
@@ -427,21 +483,27 @@ impl Publishing {
                 velocities: Cow::Borrowed(&fresh.sample.velocities),
                 stamps: Cow::Borrowed(&self.stamps),
                 sources: Cow::Borrowed(if several { fresh.sources } else { &[] }),
+                velocity_told: fresh.velocity_told,
                 contradiction,
             }
         });
-        let event = Event::Tick { now: now.nanos(), joints };
+        let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others) };
         self.trace.note(&event);
         let Event::Tick { joints, .. } = &event else { return Ok(()) };
         let waited = self.streaming.description_waits() != (false, false);
-        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
+        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), others, &mut self.says)? {
             Ticked::Held => return Ok(()),
-            Ticked::Decided { phase, news, report, instruction_to_motion } => {
+            Ticked::Decided { late: Some(left), .. } => {
+                self.late += 1;
+                self.on(&Event::NotSent { now: self.now(), left })?;
+                return Ok(());
+            }
+            Ticked::Decided { phase, news, report, instruction_to_motion, late: None } => {
                 (phase, news, report, instruction_to_motion)
             }
         };
         if waited && self.streaming.description_waits() == (false, false) {
-            self.heed_description();
+            self.heed_description(false);
             self.adopt_robot()?;
         }
         if let Some(report) = &report {
@@ -461,11 +523,33 @@ impl Publishing {
             self.filter.1.encode(&mut self.filter_message);
             self.filter.0.publish_bytes(self.filter_message.bytes())?;
         }
-        if changed || trouble.is_some() != self.around.joints.is_some() {
-            self.around.joints = trouble.map(|t| t.to_string());
+        let troubled = trouble.is_some() || self.streaming.unknown_other_joint().is_some();
+        if changed || troubled != self.around.joints.is_some() {
             self.report(changed);
         }
         Ok(())
+    }
+
+    /// Why nothing may move before one of the other joints is known.
+    fn other_trouble(&self) -> Option<String> {
+        let other = self.streaming.unknown_other_joint()?;
+        let name = self.others.names().get(other)?;
+        // What came since the last tick is heard by the next one.
+        let trouble = self.others.trouble(other)?;
+        Some(trouble.in_words(name, |sender| self.graph.name_of(JOINT_STATES, sender)))
+    }
+
+    /// The other joints for the diagnostics: where they stand, and by whose word.
+    fn other_values(&self) -> Vec<(String, String)> {
+        let (others, streamer) = (&self.others, self.streaming.streamer().ok());
+        let value = |(place, name): (usize, &String)| {
+            let stands = others.positions().get(place).copied().flatten().map_or("?".to_owned(), |p| format!("{p:.4}"));
+            let by = if others.fixed(place).is_some() { " (parameter fixed_joints)" } else { "" };
+            let asked = streamer.is_some_and(|streamer| streamer.asks_for_other_joint(place));
+            let needless = if asked { "" } else { " (moves nothing that is checked)" };
+            (format!("other joint '{name}'"), format!("{stands}{by}{needless}"))
+        };
+        others.names().iter().enumerate().map(value).collect()
     }
 
     /// What others do that this node depends on.
@@ -518,21 +602,23 @@ impl Publishing {
         self.hear_joints();
         let (now, received_now) = (self.clock.now(), self.receipts.now());
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
-        self.around.joints =
-            self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
-        let twin = self.feed.twin(received_now);
-        match (&self.around.joints, twin) {
-            (Some(trouble), _) => self.joint_health.error(trouble.clone()),
+        self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let feed = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
+        self.around.joints = feed.err().map(|t| t.to_string()).or_else(|| self.other_trouble());
+        let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
+            (Some(trouble), _) => (efm_ros::Level::Error, trouble.clone()),
             (None, Some(Twin { joint, senders: (one, other) })) => {
                 let name = self.streaming.joints().as_slice().get(joint).map_or("?", String::as_str);
                 let sender = |sender| self.graph.name_of(JOINT_STATES, sender);
                 let (one, other) = (sender(one), sender(other));
-                self.joint_health.warn(format!(
+                let text = format!(
                     "{one} and {other} both publish joint '{name}'; they agree, and the first is listened to, but only one should"
-                ))
+                );
+                (efm_ros::Level::Warn, text)
             }
-            (None, None) => self.joint_health.ok("fresh and complete"),
+            (None, None) => (efm_ros::Level::Ok, "fresh and complete".to_owned()),
         };
+        self.joint_health.report(level, text, self.other_values());
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
         self.report_others();
@@ -541,6 +627,13 @@ impl Publishing {
         if let Some(silence) = self.clock.silence().filter(|s| *s > Duration::from_secs(1)) {
             (level, text) =
                 (efm_ros::Level::Error, format!("at rest: /clock is silent for {:.1} s", silence.as_secs_f64()));
+        }
+        let held_back = self.late - std::mem::replace(&mut self.late_told, self.late);
+        if held_back > 0 {
+            level = level.max(efm_ros::Level::Warn);
+            text += &format!(
+                "; {held_back} windows just now were held back, as they would have left too late: this machine is busy"
+            );
         }
         if log_it {
             log::info!("{text}");
@@ -551,11 +644,13 @@ impl Publishing {
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
         ];
+        values.push(("held back, too late to send".to_owned(), self.late.to_string()));
         values.extend(self.change.shown_ms("instruction to motion"));
         values.extend(self.latency.shown_ms("observation to command"));
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
         if let Ok(streamer) = self.streaming.streamer() {
             let report = streamer.report();
+            values.push(("may be off its command by".to_owned(), tracking_in_words(streamer)));
             values.push(("speed scale".to_owned(), format!("{:.2}", streamer.speed_scale())));
             values.push(("rate on the path".to_owned(), format!("{:.2}", report.rate)));
             let clearance = report.clearance.map_or("not checked".to_owned(), |c| format!("{:.1} mm", 1e3 * c));
@@ -566,6 +661,20 @@ impl Publishing {
         values.extend(self.slowed.in_words(name));
         self.motion.report(level, text, values);
     }
+}
+
+/// How far each joint may be from its command, and how far it is behind it.
+fn tracking_in_words(streamer: &TrajectoryStreamer) -> String {
+    let of = |(joint, name): (usize, &str)| {
+        let tracking = streamer.tracking(joint);
+        match tracking.lag_s {
+            Some(lag) => format!("{name} {:.3} ({:.0} ms behind)", tracking.bound, 1e3 * lag),
+            None => format!("{name} {:.3}", tracking.bound),
+        }
+    };
+    let gripper = |name: &str| streamer.config().gripper_joints.iter().any(|gripper| gripper == name);
+    let joints = streamer.joints().iter().enumerate().filter(|(_, name)| !gripper(name));
+    joints.map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The node `trajectory_publisher`.
@@ -620,7 +729,7 @@ pub fn plan() -> Plan {
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::chunk_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
         let (status_sender, mut statuses) = channel(QUEUE);
-        let (state_sender, mut states) = channel(QUEUE);
+        let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
         let mut listens = tolerance > 0.0;
         let mut windows = Vec::new();
@@ -669,6 +778,9 @@ pub fn plan() -> Plan {
             senders,
             kept_stop,
             joint_states,
+            controller_states,
+            usual: tick_period(&params).as_secs_f64(),
+            others: streaming.other_joints(),
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),
             graph: node.graph().clone(),
@@ -680,6 +792,7 @@ pub fn plan() -> Plan {
                 voice: Voice::new(windows, node.publisher("execution_state", qos::trajectory())?),
                 // What was sent is remembered only where somebody tells what became of it.
                 watches: ControllerWatches::new(if listens { &controllers } else { &[] }, tolerance),
+                punctual: Punctual::new(&clock),
             },
             listening: Vec::with_capacity(controllers.len()),
             phase: Phase::NoRobot(NO_ROBOT.to_owned()),
@@ -691,6 +804,8 @@ pub fn plan() -> Plan {
             chunk_seen: None,
             taken: 0,
             refused: 0,
+            late: 0,
+            late_told: 0,
             latency: Percentiles::new(LATENCIES),
             change: Percentiles::new(LATENCIES),
             scenes,
@@ -702,6 +817,7 @@ pub fn plan() -> Plan {
             description_health: node.diagnostics().task("robot_description"),
             clock: clock.clone(),
         };
+        this.around.controllers = controllers.iter().map(|controller| controller.name.clone()).collect();
         this.around.controller = this.streaming.missing();
         this.emergency_from_before()?;
         let mut ticker = clock.ticker(tick_period(&this.params));
@@ -729,7 +845,7 @@ pub fn plan() -> Plan {
                     Some(message) = scene_messages.recv() => this.on_scene(message.msg)?,
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome)?,
                     Some(message) = chunks.recv() => this.on_chunk(&message),
-                    Some(Received { msg: (controller, message), .. }) = states.recv() => this.on_controller_state(controller, &message)?,
+                    Some(Received { msg: (controller, message), .. }) = this.controller_states.recv() => this.on_controller_state(controller, &message)?,
                     Some(Received { msg: (controller, message), .. }) = statuses.recv() => this.on_goal_status(controller, &message)?,
                     Some(request) = arms.next() => {
                         let (success, message) = match this.arm(request.message.data) {
