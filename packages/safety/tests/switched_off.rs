@@ -406,18 +406,18 @@ fn the_bound_is_wide_at_first_then_as_tight_as_the_lag_allows_and_a_robot_that_l
     assert_eq!(rig.streamer.tracking(0).bound, 0.2);
     rig.ticks(300).unwrap();
     let bound = rig.streamer.tracking(0).bound;
-    assert!((0.05..0.075).contains(&bound), "{bound}");
+    assert!((0.1..0.13).contains(&bound), "{bound}");
     let mut slow = Rig::new(Kind { lag_s: 0.05, noise: 1e-4, ..PLAIN });
     slow.ticks(300).unwrap();
     let of_slow = slow.streamer.tracking(0).bound;
     assert!(of_slow > bound + 0.05 && of_slow <= 0.2, "{of_slow}");
-    // It drifts away from its command: half of what was allowed before.
-    for k in 0..60 {
+    // It drifts away from its command: two thirds of what was allowed before.
+    for k in 0..90 {
         let mut told = sample(at(0.0), &rig.robot);
         told.positions[1] += 0.002 * f64::from(k);
         rig.repeats = Some(told);
         rig.tick().unwrap();
     }
     let latched = rig.streamer.latched().cloned();
-    assert!(matches!(latched, Some(StopReason::Tracking { joint: 1, error }) if error < 0.1), "{latched:?}");
+    assert!(matches!(latched, Some(StopReason::Tracking { joint: 1, error }) if error < 0.135), "{latched:?}");
 }
