@@ -4,7 +4,9 @@ With the simulator:   ros2 launch embodied_fm bringup.launch.py
 On a robot:           ros2 launch embodied_fm bringup.launch.py sim:=false params_file:=my_robot.yaml
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -25,6 +27,7 @@ def word(value: object) -> str:
 
 
 DEFAULTS = {name: word(value) for name, value in GRAPH["defaults"].items()}
+PARAMETERS = "ros__parameters"
 LOG_LEVELS = ["debug", "info", "warn", "error", "fatal"]
 
 ARGUMENTS = [
@@ -34,12 +37,13 @@ ARGUMENTS = [
         description="Start the simulator. false: the same nodes meet a real robot, and start disarmed.",
     ),
     DeclareLaunchArgument(
-        "policy", default_value=DEFAULTS["policy"],
-        description="Policy package: its name within the models folder, or a path to its folder.",
+        "policy", default_value="",
+        description="Policy package: its name within the models folder, or a path to its folder. "
+        f"Empty: {DEFAULTS['policy']} beside the simulator, otherwise what params_file names.",
     ),
     DeclareLaunchArgument(
         "params_file", default_value="",
-        description="Parameter file whose values replace those of the suite's own files. Empty: none.",
+        description="Parameter file of your robot; beside the simulator its values replace those of config/panda.yaml. Empty: none.",
     ),
     DeclareLaunchArgument(
         "use_sim_time", default_value=DEFAULTS["use_sim_time"], choices=["true", "false"],
@@ -61,16 +65,55 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
+def checked(file: str) -> str:
+    """Refuse a parameter file before anything starts: launch itself only warns where there is none, and a robot would run on defaults."""
+
+    def refuse(why: str) -> NoReturn:
+        raise RuntimeError(f"params_file '{file}' {why}; nothing was started")
+
+    path = Path(file).expanduser()
+    if not path.exists():
+        refuse(f"does not exist (looked for as {path.absolute()})")
+    if not path.is_file():
+        refuse("is not a file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        refuse(f"cannot be read: {error}")
+    except yaml.YAMLError as error:
+        refuse(f"is not YAML: {error}")
+    wanted = f"wanted: NODE: {{{PARAMETERS}: {{NAME: VALUE}}}}"
+    if not isinstance(content, dict) or not content:
+        refuse(f"is not a mapping of nodes to their parameters; {wanted}")
+    for key, value in content.items():
+        nodes(key, value, lambda key: refuse(f"has no {PARAMETERS} under '{key}'; {wanted}"))
+    return str(path)
+
+
+def nodes(key: object, value: object, refuse: Callable) -> None:
+    """Go through what a parameter file has under a key: parameters of a node, or nodes in a namespace."""
+    if key == PARAMETERS or not isinstance(value, dict) or not value:
+        refuse(key)
+    if not isinstance(value.get(PARAMETERS, {}), dict):
+        refuse(key)
+    for name, content in value.items():
+        if name != PARAMETERS:
+            nodes(f"{key}/{name}", content, refuse)
+
+
 def processes(wanted: set, composed: bool) -> list:
     """Tell what is to be started; what may share a process does so where that is asked for."""
     chosen = [process for process in GRAPH["processes"] if process["when"] in wanted]
+    # What belongs to the simulator's robot is nobody else's.
+    own = [process.get("sim_params", []) if "sim" in wanted else [] for process in chosen]
+    chosen = [process | {"params": [*first, *process.get("params", [])]} for first, process in zip(own, chosen)]
     together = [process for process in chosen if composed and process.get("compose", False)]
     if not together:
         return chosen
     # Nodes take what they know of parameters that are for all; a name is given to one of them.
     one = {"executable": "composed", "params": [], "set": {}, "remappings": {}, "arguments": []}
     for process in together:
-        one["params"] += [file for file in process.get("params", []) if file not in one["params"]]
+        one["params"] += [file for file in process["params"] if file not in one["params"]]
         one["set"] |= process.get("set", {})
         one["remappings"] |= {f"{process['executable']}:{a}": b for a, b in process.get("remappings", {}).items()}
         one["remappings"] |= {f"{process['executable']}:__node": process["name"]}
@@ -83,6 +126,9 @@ def graph(context: LaunchContext) -> list:
     """Turn the graph file into launch actions, with the arguments' values."""
     argument = {action.name: LaunchConfiguration(action.name).perform(context) for action in ARGUMENTS}
     is_true = {name: value == "true" for name, value in argument.items()}
+    argument["params_file"] = argument["params_file"] and checked(argument["params_file"])
+    if is_true["sim"]:
+        argument["policy"] = argument["policy"] or DEFAULTS["policy"]
     argument["images"] = "compressed" if argument["record"] == "compressed" else "raw"
     wanted = {"always", "sim" if is_true["sim"] else "robot", *(["record"] if argument["record"] != "false" else [])}
 
@@ -94,10 +140,12 @@ def graph(context: LaunchContext) -> list:
 
     actions: list = []
     for process in processes(wanted, is_true["composed"]):
-        parameters: list = [str(SHARE / file) for file in process.get("params", [])]
+        parameters: list = [str(SHARE / file) for file in process["params"]]
         if argument["params_file"]:
             parameters.append(argument["params_file"])
         single = {name: value_of(value) for name, value in process.get("set", {}).items()}
+        # What nobody gives is left to the files.
+        single = {name: value for name, value in single.items() if value != ""}
         if process.get("sim_time", True):
             single["use_sim_time"] = is_true["use_sim_time"]
         if single:
@@ -116,12 +164,13 @@ def graph(context: LaunchContext) -> list:
                 respawn_delay=2.0,
             )
         )
-    actions += robot_state_publisher(argument["namespace"], is_true["use_sim_time"])
+    if is_true["sim"]:
+        actions += robot_state_publisher(argument["namespace"], is_true["use_sim_time"])
     return actions
 
 
 def robot_state_publisher(namespace: str, use_sim_time: bool) -> list:
-    """Start it where it is installed: it shows the arm in RViz; nothing here depends on it."""
+    """Start it where it is installed: it shows the simulator's arm in RViz; nothing here depends on it. A robot has its own."""
     try:
         get_package_prefix("robot_state_publisher")
     except PackageNotFoundError:

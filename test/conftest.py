@@ -29,8 +29,13 @@ class Process:
         self.name = executable
         self.file = folder / f"{executable}-{time.monotonic_ns()}.log"
         with self.file.open("wb") as output:
+            # What a node keeps beyond its life (an emergency stop) is for this test only.
             self.popen = subprocess.Popen(
-                [str(BIN / executable), *arguments], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+                [str(BIN / executable), *arguments],
+                cwd=ROOT,
+                env={**os.environ, "XDG_STATE_HOME": str(folder)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
 
     @property

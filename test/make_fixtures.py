@@ -3,7 +3,8 @@
 
 "panda_drift" is not trained and understands nothing: whatever it sees and is told, it turns panda_joint1 to the left at 0.15 rad/s,
 holds the other joints and leaves the fingers where they are. That is enough to see an arm move, and why it stops.
-"panda_drift_two" is the same with a second camera, "wrist".
+"panda_drift_two" is the same with a second camera, "wrist". "six_joints_drift" turns the first joint of another robot, the six_joints of
+packages/safety/tests/robots.
 """
 
 import hashlib
@@ -32,11 +33,21 @@ def sha(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write(name: str, cameras: list[str]) -> None:
+PANDA = {"joints": JOINTS, "units": ["rad"] * 7 + ["m"], "base_link": "panda_link0", "tip_link": "panda_hand_tcp"}
+SIX_JOINTS = {
+    "joints": ["pan", "lift", "elbow", "roll_1", "roll_2", "roll_3"],
+    "units": ["rad"] * 6,
+    "base_link": "base",
+    "tip_link": "tool",
+}
+
+
+def write(name: str, cameras: list[str], robot: dict = PANDA, at: tuple = (0.0, -0.6, 0.0, -2.2, 0.0, 1.6, 0.785, 0.04)) -> None:
+    joints, number = robot["joints"], len(robot["joints"])
     folder = ROOT / "models" / name
     images = [f"image_{camera}" for camera in cameras]
     folder.mkdir(parents=True, exist_ok=True)
-    drift = np.zeros((1, HORIZON, 8))
+    drift = np.zeros((1, HORIZON, number))
     drift[0, :, 0] = SPEED * STEP * np.arange(1, HORIZON + 1)
     nothing = [
         node
@@ -47,12 +58,12 @@ def write(name: str, cameras: list[str]) -> None:
         )
     ]
     total = helper.make_node("Sum", ["drift", *(f"{i}_nil" for i in images), "state_nil", "text_nil"], ["actions"])
-    inputs = {**{i: [1, 3, HEIGHT, WIDTH] for i in images}, "state": [1, 8], "text": [1, 4]}
+    inputs = {**{i: [1, 3, HEIGHT, WIDTH] for i in images}, "state": [1, number], "text": [1, 4]}
     graph = helper.make_graph(
         [*nothing, total],
         "drift",
         [helper.make_tensor_value_info(name, F, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info("actions", F, [1, HORIZON, 8])],
+        [helper.make_tensor_value_info("actions", F, [1, HORIZON, number])],
         [const("drift", drift), const("zero", 0.0)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9, producer_name="fixtures")
@@ -62,21 +73,20 @@ def write(name: str, cameras: list[str]) -> None:
     encoder = yaml.safe_load((POLICY_TESTS / "encoders" / "tiny" / "encoder.yaml").read_text())
     example = json.loads((POLICY_TESTS / "encoders" / "tiny" / "golden.json").read_text())[0]
     pixels = np.random.default_rng(4).integers(0, 256, (HEIGHT, WIDTH, 3))
-    joints = [0.0, -0.6, 0.0, -2.2, 0.0, 1.6, 0.785, 0.04]
     image = ((pixels.astype(np.float32) / 255 - 0.5) / np.float32(0.5)).transpose(2, 0, 1)[None]
     session = onnxruntime.InferenceSession(str(folder / "policy.onnx"), providers=["CPUExecutionProvider"])
-    feed = {**dict.fromkeys(images, image), "state": np.array([joints], np.float32)}
+    feed = {**dict.fromkeys(images, image), "state": np.array([at], np.float32)}
     feed["text"] = np.array([example["embedding"]], np.float32)
     actions = session.run(None, feed)[0]
     golden = {
         "sentence": example["sentence"],
         "text": example["embedding"],
         **dict.fromkeys(images, pixels.flatten().tolist()),
-        "joints": joints,
+        "joints": list(at),
         "actions": actions.astype(np.float64).flatten().tolist(),
     }
     (folder / "golden.json").write_text(json.dumps(golden) + "\n")
-    units = ["rad"] * 7 + ["m"]
+    gripper = {"gripper_joint": joints[-1]} if robot is PANDA else {}
     manifest = {
         "schema": "policy_package/1.0",
         "policy": {
@@ -84,9 +94,9 @@ def write(name: str, cameras: list[str]) -> None:
             "version": "0.0.1",
             "family": "fixture",
             "license": "Apache-2.0",
-            "description": "Turns panda_joint1 slowly; for tests.",
+            "description": f"Turns {joints[0]} slowly; for tests.",
         },
-        "robot": {"joints": JOINTS, "units": units, "base_link": "panda_link0", "tip_link": "panda_hand_tcp"},
+        "robot": robot,
         "observation": {
             "images": [
                 {
@@ -110,10 +120,10 @@ def write(name: str, cameras: list[str]) -> None:
         },
         "action": {
             "space": "joint_position",
-            "names": JOINTS,
-            "units": units,
-            "reference": ["relative"] * 8,
-            "gripper_joint": "panda_finger_joint1",
+            "names": joints,
+            "units": robot["units"],
+            "reference": ["relative"] * number,
+            **gripper,
             "horizon": HORIZON,
             "step": STEP,
             "normalization": {"kind": "identity"},
@@ -137,6 +147,7 @@ def write(name: str, cameras: list[str]) -> None:
 def main() -> None:
     write("panda_drift", ["front"])
     write("panda_drift_two", ["front", "wrist"])
+    write("six_joints_drift", ["overhead"], SIX_JOINTS, (0.0, 0.4, 1.3, 0.3, 0.0, 0.0))
 
 
 if __name__ == "__main__":

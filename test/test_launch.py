@@ -6,88 +6,23 @@ asks for. Where a ROS 2 with launch is sourced, README.md says how the real thin
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
-import sys
-import types
 
 import pytest
 from conftest import BIN, ROOT
+from launch_tools import bringup, single, started
 
-
-class Recorded:
-    """Any launch action: keeps how it was made."""
-
-    def __init__(self, *args, **kwargs):
-        self.args, self.kwargs = args, kwargs
-
-
-class Node(Recorded):
-    pass
-
-
-class DeclareLaunchArgument(Recorded):
-    @property
-    def name(self):
-        return self.args[0]
-
-
-class PackageNotFoundError(Exception):
-    pass
-
-
-class Context(dict):
-    """Values of the launch arguments."""
-
-
-class LaunchConfiguration:
-    def __init__(self, name):
-        self.name = name
-
-    def perform(self, context):
-        return context[self.name]
-
-
-def not_installed(_name):
-    raise PackageNotFoundError
-
-
-STAND_INS = {
-    "launch": {"LaunchContext": Context, "LaunchDescription": Recorded},
-    "launch.actions": {
-        "DeclareLaunchArgument": DeclareLaunchArgument, "OpaqueFunction": Recorded,
-    },
-    "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
-    "launch_ros": {},
-    "launch_ros.actions": {"Node": Node},
-    "ament_index_python": {},
-    "ament_index_python.packages": {"PackageNotFoundError": PackageNotFoundError, "get_package_prefix": not_installed},
-}  # fmt: skip
+__all__ = ["bringup"]
 
 
 @pytest.fixture
-def bringup(monkeypatch):
-    for name, content in STAND_INS.items():
-        module = types.ModuleType(name)
-        vars(module).update(content)
-        monkeypatch.setitem(sys.modules, name, module)
-    spec = importlib.util.spec_from_file_location("bringup", ROOT / "launch" / "bringup.launch.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def mine(tmp_path):
+    """A parameter file of the user's."""
+    file = tmp_path / "robot.yaml"
+    file.write_text("trajectory_publisher: {ros__parameters: {rate: 50.0}}\n")
+    return str(file)
 
-
-def started(bringup, **arguments):
-    """How the nodes for these launch arguments are made, by executable."""
-    context = Context({action.name: action.kwargs["default_value"] for action in bringup.ARGUMENTS} | arguments)
-    actions = bringup.graph(context)
-    return {action.kwargs["executable"]: action.kwargs for action in actions}
-
-
-def single(node):
-    """Its parameters that are not files."""
-    return {name: value for item in node["parameters"] if isinstance(item, dict) for name, value in item.items()}
 
 
 def test_every_argument_has_a_description_and_the_agreed_name(bringup):
@@ -105,11 +40,66 @@ def test_on_a_robot_the_same_nodes_start_without_the_simulator_and_disarmed(brin
     assert single(real["trajectory_publisher"])["armed_at_start"] is False
 
 
-def test_the_users_parameter_file_comes_after_the_suites_own(bringup):
-    for node in started(bringup, params_file="/my/robot.yaml").values():
+def test_the_users_parameter_file_comes_after_the_suites_own(bringup, mine):
+    for node in started(bringup, params_file=mine).values():
         files = [item for item in node["parameters"] if isinstance(item, str)]
-        assert files[-1] == "/my/robot.yaml"
-        assert len(files) > 1
+        assert files == [str(ROOT / "config" / "panda.yaml"), mine]
+
+
+@pytest.mark.parametrize("composed", ["false", "true"])
+@pytest.mark.parametrize("record", ["false", "true"])
+def test_a_robot_gets_nothing_that_belongs_to_the_simulators(bringup, mine, composed, record):
+    for arguments in [{}, {"params_file": mine}]:
+        nodes = started(bringup, sim="false", composed=composed, record=record, **arguments)
+        assert "trajectory_publisher" in nodes
+        for node in nodes.values():
+            files = [item for item in node["parameters"] if isinstance(item, str)]
+            assert files == list(arguments.values())
+            assert "policy" not in single(node) and "panda" not in str(node["remappings"])
+    assert single(started(bringup)["vla_inference"])["policy"].startswith("panda")
+
+
+def test_a_description_is_published_only_beside_the_simulator(bringup, monkeypatch):
+    monkeypatch.setattr(bringup, "get_package_prefix", lambda _name: "/opt/ros/jazzy")
+    assert "panda" in single(started(bringup)["robot_state_publisher"])["robot_description"]
+    assert "robot_state_publisher" not in started(bringup, sim="false")
+
+
+FILES = {
+    "there is none": (None, "does not exist"),
+    "a folder": ("folder", "is not a file"),
+    "no text": (b"\xff\xfe\x00", "cannot be read"),
+    "no YAML": (b"a: [1,\nb: {", "is not YAML"),
+    "empty": (b"", "is not a mapping"),
+    "only comments": (b"# later\n", "is not a mapping"),
+    "a word": (b"speed_scale\n", "is not a mapping"),
+    "a list": (b"- trajectory_publisher\n", "is not a mapping"),
+    "parameters of nobody": (b"speed_scale: 0.1\n", "has no ros__parameters under 'speed_scale'"),
+    "only the mark": (b"ros__parameters: {speed_scale: 0.1}\n", "has no ros__parameters under 'ros__parameters'"),
+    "a node without the mark": (b"left: {trajectory_publisher: {speed_scale: 0.1}}\n", "under 'left/trajectory_publisher/speed_scale'"),
+    "the mark over nothing": (b"trajectory_publisher:\n  ros__parameters:\n", "under 'trajectory_publisher'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FILES)
+@pytest.mark.parametrize("sim", ["true", "false"])
+def test_a_parameter_file_that_says_nothing_is_refused_before_anything_starts(bringup, tmp_path, case, sim):
+    content, why = FILES[case]
+    file = tmp_path / "my_robot.yaml"
+    if content == "folder":
+        file.mkdir()
+    elif content is not None:
+        file.write_bytes(content)
+    with pytest.raises(RuntimeError) as refused:
+        started(bringup, params_file=str(file), sim=sim)
+    assert str(file) in str(refused.value) and why in str(refused.value)
+    assert "nothing was started" in str(refused.value)
+
+
+def test_a_namespace_may_be_a_level_of_the_parameter_file(bringup, tmp_path):
+    file = tmp_path / "my_robot.yaml"
+    file.write_text("left:\n  goal_intake:\n    ros__parameters: {goal_timeout: 5.0}\n/**: {ros__parameters: {}}\n")
+    assert started(bringup, params_file=str(file))
 
 
 def test_the_named_parameter_files_exist(bringup):
@@ -140,10 +130,12 @@ def test_the_policy_reaches_those_who_use_it(bringup):
         {},
         {"use_sim_time": "true"},
         {"sim": "false", "namespace": "cell", "log_level": "warn"},
-        {"policy": "/models/mine", "params_file": "/my/robot.yaml"},
+        {"policy": "/models/mine", "params_file": "mine"},
+        {"sim": "false", "policy": "/models/mine"},
     ],
 )
-def test_the_demo_starts_what_the_launch_file_starts(bringup, arguments):
+def test_the_demo_starts_what_the_launch_file_starts(bringup, mine, arguments):
+    arguments = {name: mine if value == "mine" else value for name, value in arguments.items()}
     options = {"params_file": "params"}
     line = [item for name, value in arguments.items() for item in (f"--{options.get(name, name).replace('_', '-')}", value)]
     plan = subprocess.run(

@@ -129,7 +129,7 @@ fn parse(heard: &Heard) -> Result<Inside> {
                 let passed: PassedOn<'_> = serde_json::from_str(line).context("a trace of camera_ingest")?;
                 let times = inside.passed.entry(passed.stamp).or_insert((passed.received, passed.published));
                 *times = (times.0.max(passed.received), times.1.max(passed.published));
-            } else if let Event::Chunk { now, stamp } =
+            } else if let Event::Chunk { now, stamp, .. } =
                 serde_json::from_str(line).context("a trace of trajectory_publisher")?
             {
                 inside.chunks.insert(stamp, now);

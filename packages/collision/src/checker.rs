@@ -84,6 +84,7 @@ const UNKNOWN: Floor = Floor { shown: f64::NAN, away: false };
 #[derive(Debug, Clone)]
 pub struct Checker {
     revision: u64,
+    placing: u64,
     /// The last configuration, the next, then one for each depth of halving.
     frames: Vec<Frame>,
     near: Vec<Near>,
@@ -104,6 +105,8 @@ pub struct Checker {
     open: Vec<Vec<Open>>,
     splits: usize,
     begun: bool,
+    /// Other joints have moved since a sweep began last.
+    moved: bool,
 }
 
 impl Checker {
@@ -111,6 +114,7 @@ impl Checker {
     pub fn new(model: &CollisionModel) -> Self {
         let mut this = Self {
             revision: 0,
+            placing: 0,
             frames: Vec::new(),
             near: Vec::new(),
             next: Vec::new(),
@@ -125,20 +129,33 @@ impl Checker {
             open: Vec::new(),
             splits: 0,
             begun: false,
+            moved: false,
         };
         this.fit(model);
         this
     }
 
-    /// Makes room for a model that has changed (does nothing otherwise). What was remembered is forgotten: a sweep has to begin anew.
+    /// Makes room for a model that has changed (does nothing otherwise). What was remembered is forgotten: a sweep has to begin anew. Where
+    /// only other joints have moved ([`CollisionModel::place_others`]), a sweep has to begin anew as well, but what each pair has to keep is
+    /// remembered, and nothing is allocated.
     pub fn fit(&mut self, model: &CollisionModel) {
+        if self.placing == model.placing {
+            return;
+        }
+        self.placing = model.placing;
         if self.revision == model.revision {
+            let carried = &model.standing[..model.carried];
+            for frame in &mut self.frames {
+                frame.placed[model.moving..][..model.carried].copy_from_slice(carried);
+            }
+            (self.begun, self.moved) = (false, true);
             return;
         }
         let pairs = model.pairs();
         let unknown = Near { gap: Gap { distance: f64::NEG_INFINITY, normal: Vector3::z() }, exact: false };
         *self = Self {
             revision: model.revision,
+            placing: model.placing,
             frames: vec![Frame::new(model); DEEPEST + 2],
             near: vec![unknown; pairs],
             next: vec![unknown; pairs],
@@ -153,6 +170,7 @@ impl Checker {
             open: (0..=DEEPEST).map(|_| Vec::with_capacity(pairs)).collect(),
             splits: 0,
             begun: false,
+            moved: false,
         };
     }
 
@@ -231,7 +249,8 @@ impl Checker {
     /// What each pair has to keep is what [`Checker::begin`] found, however often sweeps are taken up, wherever on verified motions, in whatever order,
     /// and however they end: a distance that was verified is never the measure of what may be verified next. Only a pair that is closer here
     /// than every verified motion keeps it was moved by something else (an obstacle that has come), and is taken from here; so is every pair
-    /// after a change of the model. A pair that was seen away, by a motion that was then given up on its way out, has back what it had.
+    /// after a change of the model. A pair that was seen away, by a motion that was then given up on its way out, has back what it had. Where other
+    /// joints have moved a pair apart it has to keep what it has now.
     ///
     /// # Errors
     /// As [`Checker::begin`].
@@ -254,13 +273,19 @@ impl Checker {
             return Err(TooClose { pair: best.pair, clearance: best.distance, at: 0.0 });
         }
         (self.leaving, self.splits) = (0, 0);
-        for ((near, floor), limit) in self.near.iter().zip(&mut self.floors).zip(&mut self.limits) {
+        let moved = std::mem::take(&mut self.moved);
+        for (((near, floor), limit), pair) in
+            self.near.iter().zip(&mut self.floors).zip(&mut self.limits).zip(&model.pairs)
+        {
             let distance = near.gap.distance;
             let here = Floor { shown: distance.min(usual.shown), away: false };
             // Within rounding of what it has to keep it keeps that, or a million beginnings would wear it down.
             let found_there = (floor.shown - ROUNDING..floor.shown).contains(&distance);
             if floor.shown.is_nan() || anew && !found_there {
                 *floor = here;
+            } else if moved && pair.others {
+                // What another joint has brought out of the way counts from here on. (Only upwards: what it brings closer is below.)
+                floor.shown = floor.shown.max(here.shown);
             }
             let kept = |floor: &Floor| distance >= floor.limit(usual, slack).always - ROUNDING;
             floor.away |= distance >= usual.shown + slack;

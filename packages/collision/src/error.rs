@@ -42,6 +42,19 @@ pub enum CollisionError {
         /// Its frame.
         frame: String,
     },
+    /// An object is given in a frame that moves with a joint of which nobody knows where it stands.
+    #[error(
+        "{what} stands in frame '{frame}', which moves with joint '{joint}', and nobody tells where that joint is; give the object anew when \
+         it is told"
+    )]
+    UnknownFrame {
+        /// The object.
+        what: String,
+        /// Its frame.
+        frame: String,
+        /// The joint.
+        joint: String,
+    },
     /// An object that does not exist.
     #[error("object '{0}' does not exist")]
     Object(String),

@@ -2,7 +2,7 @@
 
 use crate::body::{Body, Kind, Placed, Seen};
 use efm_core::JointNames;
-use efm_robot::{JointKind, RobotModel};
+use efm_robot::{JointKind, RobotModel, other_joints};
 use nalgebra::{Isometry3, Vector3};
 
 /// A joint that moves with the given positions, by itself or as a follower.
@@ -37,21 +37,27 @@ pub(crate) struct Axes {
     welded: Vec<usize>,
     /// By link: its parent.
     parents: Vec<Option<usize>>,
+    /// By link: the joints between it and the root that stand where another than the given positions says, and the place of that one among
+    /// the others ([`efm_robot::other_joints`]).
+    others: Vec<Vec<(String, usize)>>,
 }
 
 impl Axes {
     pub fn new(model: &RobotModel, names: &JointNames) -> Self {
         let links = model.links().len();
+        let others = other_joints(model, names);
         let mut this = Self {
             axes: Vec::new(),
             of_link: vec![None; links],
             welded: (0..links).collect(),
             parents: vec![None; links],
+            others: vec![Vec::new(); links],
         };
         for joint in model.joints_root_first() {
             this.parents[joint.child] = Some(joint.parent);
             let above = this.of_link[joint.parent];
             this.of_link[joint.child] = above;
+            this.others[joint.child] = this.others[joint.parent].clone();
             if joint.kind == JointKind::Fixed {
                 this.welded[joint.child] = this.welded[joint.parent];
                 continue;
@@ -60,7 +66,11 @@ impl Axes {
                 Some(mimic) => (mimic.joint.as_str(), mimic.multiplier, mimic.offset),
                 None => (joint.name.as_str(), 1.0, 0.0),
             };
-            let Some(place) = names.index_of(leader) else { continue };
+            let Some(place) = names.index_of(leader) else {
+                let other = others.iter().position(|other| other == leader);
+                this.others[joint.child].extend(other.map(|other| (joint.name.clone(), other)));
+                continue;
+            };
             let turns = joint.kind != JointKind::Prismatic;
             let extent = match (joint.limit.lower, joint.limit.upper) {
                 (Some(lower), Some(upper)) => lower.abs().max(upper.abs()) + BEYOND_LIMIT,
@@ -95,14 +105,38 @@ impl Axes {
         (self.chain(a).count(), self.chain(b).count(), root)
     }
 
-    /// For each axis of the chain of a body's link, nearest first: an upper bound of the distance from the axis to any point of the body in
-    /// every configuration whose sliding joints are within their limits. 1 for a sliding axis. `poses` are those of all links at 0.
-    pub fn levers(&self, body: &Body, points: &[Vector3<f64>], poses: &[Isometry3<f64>]) -> Vec<f64> {
+    /// Whether a link moves with any of the other joints.
+    pub fn is_carried(&self, link: usize) -> bool {
+        !self.others[link].is_empty()
+    }
+
+    /// The others that carry a link, root first; one that several joints follow may come several times.
+    pub fn carriers(&self, link: usize) -> impl Iterator<Item = usize> {
+        self.others[link].iter().map(|(_, other)| *other)
+    }
+
+    /// The others on which it depends how two links stand to each other.
+    pub fn others_between(&self, a: usize, b: usize) -> impl Iterator<Item = usize> {
+        // The same joints carry both as far as they have the same way from the root.
+        let (a, b) = (&self.others[a], &self.others[b]);
+        let shared = a.iter().zip(b).take_while(|(one, other)| one.0 == other.0).count();
+        a[shared..].iter().chain(&b[shared..]).map(|(_, other)| *other)
+    }
+
+    /// For each axis of the chain of a body's link, nearest first, what is handed to `give`: an upper bound of the distance from the axis to any
+    /// point of the body in every configuration whose sliding joints are within their limits. 1 for a sliding axis. `poses` are those of all links
+    /// at 0, with the other joints where they stand: these do not move within a step.
+    pub fn levers(
+        &self,
+        body: &Body,
+        points: &[Vector3<f64>],
+        poses: &[Isometry3<f64>],
+        mut give: impl FnMut(usize, f64),
+    ) {
         let pose = &poses[body.link];
         let mut placed = Placed { centre: Vector3::zeros(), half: Vector3::zeros(), rotation: body.rotation };
         body.place(pose.rotation.to_rotation_matrix().matrix(), &pose.translation.vector, &mut placed);
         let seen = Seen { body, placed: &placed, points };
-        let mut levers = Vec::new();
         // Reach: of the body from the origin of the axis below.
         let mut below: Option<(usize, f64)> = None;
         for axis in self.chain(body.link) {
@@ -116,14 +150,13 @@ impl Axes {
                     (direction.cross(&step).norm() + reach, step.norm() + reach)
                 }
             };
-            levers.push(if turns { lever } else { 1.0 });
+            give(axis, if turns { lever } else { 1.0 });
             if !turns {
                 // Seen from above, its own origin moves; at 0 it stood at its offset.
                 reach += extent + offset.abs();
             }
             below = Some((child, reach));
         }
-        levers
     }
 }
 

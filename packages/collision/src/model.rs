@@ -87,6 +87,8 @@ pub(crate) struct Pair {
     pub axes_b: usize,
     /// The link in whose frame only these axes move them.
     pub base: usize,
+    /// Whether other joints, too, move them relative to each other.
+    pub others: bool,
 }
 
 /// One axis of the chain of a body, nearest first.
@@ -128,16 +130,27 @@ pub struct CollisionModel {
     names: Vec<String>,
     owners: Vec<usize>,
     pub(crate) bodies: Vec<Body>,
-    /// The first so many bodies move; the others stand where `standing` says.
+    /// The first so many bodies move; the others stand where `standing` says, of which the first `carried` move with other joints.
     pub(crate) moving: usize,
+    pub(crate) carried: usize,
     pub(crate) standing: Vec<Placed>,
     pub(crate) points: Vec<Vector3<f64>>,
     /// Chains of the moving bodies, one after the other: body i has those from `chain_starts[i]` to `chain_starts[i + 1]`.
     pub(crate) chains: Vec<ChainLink>,
     pub(crate) chain_starts: Vec<usize>,
     pub(crate) pairs: Vec<Pair>,
+    /// By other joint: whether a pair depends on it, and whether it carries a body of one.
+    asked: Vec<bool>,
+    carries: Vec<bool>,
+    /// By other joint: whether it is known where it stands.
+    known: Vec<bool>,
+    /// Poses of all links, the given positions being 0.
+    poses_at_zero: Vec<Isometry3<f64>>,
+    zeros: Vec<f64>,
     /// No two states of any model share one.
     pub(crate) revision: u64,
+    /// Changes with the revision, and when other joints move.
+    pub(crate) placing: u64,
 }
 
 fn next_revision() -> u64 {
@@ -145,13 +158,17 @@ fn next_revision() -> u64 {
     REVISION.fetch_add(1, Ordering::Relaxed)
 }
 
+fn stand(body: &Body, pose: &Isometry3<f64>, placed: &mut Placed) {
+    body.place(pose.rotation.to_rotation_matrix().matrix(), &pose.translation.vector, placed);
+}
+
 pub(crate) fn sorted(a: &str, b: &str) -> (String, String) {
     if a <= b { (a.to_owned(), b.to_owned()) } else { (b.to_owned(), a.to_owned()) }
 }
 
 impl CollisionModel {
-    /// Collects the bodies and pairs. `joints` is the order of all positions that are given later; a joint of the robot that it lacks stays at
-    /// 0 (moved into its limits).
+    /// Collects the bodies and pairs. `joints` is the order of all positions that are given later; a joint of the robot that it lacks is one of
+    /// [`CollisionModel::others`], which stand at 0 (moved into their limits) until [`CollisionModel::place_others`] says where.
     ///
     /// # Errors
     /// An option out of its range, a joint or link that does not exist, an obstacle in a moving frame, or a mesh that cannot be read: what is
@@ -168,10 +185,14 @@ impl CollisionModel {
         for pair in srdf.map(Srdf::disabled_pairs).unwrap_or_default() {
             disabled.insert(sorted(&pair.link1, &pair.link2));
         }
+        let tree = TreeKinematics::new(model, joints).map_err(CollisionError::Joint)?;
+        let others = tree.others().len();
         let declared = options.allowed.iter().chain(&obstacles.allowed);
         let mut this = Self {
             options: options.clone(),
-            tree: TreeKinematics::new(model, joints).map_err(CollisionError::Joint)?,
+            poses_at_zero: vec![Isometry3::identity(); tree.links()],
+            zeros: vec![0.0; joints.len()],
+            tree,
             axes: Axes::new(model, joints),
             root: model.link_index(&model.root().name).unwrap_or_default(),
             joints: joints.clone(),
@@ -188,12 +209,17 @@ impl CollisionModel {
             owners: Vec::new(),
             bodies: Vec::new(),
             moving: 0,
+            carried: 0,
             standing: Vec::new(),
             points: Vec::new(),
             chains: Vec::new(),
             chain_starts: Vec::new(),
             pairs: Vec::new(),
+            asked: vec![false; others],
+            carries: vec![false; others],
+            known: vec![false; others],
             revision: 0,
+            placing: 0,
         };
         this.objects.clone_from(&obstacles.objects);
         this.attached.clone_from(&obstacles.attached);
@@ -204,6 +230,56 @@ impl CollisionModel {
     /// The order of all positions.
     pub fn joints(&self) -> &JointNames {
         &self.joints
+    }
+
+    /// The joints of the robot that are not in [`CollisionModel::joints`] and have a position of their own, nearest to the root first
+    /// ([`efm_robot::other_joints`]). They stand still within a motion, wherever [`CollisionModel::place_others`] puts them.
+    pub fn others(&self) -> &[String] {
+        self.tree.others()
+    }
+
+    /// Whether it depends on one of the others, by its place, how close something comes: with none that is asked for and not known is
+    /// there an answer. May change with what stands around and what is held.
+    ///
+    /// # Panics
+    /// When there is no such place among them.
+    pub fn asks_for(&self, other: usize) -> bool {
+        self.asked[other]
+    }
+
+    /// Whether it is known where one of the others stands.
+    ///
+    /// # Panics
+    /// As [`CollisionModel::asks_for`].
+    pub fn knows(&self, other: usize) -> bool {
+        self.known[other]
+    }
+
+    /// Says where the others stand, radians or metres, in their order; `None` (and what is no finite number): that is not known, and it
+    /// stays where it was. Allocates nothing. What moved by less than 1e-5 since it was placed last is left there. Where more than that moved a body
+    /// that is checked, a sweep that has begun has to begin anew.
+    ///
+    /// # Panics
+    /// When there is another number of positions than of [`CollisionModel::others`].
+    pub fn place_others(&mut self, positions: &[Option<f64>]) {
+        /// A hundredth of a millimetre at a lever of a metre: below what encoders and descriptions know.
+        const SAME: f64 = 1e-5;
+        assert_eq!(positions.len(), self.known.len(), "one position for each of the others");
+        let mut moved = false;
+        for (other, position) in positions.iter().enumerate() {
+            let position = position.filter(|p| p.is_finite());
+            self.known[other] = position.is_some();
+            if let Some(position) = position
+                && (position - self.tree.other(other)).abs() > SAME
+            {
+                self.tree.place_other(other, position);
+                moved |= self.carries[other];
+            }
+        }
+        if moved {
+            self.place_carried();
+            self.placing = next_revision();
+        }
     }
 
     /// How many pairs of bodies are checked.
@@ -341,6 +417,10 @@ impl CollisionModel {
         self.link_names.iter().position(|link| link == name)
     }
 
+    pub(crate) fn link_name(&self, link: usize) -> &str {
+        &self.link_names[link]
+    }
+
     /// The link that a frame means: a link's name, or the root by "" or "world".
     pub(crate) fn frame(&self, name: &str) -> Option<usize> {
         self.link(name).or((name.is_empty() || name == "world").then_some(self.root))
@@ -353,8 +433,13 @@ impl CollisionModel {
         poses
     }
 
+    /// One of the others on which it depends how two links stand to each other, and of which nobody knows where it stands.
+    pub(crate) fn unknown_between(&self, a: usize, b: usize) -> Option<&str> {
+        let unknown = self.axes.others_between(a, b).find(|other| !self.known[*other])?;
+        Some(self.others()[unknown].as_str())
+    }
+
     fn rebuild(&mut self) -> Result<(), CollisionError> {
-        let poses = self.poses(&vec![0.0; self.joints.len()]);
         let mut parts = Vec::new();
         let mut kinds = Vec::new();
         self.names.clear();
@@ -422,30 +507,31 @@ impl CollisionModel {
             }
         }
         self.names = names;
-        self.settle(parts, &kinds, &poses);
+        self.settle(parts, &kinds);
         Ok(())
     }
 
     /// Orders the bodies, prepares their chains and chooses the pairs.
-    fn settle(&mut self, mut parts: Vec<(usize, Body)>, kinds: &[Owner], poses: &[Isometry3<f64>]) {
-        // What moves first; otherwise in the order of the owners.
-        parts.sort_by_key(|(_, body)| self.axes.of_link[body.link].is_none());
+    fn settle(&mut self, mut parts: Vec<(usize, Body)>, kinds: &[Owner]) {
+        // What moves first, then what others may move; otherwise in the order of the owners.
+        let carried = |body: &Body| self.axes.of_link[body.link].is_none() && self.axes.is_carried(body.link);
+        parts.sort_by_key(|(_, body)| (self.axes.of_link[body.link].is_none(), !carried(body)));
         self.moving = parts.iter().filter(|(_, body)| self.axes.of_link[body.link].is_some()).count();
+        self.carried = parts.iter().filter(|(_, body)| carried(body)).count();
         (self.owners, self.bodies) = parts.into_iter().unzip();
         self.chains.clear();
         self.chain_starts.clear();
         for body in &self.bodies {
             self.chain_starts.push(self.chains.len());
-            let levers = self.axes.levers(body, &self.points, poses);
-            self.chains.extend(self.axes.chain(body.link).zip(levers).map(|(axis, lever)| ChainLink { axis, lever }));
+            self.chains.extend(self.axes.chain(body.link).map(|axis| ChainLink { axis, lever: f64::INFINITY }));
         }
         self.chain_starts.push(self.chains.len());
         self.standing.clear();
-        for body in &self.bodies[self.moving..] {
-            let mut placed = body.placed_at_root();
-            let pose = &poses[body.link];
-            body.place(pose.rotation.to_rotation_matrix().matrix(), &pose.translation.vector, &mut placed);
-            self.standing.push(placed);
+        self.standing.extend(self.bodies[self.moving..].iter().map(Body::placed_at_root));
+        self.place_carried();
+        let at_zero = &self.poses_at_zero;
+        for (body, placed) in self.bodies[self.moving..].iter().zip(&mut self.standing).skip(self.carried) {
+            stand(body, &at_zero[body.link], placed);
         }
         self.pairs.clear();
         for a in 0..self.moving {
@@ -456,10 +542,38 @@ impl CollisionModel {
                     continue;
                 }
                 let (axes_a, axes_b, base) = self.axes.apart(one.link, other.link, self.root);
-                self.pairs.push(Pair { a, b, axes_a, axes_b, base });
+                let others = self.axes.others_between(one.link, other.link).next().is_some();
+                self.pairs.push(Pair { a, b, axes_a, axes_b, base, others });
             }
         }
+        self.asked.fill(false);
+        self.carries.fill(false);
+        for pair in &self.pairs {
+            let (a, b) = (self.bodies[pair.a].link, self.bodies[pair.b].link);
+            self.axes.others_between(a, b).for_each(|other| self.asked[other] = true);
+            self.axes.carriers(a).chain(self.axes.carriers(b)).for_each(|other| self.carries[other] = true);
+        }
         self.revision = next_revision();
+        self.placing = self.revision;
+    }
+
+    /// Puts everything where the other joints have it. Allocates nothing.
+    fn place_carried(&mut self) {
+        self.tree.link_poses(&self.zeros, &mut self.poses_at_zero);
+        let at_zero = &self.poses_at_zero;
+        let carried = &self.bodies[self.moving..self.moving + self.carried];
+        for (body, placed) in carried.iter().zip(&mut self.standing) {
+            stand(body, &at_zero[body.link], placed);
+        }
+        for (body, start) in self.bodies[..self.moving].iter().zip(&self.chain_starts) {
+            let mut links = self.chains[*start..].iter_mut();
+            self.axes.levers(body, &self.points, at_zero, |_, lever| {
+                // Every axis of the chain has its place.
+                if let Some(link) = links.next() {
+                    link.lever = lever;
+                }
+            });
+        }
     }
 
     fn may_touch(&self, a: usize, b: usize, kinds: &[Owner]) -> bool {

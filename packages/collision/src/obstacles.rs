@@ -87,7 +87,7 @@ pub struct AttachedObject {
 /// ```yaml
 /// collision_objects:
 ///   - id: table
-///     frame_id: world                                   # the robot's root (as here), or a link that does not move relative to it
+///     frame_id: world                                   # the robot's root (as here), or a link that no given joint moves
 ///     primitives: [{type: box, dimensions: [0.8, 1.2, 0.05]}]   # box, sphere, cylinder, cone, capsule
 ///     primitive_poses: [{position: [0.5, 0.0, -0.025], orientation: [0, 0, 0, 1]}]
 ///   - id: floor

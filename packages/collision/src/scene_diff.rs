@@ -119,9 +119,25 @@ struct Scene<'a> {
 
 impl Scene<'_> {
     fn pose(&self, what: &str, frame: &str) -> Result<Isometry3<f64>, CollisionError> {
-        match self.model.frame(frame) {
-            Some(link) => Ok(self.poses[link]),
-            None => Err(CollisionError::Link { what: what.to_owned(), link: frame.to_owned() }),
+        let link = self.link(what, frame)?;
+        self.is_known(what, link, self.model.root)?;
+        Ok(self.poses[link])
+    }
+
+    fn link(&self, what: &str, frame: &str) -> Result<usize, CollisionError> {
+        let unknown = || CollisionError::Link { what: what.to_owned(), link: frame.to_owned() };
+        self.model.frame(frame).ok_or_else(unknown)
+    }
+
+    /// Whether it is known how two links stand to each other.
+    fn is_known(&self, what: &str, link: usize, other: usize) -> Result<(), CollisionError> {
+        match self.model.unknown_between(link, other) {
+            None => Ok(()),
+            Some(joint) => Err(CollisionError::UnknownFrame {
+                what: what.to_owned(),
+                frame: self.model.link_name(link).to_owned(),
+                joint: joint.to_owned(),
+            }),
         }
     }
 
@@ -137,6 +153,9 @@ impl Scene<'_> {
         object.frame_id.clear();
         let known = self.model.objects.iter().position(|known| known.id == object.id);
         let stands_in = known.and_then(|known| self.model.frame(&self.model.objects[known].frame_id));
+        if let (Operation::Append, Some(link)) = (operation, stands_in) {
+            self.is_known(&format!("object '{}'", object.id), link, self.model.root)?;
+        }
         let known = known.map(|known| &mut self.model.objects[known]);
         match (operation, known) {
             (Operation::Move, Some(known)) => (known.pose, known.frame_id) = (object.pose, object.frame_id),
@@ -192,13 +211,17 @@ impl Scene<'_> {
         if !found.planes.is_empty() {
             return Err(wrong("planes", "a held object has an end; give primitives or meshes"));
         }
-        let link = self.pose(what, &held.link_name)?;
-        found.pose = link.inv_mul(&(self.pose(what, &found.frame_id)? * found.pose));
+        let (holder, frame) = (self.link(what, &held.link_name)?, self.link(what, &found.frame_id)?);
+        self.is_known(what, holder, frame)?;
+        let link = self.poses[holder];
+        found.pose = link.inv_mul(&(self.poses[frame] * found.pose));
         let before = self.model.attached.iter().position(|object| object.id == found.id);
         let before = before.map(|place| self.model.attached.remove(place));
         let mut touch_links = held.touch_links.clone();
         if let (Operation::Append, Some(before)) = (held.operation, before) {
-            let was = link.inv_mul(&(self.pose(what, &before.link)? * before.pose));
+            let was = self.link(what, &before.link)?;
+            self.is_known(what, holder, was)?;
+            let was = link.inv_mul(&(self.poses[was] * before.pose));
             let AttachedObject { shapes, meshes, touch_links: touched, .. } = before;
             let old = CollisionObject { shapes, meshes, ..CollisionObject::default() };
             found.append(&old, &found.pose.inv_mul(&was));

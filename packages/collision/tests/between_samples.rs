@@ -11,10 +11,13 @@ use parry3d_f64::shape::{Capsule, Cuboid, SharedShape};
 use proptest::prelude::*;
 use std::fmt::Write;
 
-/// A random arm: joints of random kinds and axes one after the other (every third branches off from the link before the last), and a follower.
+/// A random arm: joints of random kinds and axes one after the other (every third branches off from the link before the last), and a follower. In every
+/// second arm some of the joints are others that stand anywhere, and are not among the positions.
 #[derive(Debug, Clone)]
 struct Arm {
     joints: Vec<(u8, [f64; 3], [f64; 3])>,
+    /// Where a joint stands that is no given one.
+    others: Vec<Option<f64>>,
     shapes: Vec<(bool, [f64; 3], f64)>,
     obstacles: Vec<([f64; 3], [f64; 3], [f64; 3])>,
 }
@@ -27,8 +30,17 @@ fn arm() -> impl Strategy<Value = Arm> {
         prop::array::uniform3(-2.0..2.0_f64),
         prop::array::uniform3(0.01..0.3_f64),
     );
-    (prop::collection::vec(joint, 3..7), prop::collection::vec(shape, 7), prop::collection::vec(obstacle, 0..4))
-        .prop_map(|(joints, shapes, obstacles)| Arm { joints, shapes, obstacles })
+    let other = prop::option::weighted(0.4, -1.0..1.0_f64);
+    let others = prop_oneof![Just(vec![None; 7]), prop::collection::vec(other, 7)];
+    (prop::collection::vec(joint, 3..7), others, prop::collection::vec(shape, 7), prop::collection::vec(obstacle, 0..4))
+        .prop_map(|(joints, mut others, shapes, obstacles)| {
+            // One at least is given, and it is none that follows.
+            let last = joints.len().min(3) - 1;
+            if others[..joints.len()].iter().enumerate().all(|(i, other)| i == 3 || other.is_some()) {
+                others[last] = None;
+            }
+            Arm { joints, others, shapes, obstacles }
+        })
 }
 
 struct Scene {
@@ -70,8 +82,8 @@ fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
     }
     urdf.push_str("</robot>");
     let robot = RobotModel::from_urdf(&urdf).unwrap();
-    let active = robot.joints().iter().filter(|joint| joint.is_active()).map(|joint| joint.name.clone());
-    let joints = JointNames::new(active.collect::<Vec<_>>()).unwrap();
+    let active = robot.joints().iter().zip(&arm.others).filter(|(joint, other)| joint.is_active() && other.is_none());
+    let joints = JointNames::new(active.map(|(joint, _)| joint.name.clone()).collect::<Vec<_>>()).unwrap();
     let mut cell = Obstacles::default();
     for (i, ([x, y, z], turn, size)) in arm.obstacles.iter().enumerate() {
         let origin = Translation3::new(*x, *y, *z) * UnitQuaternion::new(Vector3::from(*turn));
@@ -79,7 +91,9 @@ fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
         let shapes = vec![Primitive { origin, shape, colour: None }];
         cell.objects.push(CollisionObject { id: format!("o{i}"), shapes, ..CollisionObject::default() });
     }
-    let model = CollisionModel::new(&robot, None, &joints, &cell, options).unwrap();
+    let mut model = CollisionModel::new(&robot, None, &joints, &cell, options).unwrap();
+    let stand = stand(&robot, model.others(), &arm.others);
+    model.place_others(&stand);
     let mut bodies = Vec::new();
     let owners = robot
         .links()
@@ -95,13 +109,32 @@ fn scene(arm: &Arm, options: &CollisionOptions) -> Scene {
         };
         bodies.push((link, primitive.origin, shape, name));
     }
-    let tree = TreeKinematics::new(&robot, &joints).unwrap();
+    let mut tree = TreeKinematics::new(&robot, &joints).unwrap();
+    stand.iter().enumerate().for_each(|(other, stands)| tree.place_other(other, stands.unwrap()));
     let place = |name: &str| bodies.iter().position(|body| body.3 == name).unwrap();
     let pairs = (0..model.pairs()).map(|i| model.pair_names(i)).map(|(a, b)| (place(a), place(b))).collect();
     Scene { robot, joints, model, bodies, tree, pairs }
 }
 
+/// Where the others stand, in their order, from shares of what each joint may do.
+fn stand(robot: &RobotModel, others: &[String], shares: &[Option<f64>]) -> Vec<Option<f64>> {
+    let one = |name: &String| {
+        let place = robot.joints().iter().position(|joint| joint.name == *name).unwrap();
+        let slides = robot.joints()[place].limit.upper == Some(0.2);
+        Some(shares[place].unwrap_or(0.0) * if slides { 0.2 } else { 3.0 })
+    };
+    others.iter().map(one).collect()
+}
+
 impl Scene {
+    /// The others move.
+    fn place_others(&mut self, shares: &[f64]) {
+        let shares: Vec<Option<f64>> = shares.iter().map(|share| Some(*share)).collect();
+        let stand = stand(&self.robot, self.model.others(), &shares);
+        self.model.place_others(&stand);
+        stand.iter().enumerate().for_each(|(other, stands)| self.tree.place_other(other, stands.unwrap()));
+    }
+
     /// Smallest distance by parry; 0 inside.
     fn true_clearance(&self, q: &[f64]) -> f64 {
         self.true_distances(q).into_iter().fold(f64::INFINITY, f64::min)
@@ -256,6 +289,60 @@ proptest! {
                     motion = vec![end];
                 }
             }
+        }
+    }
+
+    /// The other joints move between sweeps, which are taken up where the robot is: what is said of each is true of the geometry as it is then, as it
+    /// would be of a model that was built for it, and a sweep is not gone on with across such a change.
+    #[test]
+    fn when_other_joints_move_the_next_sweep_is_judged_by_where_they_are(
+        arm in arm(), from in shares(), moves in prop::collection::vec((shares(), shares(), 0.001..0.3_f64), 12)
+    ) {
+        let options = CollisionOptions { clearance: 0.005, ..CollisionOptions::default() };
+        let mut scene = scene(&arm, &options);
+        let mut checker = Checker::new(&scene.model);
+        let mut at = scene.random(&from, 3.0);
+        prop_assume!(checker.begin(&scene.model, &at).is_ok());
+        // By pair: the closest that it was found since another joint has moved it.
+        let mut found = scene.true_distances(&at);
+        for (others, change, scale) in moves {
+            let before = scene.true_distances(&at);
+            scene.place_others(&others);
+            let now = scene.true_distances(&at);
+            for ((found, before), now) in found.iter_mut().zip(&before).zip(&now) {
+                *found = if (before - now).abs() > 1e-6 { *now } else { found.min(*now) };
+            }
+            let change = scene.random(&change, scale);
+            let next: Vec<f64> = at.iter().zip(&change).map(|(q, d)| q + d).collect();
+            let travel: Vec<f64> = change.iter().map(|d| d.abs()).collect();
+            if before != now {
+                prop_assert!(checker.advance(&scene.model, &next, &travel).is_err(), "it went on with another geometry");
+            }
+            let mut anew = Checker::new(&scene.model.clone());
+            let there = now.iter().copied().fold(f64::INFINITY, f64::min);
+            let (begun, taken_up) = (anew.begin(&scene.model, &at), checker.resume(&scene.model, &at));
+            match (begun, taken_up) {
+                (Ok(a), Ok(b)) => {
+                    let near = |d: f64, wanted: f64| (d - wanted).abs() < 1e-4 || d == wanted;
+                    prop_assert!(a.distance == b.distance && near(a.distance, there), "{a:?} {b:?} {there}");
+                }
+                (Err(_), Err(_)) => {
+                    prop_assert!(there < 1e-5, "{there}");
+                    continue;
+                }
+                (a, b) => return Err(TestCaseError::fail(format!("{a:?} and {b:?} for {there}"))),
+            }
+            let Ok(bound) = checker.advance(&scene.model, &next, &travel) else { continue };
+            for k in 0..=200 {
+                let s = f64::from(k) / 200.0;
+                let on: Vec<f64> = at.iter().zip(&change).map(|(q, d)| q + d * s).collect();
+                for (pair, (truth, found)) in scene.true_distances(&on).into_iter().zip(&found).enumerate() {
+                    prop_assert!(bound.distance <= truth + 1e-7, "{} above {truth}", bound.distance);
+                    let kept = options.clearance.min(found - options.slack);
+                    prop_assert!(truth >= kept - 1e-5, "pair {pair}: {truth} where {kept} is kept");
+                }
+            }
+            at = next;
         }
     }
 

@@ -103,3 +103,25 @@ fn a_check_does_not_allocate_and_is_the_same_to_the_bit() {
     assert_eq!(first, run(&model));
     assert_eq!(first, run(&model.clone()), "a copy of the model is the same model");
 }
+
+#[test]
+fn placing_joints_that_are_not_given_does_not_allocate_and_leaves_the_same_as_a_model_made_there() {
+    let robot = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
+    let srdf = Srdf::load(format!("{ROOT}/urdf/panda.srdf"), &robot).unwrap();
+    let joints = JointNames::new((1..=7).map(|i| format!("panda_joint{i}"))).unwrap();
+    let cell = Obstacles::load(format!("{ROOT}/config/panda_obstacles.yaml")).unwrap();
+    let mut model = CollisionModel::new(&robot, Some(&srdf), &joints, &cell, &CollisionOptions::default()).unwrap();
+    let mut checker = Checker::new(&model);
+    for k in 0..200_u32 {
+        let open = 0.04 * f64::from(k * 37 % 101) / 101.0;
+        let q: [f64; 7] = std::array::from_fn(|j| READY[j] + 0.3 * f64::sin(f64::from(k) * (1.0 + j as f64)));
+        let before = allocations();
+        model.place_others(&[Some(open)]);
+        checker.resume(&model, &q).ok();
+        let said = checker.clearance(&model, &q);
+        assert_eq!(allocations(), before, "placing allocated");
+        let mut there = CollisionModel::new(&robot, Some(&srdf), &joints, &cell, &CollisionOptions::default()).unwrap();
+        there.place_others(&[Some(open)]);
+        assert_eq!(Checker::new(&there).clearance(&there, &q).distance.to_bits(), said.distance.to_bits());
+    }
+}

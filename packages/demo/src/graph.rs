@@ -28,7 +28,7 @@ pub struct Defaults {
     pub sim: bool,
     /// Whether time comes from `/clock`.
     pub use_sim_time: bool,
-    /// Folder of the policy package.
+    /// Folder of the policy package, beside the simulator: it is one for the simulator's robot.
     pub policy: String,
 }
 
@@ -59,6 +59,9 @@ pub struct Process {
     /// Parameter files, relative to the folder above that of the graph file.
     #[serde(default)]
     pub params: Vec<String>,
+    /// As `params`, before them, only beside the simulator: what belongs to the simulator's robot.
+    #[serde(default)]
+    pub sim_params: Vec<String>,
     /// Single parameters. A text `$(name)` stands for a launch argument.
     #[serde(default)]
     pub set: BTreeMap<String, serde_json::Value>,

@@ -13,8 +13,8 @@ pub struct Arguments {
     pub namespace: String,
     /// Whether the simulator is started.
     pub sim: bool,
-    /// Folder of the policy package.
-    pub policy: String,
+    /// Folder of the policy package. None: beside the simulator the graph file's, without it whatever the parameter file names.
+    pub policy: Option<String>,
     /// Parameter file whose values replace those of the suite's own.
     pub params_file: Option<PathBuf>,
     /// Whether time comes from `/clock`.
@@ -29,22 +29,26 @@ impl Arguments {
         Self {
             namespace: String::new(),
             sim: defaults.sim,
-            policy: defaults.policy.clone(),
+            policy: None,
             params_file: None,
             use_sim_time: defaults.use_sim_time,
             log_level: "info".to_owned(),
         }
     }
 
-    fn value(&self, value: &Value) -> Value {
-        match reference(value) {
+    /// None for what nobody gives.
+    fn value(&self, defaults: &Defaults, value: &Value) -> Option<Value> {
+        let policy = || self.policy.as_ref().or(self.sim.then_some(&defaults.policy));
+        Some(match reference(value) {
             Some("sim") => self.sim.into(),
             Some("use_sim_time") => self.use_sim_time.into(),
-            // The launch file cannot tell these words from truth values, so neither do we.
-            Some("policy") if self.policy == "true" || self.policy == "false" => (self.policy == "true").into(),
-            Some("policy") => self.policy.clone().into(),
+            Some("policy") => match policy()?.as_str() {
+                // The launch file cannot tell these words from truth values, so neither do we.
+                word @ ("true" | "false") => (word == "true").into(),
+                policy => policy.into(),
+            },
             _ => value.clone(),
-        }
+        })
     }
 }
 
@@ -79,7 +83,8 @@ pub struct Planned {
 
 /// What is started, in the order of the graph file. `root` is the folder above that of the graph file.
 pub fn plan(graph: &Graph, root: &Path, arguments: &Arguments) -> Vec<Planned> {
-    graph.processes.iter().filter(|p| is_wanted(p.when, arguments.sim)).map(|p| planned(p, root, arguments)).collect()
+    let wanted = graph.processes.iter().filter(|p| is_wanted(p.when, arguments.sim));
+    wanted.map(|p| planned(p, &graph.defaults, root, arguments)).collect()
 }
 
 fn is_wanted(when: When, sim: bool) -> bool {
@@ -92,11 +97,16 @@ fn is_wanted(when: When, sim: bool) -> bool {
     }
 }
 
-fn planned(process: &Process, root: &Path, arguments: &Arguments) -> Planned {
-    let mut parameters: Vec<_> = process.params.iter().map(|file| Parameters::File(root.join(file))).collect();
+fn planned(process: &Process, defaults: &Defaults, root: &Path, arguments: &Arguments) -> Planned {
+    let of_sim = process.sim_params.iter().filter(|_| arguments.sim);
+    let files = of_sim.chain(&process.params);
+    let mut parameters: Vec<_> = files.map(|file| Parameters::File(root.join(file))).collect();
     parameters.extend(arguments.params_file.clone().map(Parameters::File));
-    let mut single: BTreeMap<_, _> =
-        process.set.iter().map(|(name, value)| (name.clone(), arguments.value(value))).collect();
+    let mut single: BTreeMap<_, _> = process
+        .set
+        .iter()
+        .filter_map(|(name, value)| Some((name.clone(), arguments.value(defaults, value)?)))
+        .collect();
     if process.sim_time {
         single.insert("use_sim_time".to_owned(), arguments.use_sim_time.into());
     }
@@ -147,7 +157,7 @@ mod tests {
 defaults: {sim: true, use_sim_time: false, policy: models/p}
 processes:
   - {name: sim, executable: simulate, when: sim, params: [config/a.yaml], set: {publish_clock: $(use_sim_time)}, sim_time: false}
-  - {name: eye, executable: look, when: always, set: {policy: $(policy), moves: $(sim), rate: 5}, remappings: {a: b}}
+  - {name: eye, executable: look, when: always, sim_params: [config/s.yaml], set: {policy: $(policy), moves: $(sim), rate: 5}, remappings: {a: b}}
   - {name: driver, executable: drive, when: robot, params: [x.yaml, y.yaml], sim_time: false}
 ";
         Graph::parse(text, Path::new("graph.yaml")).unwrap()
@@ -170,13 +180,13 @@ processes:
     fn arguments_reach_the_parameters_with_their_types() {
         let graph = graph();
         let arguments =
-            Arguments { use_sim_time: true, policy: "my models/p".into(), ..Arguments::new(&graph.defaults) };
+            Arguments { use_sim_time: true, policy: Some("my models/p".into()), ..Arguments::new(&graph.defaults) };
         let planned = plan(&graph, Path::new("/r"), &arguments);
         let json = serde_json::to_value(&planned).unwrap();
         assert_eq!(json[0]["parameters"], serde_json::json!(["/r/config/a.yaml", {"publish_clock": true}]));
         assert_eq!(
             json[1]["parameters"],
-            serde_json::json!([{"policy": "my models/p", "moves": true, "rate": 5, "use_sim_time": true}])
+            serde_json::json!(["/r/config/s.yaml", {"policy": "my models/p", "moves": true, "rate": 5, "use_sim_time": true}])
         );
     }
 
@@ -188,7 +198,9 @@ processes:
         let planned = plan(&graph, Path::new("/r"), &arguments);
         let files = ["/r/x.yaml", "/r/y.yaml", "/my.yaml"].map(|f| Parameters::File(f.into()));
         assert_eq!(planned[1].parameters, files);
+        // What belongs to the simulator's robot is nobody else's, the policy not either.
         assert_eq!(planned[0].parameters[0], files[2]);
+        assert!(matches!(&planned[0].parameters[1], Parameters::Single(values) if !values.contains_key("policy")));
         assert!(matches!(&planned[0].parameters[1], Parameters::Single(values) if values["moves"] == false));
     }
 
@@ -199,7 +211,7 @@ processes:
         let line = plan(&graph, Path::new("/r"), &arguments)[1].command_line().join(" ");
         assert_eq!(
             line,
-            "--ros-args --log-level info -r __node:=eye -r __ns:=/cell -p moves:=true -p policy:=\"models/p\" \
+            "--ros-args --log-level info -r __node:=eye -r __ns:=/cell --params-file /r/config/s.yaml -p moves:=true -p policy:=\"models/p\" \
              -p rate:=5 -p use_sim_time:=false -r a:=b"
         );
     }

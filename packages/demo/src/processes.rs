@@ -96,6 +96,8 @@ impl Processes {
         let err = out.try_clone().map_err(writable)?;
         let mut command = Command::new(executable);
         command.args(arguments).stdin(Stdio::null()).stdout(out).stderr(err);
+        // What a node keeps beyond its life (an emergency stop) is for this run only, and none of another run holds here.
+        command.env("XDG_STATE_HOME", std::path::absolute(log).unwrap_or_else(|_| log.to_owned()));
         // A group of its own: Ctrl-C in a terminal goes to the whole group of the demo, which wants to end them in its own order.
         command.process_group(0);
         let parent = rustix::process::getpid();

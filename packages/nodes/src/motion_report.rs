@@ -60,6 +60,10 @@ pub struct Around {
     pub controller: Option<String>,
     /// Which controller does not follow, and by how much: the last that did not.
     pub not_following: Option<String>,
+    /// Who else commands a controller, and where: the last that did.
+    pub contested: Option<String>,
+    /// What the emergency stop was for.
+    pub emergency: Option<String>,
     /// What is in the way, by name, while something is.
     pub obstacle: Option<String>,
     /// What of the surroundings is not known, so that nothing may move.
@@ -85,15 +89,22 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
+        StopReason::Controller { fault: ControllerFault::Contested, .. } => {
+            let who = around.contested.clone().unwrap_or_else(|| "somebody else commands a controller".to_owned());
+            format!("{who}, so nothing more is sent to the robot; end that, then call ~/resume")
+        }
         StopReason::Controller { fault, .. } => {
             let told = match fault {
                 ControllerFault::Missing => &around.controller,
-                ControllerFault::NotFollowing => &around.not_following,
+                ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
             };
             let what = told.clone().unwrap_or_else(|| reason.to_string());
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
         }
-        StopReason::Emergency => "emergency stop; call ~/arm when it is safe".to_owned(),
+        StopReason::Emergency => {
+            let why = around.emergency.as_deref().map_or(String::new(), |why| format!(" ({why})"));
+            format!("emergency stop{why}; call ~/arm when it is safe")
+        }
         StopReason::BadChunks { count } => {
             format!(
                 "{count} action chunks in a row held values that are no numbers; look at the policy, then call ~/resume"
@@ -290,6 +301,20 @@ mod tests {
         assert!(level == Level::Error && text.contains("arm does not follow") && text.contains("~/resume"), "{text}");
         let (_, text) = told(Phase::Stopping(reason), Around { controller: Some("hand is gone".into()), ..around });
         assert!(text.contains("arm does not follow") && !text.contains("hand"), "{text}");
+    }
+
+    #[test]
+    fn who_else_commands_the_robot_is_named_and_so_is_an_emergency_stop() {
+        let around = Around {
+            contested: Some("node '/teleop' sends on '/arm/joint_trajectory' too".into()),
+            emergency: Some("topic emergency_stop, node '/button'".into()),
+            ..Around::default()
+        };
+        let reason = StopReason::Controller { controller: 0, fault: ControllerFault::Contested };
+        let (level, text) = told(Phase::Idle(IdleReason::Latched(reason)), around.clone());
+        assert!(level == Level::Error && text.contains("'/teleop'") && text.contains("~/resume"), "{text}");
+        let (level, text) = told(Phase::Idle(IdleReason::Latched(StopReason::Emergency)), around);
+        assert!(level == Level::Error && text.contains("'/button'") && text.contains("~/arm"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! What `trajectory_publisher` does, without its topics: everything that happens to it comes in as an [`Event`] with its time, what it sends goes to an
 //! [`Outlet`]. The node feeds it from ROS and notes the events in its trace; the replay feeds it the trace. So both come to the same bits.
 
+use crate::description::Described;
 use crate::goal_change::{Change, GoalChange};
 use crate::motion_report::Phase;
+use crate::sole_sender::SoleSender;
 use crate::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
 use crate::surroundings::{named_file, surroundings};
 use crate::wiring::joint_limits;
 use efm_collision::Obstacles;
-use efm_core::{ChunkError, JointNames, JointSample, Stamp};
+use efm_core::{ChunkError, JointNames, JointSample, SenderId, Stamp};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_ros::convert::ChunkMsgError;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
@@ -64,6 +66,23 @@ pub enum Event<'a> {
         now: i64,
         /// Its observation's.
         stamp: i64,
+        /// Who sent it.
+        #[serde(default, skip_serializing_if = "is_unknown")]
+        sender: SenderId,
+    },
+    /// A sender of chunks is not there any more.
+    ChunkSenderGone {
+        /// It.
+        sender: SenderId,
+    },
+    /// Somebody else sends to a controller.
+    OtherCommands {
+        /// Time.
+        now: i64,
+        /// Place of the controller.
+        controller: usize,
+        /// Who, and on which topic, in words.
+        by: Cow<'a, str>,
     },
     /// An instruction came.
     Instruction {
@@ -139,6 +158,13 @@ pub enum Event<'a> {
     /// The geometry of a planning scene was taken over. It is not in the event.
     SceneTaken,
 }
+
+fn is_unknown(sender: &SenderId) -> bool {
+    *sender == SenderId::UNKNOWN
+}
+
+/// After so long without another one's commands a controller is ours again, s.
+const CONTESTED_S: f64 = 1.0;
 
 /// Where what is decided goes.
 pub trait Outlet {
@@ -236,7 +262,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn streamer(&self) -> Result<TrajectoryStreamer, NodeError> {
+    fn streamer(&self) -> Result<(TrajectoryStreamer, Described), NodeError> {
         let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
         let model = RobotModel::from_urdf(urdf)?;
         let set = LimitSet::new(&model, &self.limits, &self.joints)?;
@@ -245,7 +271,21 @@ impl Maker {
         let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
         let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
         streamer.set_speed_scale(self.speed_scale)?;
-        Ok(streamer)
+        let described = Described::of(&model, &mut streamer);
+        Ok((streamer, described))
+    }
+}
+
+/// Descriptions that are left aside.
+#[derive(Debug, Default)]
+struct Waiting {
+    urdf: Option<String>,
+    srdf: Option<String>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.urdf.is_none() && self.srdf.is_none()
     }
 }
 
@@ -256,6 +296,17 @@ pub struct Streaming {
     task_rules: Vec<TaskRule>,
     goal: GoalChange,
     armed: bool,
+    /// Whether the emergency stop holds.
+    emergency: bool,
+    /// Whose chunks are taken.
+    chunks_of: SoleSender,
+    /// By controller: when somebody else sent to it last, and who.
+    contested: Vec<Option<(Stamp, String)>>,
+    described: Option<Described>,
+    /// Descriptions that came while armed: they hold once it is disarmed and at rest.
+    waiting: Waiting,
+    /// What has become another robot with the last description, for who tells of it.
+    redescribed: Option<String>,
     /// The controllers, and whether a goal of somebody else runs on them.
     owners: Vec<(String, bool)>,
     listening: Vec<bool>,
@@ -291,6 +342,12 @@ impl Streaming {
             task_rules: task_rules(params)?,
             goal: GoalChange::new(on_new_goal(params)),
             armed: params.bool("armed_at_start"),
+            emergency: false,
+            chunks_of: SoleSender::default(),
+            contested: vec![None; controllers.len()],
+            described: None,
+            waiting: Waiting::default(),
+            redescribed: None,
             maker: Maker {
                 limits,
                 joints,
@@ -354,14 +411,44 @@ impl Streaming {
         &self.listening
     }
 
-    /// Whether this is the robot description that there is.
+    /// Whether this robot description changes nothing: it is the one that there is, or that waits.
     pub fn is_described_by(&self, urdf: &str) -> bool {
-        self.maker.urdf.as_deref() == Some(urdf)
+        self.waiting.urdf.as_ref().or(self.maker.urdf.as_ref()).is_some_and(|newest| newest == urdf)
     }
 
-    /// Whether this is the semantic description that there is.
+    /// Whether this semantic description changes nothing: it is the one that there is, or that waits.
     pub fn is_explained_by(&self, srdf: &str) -> bool {
-        self.maker.srdf.as_deref() == Some(srdf)
+        self.waiting.srdf.as_ref().or(self.maker.srdf.as_ref()).is_some_and(|newest| newest == srdf)
+    }
+
+    /// Whether a robot description and a semantic one wait for the robot to be disarmed and at rest.
+    pub fn description_waits(&self) -> (bool, bool) {
+        (self.waiting.urdf.is_some(), self.waiting.srdf.is_some())
+    }
+
+    /// What is known of the robot, in words.
+    pub fn described(&self) -> Option<String> {
+        self.described.as_ref().map(Described::words)
+    }
+
+    /// What has become another robot since the last call, in words, where a description was taken.
+    pub fn take_redescribed(&mut self) -> Option<String> {
+        self.redescribed.take()
+    }
+
+    /// Whose chunks are taken, and when one of them came last.
+    pub fn chunks_of(&self) -> Option<(SenderId, Stamp)> {
+        self.chunks_of.held().zip(self.chunks_of.heard_at())
+    }
+
+    /// Whether the emergency stop holds.
+    pub fn is_emergency(&self) -> bool {
+        self.emergency
+    }
+
+    /// Whether somebody else's command is a reason to stop: it is armed, and nothing has stopped it yet.
+    pub fn heeds_others(&self) -> bool {
+        self.armed && self.streamer.as_ref().is_ok_and(|streamer| streamer.latched().is_none())
     }
 
     /// What is wrong with a controller that nobody listens for, where there is one.
@@ -392,7 +479,10 @@ impl Streaming {
                     streamer.controller_failed(*controller, ControllerFault::NotFollowing, at(*now));
                 }
             }
+            Event::ChunkSenderGone { sender } => self.chunks_of.gone(*sender),
+            Event::OtherCommands { now, controller, by } => self.on_other(*controller, by, at(*now)),
             Event::EmergencyStop => {
+                self.emergency = true;
                 if let Ok(streamer) = &mut self.streamer {
                     streamer.emergency_stop();
                 }
@@ -420,12 +510,22 @@ impl Streaming {
                 return Ok(format!("resumed, from where the robot stands; before: {was}"));
             }
             Event::Description { now, urdf } => {
-                self.maker.urdf = Some(urdf.clone().into_owned());
-                self.make(at(*now));
+                if self.maker.urdf.as_deref() == Some(urdf) {
+                    self.waiting.urdf = None;
+                    return Ok("the robot description is the one that there was".to_owned());
+                }
+                let first = self.maker.urdf.is_none();
+                self.waiting.urdf = Some(urdf.clone().into_owned());
+                return self.describe(first, at(*now));
             }
             Event::Semantics { now, srdf } => {
-                self.maker.srdf = Some(srdf.clone().into_owned());
-                self.make(at(*now));
+                if self.maker.srdf.as_deref() == Some(srdf) {
+                    self.waiting.srdf = None;
+                    return Ok("the semantic robot description is the one that there was".to_owned());
+                }
+                let first = self.maker.srdf.is_none();
+                self.waiting.srdf = Some(srdf.clone().into_owned());
+                return self.describe(first, at(*now));
             }
             Event::Surroundings { now, trouble } => {
                 self.trouble = trouble.as_ref().map(|t| t.clone().into_owned());
@@ -437,11 +537,20 @@ impl Streaming {
         Ok(String::new())
     }
 
-    /// A chunk came.
+    /// A chunk came. One sender is held to; what others propose is not even looked at.
     ///
     /// # Errors
     /// In words, when it is not followed.
-    pub fn on_chunk(&mut self, message: &JointTrajectory, now: Stamp) -> Result<(), String> {
+    pub fn on_chunk(&mut self, message: &JointTrajectory, sender: SenderId, now: Stamp) -> Result<(), String> {
+        self.chunks_of.admits(sender, now).map_err(|held| {
+            format!("the chunks of publisher {held} are followed, this one is of publisher {sender}")
+        })?;
+        let taken = self.propose(message, now);
+        self.chunks_of.heard(sender, now, taken.is_ok());
+        taken
+    }
+
+    fn propose(&mut self, message: &JointTrajectory, now: Stamp) -> Result<(), String> {
         let chunk = convert::chunk(message).map_err(|error| {
             if let (ChunkMsgError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) = (&error, &mut self.streamer) {
                 streamer.reject_chunk(now);
@@ -455,6 +564,9 @@ impl Streaming {
         }
         if let Some(missing) = self.missing() {
             return Err(missing);
+        }
+        if let Some(by) = self.contested(now) {
+            return Err(by.to_owned());
         }
         if let Some(trouble) = &self.trouble {
             return Err(trouble.clone());
@@ -474,6 +586,9 @@ impl Streaming {
         outlet: &mut impl Outlet,
     ) -> Result<Ticked, NodeError> {
         self.watch_listeners(now);
+        if !self.waiting.is_empty() && self.may_be_redescribed() {
+            self.take_descriptions(now);
+        }
         let motion = self.motion_now();
         if self.goal.must_stop(motion, now)
             && let Ok(streamer) = &mut self.streamer
@@ -539,6 +654,23 @@ impl Streaming {
         {
             streamer.controller_failed(controller, ControllerFault::Missing, now);
         }
+    }
+
+    /// Somebody else sends to a controller: while the robot is ours, that stops it.
+    fn on_other(&mut self, controller: usize, by: &str, now: Stamp) {
+        let Some(last) = self.contested.get_mut(controller) else { return };
+        *last = Some((now, by.to_owned()));
+        if let Ok(streamer) = &mut self.streamer
+            && (self.armed || streamer.is_streaming())
+        {
+            streamer.contested(controller, now);
+        }
+    }
+
+    /// Who else has sent to a controller a moment ago.
+    fn contested(&self, now: Stamp) -> Option<&str> {
+        let lately = |at: &Stamp| (0.0..=CONTESTED_S).contains(&now.seconds_since(*at));
+        self.contested.iter().flatten().find(|(at, _)| lately(at)).map(|(_, by)| by.as_str())
     }
 
     fn lower_speed_scale(&mut self, scale: f64) -> Result<String, String> {
@@ -610,6 +742,9 @@ impl Streaming {
     }
 
     fn arm(&mut self, armed: bool, now: Stamp) -> Result<String, String> {
+        if armed && !self.waiting.is_empty() && self.may_be_redescribed() {
+            self.take_descriptions(now);
+        }
         let owned = self.owner().is_some();
         let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
         if armed && !self.armed {
@@ -617,20 +752,50 @@ impl Streaming {
             streamer.forget_rest();
         }
         self.armed = armed;
+        self.emergency &= !armed;
         streamer.arm(armed && !owned, now);
         Ok(if armed { "armed" } else { "disarmed" }.to_owned())
     }
 
+    /// Whether another description may take the place of the one that there is: what was checked with the old one is over then.
+    fn may_be_redescribed(&self) -> bool {
+        !self.armed && !self.streamer.as_ref().is_ok_and(|streamer| streamer.is_streaming())
+    }
+
+    /// After a description has come: a first one holds as soon as nothing moves, another one once the robot is disarmed too.
+    fn describe(&mut self, first: bool, now: Stamp) -> Result<String, String> {
+        let moves = self.streamer.as_ref().is_ok_and(|streamer| streamer.is_streaming());
+        if self.may_be_redescribed() || self.streamer.is_err() || (first && !moves) {
+            self.take_descriptions(now);
+            return Ok(String::new());
+        }
+        Err("another robot description is not taken while armed; it holds once the robot is disarmed and at rest, if it is still the newest then".to_owned())
+    }
+
+    fn take_descriptions(&mut self, now: Stamp) {
+        let Waiting { urdf, srdf } = std::mem::take(&mut self.waiting);
+        self.maker.urdf = urdf.or(self.maker.urdf.take());
+        self.maker.srdf = srdf.or(self.maker.srdf.take());
+        let before = self.described.take();
+        self.make(now);
+        self.redescribed = match (&self.streamer, &before, &self.described) {
+            (Err(why), ..) if why == NO_ROBOT => None,
+            (Err(why), ..) => Some(format!("it does not fit: {why}")),
+            (Ok(_), Some(before), Some(after)) => Some(before.changes_to(after)),
+            (Ok(_), ..) => self.described(),
+        };
+    }
+
     /// After a description has come.
     fn make(&mut self, now: Stamp) {
-        if self.streamer.as_ref().is_ok_and(|s| s.is_streaming()) {
-            log::error!(
-                "a new robot description came while the arm moves; it is left aside until this node is started anew"
-            );
-            return;
-        }
         let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
-        self.streamer = self.maker.streamer().map_err(|e| e.to_string());
+        self.streamer = match self.maker.streamer() {
+            Ok((streamer, described)) => {
+                self.described = Some(described);
+                Ok(streamer)
+            }
+            Err(error) => Err(error.to_string()),
+        };
         let limits = self.care();
         if let Ok(streamer) = &mut self.streamer
             && let Err(error) = streamer.set_task_limits(limits)
@@ -642,6 +807,9 @@ impl Streaming {
                 // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
                 if latched.is_some_and(|reason| reason != StopReason::Emergency) {
                     streamer.stop(now);
+                }
+                if self.emergency {
+                    streamer.emergency_stop();
                 }
                 streamer.arm(self.armed, now);
             }

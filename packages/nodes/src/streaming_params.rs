@@ -23,6 +23,18 @@ pub fn specs() -> Vec<Spec> {
             false,
             "Whether motion is allowed at once. On a real robot: false, and call ~/arm.",
         ),
+        Spec::text(
+            "emergency_stop_file",
+            crate::emergency::AUTO,
+            "File that keeps an emergency stop until ~/arm, so that it outlives this process. auto: one for this node in $XDG_STATE_HOME/embodied_fm \
+             or ~/.local/state/embodied_fm. Empty: none.",
+        ),
+        Spec::double(
+            "emergency_stop_heartbeat",
+            0.0,
+            "Longest silence of the topic emergency_stop while armed, s: a longer one is an emergency stop. 0: any.",
+        )
+        .range(0.0, 60.0),
         Spec::double("max_chunk_age", 1.0, "Oldest observation whose action chunk is still taken, s.")
             .range(0.01, 60.0),
         Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on, s.").range(0.001, 10.0),

@@ -80,10 +80,10 @@ impl Voice {
         Ok(())
     }
 
-    /// For which controllers somebody listens, in their order.
-    pub fn listened_to(&self, listening: &mut Vec<bool>) {
+    /// For which controllers somebody listens beside our own subscriptions (`own`), in their order.
+    pub fn listened_to(&self, own: &[usize], listening: &mut Vec<bool>) {
         listening.clear();
-        listening.extend(self.windows.iter().map(|publisher| publisher.subscribers() > 0));
+        listening.extend(self.windows.iter().zip(own).map(|(publisher, own)| publisher.subscribers() > *own));
     }
 }
 

@@ -50,7 +50,7 @@ pub fn joint_limits(params: &Params, text: &str) -> Result<LimitsFile, String> {
 pub fn robot_description(node: &mut Node) -> Result<Latest<Text>, NodeError> {
     let named = node.params().text("robot_description_file");
     if named.is_empty() {
-        return Ok(node.latest("robot_description", qos::latched())?);
+        return Ok(node.latest("robot_description", qos::latched_input())?);
     }
     let path = files::find(&named);
     let data = std::fs::read_to_string(&path)

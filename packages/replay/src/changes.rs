@@ -3,27 +3,42 @@
 use anyhow::{Context, Result, anyhow, bail};
 use efm_nodes::files;
 use efm_nodes::trace::Setup;
+use efm_ros::Spec;
+use efm_ros::params::{declares, is_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Puts the parameters that a ROS parameter file has for a node over those of the recording, and reads the files that it names. Returns what is
-/// different, in words.
+const PARAMETERS: &str = "ros__parameters";
+
+/// Puts the parameters that a ROS parameter file has for a node (by its full name, which takes those of `specs`) over those of the recording,
+/// and reads the files that it names. Returns what is different, in words.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn apply(setup: &mut Setup, file: &Path) -> Result<Vec<String>> {
+/// When the file cannot be read, or names the node in other namespaces only.
+pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let root: BTreeMap<String, Value> = serde_yaml::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    let root = serde_yaml::from_str(&text).with_context(|| format!("{}", file.display()))?;
+    let mut all = Vec::new();
+    nodes("", &root, &mut all).map_err(|what| anyhow!("{}: {what}", file.display()))?;
+    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
+    let named: Vec<_> = all.iter().map(|(key, _)| key.as_str()).filter(|key| last(key) == last(full_name)).collect();
+    if !named.is_empty() && !named.iter().any(|key| is_for(key, full_name)) {
+        bail!("{}: '{}' is not for the recorded node, which is '{full_name}'", file.display(), named.join("', '"));
+    }
     let mut told = Vec::new();
-    // As ROS reads it: what stands for all nodes, then what stands for this one.
-    for (nodes, of) in root.iter().filter(|(nodes, _)| is_for(nodes, &setup.node)) {
-        let Some(given) = of.get("ros__parameters") else {
-            bail!("{}: '{nodes}' has no ros__parameters", file.display());
-        };
+    // As ROS reads it: of what stands under two keys the later one holds.
+    for (key, given) in all.iter().filter(|(key, _)| is_for(key, full_name)) {
         let mut flat = BTreeMap::new();
         flatten("", given, &mut flat);
+        // What is said to many nodes is none of the business of one that does not know it.
+        flat.retain(|name, _| !key.contains('*') || declares(specs, name));
         for (name, value) in flat {
+            if value.as_array().is_some_and(Vec::is_empty) {
+                // It empties a list of lists.
+                let under = format!("{name}.");
+                setup.params.retain(|known, _| !known.starts_with(&under));
+            }
             let before = setup.params.insert(name.clone(), value.clone());
             if before.as_ref().is_some_and(|before| alike(before, &value)) {
                 continue;
@@ -43,9 +58,24 @@ pub fn apply(setup: &mut Setup, file: &Path) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// Whether a key of a parameter file is for a node: its name, with any namespace, or `/**`.
-fn is_for(key: &str, node: &str) -> bool {
-    key == "/**" || key.rsplit('/').next() == Some(node)
+/// What stands under which key, in the file's order. A namespace may be written as a level of its own.
+fn nodes(prefix: &str, value: &serde_yaml::Value, out: &mut Vec<(String, Value)>) -> Result<(), String> {
+    let Some(fields) = value.as_mapping() else {
+        return Err(match prefix {
+            "" => "it names no node (wanted: NODE: {ros__parameters: {NAME: VALUE}})".to_owned(),
+            key => format!("'{key}' has no ros__parameters"),
+        });
+    };
+    for (key, value) in fields {
+        let key = key.as_str().ok_or_else(|| format!("{key:?} is no name of a node"))?;
+        match key {
+            PARAMETERS if prefix.is_empty() => return Err(format!("{PARAMETERS} stands under no node")),
+            PARAMETERS => out.push((prefix.to_owned(), serde_json::to_value(value).map_err(|e| e.to_string())?)),
+            _ if prefix.is_empty() => nodes(key, value, out)?,
+            _ => nodes(&format!("{prefix}/{key}"), value, out)?,
+        }
+    }
+    Ok(())
 }
 
 /// Lists of parameters under names of their own, as ROS has them: `controllers.arm`.
@@ -90,6 +120,56 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn specs() -> Vec<Spec> {
+        vec![
+            Spec::double("rate", 100.0, "Hz."),
+            Spec::double("speed_scale", 1.0, "Part."),
+            Spec::text("joint_limits_file", "", "File."),
+            Spec::lists("controllers", &[], "Joints."),
+        ]
+    }
+
+    fn applied(text: &str, full_name: &str) -> Result<BTreeMap<String, Value>> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("params.yaml");
+        std::fs::write(&file, text).unwrap();
+        let mut setup = Setup { node: "arm".into(), ..Setup::default() };
+        setup.params = BTreeMap::from([
+            ("rate".to_owned(), Value::from(100)),
+            ("controllers.hand".to_owned(), Value::from(vec!["f"])),
+        ]);
+        apply(&mut setup, full_name, &specs(), &file)?;
+        Ok(setup.params)
+    }
+
+    #[test]
+    fn keys_are_for_the_node_as_ros_has_it() {
+        for (text, rate) in [
+            ("/**/arm: {ros__parameters: {rate: 5}}", 5),
+            ("/*/arm: {ros__parameters: {rate: 5}}", 5),
+            ("left: {arm: {ros__parameters: {rate: 5}}}", 5),
+            ("/left/**: {ros__parameters: {rate: 5, nothing_of_ours: 1}}", 5),
+            ("/*: {ros__parameters: {rate: 5}}", 100),
+            ("/left/arm: {ros__parameters: {rate: 5}}\n/**: {ros__parameters: {rate: 6}}", 6),
+            ("/**: {ros__parameters: {rate: 5}}\nleft/arm: {ros__parameters: {rate: 6}}", 6),
+        ] {
+            assert_eq!(applied(text, "/left/arm").unwrap()["rate"], Value::from(rate), "{text}");
+        }
+        let error = applied("arm: {ros__parameters: {rate: 5}}", "/left/arm").unwrap_err().to_string();
+        assert!(error.contains("'arm' is not for") && error.contains("'/left/arm'"), "{error}");
+        for text in ["arm", "[arm]", "arm: {rate: 5}", "ros__parameters: {rate: 5}"] {
+            let error = applied(text, "/arm").unwrap_err().to_string();
+            assert!(error.contains("params.yaml") && error.contains("ros__parameters"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_empties_a_list_of_lists() {
+        let params = applied("arm: {ros__parameters: {controllers: []}}", "/arm").unwrap();
+        let params = efm_ros::Params::from_json(specs(), &params).unwrap();
+        assert_eq!(params.lists("controllers"), []);
+    }
+
     #[test]
     fn a_changed_limit_is_named_with_joint_and_values() {
         let dir = tempfile::tempdir().unwrap();
@@ -112,7 +192,7 @@ mod tests {
             "joint_limits_file".into(),
             "joint_limits: {j1: {max_velocity: 1.5}, j2: {max_velocity: 2.0}}".into(),
         );
-        let told = apply(&mut setup, &file).unwrap();
+        let told = apply(&mut setup, "/trajectory_publisher", &specs(), &file).unwrap();
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(told.iter().any(|t| t.contains("j1.max_velocity: recorded 1.5, now 1.0")), "{told:?}");
         assert!(

@@ -101,9 +101,11 @@ pub fn filter(
                 let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), &mut outlet);
                 note(&mut filtered, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
             }
-            Event::Chunk { now, stamp } => {
+            Event::Chunk { now, stamp, sender } => {
                 let verdict = match chunks(*stamp) {
-                    Some(chunk) => streaming.on_chunk(&convert::trajectory_msg(&chunk), Stamp::from_nanos(*now)),
+                    Some(chunk) => {
+                        streaming.on_chunk(&convert::trajectory_msg(&chunk), *sender, Stamp::from_nanos(*now))
+                    }
                     None => {
                         let problem = format!("the action_chunk stamped {} is not in the bag", seconds(*stamp));
                         filtered.problems.push(problem.clone());

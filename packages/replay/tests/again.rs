@@ -3,7 +3,7 @@
 
 use efm_bag::msgs::{DiagnosticArray, DiagnosticStatus, Header, Image};
 use efm_bag::{BagOptions, BagWriter};
-use efm_core::{JointSample, Stamp, Trajectory, TrajectoryPoint};
+use efm_core::{JointSample, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_nodes::engine::{Answer, Job, Worker};
 use efm_nodes::streaming::{Event, Files, Measured, Streaming};
 use efm_nodes::trace::{self, Inferred, Look, Seen, SeenPicture, Setup};
@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const MS: i64 = 1_000_000;
+const SENDER: SenderId = SenderId([7; 16]);
 const BEGIN: i64 = 1_000_000 * MS;
 const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 
@@ -106,9 +107,9 @@ fn streamed() -> Run {
         let now = BEGIN + 10 * MS * tick + (tick * 7919) % 100_000;
         if tick == 3 || tick == 20 {
             let proposed = chunk(now - 30 * MS, at[0]);
-            let verdict = streaming.on_chunk(&convert::trajectory_msg(&proposed), Stamp::from_nanos(now));
+            let verdict = streaming.on_chunk(&convert::trajectory_msg(&proposed), SENDER, Stamp::from_nanos(now));
             assert_eq!(verdict, Ok(()));
-            events.push(Event::Chunk { now, stamp: proposed.stamp.nanos() });
+            events.push(Event::Chunk { now, stamp: proposed.stamp.nanos(), sender: SENDER });
             chunks.push(proposed);
         }
         let joints = Measured {

@@ -29,14 +29,10 @@ pub enum ChainError {
     /// A joint of the chain follows another joint.
     #[error("joint '{0}' between base and tip follows another joint; a chain's joints must move on their own")]
     Mimic(String),
-    /// A joint of the chain is not among those whose position is known.
-    #[error(
-        "joint '{joint}' moves '{tip}', but it is not among the controllers' joints, so where '{tip}' is cannot be known"
-    )]
-    NotPlanned {
-        /// Which joint.
-        joint: String,
-        /// What it moves.
+    /// Something between base and tip moves, but nothing that is planned.
+    #[error("none of the controllers' joints moves link '{tip}'")]
+    NothingPlanned {
+        /// The wanted tip.
         tip: String,
     },
     /// The names of the joints are no set (excluded by the checks of the model).

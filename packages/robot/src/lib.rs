@@ -1,7 +1,7 @@
 //! The robot as everything else sees it: its description, its kinematics, its limits and its shape.
 //!
 //! * [`RobotModel`]: a URDF as a checked tree of links and joints, with inertials and collision primitives;
-//!   [`TreeKinematics`] places all its links.
+//!   [`TreeKinematics`] places all its links, [`TipKinematics`] one of them.
 //! * [`Chain`]: the flat serial chain between two links, with forward kinematics and the geometric Jacobian;
 //!   [`InverseKinematics`] inverts it, and [`straight_path`] follows a straight line of the tip.
 //! * [`LimitSet`]: position, velocity, acceleration and jerk limits in the order of some joint set; the tightest source wins, and a
@@ -18,6 +18,7 @@ pub mod model;
 pub mod path;
 pub mod shape;
 pub mod srdf;
+pub mod tip;
 pub mod tree;
 mod written;
 
@@ -28,4 +29,5 @@ pub use model::{Inertial, Joint, JointKind, Link, Mimic, ModelError, RobotModel,
 pub use path::{PathError, straight_path, tool_down};
 pub use shape::{Primitive, Shape};
 pub use srdf::{DisabledPair, Group, GroupState, Srdf, SrdfError};
-pub use tree::TreeKinematics;
+pub use tip::TipKinematics;
+pub use tree::{TreeKinematics, other_joints};

@@ -4,9 +4,11 @@
 //! message (a fifth of a millisecond for a node with twenty entities), and has a queue of ten that loses the newest. Here the middleware
 //! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
 
+use crate::arguments::sayings;
 use crate::connections::{Connection, Connections, Ours, Refused};
 use crate::everyone::Copies;
 use crate::graph::{Graph, NodeOnGraph};
+use crate::params::given::{Given, Sayings};
 use crate::qos::Hearing;
 use crate::type_support::TypeSupports;
 use efm_core::SenderId;
@@ -39,7 +41,7 @@ impl RosError {
     }
 }
 
-const OK: rcl::rcl_ret_t = rcl::RCL_RET_OK as rcl::rcl_ret_t;
+pub(crate) const OK: rcl::rcl_ret_t = rcl::RCL_RET_OK as rcl::rcl_ret_t;
 const GONE: &str = "the node is gone";
 
 /// What rcl says of its last error on this thread, which is forgotten by that.
@@ -111,7 +113,7 @@ pub(crate) fn message_of(cdr: &[u8]) -> rcl::rcl_serialized_message_t {
 }
 
 /// What the process has in ROS: one participant, whose nodes speak to each other without leaving the process.
-pub(crate) struct Context(Mutex<Box<rcl::rcl_context_t>>);
+pub(crate) struct Context(Mutex<Box<rcl::rcl_context_t>>, Sayings);
 
 // SAFETY: rcl's context may be used from any thread; what is not safe at once (making and ending nodes) is done under the lock.
 unsafe impl Send for Context {}
@@ -122,10 +124,11 @@ impl Context {
     /// Begins, with the process's arguments (remappings, parameters, log levels).
     ///
     /// # Errors
-    /// In rcl's words: an unreadable parameter file, a malformed remapping.
+    /// In rcl's words: an unreadable parameter file, a malformed remapping. In ours: a parameter file without a node.
     pub fn create(args: impl IntoIterator<Item = String>) -> Result<Arc<Self>, RosError> {
         let what = "ROS refuses";
-        let args = args.into_iter().map(|arg| c_string(what, &arg)).collect::<Result<Vec<_>, _>>()?;
+        let words: Vec<String> = args.into_iter().collect();
+        let args = words.iter().map(|arg| c_string(what, arg)).collect::<Result<Vec<_>, _>>()?;
         let pointers: Vec<*const c_char> = args.iter().map(|arg| arg.as_ptr()).collect();
         // SAFETY: the arguments live, and end with a zero each.
         let begun = unsafe { begin(&pointers) };
@@ -134,12 +137,14 @@ impl Context {
         unsafe {
             let allocator = rcl::rcutils_get_default_allocator();
             let logs = rcl::rcl_logging_configure(&raw const context.global_arguments, &raw const allocator);
-            if let Err(error) = check(logs, what, "the log levels") {
-                rcl::rcl_shutdown(context.as_mut());
-                rcl::rcl_context_fini(context.as_mut());
-                return Err(error);
+            match check(logs, what, "the log levels").and_then(|()| sayings(&words)) {
+                Ok(sayings) => Ok(Arc::new(Self(Mutex::new(context), sayings))),
+                Err(error) => {
+                    rcl::rcl_shutdown(context.as_mut());
+                    rcl::rcl_context_fini(context.as_mut());
+                    Err(error)
+                }
             }
-            Ok(Arc::new(Self(Mutex::new(context))))
         }
     }
 }
@@ -153,17 +158,6 @@ impl Drop for Context {
             rcl::rcl_context_fini(context.as_mut());
         }
     }
-}
-
-/// A parameter that the arguments give.
-#[derive(Debug)]
-pub(crate) struct Given {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: r2r::ParameterValue,
-    /// Whether for all nodes, rather than for this one by its name.
-    pub for_all: bool,
 }
 
 /// Ends what a node has, once.
@@ -247,38 +241,18 @@ impl Entities {
         &self.connections
     }
 
-    /// The parameters that the arguments give this node, in their order: of files, of `-p`, by its name or for all.
-    ///
-    /// # Errors
-    /// When rcl cannot read them.
-    pub fn parameters(&self) -> Result<Vec<Given>, RosError> {
-        let (name, full_name) = (self.name(), self.full_name());
-        let context = lock(&self.context.0);
-        let mut found = Vec::new();
-        // SAFETY: rcl fills a structure of its own, which is read within its lengths and freed.
-        unsafe {
-            let mut params: *mut rcl::rcl_params_t = std::ptr::null_mut();
-            let told = rcl::rcl_arguments_get_param_overrides(&raw const context.global_arguments, &raw mut params);
-            check(told, "cannot read the parameters of", &name)?;
-            let Some(all) = params.as_ref() else { return Ok(found) };
-            for i in 0..if all.node_names.is_null() || all.params.is_null() { 0 } else { all.num_nodes } {
-                let whose = text_of(*all.node_names.add(i));
-                // As rclcpp has it.
-                let for_all = whose == "/**" || whose == "**";
-                if !(for_all || whose == full_name || whose == name) {
-                    continue;
-                }
-                let of = &*all.params.add(i);
-                let number =
-                    if of.parameter_names.is_null() || of.parameter_values.is_null() { 0 } else { of.num_params };
-                for k in 0..number {
-                    let name = text_of(*of.parameter_names.add(k));
-                    found.push(Given { name, value: value_of(&*of.parameter_values.add(k)), for_all });
-                }
-            }
-            rcl::rcl_yaml_node_struct_fini(params);
+    /// The parameters that the arguments give this node: of files and of `-p`. Of two with the same name the later one holds.
+    pub fn parameters(&self) -> Vec<Given> {
+        let full_name = self.full_name();
+        let missed = self.context.1.missed(&full_name);
+        if !missed.is_empty() {
+            let name = self.name();
+            log::warn!(
+                "the parameters of '{}' are not for this node, which is '{full_name}'; write that, or '/**/{name}'",
+                missed.join("', '")
+            );
         }
-        Ok(found)
+        self.context.1.to(&full_name)
     }
 
     /// Subscribes; each message is handed over with its sender on the thread that received it, so `each` must be short and must not wait.
@@ -528,40 +502,6 @@ impl Drop for Entities {
         unsafe {
             rcl::rcl_node_fini(self.node.as_ptr());
             drop(Box::from_raw(self.node.as_ptr()));
-        }
-    }
-}
-
-/// # Safety
-/// The value is one of rcl's, whose pointers are null or valid.
-unsafe fn value_of(value: &rcl::rcl_variant_t) -> r2r::ParameterValue {
-    use r2r::ParameterValue as Ros;
-    // SAFETY: of every array rcl gives values and their number.
-    unsafe fn list<'a, T>(values: *const T, size: usize) -> &'a [T] {
-        if values.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(values, size) } }
-    }
-    // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(v) = value.bool_value.as_ref() {
-            Ros::Bool(*v)
-        } else if let Some(v) = value.integer_value.as_ref() {
-            Ros::Integer(*v)
-        } else if let Some(v) = value.double_value.as_ref() {
-            Ros::Double(*v)
-        } else if !value.string_value.is_null() {
-            Ros::String(text_of(value.string_value))
-        } else if let Some(v) = value.byte_array_value.as_ref() {
-            Ros::ByteArray(list(v.values, v.size).to_vec())
-        } else if let Some(v) = value.bool_array_value.as_ref() {
-            Ros::BoolArray(list(v.values, v.size).to_vec())
-        } else if let Some(v) = value.integer_array_value.as_ref() {
-            Ros::IntegerArray(list(v.values, v.size).to_vec())
-        } else if let Some(v) = value.double_array_value.as_ref() {
-            Ros::DoubleArray(list(v.values, v.size).to_vec())
-        } else if let Some(v) = value.string_array_value.as_ref() {
-            Ros::StringArray(list(v.data.cast_const(), v.size).iter().map(|text| text_of(*text)).collect())
-        } else {
-            Ros::NotSet
         }
     }
 }

@@ -34,6 +34,7 @@
 //! ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
 
 mod alarm;
+mod arguments;
 mod connections;
 mod entities;
 mod everyone;

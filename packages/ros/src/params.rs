@@ -1,11 +1,13 @@
 //! Parameters: declared with type, default, range and description; anything else is refused by name, at start-up and later.
 
+pub(crate) mod given;
 mod json;
 mod services;
 
+pub use given::is_for;
 pub use services::serve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -80,6 +82,11 @@ impl Spec {
         key.is_some_and(|key| !key.is_empty() && !key.contains('.'))
     }
 
+    /// As [`Self::is_of`]; of a family its own name as well, by which an empty list empties it.
+    pub(crate) fn concerns(&self, name: &str) -> bool {
+        self.is_of(name) || self.is_family && self.name == name
+    }
+
     fn new(name: &'static str, default: Value, description: &'static str) -> Self {
         Self {
             name,
@@ -129,7 +136,8 @@ impl Spec {
         Self::new(name, Value::Integers(default.to_vec()), description)
     }
 
-    /// Lists of texts under names that the user chooses: `<name>.<key>: [..]`. Giving any of them replaces all defaults.
+    /// Lists of texts under names that the user chooses: `<name>.<key>: [..]`. Giving any of them replaces all defaults; an empty list
+    /// takes its key away, and `<name>: []` all that was given before.
     pub fn lists(
         name: &'static str,
         default: &[(&'static str, &'static [&'static str])],
@@ -183,6 +191,9 @@ impl Spec {
             (Value::Double(_), Ros::Double(v)) => Value::Double(*v),
             (Value::Double(_), Ros::Integer(v)) => Value::Double(*v as f64),
             (Value::Text(_), Ros::String(v)) => Value::Text(v.clone()),
+            (Value::Texts(_), none) if is_no_list(none) => Value::Texts(vec![]),
+            (Value::Doubles(_), none) if is_no_list(none) => Value::Doubles(vec![]),
+            (Value::Integers(_), none) if is_no_list(none) => Value::Integers(vec![]),
             (Value::Texts(_), Ros::StringArray(v)) => Value::Texts(v.clone()),
             (Value::Doubles(_), Ros::DoubleArray(v)) => Value::Doubles(v.clone()),
             (Value::Integers(_), Ros::IntegerArray(v)) => Value::Integers(v.clone()),
@@ -191,7 +202,7 @@ impl Spec {
                 return Err(ParamError::Type {
                     name: name.to_owned(),
                     expected: expected.type_name(),
-                    actual: actual.type_name(),
+                    actual: if *actual == Ros::NotSet { "an empty list" } else { actual.type_name() },
                 });
             }
         };
@@ -226,7 +237,7 @@ impl Spec {
             Value::Doubles(v) => v.iter().try_for_each(|&v| number(v)),
             Value::Text(v) if v.is_empty() && self.required => Err(missing()),
             Value::Text(v) => text(v),
-            Value::Texts(v) if v.is_empty() && self.required => Err(missing()),
+            Value::Texts(v) if v.is_empty() && self.required && !self.is_family => Err(missing()),
             Value::Texts(v) => v.iter().try_for_each(text),
         }
     }
@@ -291,9 +302,44 @@ pub enum ParamError {
     },
 }
 
+/// Whether a value stands for an empty list. YAML's `[]` has no type, so ROS has no value for it; and where other nodes cannot be given
+/// `[]`, people write `['']`.
+fn is_no_list(value: &r2r::ParameterValue) -> bool {
+    use r2r::ParameterValue as Ros;
+    match value {
+        Ros::NotSet => true,
+        Ros::String(v) => v.is_empty(),
+        Ros::StringArray(v) => v.iter().all(String::is_empty),
+        Ros::ByteArray(v) => v.is_empty(),
+        Ros::BoolArray(v) => v.is_empty(),
+        Ros::IntegerArray(v) => v.is_empty(),
+        Ros::DoubleArray(v) => v.is_empty(),
+        Ros::Bool(_) | Ros::Integer(_) | Ros::Double(_) => false,
+    }
+}
+
 /// Parameters that other tools put into files for all nodes and that mean nothing here.
 fn means_nothing_here(name: &str) -> bool {
     name.starts_with("qos_overrides.") || name == "start_type_description_service"
+}
+
+fn shown(spec: &Spec) -> String {
+    if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() }
+}
+
+/// Whether one of `specs` declares the parameter of this name.
+pub fn declares(specs: &[Spec], name: &str) -> bool {
+    specs.iter().any(|spec| spec.concerns(name))
+}
+
+/// What was perhaps meant by a name that no spec declares, to be added to a sentence.
+fn meant(specs: &[Spec], name: &str) -> String {
+    let nearest = specs
+        .iter()
+        .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= 1 + name.len() / 4);
+    nearest.map_or(String::new(), |(_, spec)| format!(" (did you mean '{}'?)", shown(spec)))
 }
 
 /// Specs and values. Checked by construction: every value is of its type and in its range.
@@ -307,13 +353,30 @@ impl Store {
     fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> Result<Self, Vec<ParamError>> {
         let mut store = Self { specs, values: BTreeMap::new() };
         let mut errors = Vec::new();
+        // Families of which something was given.
+        let mut given = BTreeSet::new();
         for (name, value) in overrides {
             if means_nothing_here(name) {
                 log::warn!("parameter '{name}' has no effect on this node");
                 continue;
             }
-            match store.spec_of(name).and_then(|spec| spec.admit(name, value)) {
-                Ok(value) => drop(store.values.insert(name.clone(), value)),
+            if let Some(family) = store.specs.iter().find(|spec| spec.is_family && spec.name == name)
+                && is_no_list(value)
+            {
+                given.insert(family.name);
+                store.values.retain(|known, _| !family.is_of(known));
+                continue;
+            }
+            let spec = store.spec_of(name);
+            if let Ok(spec) = spec
+                && spec.is_family
+            {
+                given.insert(spec.name);
+            }
+            match spec.and_then(|spec| Ok((spec.is_family, spec.admit(name, value)?))) {
+                // None of this name.
+                Ok((true, Value::Texts(texts))) if texts.is_empty() => drop(store.values.remove(name)),
+                Ok((_, value)) => drop(store.values.insert(name.clone(), value)),
                 Err(error) => errors.push(error),
             }
         }
@@ -321,16 +384,17 @@ impl Store {
             let refused = |e: &ParamError| matches!(e, ParamError::Type { name, .. } | ParamError::Range { name, .. } | ParamError::Choice { name, .. } if name == spec.name);
             if spec.is_family {
                 let prefix = format!("{}.", spec.name);
-                if store.values.keys().any(|name| name.starts_with(&prefix)) {
-                    continue;
+                if !given.contains(spec.name) {
+                    for (key, texts) in &spec.family {
+                        let texts = texts.iter().map(|&s| s.to_owned()).collect();
+                        store.values.insert(format!("{prefix}{key}"), Value::Texts(texts));
+                    }
                 }
-                if spec.family.is_empty() && spec.required {
+                let is_there = store.values.keys().any(|name| name.starts_with(&prefix));
+                let is_refused = errors.iter().any(|e| matches!(e, ParamError::Type { name, .. } if spec.is_of(name)));
+                if spec.required && !is_there && !is_refused {
                     let name = format!("{prefix}<name>");
                     errors.push(ParamError::Missing { name, description: spec.help() });
-                }
-                for (key, texts) in &spec.family {
-                    let texts = texts.iter().map(|&s| s.to_owned()).collect();
-                    store.values.insert(format!("{prefix}{key}"), Value::Texts(texts));
                 }
             } else if !store.values.contains_key(spec.name) && !errors.iter().any(refused) {
                 if let Err(error) = spec.check(spec.name, &spec.default) {
@@ -347,18 +411,9 @@ impl Store {
     }
 
     fn unknown(&self, name: &str) -> ParamError {
-        let shown = |spec: &Spec| {
-            if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() }
-        };
-        let nearest = self
-            .specs
-            .iter()
-            .map(|spec| (strsim::damerau_levenshtein(spec.name, name), spec))
-            .min_by_key(|(distance, _)| *distance)
-            .filter(|(distance, _)| *distance <= 1 + name.len() / 4);
-        let meant = nearest.map_or(String::new(), |(_, spec)| format!(" (did you mean '{}'?)", shown(spec)));
         let all: Vec<_> = self.specs.iter().map(shown).collect();
-        ParamError::Unknown { name: name.to_owned(), hint: format!("{meant}; it takes: {}", all.join(", ")) }
+        let hint = format!("{}; it takes: {}", meant(&self.specs, name), all.join(", "));
+        ParamError::Unknown { name: name.to_owned(), hint }
     }
 
     /// Sets all or none, while the node runs.
@@ -369,6 +424,11 @@ impl Store {
         let mut admitted = Vec::new();
         for (name, value) in changes {
             let spec = self.spec_of(name)?;
+            if value == r2r::ParameterValue::NotSet {
+                // An empty list of a file; of the services' it is the wish to take the parameter away.
+                let (expected, actual) = (spec.default.type_name(), "not set");
+                return Err(ParamError::Type { name: name.to_owned(), expected, actual });
+            }
             let value = spec.admit(name, &value)?;
             let same = self.values.get(name) == Some(&value);
             if !same && (!spec.dynamic || spec.is_family) {
@@ -570,7 +630,7 @@ mod tests {
     fn an_unknown_parameter_is_refused_by_name_with_what_was_probably_meant() {
         let text = refusal(&[("rat", Ros::Double(5.0))]);
         assert!(text.contains("'rat' is unknown") && text.contains("did you mean 'rate'?"), "{text}");
-        let text = refusal(&[("controllers", Ros::StringArray(vec![]))]);
+        let text = refusal(&[("controllers", Ros::StringArray(vec!["j".into()]))]);
         assert!(text.contains("controllers.<name>"), "{text}");
         let text = refusal(&[("zzzzzz", Ros::Bool(true))]);
         assert!(!text.contains("did you mean") && text.contains("it takes: rate, depth"), "{text}");
@@ -631,6 +691,58 @@ mod tests {
         assert!(matches!(family, Err(ParamError::ReadOnly { .. })));
         params.adopt("rate", Value::Double(10.0));
         assert_eq!(set(vec![("rate", Ros::Double(20.0))]).unwrap(), ["rate"], "what was adopted can be set back");
+    }
+
+    #[test]
+    fn an_empty_list_is_none_however_ros_hands_it_over() {
+        for none in [
+            Ros::NotSet,
+            Ros::ByteArray(vec![]),
+            Ros::BoolArray(vec![]),
+            Ros::DoubleArray(vec![]),
+            Ros::StringArray(vec![String::new()]),
+            Ros::String(String::new()),
+        ] {
+            let params =
+                with(&[("cameras", none.clone()), ("weights", none.clone()), ("cores", none.clone())]).unwrap();
+            assert_eq!((params.texts("cameras"), params.doubles("weights")), (vec![], vec![]), "{none:?}");
+            assert_eq!(params.integers("cores"), [0; 0], "{none:?}");
+        }
+        let text = refusal(&[("rate", Ros::NotSet), ("reliability", Ros::NotSet)]);
+        assert!(text.contains("'rate' must be a number, not an empty list"), "{text}");
+        assert!(text.contains("'reliability' must be a string, not an empty list"), "{text}");
+        let required = vec![Spec::texts("cameras", &["front"], "Names.").required()];
+        let error = Params::new(required, &[("cameras".to_owned(), Ros::NotSet)]).unwrap_err()[0].to_string();
+        assert_eq!(error, "parameter 'cameras' must be set: Names.");
+    }
+
+    #[test]
+    fn an_empty_list_takes_away_one_of_a_family_or_all_that_came_before() {
+        let texts = |name: &str| Ros::StringArray(vec![name.to_owned()]);
+        let keys = |given: &[(&str, Ros)]| -> Vec<String> {
+            with(given).unwrap().lists("controllers").into_iter().map(|(key, _)| key).collect()
+        };
+        let (left, right) = (("controllers.left", texts("l")), ("controllers.right", texts("r")));
+        assert_eq!(keys(&[left.clone(), right.clone(), ("controllers.left", Ros::NotSet)]), ["right"]);
+        assert_eq!(keys(&[left.clone(), ("controllers", Ros::NotSet), right.clone()]), ["right"]);
+        assert_eq!(keys(&[left, right, ("controllers", Ros::NotSet)]), [""; 0]);
+        assert_eq!(keys(&[("controllers", Ros::NotSet)]), [""; 0], "the default as well");
+        let required = || vec![Spec::lists("controllers", &[], "Joints of each.").required()];
+        for name in ["controllers", "controllers.arm"] {
+            let error = Params::new(required(), &[(name.to_owned(), Ros::NotSet)]).unwrap_err()[0].to_string();
+            assert_eq!(error, "parameter 'controllers.<name>' must be set: Joints of each.");
+        }
+        let wrong = Params::new(required(), &[("controllers.arm".to_owned(), Ros::Integer(1))]).unwrap_err();
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        let text = refusal(&[("controllers", texts("j"))]);
+        assert!(text.contains("'controllers' is unknown") && text.contains("controllers.<name>"), "{text}");
+    }
+
+    #[test]
+    fn the_services_cannot_take_a_parameter_away() {
+        let params = with(&[("cores", Ros::NotSet)]).unwrap();
+        let refused = params.store().set([("cores", Ros::NotSet)]);
+        assert!(matches!(refused, Err(ParamError::Type { actual: "not set", .. })), "{refused:?}");
     }
 
     #[test]

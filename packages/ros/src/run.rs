@@ -484,20 +484,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     logging::init(if process.several { &process.executable } else { &name }, level);
     logging::speak_as(&name);
 
-    let mut overrides: Vec<(String, r2r::ParameterValue)> = Vec::new();
-    for given in entities.parameters()? {
-        let somebody_elses = given.for_all
-            && !plan.specs.iter().any(|spec| spec.is_of(&given.name))
-            && process.specs.iter().any(|spec| spec.is_of(&given.name));
-        if somebody_elses {
-            continue;
-        }
-        // What comes later holds.
-        match overrides.iter_mut().find(|(name, _)| *name == given.name) {
-            Some((_, value)) => *value = given.value,
-            None => overrides.push((given.name, given.value)),
-        }
-    }
+    let overrides = params::given::overrides(entities.parameters(), &plan.specs, &process.specs);
     let params = Params::new(plan.specs, &overrides).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")

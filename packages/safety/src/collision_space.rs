@@ -26,13 +26,16 @@ pub struct CollisionSpace {
     tool_at: Point3<f64>,
     /// How far outside the workspace the tool may be: as far as it was, while it comes back.
     outside: f64,
+    /// Where the other joints stand, as far as it is known.
+    others: Vec<Option<f64>>,
 }
 
 impl CollisionSpace {
     /// Of bodies and, perhaps, bounds of the tool. The model's joints must be the streamer's, in its order.
     pub fn new(model: CollisionModel, bounds: Option<ToolBounds>) -> Self {
         let checker = Checker::new(&model);
-        Self { model, checker, bounds, barred: None, tool_at: Point3::origin(), outside: 0.0 }
+        let others = vec![None; model.others().len()];
+        Self { model, checker, bounds, barred: None, tool_at: Point3::origin(), outside: 0.0, others }
     }
 
     /// The bodies.
@@ -43,6 +46,10 @@ impl CollisionSpace {
     /// Changes the bodies: an obstacle comes, something is held. Allocates; what is planned is judged anew by the next tick.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut CollisionModel) -> T) -> T {
         let result = change(&mut self.model);
+        // What was made elsewhere was made with the others where they stood then.
+        if self.model.others().len() == self.others.len() {
+            self.model.place_others(&self.others);
+        }
         self.checker.fit(&self.model);
         result
     }
@@ -103,6 +110,27 @@ impl Space for CollisionSpace {
         }
         let found = self.checker.advance_within(&self.model, positions, step.travel, step.deviation)?;
         Ok(found.distance)
+    }
+
+    fn others(&self) -> &[String] {
+        self.model.others()
+    }
+
+    fn asks_for(&self, other: usize) -> bool {
+        let place = |bounds: &ToolBounds| bounds.workspace.is_some() && bounds.tool.hangs_on(other);
+        let speed = |bounds: &ToolBounds| bounds.max_speed.is_finite() && bounds.tool.is_bent_by(other);
+        self.model.asks_for(other) || self.bounds.as_ref().is_some_and(|bounds| place(bounds) || speed(bounds))
+    }
+
+    fn place_others(&mut self, positions: &[Option<f64>]) {
+        if positions.len() != self.others.len() || positions.len() != self.model.others().len() {
+            return;
+        }
+        self.others.copy_from_slice(positions);
+        self.model.place_others(positions);
+        if let Some(bounds) = &mut self.bounds {
+            bounds.tool.place_others(positions);
+        }
     }
 
     fn describe(&self, intrusion: &Intrusion) -> String {

@@ -7,7 +7,8 @@
 //!   controller draws between the points as well;
 //! - every window ends exactly at rest: whoever dies, the arm comes to a planned stop;
 //! - consecutive windows lie on one time axis and agree, bit by bit, up to publish time plus the committed horizon;
-//! - motion starts only from rest, at the measured pose, while armed and with a fresh joint state.
+//! - motion starts only from rest, at the measured pose, while armed and with a fresh joint state; and while it is known where every
+//!   joint stands that nobody here moves and on which it depends what comes close.
 //!
 //! It keeps limits and does not know obstacles. It is not a safety-rated function (ISO 10218, ISO 13849).
 //!

@@ -169,6 +169,31 @@ impl Plan {
         self.space.as_deref()
     }
 
+    /// The other joints: those of the space or, without one, of the tool.
+    pub fn others(&self) -> &[String] {
+        let of_tool = self.tool.as_ref().map_or(&[][..], |tool| tool.tool.others());
+        self.space.as_ref().map(|space| space.others()).filter(|others| !others.is_empty()).unwrap_or(of_tool)
+    }
+
+    /// Whether nothing can be planned while it is not known where one of the others stands.
+    pub fn asks_for(&self, other: usize) -> bool {
+        let by_space = self.space.as_ref().is_some_and(|space| other < space.others().len() && space.asks_for(other));
+        let limited = self.progress.limits_tool();
+        by_space || limited && self.tool.as_ref().is_some_and(|tool| tool.tool.is_bent_by(other))
+    }
+
+    /// Says where the other joints stand. What is planned already was verified before; what follows is judged anew.
+    pub fn place_others(&mut self, positions: &[Option<f64>]) {
+        if let Some(space) = &mut self.space {
+            space.place_others(positions);
+        }
+        if let Some(tool) = &mut self.tool
+            && tool.tool.place_others(positions)
+        {
+            tool.last = None;
+        }
+    }
+
     pub fn space_mut(&mut self) -> Option<&mut Box<dyn Space>> {
         self.space.as_mut()
     }

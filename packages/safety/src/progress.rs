@@ -193,6 +193,11 @@ impl Progress {
         self.tool_speed = PATH_SHARE * speed;
     }
 
+    /// Whether the tool's speed is limited.
+    pub fn limits_tool(&self) -> bool {
+        self.tool_speed.is_finite()
+    }
+
     /// What kept the last step below what was wanted.
     pub fn limited(&self) -> Option<PathLimit> {
         self.limited

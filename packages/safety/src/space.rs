@@ -2,7 +2,7 @@
 
 use crate::collision_space::CollisionSpace;
 use efm_core::JointNames;
-use efm_robot::{Chain, ChainError, RobotModel};
+use efm_robot::{ChainError, RobotModel, TipKinematics};
 use nalgebra::Point3;
 
 /// What a motion would come too close to, or leave.
@@ -69,6 +69,20 @@ pub trait Space: Send {
     /// When it leads where the robot may not be.
     fn advance(&mut self, positions: &[f64], step: &Step<'_>) -> Result<f64, Intrusion>;
 
+    /// Joints of the robot that nobody here moves, whose positions are inputs of their own.
+    fn others(&self) -> &[String] {
+        &[]
+    }
+
+    /// Whether there is no answer while it is not known where one of the others, by its place, stands.
+    fn asks_for(&self, _other: usize) -> bool {
+        false
+    }
+
+    /// Says where the others stand, in their order, radians or metres; `None`: that is not known, and what is remembered stays. What has been
+    /// found good before was found so with the others where they stood; the next chain is judged by where they are now.
+    fn place_others(&mut self, _positions: &[Option<f64>]) {}
+
     /// What is too close, in words.
     fn describe(&self, intrusion: &Intrusion) -> String {
         intrusion.to_string()
@@ -97,36 +111,52 @@ impl Workspace {
     }
 }
 
-/// The tool on its chain, which may be a part of the joints that are planned.
+/// The tool on its way from the root, which may hang on a part of the joints that are planned, and on others.
 #[derive(Debug, Clone)]
 pub struct Tool {
-    chain: Chain,
-    places: Vec<usize>,
-    q: Vec<f64>,
+    tip: TipKinematics,
 }
 
 impl Tool {
-    /// The frame `tip` seen from the root of the robot. Joints of the chain that are not among `joints` make an error: their
-    /// position would not be known.
+    /// The frame `tip` seen from the root of the robot, for positions in the order of `joints`. Joints on the way to it that are not among them
+    /// stand where [`Tool::place_others`] says.
     ///
     /// # Errors
-    /// When there is no such link, or the chain holds a joint that is not planned.
+    /// When there is no such link, or none of the joints moves it.
     pub fn new(model: &RobotModel, tip: &str, joints: &JointNames) -> Result<Self, ChainError> {
-        let chain = Chain::new(model, &model.root().name, tip)?;
-        let mut places = Vec::with_capacity(chain.dof());
-        for name in chain.joint_names().iter() {
-            let place = joints.index_of(name);
-            places.push(place.ok_or_else(|| ChainError::NotPlanned { joint: name.to_owned(), tip: tip.to_owned() })?);
-        }
-        let q = vec![0.0; chain.dof()];
-        Ok(Self { chain, places, q })
+        Ok(Self { tip: TipKinematics::new(model, tip, joints)? })
     }
 
     /// Where it is, in the frame of the root link, when joint j (in the order of `joints`) stands at `position(j)`.
-    pub fn at(&mut self, position: impl Fn(usize) -> f64) -> Point3<f64> {
-        for (q, place) in self.q.iter_mut().zip(&self.places) {
-            *q = position(*place);
+    pub fn at(&self, position: impl Fn(usize) -> f64) -> Point3<f64> {
+        Point3::from(self.tip.pose(position).translation.vector)
+    }
+
+    /// The joints of the robot that are not among `joints`: see [`efm_robot::other_joints`].
+    pub fn others(&self) -> &[String] {
+        self.tip.others()
+    }
+
+    /// Whether one of the others, by its place, has a part in where it is.
+    pub fn hangs_on(&self, other: usize) -> bool {
+        self.tip.hangs_on(other)
+    }
+
+    /// Whether one of the others, by its place, has a part in how fast it is while that joint stands.
+    pub fn is_bent_by(&self, other: usize) -> bool {
+        self.tip.is_bent_by(other)
+    }
+
+    /// Says where the others stand, in their order, radians or metres; `None`: that is not known, and it stays where it was. Whether that moves
+    /// the tool.
+    pub fn place_others(&mut self, positions: &[Option<f64>]) -> bool {
+        let mut moved = false;
+        for (other, position) in positions.iter().enumerate().take(self.tip.others().len()) {
+            if let Some(position) = position.filter(|p| p.is_finite()) {
+                moved |= self.tip.hangs_on(other) && self.tip.other(other) != position;
+                self.tip.place_other(other, position);
+            }
         }
-        Point3::from(self.chain.fk(&self.q).translation.vector)
+        moved
     }
 }

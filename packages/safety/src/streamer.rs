@@ -38,6 +38,11 @@ pub enum StopReason {
         /// Seconds.
         age_s: f64,
     },
+    /// It is not known any more where a joint stands that nobody here moves, but on which it depends what comes close; latched.
+    OtherJointLost {
+        /// Place of the joint in [`TrajectoryStreamer::other_joints`].
+        other: usize,
+    },
     /// A measured position is too far from the commanded one; latched.
     Tracking {
         /// Place of the joint in the limits' order.
@@ -77,6 +82,8 @@ pub enum ControllerFault {
     Missing,
     /// It does not take what it is sent: its own state does not follow.
     NotFollowing,
+    /// Somebody else commands it as well.
+    Contested,
 }
 
 impl std::fmt::Display for ControllerFault {
@@ -84,6 +91,7 @@ impl std::fmt::Display for ControllerFault {
         f.write_str(match self {
             Self::Missing => "is not there: nobody listens to its trajectories",
             Self::NotFollowing => "does not follow what it is sent: it refuses it, or stands still",
+            Self::Contested => "is commanded by somebody else as well",
         })
     }
 }
@@ -109,6 +117,9 @@ impl std::fmt::Display for StopReason {
             Self::Disarmed => f.write_str("disarmed"),
             Self::JointStateMissing => f.write_str("there is no joint state; call resume"),
             Self::JointStateStale { age_s } => write!(f, "the joint state is {age_s:.3} s old; call resume"),
+            Self::OtherJointLost { other } => {
+                write!(f, "nobody tells any more where other joint {other} stands; call resume")
+            }
             Self::Tracking { joint, error } => {
                 write!(f, "joint {joint} is {error:.4} from where it was commanded to be; call resume")
             }
@@ -142,6 +153,11 @@ pub enum IdleReason {
     },
     /// A chunk waits, but the joint state has another number of joints or a value that is no number.
     JointStateInvalid,
+    /// A chunk waits, but nobody tells where a joint stands that nobody here moves, and on which it depends what comes close.
+    OtherJointUnknown {
+        /// Place of the joint in [`TrajectoryStreamer::other_joints`].
+        other: usize,
+    },
     /// A chunk waits, but what is measured cannot be true.
     Contradiction(Contradiction),
     /// A chunk waits, but measured states do not agree with each other for long enough yet, or never came to rest.
@@ -334,6 +350,8 @@ pub struct TrajectoryStreamer {
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
     begin_at: Vec<f64>,
+    /// Where the other joints stand, as far as it is known.
+    others: Vec<Option<f64>>,
     speed_scale: f64,
     task: TaskLimits,
     bad_chunks: u32,
@@ -445,6 +463,7 @@ impl TrajectoryStreamer {
             .collect();
         let rest = vec![0.0; joints.len()];
         let begin_at = rest.clone();
+        let others = vec![None; plan.others().len()];
         Ok(Self {
             allowed: limits.clone(),
             outside: false,
@@ -472,6 +491,7 @@ impl TrajectoryStreamer {
             rest_known: false,
             settled_at: None,
             begin_at,
+            others,
             speed_scale: 1.0,
             task: TaskLimits::default(),
             bad_chunks: 0,
@@ -527,6 +547,37 @@ impl TrajectoryStreamer {
     /// tick judges anew.
     pub fn space_mut(&mut self) -> Option<&mut Box<dyn Space>> {
         self.plan.space_mut()
+    }
+
+    /// Joints of the robot that nobody here moves: their positions are inputs, [`Self::place_other_joints`]. Empty where nothing is known of
+    /// the surroundings.
+    pub fn other_joints(&self) -> &[String] {
+        self.plan.others()
+    }
+
+    /// Whether nothing may move while it is not known where one of the other joints, by its place, stands. May change with the surroundings.
+    pub fn asks_for_other_joint(&self, other: usize) -> bool {
+        self.plan.asks_for(other)
+    }
+
+    /// The first of the other joints that is asked for and not known.
+    pub fn unknown_other_joint(&self) -> Option<usize> {
+        (0..self.others.len()).find(|other| self.others[*other].is_none() && self.plan.asks_for(*other))
+    }
+
+    /// Says where the other joints stand, in their order, radians or metres; `None` (and what is no finite number): that is not known, or too old to
+    /// be relied on. Another number of them than there are joints: none is known. To be called before each tick. What is planned already was
+    /// verified with these joints where they stood; what comes next is judged by where they are now, as after a change of the surroundings. While
+    /// one that is asked for is not known, no motion begins, and one under way is stopped for good.
+    pub fn place_other_joints(&mut self, positions: &[Option<f64>]) {
+        if self.others.is_empty() {
+            return;
+        }
+        let complete = positions.len() == self.others.len();
+        for (place, other) in self.others.iter_mut().enumerate() {
+            *other = positions.get(place).copied().flatten().filter(|p| complete && p.is_finite());
+        }
+        self.plan.place_others(&self.others);
     }
 
     /// Part of the path's own speed that is allowed.
@@ -607,6 +658,18 @@ impl TrajectoryStreamer {
     /// A controller (in the order of the controllers) has failed: all come to rest, whatever the others do.
     pub fn controller_failed(&mut self, controller: usize, fault: ControllerFault, now: Stamp) {
         self.begin_stop(StopReason::Controller { controller, fault }, now);
+    }
+
+    /// Somebody else commands a controller as well: the plan is dropped at once and nothing more is sent, since every window would throw the
+    /// robot back from where the other one leads it. Controllers that nobody else commands come to rest along their last window.
+    pub fn contested(&mut self, controller: usize, now: Stamp) {
+        let reason = StopReason::Controller { controller, fault: ControllerFault::Contested };
+        self.begin_stop(reason.clone(), now);
+        self.scheduler.reset();
+        if self.leave_alone(now) {
+            self.last_stop = Some(reason);
+        }
+        self.forget_rest();
     }
 
     /// A chunk came that is no chunk because a value of it is no number. Some in a row stop the robot: the policy is broken.
@@ -697,6 +760,7 @@ impl TrajectoryStreamer {
         let contradiction = state.as_ref().ok().and_then(|measured| self.belief.see(now, measured));
         if self.motion.is_some() {
             self.watch_robot(now, state, contradiction);
+            self.watch_others(now);
         } else if let Err(reason) = self.start(now, state, contradiction) {
             return Tick::Idle(reason);
         }
@@ -800,6 +864,14 @@ impl TrajectoryStreamer {
         self.begin_stop(reason, now);
     }
 
+    fn watch_others(&mut self, now: Stamp) {
+        let Some(other) = self.unknown_other_joint() else { return };
+        // As with the robot's own joints: coming to rest already.
+        if self.resync_until.is_none_or(|until| now >= until) {
+            self.begin_stop(StopReason::OtherJointLost { other }, now);
+        }
+    }
+
     /// The joint that is farthest from where it was commanded to be when it was measured, and how far.
     fn tracking_error(&self, now: Stamp, measured: &Measured<'_>) -> Option<(usize, f64)> {
         self.motion.as_ref()?;
@@ -857,6 +929,9 @@ impl TrajectoryStreamer {
         }
         let measured = state?;
         let sample = measured.sample;
+        if let Some(other) = self.unknown_other_joint() {
+            return Err(IdleReason::OtherJointUnknown { other });
+        }
         if self.settled_at.is_some_and(|at| now < at) {
             return Err(IdleReason::Settling);
         }

@@ -218,7 +218,7 @@ fn the_tool_keeps_its_speed_and_its_workspace_by_slowing_down_on_the_path() {
     let limit = 0.25;
     let mut run = Run::new(streamer(NOTHING, Some((None, limit)), config()));
     let said = run.go(5.0, wanted);
-    let mut tool = Tool::new(&model(), "panda_hand", &names()).unwrap();
+    let tool = Tool::new(&model(), "panda_hand", &names()).unwrap();
     let points: Vec<Point3<f64>> = run.went.iter().map(|q| tool.at(|j| q[j])).collect();
     let fastest = points.windows(2).map(|w| (w[1] - w[0]).norm() / 0.01).fold(0.0, f64::max);
     assert!(fastest <= limit * (1.0 + 1e-6), "{fastest}");
@@ -241,7 +241,7 @@ fn a_task_may_ask_for_less_and_never_gets_more() {
         let mut run = Run::new(streamer(NOTHING, Some((None, max)), config()));
         run.streamer.set_task_limits(task).unwrap();
         run.go(4.0, |t| turned(-(1.2 * t).sin()));
-        let mut tool = Tool::new(&model(), "panda_hand", &names()).unwrap();
+        let tool = Tool::new(&model(), "panda_hand", &names()).unwrap();
         let points: Vec<Point3<f64>> = run.went.iter().map(|q| tool.at(|j| q[j])).collect();
         points.windows(2).map(|w| (w[1] - w[0]).norm() / 0.01).fold(0.0, f64::max)
     };

@@ -286,9 +286,7 @@ fn arguments(args: &Args, graph: &Graph) -> Arguments {
         // Its own simulator, in wall time.
         (arguments.sim, arguments.use_sim_time) = (true, false);
     }
-    if let Some(policy) = &args.policy {
-        arguments.policy.clone_from(policy);
-    }
+    arguments.policy.clone_from(&args.policy);
     arguments.params_file.clone_from(&args.params);
     arguments.log_level.clone_from(&args.log_level);
     arguments

@@ -65,8 +65,8 @@ pub fn plan() -> Plan {
         trace::spec(),
     ];
     Plan::new("goal_intake", specs, |node| {
-        let mut goals = node.every::<Text>("goal", qos::event())?;
-        let mut reports = node.every::<Text>("task_status", qos::event())?;
+        let mut goals = node.every::<Text>("goal", qos::event_input())?;
+        let mut reports = node.every::<Text>("task_status", qos::event_input())?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;
         let voice = Voice {
             instruction: node.publisher("instruction", qos::latched())?,

@@ -6,11 +6,13 @@
 use crate::controller_state::ControllerState;
 use crate::controller_watch::ControllerWatches;
 use crate::cores::{Cores, run_in_real_time};
+use crate::emergency::{Heartbeat, KeptStop};
 use crate::filter_state::{self, Known, Slowed};
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
 use crate::scene_feed::{self, Outcome, SceneFeed};
+use crate::senders::Senders;
 use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
 use crate::streaming_params::{specs, tick_period};
 use crate::trace::{self, Setup, Trace};
@@ -30,9 +32,12 @@ use efm_ros::{
 use efm_safety::{Contradiction, Execution, JointFeed, TrajectoryStreamer, Twin, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, channel};
 
+const DESCRIPTION: &str = "robot_description";
+const SEMANTICS: &str = "robot_description_semantic";
 /// Latencies kept for the percentiles.
 const LATENCIES: usize = 1000;
 /// Messages of controllers and scenes that may wait.
@@ -97,6 +102,25 @@ struct Publishing {
     motion: Task,
     joint_health: Task,
     scene_health: Task,
+    senders: Senders,
+    kept_stop: KeptStop,
+    heartbeat: Heartbeat,
+    emergency_health: Task,
+    description: Descriptions,
+    description_health: Task,
+}
+
+/// Who described the robot, and what became of that.
+#[derive(Debug, Default)]
+struct Descriptions {
+    /// What is refused, and why, until it is taken.
+    refused: [Option<String>; 2],
+    /// What was taken after the first one, until the robot is armed.
+    taken: Option<String>,
+    /// Who sent what came last.
+    by: String,
+    /// Whether there was one that fits.
+    first: bool,
 }
 
 impl Publishing {
@@ -118,14 +142,16 @@ impl Publishing {
         let (now, stamp) = (self.clock.now(), convert::stamp(&message.msg.header.stamp));
         self.chunk_came = Some(self.receipts.of(message));
         self.chunk_seen = Some(stamp);
-        self.trace.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos() });
-        match self.streaming.on_chunk(&message.msg, now) {
+        self.trace.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos(), sender: message.sender });
+        match self.streaming.on_chunk(&message.msg, message.sender, now) {
             Ok(()) => {
                 self.taken += 1;
                 self.around.refused = None;
             }
             Err(reason) => {
                 self.refused += 1;
+                let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != message.sender);
+                let reason = held.map_or(reason, |held| self.senders.refuse_chunk(message.sender, held));
                 if self.around.refused.as_ref() != Some(&reason) {
                     log::debug!("action chunk refused: {reason}");
                 }
@@ -136,7 +162,9 @@ impl Publishing {
 
     /// What must not wait for a report: a controller that has gone while others move.
     fn watch_controllers(&mut self, now: Stamp) -> Result<(), String> {
-        self.says.voice.listened_to(&mut self.listening);
+        self.heed_others(now)?;
+        self.heed_heartbeat()?;
+        self.says.voice.listened_to(self.senders.own_subscriptions(), &mut self.listening);
         if self.listening != self.streaming.listening() {
             let event = Event::Listeners { now: now.nanos(), listening: Cow::Borrowed(&self.listening) };
             self.trace.note(&event);
@@ -157,9 +185,58 @@ impl Publishing {
         Ok(())
     }
 
+    /// Somebody else sends to a controller.
+    fn heed_others(&mut self, now: Stamp) -> Result<(), String> {
+        while let Some((controller, by)) = self.senders.other(now, self.streaming.heeds_others()) {
+            self.around.contested = Some(by.clone());
+            self.on(&Event::OtherCommands { now: now.nanos(), controller, by: Cow::Owned(by) })?;
+        }
+        Ok(())
+    }
+
+    fn heed_heartbeat(&mut self) -> Result<(), String> {
+        let silent = self.heartbeat.silence(self.receipts.now()).filter(|_| self.streaming.armed());
+        match silent {
+            Some(silent) => self.emergency(&format!("topic emergency_stop is silent for {silent:.2} s")),
+            None => Ok(()),
+        }
+    }
+
+    /// The topic: whoever sends, and whatever it says, it is heard.
+    fn on_emergency(&mut self, message: &Received<Bool>) -> Result<(), String> {
+        self.heartbeat.heard(self.receipts.of(message));
+        if !message.msg.data {
+            return Ok(());
+        }
+        if self.streaming.is_emergency() && !self.streaming.armed() {
+            return Ok(());
+        }
+        // First of all; who it was is found out then.
+        self.on(&Event::EmergencyStop)?;
+        let who = self.senders.name_of("emergency_stop", message.sender);
+        self.tell_emergency(&format!("topic emergency_stop, {who}"));
+        Ok(())
+    }
+
     fn emergency(&mut self, why: &str) -> Result<(), String> {
         self.on(&Event::EmergencyStop)?;
+        self.tell_emergency(why);
+        Ok(())
+    }
+
+    fn tell_emergency(&mut self, why: &str) {
+        self.around.emergency = Some(why.to_owned());
+        self.kept_stop.keep(why);
         log::error!("emergency stop ({why}): nothing is sent any more; call ~/arm when it is safe");
+        self.report(false);
+    }
+
+    /// An emergency stop that a process before this one had heard.
+    fn emergency_from_before(&mut self) -> Result<(), String> {
+        let Some(why) = self.kept_stop.read() else { return Ok(()) };
+        self.on(&Event::EmergencyStop)?;
+        log::error!("the emergency stop from before still holds ({why}): disarmed; call ~/arm when it is safe");
+        self.around.emergency = Some(why);
         Ok(())
     }
 
@@ -250,14 +327,60 @@ impl Publishing {
     }
 
     fn arm(&mut self, armed: bool) -> Result<String, String> {
+        if armed && let Some(why) = self.heartbeat.forbids(self.receipts.now()) {
+            return Err(why);
+        }
         let said = self.on(&Event::Arm { now: self.now(), armed })?;
         log::info!("{said}");
+        if armed {
+            self.kept_stop.forget();
+            self.around.emergency = None;
+            self.description.taken = None;
+        }
+        self.heed_description();
         Ok(said)
     }
 
-    /// A description has come.
-    fn describe(&mut self, event: &Event<'_>) -> Result<(), String> {
-        self.on(event)?;
+    /// A description has come; `what` is its topic.
+    fn describe(&mut self, event: &Event<'_>, what: &'static str, sender: SenderId) -> Result<(), String> {
+        let by = match sender {
+            SenderId::UNKNOWN => "a file".to_owned(),
+            sender => self.senders.name_of(what, sender),
+        };
+        let place = usize::from(what == SEMANTICS);
+        match self.on(event) {
+            Ok(_) => self.description.refused[place] = None,
+            Err(why) => {
+                let words = format!("{what} of {by}: {why}");
+                log::warn!("{words}");
+                self.description.refused[place] = Some(words);
+            }
+        }
+        self.description.by = by;
+        self.heed_description();
+        self.adopt_robot()
+    }
+
+    /// Tells what became of descriptions, now or once they were waited for.
+    fn heed_description(&mut self) {
+        let waits: [bool; 2] = self.streaming.description_waits().into();
+        for (refused, waits) in self.description.refused.iter_mut().zip(waits) {
+            refused.take_if(|_| !waits);
+        }
+        let Some(change) = self.streaming.take_redescribed() else { return };
+        let words = format!("the robot is described by {}: {change}", self.description.by);
+        if std::mem::replace(&mut self.description.first, true) {
+            log::warn!("{words}");
+            self.description.taken = Some(words);
+        } else {
+            log::info!("{words}");
+            // One that does not fit is no first one.
+            self.description.first = self.streaming.streamer().is_ok();
+        }
+    }
+
+    /// After the robot may have become another one.
+    fn adopt_robot(&mut self) -> Result<(), String> {
         if let Ok(streamer) = self.streaming.streamer() {
             self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
         }
@@ -310,12 +433,17 @@ impl Publishing {
         let event = Event::Tick { now: now.nanos(), joints };
         self.trace.note(&event);
         let Event::Tick { joints, .. } = &event else { return Ok(()) };
+        let waited = self.streaming.description_waits() != (false, false);
         let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
             Ticked::Held => return Ok(()),
             Ticked::Decided { phase, news, report, instruction_to_motion } => {
                 (phase, news, report, instruction_to_motion)
             }
         };
+        if waited && self.streaming.description_waits() == (false, false) {
+            self.heed_description();
+            self.adopt_robot()?;
+        }
         if let Some(report) = &report {
             self.slowed.note(report);
         }
@@ -336,6 +464,52 @@ impl Publishing {
         if changed || trouble.is_some() != self.around.joints.is_some() {
             self.around.joints = trouble.map(|t| t.to_string());
             self.report(changed);
+        }
+        Ok(())
+    }
+
+    /// What others do that this node depends on.
+    fn report_others(&mut self) {
+        self.senders.report();
+        let neighbours = self.senders.neighbours();
+        let publishers = &neighbours.emergency;
+        let mut told = vec![match publishers.as_slice() {
+            [] => "nobody publishes emergency_stop (the service ~/emergency_stop is there)".to_owned(),
+            nodes => format!("emergency_stop is published by {}", nodes.join(", ")),
+        }];
+        let mut level = efm_ros::Level::Ok;
+        if let Some(why) = self.heartbeat.forbids(self.receipts.now()) {
+            (level, told) = (efm_ros::Level::Error, vec![why]);
+        }
+        if let Some(trouble) = self.kept_stop.trouble() {
+            level = level.max(efm_ros::Level::Warn);
+            told.push(trouble.to_owned());
+        }
+        if self.streaming.is_emergency() {
+            level = efm_ros::Level::Error;
+            let why = self.around.emergency.as_deref().unwrap_or("the emergency stop holds");
+            told.insert(0, format!("emergency stop ({why}); call ~/arm when it is safe"));
+        }
+        let path = self.kept_stop.path().map_or(String::new(), |path| path.display().to_string());
+        let values = [("publishers", publishers.len().to_string()), ("kept in", path)];
+        self.emergency_health.report(level, told.join("; "), values);
+
+        let refused = self.description.refused.iter().flatten().cloned();
+        let told: Vec<String> = refused.chain(self.description.taken.clone()).collect();
+        match (told.is_empty(), self.streaming.described()) {
+            (false, _) => self.description_health.warn(told.join("; ")),
+            (true, Some(words)) => self.description_health.ok(words),
+            (true, None) => self.description_health.warn(self.streaming.streamer().err().unwrap_or(NO_ROBOT)),
+        };
+    }
+
+    /// Senders of chunks that are not on the graph any more.
+    fn heed_the_gone(&mut self) -> Result<(), String> {
+        let Some((held, heard)) = self.streaming.chunks_of() else { return Ok(()) };
+        // One that spoke a moment ago may be newer than what is known of the graph.
+        let silent = self.clock.now().seconds_since(heard) > 1.0;
+        if silent && held != SenderId::UNKNOWN && !self.senders.neighbours().chunks.contains(&held) {
+            self.on(&Event::ChunkSenderGone { sender: held })?;
         }
         Ok(())
     }
@@ -361,6 +535,7 @@ impl Publishing {
         };
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
+        self.report_others();
         self.around.obstacle = self.streaming.obstacle(&self.phase);
         let (mut level, mut text) = explain(&self.phase, &self.around, self.streaming.joints());
         if let Some(silence) = self.clock.silence().filter(|s| *s > Duration::from_secs(1)) {
@@ -422,15 +597,16 @@ pub fn plan() -> Plan {
         let mut description: Latest<Text> = robot_description(node)?;
         let mut semantics = match &files.semantics {
             Some(_) => None,
-            None => Some(node.latest::<Text>("robot_description_semantic", qos::latched())?),
+            None => Some(node.latest::<Text>(SEMANTICS, qos::latched_input())?),
         };
-        let mut scales = node.every::<Float64>("speed_scale", qos::event())?;
-        let mut emergencies = node.every::<Bool>("emergency_stop", qos::event())?;
+        let mut scales = node.every::<Float64>("speed_scale", qos::changes_input())?;
+        let mut emergencies = node.every::<Bool>("emergency_stop", qos::emergency_input())?;
         let (scene_sender, mut scene_messages) = channel(QUEUE);
         let topic = "planning_scene";
         let looks = params.bool("check_collisions")
-            && node
-                .every_bytes_into(topic, PlanningScene::TYPE, qos::event(), &scene_sender, |bytes| bytes.to_vec())?;
+            && node.every_bytes_into(topic, PlanningScene::TYPE, qos::changes_input(), &scene_sender, |bytes| {
+                bytes.to_vec()
+            })?;
         if !looks {
             let why = match params.bool("check_collisions") {
                 true => "moveit_msgs is not installed",
@@ -441,8 +617,8 @@ pub fn plan() -> Plan {
         let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
         let mut changes = params.changes();
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
-        let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::trajectory())?;
-        let mut instructions = node.every::<Text>("instruction", qos::latched())?;
+        let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::chunk_input())?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
         let (status_sender, mut statuses) = channel(QUEUE);
         let (state_sender, mut states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
@@ -465,6 +641,13 @@ pub fn plan() -> Plan {
                     with_place,
                 )?;
         }
+        let names: Vec<String> = controllers.iter().map(|controller| controller.name.clone()).collect();
+        let senders = Senders::start(node, &windows, &names)?;
+        let variable = |name: &str| std::env::var_os(name);
+        let kept_stop = KeptStop::new(&params.text("emergency_stop_file"), node.full_name(), variable);
+        if let Some(trouble) = kept_stop.trouble() {
+            log::error!("{trouble}");
+        }
         if !listens {
             let why = match tolerance > 0.0 {
                 true => "control_msgs is not installed",
@@ -478,9 +661,13 @@ pub fn plan() -> Plan {
         let mut emergency_calls = node.service::<Trigger::Service>("~/emergency_stop")?;
 
         let clock = node.clock().clone();
+        let receipts = ReceiptClock::new(&clock);
         let mut this = Publishing {
             trace: Trace::start(node, &setup)?,
-            receipts: ReceiptClock::new(&clock),
+            heartbeat: Heartbeat::new(params.double("emergency_stop_heartbeat"), receipts.now()),
+            receipts,
+            senders,
+            kept_stop,
             joint_states,
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),
@@ -510,9 +697,13 @@ pub fn plan() -> Plan {
             motion: node.diagnostics().task("motion"),
             joint_health: node.diagnostics().task("joint_states"),
             scene_health: node.diagnostics().task("surroundings"),
+            emergency_health: node.diagnostics().task("emergency_stop"),
+            description: Descriptions::default(),
+            description_health: node.diagnostics().task("robot_description"),
             clock: clock.clone(),
         };
         this.around.controller = this.streaming.missing();
+        this.emergency_from_before()?;
         let mut ticker = clock.ticker(tick_period(&this.params));
 
         Ok(async move {
@@ -523,7 +714,7 @@ pub fn plan() -> Plan {
                 tokio::select! {
                     biased;
                     // First, so that no load delays it.
-                    Some(message) = emergencies.recv() => if message.msg.data { this.emergency("topic emergency_stop")? },
+                    Some(message) = emergencies.recv() => this.on_emergency(&message)?,
                     Some(request) = emergency_calls.next() => {
                         this.emergency("~/emergency_stop")?;
                         answer(request.respond(Trigger::Response { success: true, message: "nothing is sent any more; ~/arm ends it".into() }));
@@ -565,14 +756,17 @@ pub fn plan() -> Plan {
                     }
                     // The same once more (its publisher was started anew) changes nothing.
                     urdf = description.next() => if !this.streaming.is_described_by(&urdf.msg.data) {
-                        this.describe(&Event::Description { now: this.now(), urdf: Cow::Borrowed(&urdf.msg.data) })?;
+                        let event = Event::Description { now: this.now(), urdf: Cow::Borrowed(&urdf.msg.data) };
+                        this.describe(&event, DESCRIPTION, urdf.sender)?;
                     },
-                    srdf = next(&mut semantics) => if !this.streaming.is_explained_by(&srdf) {
-                        this.describe(&Event::Semantics { now: this.now(), srdf: Cow::Owned(srdf) })?;
+                    srdf = next(&mut semantics) => if !this.streaming.is_explained_by(&srdf.msg.data) {
+                        let event = Event::Semantics { now: this.now(), srdf: Cow::Borrowed(&srdf.msg.data) };
+                        this.describe(&event, SEMANTICS, srdf.sender)?;
                     },
                     _ = tenth.tick() => {
                         // Under simulation ticks may be slow, or stand still.
                         this.watch_controllers(clock.now())?;
+                        this.heed_the_gone()?;
                         this.report(false);
                         this.trace.flush();
                     }
@@ -583,9 +777,9 @@ pub fn plan() -> Plan {
 }
 
 /// The next semantic description; never, where it came from a file.
-async fn next(semantics: &mut Option<Latest<Text>>) -> String {
+async fn next(semantics: &mut Option<Latest<Text>>) -> Arc<Received<Text>> {
     match semantics {
-        Some(latest) => latest.next().await.msg.data.clone(),
+        Some(latest) => latest.next().await,
         None => std::future::pending().await,
     }
 }

@@ -428,7 +428,7 @@ pub fn plan() -> Plan {
         let cameras = inputs(node, manifest.as_ref())?;
         let mut description = robot_description(node)?;
         let joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
-        let mut instructions = node.every::<Text>("instruction", qos::latched())?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
         let mode = params.text("mode").parse::<Mode>()?;
         let executions = match mode {
             Mode::Rtc => Some(node.every::<JointTrajectory>("execution_state", qos::trajectory())?),

@@ -85,7 +85,8 @@ fn run(args: &Args) -> Result<bool> {
         Some(trace) if !args.without_model => {
             let mut setup = trace.setup.clone();
             if let Some(file) = &args.params {
-                report.changes.extend(changes::apply(&mut setup, file)?);
+                let specs = efm_nodes::inference_params::specs();
+                report.changes.extend(changes::apply(&mut setup, &trace.node, &specs, file)?);
             }
             let how = How { policy: args.policy.clone(), threads: args.threads };
             Some(think(&recorded, trace, &setup.files, &params(&setup, efm_nodes::inference_params::specs())?, &how)?)
@@ -143,7 +144,7 @@ fn safety(
     let now = |stamp: i64| thought.and_then(|t| t.chunks.get(&stamp).cloned()).or_else(|| then(stamp));
     let mut setup = trace.setup.clone();
     if let Some(file) = &args.params {
-        report.changes.extend(changes::apply(&mut setup, file)?);
+        report.changes.extend(changes::apply(&mut setup, &trace.node, &streaming_params::specs(), file)?);
     }
     let again = filter(trace, &params(&setup, streaming_params::specs())?, &Files::from_record(&setup.files), now)?;
     report.compared = compared(recorded, &again, args.tolerance);

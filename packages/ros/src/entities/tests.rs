@@ -170,24 +170,6 @@ fn requests_are_handed_over_and_answered_from_another_thread() {
     spinner.join().unwrap();
 }
 
-#[test]
-fn a_parameter_for_all_nodes_is_told_from_one_by_name() {
-    let args =
-        ["test", "--ros-args", "-p", "rate:=5", "-p", "mine:name:=x", "-p", "other:name:=y", "-p", "list:=[1.5, 2.0]"];
-    let context = Context::create(args.map(str::to_owned)).unwrap();
-    let node = Entities::create(context, "mine").unwrap();
-    let mut given: Vec<_> = node.parameters().unwrap().into_iter().map(|g| (g.name, g.value, g.for_all)).collect();
-    given.sort_by(|a, b| a.0.cmp(&b.0));
-    use r2r::ParameterValue as Ros;
-    let expected = [
-        ("list".to_owned(), Ros::DoubleArray(vec![1.5, 2.0]), true),
-        ("name".to_owned(), Ros::String("x".to_owned()), false),
-        ("rate".to_owned(), Ros::Integer(5), true),
-    ];
-    assert_eq!(given, expected);
-    assert!(Context::create(["test", "--ros-args", "-r", "broken"].map(str::to_owned)).is_err());
-}
-
 /// Waits until the graph shows what is wanted.
 fn until<T>(mut found: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;

@@ -5,10 +5,12 @@ use efm_core::Stamp;
 
 /// States that agree at least.
 const STATES: u32 = 4;
-/// How many of a joint's own smallest steps (an encoder's) its positions may be apart at rest.
-const ENCODER_STEPS: f64 = 3.0;
+/// How many of an encoder's steps its positions may be apart at rest: it flickers between two.
+const ENCODER_STEPS: f64 = 1.2;
 /// Longest that a step counts as an encoder's, radians or metres.
 const LARGEST_STEP: f64 = 0.01;
+/// So often the smallest change has to be seen to be an encoder's step.
+const TIMES: u32 = 5;
 
 /// What a start asks for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,14 +59,32 @@ struct Joint {
     /// The tick that saw the last.
     seen: Stamp,
     run: Option<Run>,
-    /// Smallest change ever seen: an encoder's step, or noise.
-    step: Option<f64>,
+    /// Smallest change ever seen, and how often.
+    step: Option<(f64, u32)>,
     jump: Option<Contradiction>,
     /// Its source was found to repeat itself, and has not told anything else since.
     stuck: Option<Contradiction>,
 }
 
 impl Joint {
+    fn count_step(&mut self, change: f64) {
+        /// Rounding of a step.
+        const ALIKE: f64 = 1.1;
+        if change == 0.0 || change > LARGEST_STEP {
+            return;
+        }
+        self.step = match self.step {
+            Some((step, times)) if change > step * ALIKE => Some((step, times)),
+            Some((step, times)) if change * ALIKE >= step => Some((step.min(change), times.saturating_add(1))),
+            _ => Some((change, 1)),
+        };
+    }
+
+    /// The step of the joint's encoder, radians or metres; 0 where none was made out.
+    fn encoder_step(&self) -> f64 {
+        self.step.filter(|(_, times)| *times >= TIMES).map_or(0.0, |(step, _)| step)
+    }
+
     fn doubt(&self, place: usize, config: &BeliefConfig) -> Option<Doubt> {
         /// Grids of ticks and messages round, seconds.
         const ROUNDING: f64 = 1.0e-6;
@@ -124,9 +144,7 @@ impl Belief {
                     alive = Some(measured.source_of(place));
                 }
                 let by = way(continuous, last, position);
-                if by != 0.0 && by.abs() < joint.step.unwrap_or(LARGEST_STEP) {
-                    joint.step = Some(by.abs());
-                }
+                joint.count_step(by.abs());
                 // Stamps that stand still or go back say nothing of the time that it had: the ticks do.
                 let had = seconds.max(0.0).min(now.seconds_since(joint.seen).max(0.0) + self.config.agreement_s);
                 fresh = seconds > 0.0;
@@ -140,7 +158,7 @@ impl Belief {
                 }
             }
             (joint.last, joint.seen) = (Some((stamp, position)), now);
-            let spread = self.config.spread.max(ENCODER_STEPS * joint.step.unwrap_or(0.0));
+            let spread = self.config.spread.max(ENCODER_STEPS * joint.encoder_step());
             let run = joint.run.get_or_insert(Run {
                 since: stamp,
                 seen_since: now,
@@ -197,9 +215,9 @@ impl Belief {
         self.joints[joint].doubt(joint, &self.config)
     }
 
-    /// A joint's smallest step that was seen, radians or metres.
+    /// The step of a joint's encoder, radians or metres; 0 where none was made out.
     pub fn step(&self, joint: usize) -> f64 {
-        self.joints[joint].step.unwrap_or(0.0)
+        self.joints[joint].encoder_step()
     }
 
     /// Forgets all states, as after a step of the clock.

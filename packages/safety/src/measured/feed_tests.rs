@@ -1,1 +1,209 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
 
+const A: SenderId = SenderId([1; 16]);
+const B: SenderId = SenderId([2; 16]);
+const C: SenderId = SenderId([3; 16]);
+
+fn names(n: &[&str]) -> Vec<String> {
+    n.iter().map(|s| s.to_string()).collect()
+}
+
+fn at(seconds: f64) -> Stamp {
+    Stamp::from_nanos(1_700_000_000_000_000_000).offset_seconds(seconds)
+}
+
+fn feed() -> JointFeed {
+    let mut feed = JointFeed::new(JointNames::new(["a", "b"]).unwrap(), 1.0);
+    feed.bound(&[2.0, 2.0], &[false, true]);
+    feed
+}
+
+/// Both joints of a sender at a time, on receipt.
+fn tell(feed: &mut JointFeed, sender: SenderId, seconds: f64, positions: [f64; 2]) {
+    assert!(feed.update(sender, at(seconds), &names(&["a", "b"]), &positions, &[], seconds));
+}
+
+fn fresh(feed: &mut JointFeed, seconds: f64) -> Result<Fresh<'_>, JointTrouble> {
+    feed.fresh(at(seconds), seconds, 0.1, 0.05)
+}
+
+#[test]
+fn joints_of_two_publishers_in_any_order_become_one_sample_each_with_its_stamp() {
+    let mut feed = feed();
+    assert_eq!(fresh(&mut feed, 1.0), Err(JointTrouble::Nothing));
+    assert!(feed.update(A, at(1.0), &names(&["x", "b"]), &[9.0, 2.0], &[0.0, 0.5], 1.0));
+    assert_eq!(fresh(&mut feed, 1.0), Err(JointTrouble::Missing("a".into())));
+    assert!(feed.update(B, at(1.02), &names(&["a"]), &[1.0], &[], 1.03));
+    let told = fresh(&mut feed, 1.03).unwrap();
+    assert_eq!(
+        (told.sample.positions.as_slice(), told.sample.velocities.as_slice()),
+        (&[1.0, 2.0][..], &[0.0, 0.5][..])
+    );
+    assert_eq!((told.stamps, told.sample.stamp), (&[at(1.02), at(1.0)][..], at(1.02)));
+    assert!(told.sources[0] != told.sources[1] && (told.age_s - 0.03).abs() < 1e-6, "{told:?}");
+    assert!(!feed.update(A, at(1.03), &names(&["x"]), &[9.0], &[], 1.03));
+    assert_eq!((feed.contradiction(1.03), feed.twin(1.03)), (None, None));
+}
+
+#[test]
+fn a_joint_that_vanishes_while_others_go_on_is_named() {
+    let mut feed = feed();
+    tell(&mut feed, A, 1.0, [1.0, 2.0]);
+    feed.update(A, at(1.2), &names(&["a"]), &[1.0], &[], 1.2);
+    let trouble = fresh(&mut feed, 1.2).unwrap_err().to_string();
+    assert!(trouble.contains("'b'") && trouble.contains("missing"), "{trouble}");
+    assert!(matches!(fresh(&mut feed, 1.5), Err(JointTrouble::Silent(_))));
+}
+
+#[test]
+fn old_future_and_missing_stamps_are_told_apart() {
+    let both = names(&["a", "b"]);
+    for (stamp, expected) in [(at(1.0), "past"), (at(9.0), "future"), (Stamp::ZERO, "no stamp")] {
+        let mut feed = feed();
+        feed.update(A, stamp, &both, &[1.0, 2.0], &[], 5.0);
+        let trouble = fresh(&mut feed, 5.0).unwrap_err().to_string();
+        assert!(trouble.contains(expected), "{trouble}");
+    }
+}
+
+#[test]
+fn what_is_not_a_number_is_not_taken_and_the_joint_is_named_until_a_good_message_comes() {
+    let mut feed = feed();
+    let both = names(&["a", "b"]);
+    tell(&mut feed, A, 1.0, [1.0, 2.0]);
+    feed.update(A, at(1.01), &both, &[1.0, f64::NAN], &[], 1.01);
+    let trouble = fresh(&mut feed, 1.01).unwrap_err().to_string();
+    assert!(trouble.contains("'b'"), "{trouble}");
+    feed.update(A, at(1.02), &both, &[1.0], &[], 1.02);
+    assert!(matches!(fresh(&mut feed, 1.02), Err(JointTrouble::Malformed(_))));
+    feed.update(A, at(1.03), &names(&["a", "b", "a"]), &[1.0, 2.0, 1.5], &[], 1.03);
+    let trouble = fresh(&mut feed, 1.03).unwrap_err().to_string();
+    assert!(trouble.contains("'a' twice"), "{trouble}");
+    tell(&mut feed, A, 1.04, [1.0, 2.5]);
+    assert_eq!(fresh(&mut feed, 1.04).unwrap().sample.positions, [1.0, 2.5]);
+}
+
+#[test]
+fn velocities_that_are_missing_or_nan_are_not_told_and_come_from_the_positions() {
+    for velocities in [&[][..], &[f64::NAN, f64::NAN][..]] {
+        let mut feed = feed();
+        for k in 0..10 {
+            let t = 0.01 * f64::from(k);
+            feed.update(A, at(t), &names(&["a", "b"]), &[0.5 * t, 3.14 + t], velocities, t);
+        }
+        let told = fresh(&mut feed, 0.09).unwrap();
+        assert!((told.sample.velocities[0] - 0.5).abs() < 1e-6 && (told.sample.velocities[1] - 1.0).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn two_senders_of_a_joint_that_do_not_agree_are_a_contradiction_that_names_joint_values_and_both() {
+    let mut feed = feed();
+    for k in 0..4 {
+        let t = 0.01 * f64::from(k);
+        tell(&mut feed, A, t, [1.0, 0.0]);
+        assert_eq!(feed.contradiction(t).is_some(), k > 0, "{k}");
+        tell(&mut feed, B, t + 0.005, [2.0, 0.0]);
+        // The first has the word.
+        assert_eq!(fresh(&mut feed, t + 0.005).unwrap().sample.positions, [1.0, 0.0]);
+    }
+    let Some(Contradiction::Senders { joint: 0, positions, senders }) = feed.contradiction(0.035) else { panic!() };
+    assert!((positions.0 - positions.1).abs() == 1.0 && senders.0 != senders.1);
+    // For as long as both speak, and half a second.
+    assert!(feed.contradiction(0.4).is_some() && feed.contradiction(0.6).is_none());
+}
+
+#[test]
+fn however_slowly_and_with_however_many_voices_they_speak_they_are_found() {
+    // A driver and a stranger at 4 Hz; three that take turns.
+    for (senders, every) in [(&[A, B][..], 0.125), (&[A, B, C][..], 0.05)] {
+        let mut feed = feed();
+        let mut found = false;
+        for k in 0..12 {
+            let (t, sender) = (every * f64::from(k), senders[k as usize % senders.len()]);
+            tell(&mut feed, sender, t, [if sender == B { 1.3 } else { 1.0 }, 0.0]);
+            found |= matches!(feed.contradiction(t), Some(Contradiction::Senders { .. }));
+        }
+        assert!(found, "{senders:?}");
+    }
+}
+
+#[test]
+fn two_senders_that_agree_are_a_warning_at_rest_and_in_motion_and_round_a_turn() {
+    let mut feed = feed();
+    for k in 0..20 {
+        let t = 0.01 * f64::from(k);
+        tell(&mut feed, A, t, [1.5 * t, 3.0]);
+        tell(&mut feed, B, t + 0.004, [1.5 * t, 3.0 - std::f64::consts::TAU]);
+        assert_eq!(feed.contradiction(t + 0.004), None, "{k}");
+    }
+    assert!(matches!(feed.twin(0.2), Some(Twin { senders: (A, B) | (B, A), .. })));
+    assert_eq!(feed.twin(3.0), None);
+}
+
+#[test]
+fn a_driver_that_was_started_anew_goes_on_and_arm_and_hand_apart_are_fine() {
+    let mut feed = feed();
+    (0..5).for_each(|k| tell(&mut feed, A, 0.01 * f64::from(k), [1.0, 0.0]));
+    for k in 0..5 {
+        let t = 0.3 + 0.01 * f64::from(k);
+        tell(&mut feed, B, t, [1.1, 0.0]);
+        assert_eq!((feed.contradiction(t), feed.twin(t)), (None, None));
+        assert_eq!(fresh(&mut feed, t).unwrap().sample.positions[0], 1.1);
+    }
+    // One that comes back after all is one of two.
+    tell(&mut feed, A, 0.345, [1.0, 0.0]);
+    tell(&mut feed, B, 0.35, [1.1, 0.0]);
+    assert!(feed.contradiction(0.35).is_some());
+}
+
+#[test]
+fn a_jump_between_two_messages_is_told_even_if_nobody_looked_in_between() {
+    let mut feed = feed();
+    (0..5).for_each(|k| tell(&mut feed, A, 0.01 * f64::from(k), [1.0, 0.0]));
+    tell(&mut feed, A, 0.041, [2.0, 0.0]);
+    tell(&mut feed, A, 0.05, [1.0, 0.0]);
+    let Some(Contradiction::Jump { joint: 0, from: 1.0, to: 2.0, .. }) = feed.contradiction(0.05) else { panic!() };
+    assert_eq!(feed.contradiction(0.05), None);
+    // A whole turn of a joint without end is none, nor is a stamp that repeats itself.
+    tell(&mut feed, A, 0.06, [1.0, std::f64::consts::TAU]);
+    feed.update(A, at(0.06), &names(&["a", "b"]), &[1.5, 0.0], &[], 0.061);
+    assert_eq!((feed.contradiction(0.061), fresh(&mut feed, 0.061).unwrap().sample.positions[0]), (None, 1.0));
+}
+
+#[test]
+fn each_source_is_interpolated_by_its_own_stamps() {
+    let mut feed = feed();
+    // The arm at 100 Hz, the hand at 25 Hz and 30 ms late: at 1 and 0.1 a second.
+    for k in 0..40 {
+        let t = 0.01 * f64::from(k);
+        feed.update(A, at(t), &names(&["a"]), &[t], &[], t);
+        if k % 4 == 0 {
+            feed.update(B, at(t - 0.03), &names(&["b"]), &[0.1 * (t - 0.03)], &[], t);
+        }
+    }
+    for t in [0.1, 0.2005, 0.317] {
+        let sample = feed.at(at(t)).unwrap();
+        assert!((sample.positions[0] - t).abs() < 1e-6 && (sample.positions[1] - 0.1 * t).abs() < 1e-6, "{sample:?}");
+    }
+    // One that vanishes from the messages of another publisher: the rest of its history stays.
+    assert_eq!(feed.at(at(10.0)).unwrap().positions[0], 0.39);
+}
+
+#[test]
+fn a_stranger_who_makes_up_names_and_senders_fills_nothing() {
+    let mut feed = feed();
+    tell(&mut feed, A, 0.0, [1.0, 0.0]);
+    for k in 0..1000_u16 {
+        let mut sender = [9; 16];
+        sender[..2].copy_from_slice(&k.to_le_bytes());
+        let t = 1.0e-4 * f64::from(k);
+        feed.update(SenderId(sender), at(t), &names(&[&format!("x{k}")]), &[0.0], &[], t);
+        if k % 20 == 0 {
+            tell(&mut feed, A, t + 1.0e-5, [1.0, 0.0]);
+        }
+    }
+    assert!(feed.sources.len() <= SOURCES);
+    assert_eq!(fresh(&mut feed, 0.1).unwrap().sample.positions, [1.0, 0.0]);
+}

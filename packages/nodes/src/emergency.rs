@@ -1,0 +1,314 @@
+//! The emergency stop beyond its moment: kept in a file, so that one that only a dead process had heard still holds after a restart; and its
+//! heartbeat, without which nothing moves.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The setting that stands for a file in the user's state directory.
+pub const AUTO: &str = "auto";
+const PARAMETER: &str = "emergency_stop_file";
+
+/// An emergency stop that is kept in a file until the robot is armed.
+#[derive(Debug, Default)]
+pub struct KeptStop {
+    /// None: nothing is kept.
+    path: Option<PathBuf>,
+    /// What is wrong with it.
+    trouble: Option<String>,
+}
+
+impl KeptStop {
+    /// As the parameter `emergency_stop_file` of the node `full_name` says; `variable` looks into the environment. What is wrong is found out
+    /// now, not when it matters.
+    pub fn new(setting: &str, full_name: &str, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let mut kept = Self::default();
+        match setting {
+            "" => return kept,
+            AUTO => match in_state_directory(full_name, variable) {
+                Some(path) => kept.path = Some(path),
+                None => {
+                    kept.trouble = Some(format!(
+                        "neither XDG_STATE_HOME nor HOME is set, so an emergency stop does not outlive this process; name a file by the \
+                         parameter '{PARAMETER}'"
+                    ));
+                }
+            },
+            named => kept.path = Some(PathBuf::from(named)),
+        }
+        if let Some(path) = &kept.path {
+            kept.trouble = try_out(path).err().map(|error| unwritable(path, &error));
+        }
+        kept
+    }
+
+    /// The stop that was kept, in words. A file that cannot be read may hold one.
+    pub fn read(&mut self) -> Option<String> {
+        let path = self.path.as_deref()?;
+        match fs::read_to_string(path) {
+            Ok(text) => {
+                let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
+                let (when, why) = (value("when:").unwrap_or("before"), value("why:").unwrap_or("nobody knows why"));
+                Some(format!("{why}; {when}, kept in '{}'", path.display()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let trouble = format!("parameter '{PARAMETER}': cannot read '{}': {error}", path.display());
+                self.trouble = Some(trouble.clone());
+                Some(format!("there may be one from before: {trouble}"))
+            }
+        }
+    }
+
+    /// Keeps a stop: all of it or nothing, whatever happens meanwhile.
+    pub fn keep(&mut self, why: &str) {
+        let Some(path) = self.path.as_deref() else { return };
+        let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC");
+        let why = why.replace('\n', " ");
+        let text = format!(
+            "An emergency stop of embodied_fm's trajectory_publisher. It holds until ~/arm is called, which removes this file.\nwhen: {when}\nwhy: {why}\n"
+        );
+        self.trouble = write_whole(path, &text).err().map(|error| unwritable(path, &error));
+        self.log();
+    }
+
+    /// The robot is armed: the stop is over.
+    pub fn forget(&mut self) {
+        let Some(path) = self.path.as_deref() else { return };
+        self.trouble = match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Some(format!(
+                "parameter '{PARAMETER}': cannot remove '{}': {error}; after a restart the stop will hold again",
+                path.display()
+            )),
+            _ => try_out(path).err().map(|error| unwritable(path, &error)),
+        };
+        self.log();
+    }
+
+    /// What is wrong with the file, where something is.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Where it is kept.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn log(&self) {
+        if let Some(trouble) = &self.trouble {
+            log::error!("{trouble}");
+        }
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!(
+        "parameter '{PARAMETER}': cannot write '{}': {error}; an emergency stop does not outlive this process",
+        path.display()
+    )
+}
+
+/// A file for each node of each ROS domain, so that the robots of one machine do not stop for one another.
+fn in_state_directory(full_name: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+    let domain = variable("ROS_DOMAIN_ID").map_or("0".to_owned(), |id| id.to_string_lossy().trim().to_owned());
+    let domain = domain.parse::<u32>().unwrap_or(0);
+    // A node's name has letters, digits and underscores only.
+    let name = full_name.trim_matches('/').replace('/', ".");
+    Some(state.join("embodied_fm").join(format!("domain{domain}.{name}.estop")))
+}
+
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let folder = folder_of(path);
+    fs::create_dir_all(folder)?;
+    let draft = draft_of(path);
+    let written = File::create(&draft).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    let put = written.and_then(|()| fs::rename(&draft, path));
+    if put.is_err() {
+        // The first error is the one to tell.
+        let _ = fs::remove_file(&draft);
+    }
+    put?;
+    File::open(folder)?.sync_all()
+}
+
+/// Whether a stop could be written, without leaving anything.
+fn try_out(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder_of(path))?;
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    let draft = draft_of(path);
+    File::create(&draft)?;
+    fs::remove_file(&draft)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.draft", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// What says from time to time that the emergency stop could be heard. Times of receipt in seconds.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// s; none: not asked for.
+    limit: Option<f64>,
+    heard: Option<f64>,
+    /// Silence before the first is counted from here.
+    from: f64,
+}
+
+impl Heartbeat {
+    /// `limit` seconds may pass without one; 0: any.
+    pub fn new(limit: f64, now: f64) -> Self {
+        Self { limit: (limit > 0.0).then_some(limit), heard: None, from: now }
+    }
+
+    /// A message of the topic came, whatever it says.
+    pub fn heard(&mut self, at: f64) {
+        self.heard = Some(at);
+    }
+
+    /// For how long there was none, s, where that is too long.
+    pub fn silence(&mut self, now: f64) -> Option<f64> {
+        let limit = self.limit?;
+        let last = self.heard.unwrap_or(self.from);
+        if now < last {
+            // Simulated time went back.
+            (self.heard, self.from) = (self.heard.map(|_| now), now);
+        }
+        Some(now - last).filter(|silent| *silent > limit)
+    }
+
+    /// Why the robot must not be armed, where that is so: it would stop at once.
+    pub fn forbids(&mut self, now: f64) -> Option<String> {
+        let limit = self.limit?;
+        if self.heard.is_some() && self.silence(now).is_none() {
+            return None;
+        }
+        let since = self.heard.map_or("was never heard".to_owned(), |at| format!("is silent for {:.1} s", now - at));
+        Some(format!("emergency_stop {since}; it must be heard every {limit} s (parameter 'emergency_stop_heartbeat')"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn nothing(_: &str) -> Option<OsString> {
+        None
+    }
+
+    fn at(path: &Path) -> KeptStop {
+        KeptStop::new(path.to_str().unwrap(), "/arm", nothing)
+    }
+
+    #[test]
+    fn a_stop_outlives_the_process_until_the_robot_is_armed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/of/it.estop");
+        let mut kept = at(&path);
+        assert_eq!((kept.read(), kept.trouble()), (None, None));
+        kept.keep("topic emergency_stop,\nnode '/button'");
+        let why = at(&path).read().unwrap();
+        assert!(why.contains("node '/button'") && why.contains("UTC") && why.contains("it.estop"), "{why}");
+        let only: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
+        assert_eq!(only.len(), 1, "no draft is left");
+        let mut next = at(&path);
+        next.forget();
+        assert_eq!((next.trouble(), at(&path).read()), (None, None));
+        next.forget();
+        assert_eq!(next.trouble(), None, "twice is no trouble");
+    }
+
+    #[test]
+    fn what_cannot_be_read_may_be_a_stop_and_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        // A folder stands there: neither read nor written.
+        let mut kept = at(dir.path());
+        assert!(kept.trouble().unwrap().contains("cannot write"), "{kept:?}");
+        let why = kept.read().unwrap();
+        assert!(why.contains("cannot read") && why.contains("emergency_stop_file"), "{why}");
+        // Half a file, or one of somebody else's.
+        for text in ["", "\u{0}\u{0}", "when: yesterday"] {
+            let path = dir.path().join("half");
+            fs::write(&path, text).unwrap();
+            assert!(at(&path).read().unwrap().contains("nobody knows why"));
+        }
+        fs::write(dir.path().join("bytes"), [0xff, 0xfe]).unwrap();
+        assert!(at(&dir.path().join("bytes")).read().unwrap().contains("cannot read"));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_at_the_start_and_again_when_it_matters() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        // A file stands where the folder should be.
+        let mut kept = at(&file.join("it.estop"));
+        assert!(kept.trouble().unwrap().contains("cannot write"), "{kept:?}");
+        kept.keep("why");
+        assert!(kept.trouble().unwrap().contains("does not outlive"), "{kept:?}");
+        fs::remove_file(&file).unwrap();
+        kept.keep("why");
+        assert_eq!(kept.trouble(), None, "once it can be written again, it is");
+        assert!(kept.read().is_some());
+        // What is there and cannot be removed holds again after a restart.
+        let mut folder = at(dir.path());
+        folder.forget();
+        assert!(folder.trouble().unwrap().contains("hold again"), "{folder:?}");
+    }
+
+    #[test]
+    fn each_node_of_each_domain_has_a_file_of_its_own() {
+        let of = |node: &str, set: &[(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+            in_state_directory(node, variable)
+        };
+        let home = ("HOME", "/home/me");
+        let file = |name: &str| Some(PathBuf::from("/home/me/.local/state/embodied_fm").join(name));
+        assert_eq!(of("/trajectory_publisher", &[home]), file("domain0.trajectory_publisher.estop"));
+        assert_eq!(of("/left/arm", &[home, ("ROS_DOMAIN_ID", "7")]), file("domain7.left.arm.estop"));
+        assert_ne!(of("/left/arm", &[home]), of("/right/arm", &[home]));
+        let xdg = ("XDG_STATE_HOME", "/state");
+        assert_eq!(of("/a", &[home, xdg]), Some(PathBuf::from("/state/embodied_fm/domain0.a.estop")));
+        // As the XDG rules have it, what is not absolute does not count.
+        assert_eq!(of("/a", &[home, ("XDG_STATE_HOME", "state")]), file("domain0.a.estop"));
+        assert_eq!(of("/a", &[]), None);
+        let mut nowhere = KeptStop::new(AUTO, "/a", nothing);
+        assert!(nowhere.trouble().unwrap().contains("HOME") && nowhere.read().is_none());
+        nowhere.keep("why");
+        assert!(nowhere.trouble().is_some(), "it stays told");
+        let mut off = KeptStop::new("", "/a", nothing);
+        off.keep("why");
+        assert!(off.trouble().is_none() && off.read().is_none());
+    }
+
+    #[test]
+    fn silence_of_the_heartbeat_counts_from_the_start_and_forbids_arming() {
+        let mut beat = Heartbeat::new(0.5, 10.0);
+        assert!(beat.silence(10.4).is_none() && beat.silence(10.6).is_some());
+        assert!(beat.forbids(10.1).unwrap().contains("never heard"));
+        beat.heard(11.0);
+        assert!(beat.silence(11.5).is_none() && beat.forbids(11.5).is_none());
+        let why = beat.forbids(12.0).unwrap();
+        assert!(why.contains("1.0 s") && why.contains("emergency_stop_heartbeat"), "{why}");
+        // Simulated time goes back.
+        assert!(beat.silence(3.0).is_none() && beat.silence(3.4).is_none() && beat.silence(3.6).is_some());
+        let mut none = Heartbeat::new(0.0, 0.0);
+        assert!(none.silence(1e9).is_none() && none.forbids(1e9).is_none());
+    }
+}
