@@ -60,8 +60,9 @@ pub struct Filtered {
 struct Ears {
     feed: JointFeed,
     names: Vec<String>,
-    /// What the sources last told of each joint.
+    /// What the sources last told of each joint: positions and velocities.
     last: Vec<f64>,
+    last_velocity: Vec<f64>,
     operator: Operator,
     positions: Vec<f64>,
     velocities: Vec<f64>,
@@ -85,11 +86,12 @@ impl Ears {
             let earlier = checker.truth(*joint, message.measured - 2_000_000);
             let told = message.position(*joint, *say, truth, self.last[*joint], endless[*joint]);
             self.positions.push(told);
-            self.velocities.push(if message.is_repeating() { 0.0 } else { (truth - earlier) / 2.0e-3 });
+            let velocity = if message.is_repeating() { self.last_velocity[*joint] } else { (truth - earlier) / 2.0e-3 };
+            self.velocities.push(velocity);
             self.spoken.push(self.names[*joint].clone());
             self.heard.push((*joint, told));
             if !message.is_strange() {
-                self.last[*joint] = told;
+                (self.last[*joint], self.last_velocity[*joint]) = (told, velocity);
             }
         }
         match message.velocities {
@@ -188,6 +190,7 @@ impl Filtered {
                 feed,
                 names: arm.bounds.names.clone(),
                 last: arm.start.clone(),
+                last_velocity: vec![0.0; n],
                 operator: Operator { rng: Rng::new(stimulus.operator), acts: None, patient: true },
                 positions: vec![],
                 velocities: vec![],

@@ -106,10 +106,9 @@ impl JointPlanner {
         self.kind
     }
 
-    /// Changes where the joint may be; every state that is planned, and its way out, must be within.
-    pub fn allow(&mut self, min: f64, max: f64) {
-        (self.limits.min, self.limits.max) = (min, max);
-        (self.inner.min, self.inner.max) = (min, max);
+    /// From a state at `position` on, a joint that stands outside of its positions goes no farther out.
+    fn confine(&mut self, position: f64) {
+        (self.limits.min, self.limits.max) = (self.inner.min.min(position), self.inner.max.max(position));
     }
 
     /// The least and the greatest position from a state on, the way out included.
@@ -248,6 +247,7 @@ impl JointPlanner {
         let mut now = self.clip(reference(0));
         for k in 0..steps {
             let next = self.clip(reference(k + 1));
+            self.confine(last.p);
             let jerk = self.feedback_jerk(&last, &now, &next).clamp(-self.limits.jerk, self.limits.jerk);
             let state = last.ramp_to(last.a + jerk * self.dt, self.dt);
             if self.scratch.len() == self.scratch.capacity() || !ramp_within(&last, &state, self.dt, &self.limits) {
@@ -257,6 +257,7 @@ impl JointPlanner {
             (last, now) = (state, next);
         }
         let room = self.scratch.capacity() - self.scratch.len();
+        self.confine(last.p);
         if !ramp_stop(&last, self.dt, &self.limits, &mut self.ending) || self.ending.len() > room {
             return false;
         }
@@ -349,6 +350,7 @@ impl JointPlanner {
             JointKind::Arm => last.ramp_to(control, self.dt),
             JointKind::Gripper => last.glide_to(control, self.dt),
         };
+        self.confine(last.p);
         let within = match self.kind {
             JointKind::Arm => ramp_within(last, &next, self.dt, &self.limits),
             JointKind::Gripper => glide_within(last, &next, self.dt, &self.limits),
@@ -364,6 +366,7 @@ impl JointPlanner {
 
     /// Builds a stop into `scratch`.
     fn stop_from(&mut self, state: &State) -> bool {
+        self.confine(state.p);
         match self.kind {
             JointKind::Arm => ramp_stop(state, self.dt, &self.limits, &mut self.scratch),
             JointKind::Gripper => glide_stop(state, self.dt, &self.limits, &mut self.scratch),
@@ -371,10 +374,10 @@ impl JointPlanner {
     }
 
     fn clip(&self, wanted: Reference) -> Reference {
-        if wanted.position < self.limits.min {
-            Reference { position: self.limits.min, ..Reference::default() }
-        } else if wanted.position > self.limits.max {
-            Reference { position: self.limits.max, ..Reference::default() }
+        if wanted.position < self.inner.min {
+            Reference { position: self.inner.min, ..Reference::default() }
+        } else if wanted.position > self.inner.max {
+            Reference { position: self.inner.max, ..Reference::default() }
         } else {
             wanted
         }
