@@ -41,6 +41,7 @@ impl Flow {
                 self.begun = true;
                 match &out.activity {
                     Activity::Following | Activity::Blocked(_) => (false, false),
+                    Activity::Holding(_) => (true, false),
                     Activity::Stopping(reason) => (true, *reason == StopReason::Exhausted),
                 }
             }

@@ -7,7 +7,7 @@
 use crate::controller_state::ControllerState;
 use efm_bag::Decode;
 use efm_core::{JointNames, Stamp};
-use efm_safety::{ControllerSpec, VerifiedWindow};
+use efm_safety::{ControllerSpec, Silence, VerifiedWindow, Voice};
 use std::collections::VecDeque;
 
 /// So long, s, the reference has to be off: windows may come to the controller late, and it then catches up.
@@ -29,19 +29,31 @@ pub struct NotFollowing {
     pub reference: f64,
 }
 
+/// What a controller's state says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Heard {
+    /// Which controller does not follow, and how far off it is.
+    pub off: Option<String>,
+    /// Whether that it speaks is news.
+    pub voice: Option<Voice>,
+}
+
 /// Follows all controllers of a robot.
 #[derive(Debug, Clone)]
-pub struct ControllerWatches(Vec<(String, ControllerWatch)>);
+pub struct ControllerWatches(Vec<(String, ControllerWatch, Silence)>);
 
 impl ControllerWatches {
     /// `tolerance`: radians or metres.
     pub fn new(controllers: &[ControllerSpec], tolerance: f64) -> Self {
-        Self(controllers.iter().map(|c| (c.name.clone(), ControllerWatch::new(c.joints.clone(), tolerance))).collect())
+        let watch = |c: &ControllerSpec| {
+            (c.name.clone(), ControllerWatch::new(c.joints.clone(), tolerance), Silence::default())
+        };
+        Self(controllers.iter().map(watch).collect())
     }
 
     /// Windows were sent, one a controller.
     pub fn sent(&mut self, windows: &[VerifiedWindow]) {
-        for ((_, watch), window) in self.0.iter_mut().zip(windows) {
+        for ((_, watch, _), window) in self.0.iter_mut().zip(windows) {
             let point = |k| (window.stamp().offset_nanos(window.time_from_start(k)), window.positions(k));
             // Its first point is over by now.
             watch.sent((1..window.len()).map(point));
@@ -50,24 +62,42 @@ impl ControllerWatches {
 
     /// See [`ControllerWatch::forget`].
     pub fn forget(&mut self) {
-        self.0.iter_mut().for_each(|(_, watch)| watch.forget());
+        self.0.iter_mut().for_each(|(_, watch, _)| watch.forget());
     }
 
-    /// The state of a controller came, by its place.
-    ///
-    /// # Errors
-    /// When it does not follow: which one, and how far off it is. What cannot be read is an error in the log only.
-    pub fn heard(&mut self, controller: usize, message: &[u8]) -> Result<(), String> {
-        let Some((name, watch)) = self.0.get_mut(controller) else { return Ok(()) };
+    /// The state of a controller came, by its place. What cannot be read is an error in the log only.
+    pub fn heard(&mut self, controller: usize, message: &[u8]) -> Heard {
+        let Some((name, watch, silence)) = self.0.get_mut(controller) else { return Heard::default() };
         match ControllerState::from_cdr(message) {
-            Ok(state) => watch
-                .heard(state.stamp, &state.joint_names, &state.reference)
-                .map_err(|off| format!("{name} does not follow what it is sent: {off}; its log may say why")),
+            Ok(state) => Heard {
+                off: watch
+                    .heard(state.stamp, &state.joint_names, &state.reference)
+                    .err()
+                    .map(|off| format!("{name} does not follow what it is sent: {off}; its log may say why")),
+                voice: silence.heard(state.stamp),
+            },
             Err(error) => {
                 log::debug!("topic '{name}/controller_state': {error}");
-                Ok(())
+                Heard::default()
             }
         }
+    }
+
+    /// Time passes, after what came was heard; `usual_s` are the seconds between two ticks. The first controller of which silence is news, and for how
+    /// many seconds it is silent.
+    pub fn tick(&mut self, now: Stamp, usual_s: f64) -> Option<(usize, f64)> {
+        let mut found = None;
+        for (place, (name, _, silence)) in self.0.iter_mut().enumerate() {
+            if let Some(Voice::Silent { silent_s, period_s }) = silence.tick(now, usual_s) {
+                log::warn!(
+                    "topic '{name}/controller_state' came every {:.0} ms and is silent for {:.0} ms: was the controller deactivated?",
+                    1e3 * period_s,
+                    1e3 * silent_s
+                );
+                found = found.or(Some((place, silent_s)));
+            }
+        }
+        found
     }
 }
 

@@ -22,6 +22,7 @@ pub mod percentiles;
 pub mod picture_ring;
 pub mod planning_scene;
 pub mod play;
+pub mod punctual;
 pub mod record;
 pub mod replan;
 pub mod scene_feed;

@@ -19,6 +19,8 @@ pub enum Phase {
     Blocked(Intrusion),
     /// On the way to rest.
     Stopping(StopReason),
+    /// At rest, and sent to where it stands, as it did not do what it was sent. Why, until that is resumed.
+    Holding(Option<StopReason>),
 }
 
 impl Phase {
@@ -28,6 +30,7 @@ impl Phase {
             Activity::Following => Phase::Following,
             Activity::Blocked(intrusion) => Phase::Blocked(*intrusion),
             Activity::Stopping(reason) => Phase::Stopping(reason.clone()),
+            Activity::Holding(reason) => Phase::Holding(reason.clone()),
         }
     }
 
@@ -41,6 +44,7 @@ impl Phase {
                 _ => kind(a) == kind(b),
             },
             (Phase::Stopping(a), Phase::Stopping(b)) => kind(a) == kind(b),
+            (Phase::Holding(a), Phase::Holding(b)) => a.as_ref().map(kind) == b.as_ref().map(kind),
             (Phase::NoRobot(a), Phase::NoRobot(b)) | (Phase::Owned(a), Phase::Owned(b)) => a == b,
             _ => kind(self) == kind(other),
         }
@@ -58,6 +62,8 @@ pub struct Around {
     pub refused: Option<String>,
     /// What is wrong with a controller, by name.
     pub controller: Option<String>,
+    /// Names of the controllers, in their order.
+    pub controllers: Vec<String>,
     /// Which controller does not follow, and by how much: the last that did not.
     pub not_following: Option<String>,
     /// Who else commands a controller, and where: the last that did.
@@ -81,6 +87,10 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         let known = around.senders.iter().find(|(known, _)| *known == sender);
         known.map_or_else(|| format!("sender {sender}"), |(_, name)| name.clone())
     };
+    let controller = |place: usize| {
+        let known = around.controllers.get(place);
+        known.map_or_else(|| format!("controller {place}"), |name| format!("controller '{name}'"))
+    };
     let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
     let stop = |reason: &StopReason| match reason {
         StopReason::Tracking { joint, error } => {
@@ -89,14 +99,16 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             )
         }
+        StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
         StopReason::Controller { fault: ControllerFault::Contested, .. } => {
             let who = around.contested.clone().unwrap_or_else(|| "somebody else commands a controller".to_owned());
             format!("{who}, so nothing more is sent to the robot; end that, then call ~/resume")
         }
-        StopReason::Controller { fault, .. } => {
+        StopReason::Controller { controller: place, fault } => {
             let told = match fault {
                 ControllerFault::Missing => &around.controller,
                 ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
+                ControllerFault::StandsStill => &Some(format!("{} {fault}", controller(*place))),
             };
             let what = told.clone().unwrap_or_else(|| reason.to_string());
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
@@ -142,6 +154,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
         }
         Phase::Stopping(reason) => (Level::Warn, format!("coming to rest: {}", stop(reason))),
+        Phase::Holding(Some(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
+        Phase::Holding(None) => {
+            (Level::Warn, "at rest: it is sent to where it stands; the next action chunk begins from there".to_owned())
+        }
+        Phase::Idle(IdleReason::ControllerSilent { controller: place, seconds }) => {
+            (Level::Error, format!("at rest: {}", silent(&controller(*place), *seconds)))
+        }
         Phase::Idle(IdleReason::Latched(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
         Phase::Idle(IdleReason::Disarmed) => (Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned()),
         Phase::Idle(IdleReason::Space(intrusion)) => (
@@ -213,6 +232,13 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
         Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),
     }
+}
+
+fn silent(controller: &str, seconds: f64) -> String {
+    format!(
+        "{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated? It goes on by itself when that comes again and \
+         the robot is where it was commanded"
+    )
 }
 
 fn silence(around: &Around) -> String {

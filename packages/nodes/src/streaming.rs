@@ -43,9 +43,23 @@ pub struct Measured<'a> {
     /// Which joints come from one source (the same number); empty: all of them.
     #[serde(default, skip_serializing_if = "<[usize]>::is_empty")]
     pub sources: Cow<'a, [usize]>,
+    /// Whether somebody tells the speeds of all joints.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub velocity_told: bool,
     /// What was contradictory in the messages since the last tick.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contradiction: Option<Contradiction>,
+}
+
+/// Traces from before it was told: as it was taken to be.
+fn yes() -> bool {
+    true
+}
+
+// serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_so(said: &bool) -> bool {
+    *said
 }
 
 /// What happens to a publisher of trajectories; times in nanoseconds. In the order in which it is worked on, this determines what is sent.
@@ -104,6 +118,23 @@ pub enum Event<'a> {
         now: i64,
         /// Place of the controller.
         controller: usize,
+    },
+    /// A controller that told its state does not any more, or does.
+    Silent {
+        /// Time.
+        now: i64,
+        /// Place of the controller.
+        controller: usize,
+        /// For so many seconds; none: it speaks, for the first time or again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seconds: Option<f64>,
+    },
+    /// What the last tick decided was not sent, or not all of it: a pause came between, and it would have come too late.
+    NotSent {
+        /// Time.
+        now: i64,
+        /// So many controllers, the first ones, got theirs.
+        left: usize,
     },
     /// The emergency stop was asked for.
     EmergencyStop,
@@ -168,11 +199,12 @@ const CONTESTED_S: f64 = 1.0;
 
 /// Where what is decided goes.
 pub trait Outlet {
-    /// Windows for the controllers, in their order, all with one stamp.
+    /// Windows for the controllers, in their order, all with one stamp. What cannot leave by a time does not leave at all. Returns how many have
+    /// left, the first ones.
     ///
     /// # Errors
     /// When they cannot be sent.
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError>;
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError>;
 
     /// What of the chunk is committed.
     ///
@@ -244,6 +276,8 @@ pub enum Ticked {
         report: Option<PlanReport>,
         /// Seconds from an instruction until a chunk for it is followed, where this is the first.
         instruction_to_motion: Option<f64>,
+        /// How many windows have left, where not all have: then [`Event::NotSent`] is to follow.
+        late: Option<usize>,
     },
 }
 
@@ -313,6 +347,8 @@ pub struct Streaming {
     trouble: Option<String>,
     /// The chunk that was told of last.
     told: Option<Stamp>,
+    /// The same before the last tick that sent something.
+    told_before: Option<Stamp>,
     /// So that a tick allocates nothing.
     sample: JointSample,
     stamps: Vec<Stamp>,
@@ -362,6 +398,7 @@ impl Streaming {
             streamer: Err(NO_ROBOT.to_owned()),
             trouble: None,
             told: None,
+            told_before: None,
             stamps: Vec::with_capacity(n),
             sample: JointSample {
                 stamp: Stamp::ZERO,
@@ -479,6 +516,21 @@ impl Streaming {
                     streamer.controller_failed(*controller, ControllerFault::NotFollowing, at(*now));
                 }
             }
+            Event::Silent { now, controller, seconds } => {
+                if let Ok(streamer) = &mut self.streamer {
+                    match seconds {
+                        Some(seconds) => streamer.controller_silent(*controller, *seconds, at(*now)),
+                        None => streamer.controller_speaks(*controller),
+                    }
+                }
+            }
+            Event::NotSent { left, .. } => {
+                // Whoever listens to `execution_state` was not told of it either.
+                self.told = self.told_before;
+                if let Ok(streamer) = &mut self.streamer {
+                    streamer.not_sent(*left);
+                }
+            }
             Event::ChunkSenderGone { sender } => self.chunks_of.gone(*sender),
             Event::OtherCommands { now, controller, by } => self.on_other(*controller, by, at(*now)),
             Event::EmergencyStop => {
@@ -505,7 +557,14 @@ impl Streaming {
             }
             Event::Resume => {
                 let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
-                let was = streamer.latched().map_or("nothing was stopped".to_owned(), StopReason::to_string);
+                let was = match streamer.latched() {
+                    None => "nothing was stopped".to_owned(),
+                    Some(StopReason::Controller { controller, fault }) => {
+                        let name = self.owners.get(*controller).map_or("a controller", |(name, _)| name.as_str());
+                        format!("{name} {fault}; the next motion begins where the robot stands")
+                    }
+                    Some(reason) => reason.to_string(),
+                };
                 streamer.resume();
                 return Ok(format!("resumed, from where the robot stands; before: {was}"));
             }
@@ -608,11 +667,12 @@ impl Streaming {
                 age_s: joints.age,
                 stamps: Some(self.stamps.as_slice()).filter(|stamps| !stamps.is_empty()),
                 sources: Some(&*joints.sources).filter(|sources| !sources.is_empty()),
+                velocity_told: joints.velocity_told,
                 contradiction: joints.contradiction.as_ref(),
             }
         });
         let owner = self.owners.iter().find(|(_, owned)| *owned).map(|(name, _)| name);
-        let (mut news, mut followed) = (None, None);
+        let (mut news, mut followed, mut late) = (None, None, None);
         let phase = match &mut self.streamer {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
@@ -627,8 +687,13 @@ impl Streaming {
                         Phase::Idle(reason.clone())
                     }
                     (None, Tick::Send(outgoing)) => {
-                        outlet.send(outgoing.windows)?;
-                        outlet.tell(&outgoing.execution, outgoing.windows)?;
+                        let left = outlet.send(outgoing.windows, outgoing.leave_by)?;
+                        if left == outgoing.windows.len() {
+                            outlet.tell(&outgoing.execution, outgoing.windows)?;
+                        } else {
+                            late = Some(left);
+                        }
+                        self.told_before = self.told;
                         let chunk = outgoing.execution.chunk;
                         news = chunk.filter(|_| self.told != chunk);
                         self.told = chunk;
@@ -643,7 +708,7 @@ impl Streaming {
             // The one before is over, and what it asked for.
             self.limit_task(now);
         }
-        Ok(Ticked::Decided { phase, news, report: followed, instruction_to_motion })
+        Ok(Ticked::Decided { phase, news, report: followed, instruction_to_motion, late })
     }
 
     /// What must not wait for a chunk: a controller that has gone while others move.
@@ -733,8 +798,10 @@ impl Streaming {
         let after = self.owner().is_some();
         let Ok(streamer) = &mut self.streamer else { return };
         if after && !before {
-            // From here on the plan is void: nothing of it is published, and the robot will stand elsewhere afterwards.
+            // From here on the plan is void: nothing of it is published, not even when the other is done within its stop, and the robot will
+            // stand elsewhere afterwards.
             streamer.arm(false, now);
+            streamer.withdraw(now);
         } else if before && !after {
             streamer.forget_rest();
             streamer.arm(self.armed, now);

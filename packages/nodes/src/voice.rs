@@ -9,8 +9,8 @@ use efm_safety::{Execution, VerifiedWindow};
 /// Publishes what goes out, written as CDR into memory that is used again and again: r2r's messages would be copied into C's first, which
 /// allocates for every list of every point.
 pub struct Voice {
-    /// One a controller, in their order.
-    windows: Vec<Publisher<JointTrajectory>>,
+    /// One a controller, in their order, and what it is about to say.
+    windows: Vec<(Publisher<JointTrajectory>, CdrWriter)>,
     /// Where `execution_state` goes.
     execution: Publisher<JointTrajectory>,
     /// The joints that `execution_state` names, once they are known.
@@ -22,20 +22,26 @@ pub struct Voice {
 impl Voice {
     /// For the controllers' topics, in their order, and `execution_state`.
     pub fn new(windows: Vec<Publisher<JointTrajectory>>, execution: Publisher<JointTrajectory>) -> Self {
+        let windows = windows.into_iter().map(|publisher| (publisher, CdrWriter::new())).collect();
         Self { windows, execution, joints: Vec::new(), message: CdrWriter::new(), values: Vec::new() }
     }
 
-    /// Publishes the windows.
-    ///
-    /// # Errors
-    /// When ROS refuses.
-    pub fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        for (publisher, window) in self.windows.iter().zip(windows) {
-            let out = &mut self.message;
+    /// Writes the windows, for [`Self::send`].
+    pub fn write(&mut self, windows: &[VerifiedWindow]) {
+        for ((_, out), window) in self.windows.iter_mut().zip(windows) {
             begin(out, window.stamp(), window.joints().as_slice(), window.len());
             for k in 0..window.len() {
                 point(out, window.positions(k), window.velocities(k), window.time_from_start(k));
             }
+        }
+    }
+
+    /// Publishes what was written for a controller, by its place.
+    ///
+    /// # Errors
+    /// When ROS refuses.
+    pub fn send(&mut self, controller: usize) -> Result<(), NodeError> {
+        if let Some((publisher, out)) = self.windows.get(controller) {
             publisher.publish_bytes(out.bytes())?;
         }
         Ok(())
@@ -83,7 +89,7 @@ impl Voice {
     /// For which controllers somebody listens beside our own subscriptions (`own`), in their order.
     pub fn listened_to(&self, own: &[usize], listening: &mut Vec<bool>) {
         listening.clear();
-        listening.extend(self.windows.iter().zip(own).map(|(publisher, own)| publisher.subscribers() > *own));
+        listening.extend(self.windows.iter().zip(own).map(|((publisher, _), own)| publisher.subscribers() > *own));
     }
 }
 

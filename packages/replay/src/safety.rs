@@ -39,7 +39,7 @@ impl Collected {
 }
 
 impl Outlet for Collected {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
         for ((_, sent), window) in self.commands.iter_mut().zip(windows) {
             let point = |k| TrajectoryPoint {
                 positions: window.positions(k).to_vec(),
@@ -55,7 +55,8 @@ impl Outlet for Collected {
                 points: (0..window.len()).map(point).collect(),
             });
         }
-        Ok(())
+        // What left too late then is told by an event of its own.
+        Ok(windows.len())
     }
 
     fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -120,6 +121,10 @@ pub fn filter(
                         "planning scenes changed what stands around; their geometry is not done again yet".to_owned(),
                     );
                 }
+            }
+            Event::NotSent { left, .. } => {
+                outlet.commands.iter_mut().skip(*left).for_each(|(_, sent)| drop(sent.pop()));
+                let _ = streaming.on(event);
             }
             // What it says to who asked was said then.
             other => drop(streaming.on(other)),

@@ -119,6 +119,7 @@ fn streamed() -> Run {
             velocities: vec![0.0; 4].into(),
             stamps: Cow::Borrowed(&[]),
             sources: Cow::Borrowed(&[]),
+            velocity_told: true,
             contradiction: None,
         };
         streaming.tick(Stamp::from_nanos(now), Some(&joints), &mut outlet).unwrap();

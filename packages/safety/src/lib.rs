@@ -21,8 +21,11 @@ mod motion;
 mod plan;
 mod planner;
 mod progress;
+mod sent;
+mod silence;
 mod space;
 mod streamer;
+mod tracking;
 mod window;
 
 pub use collision_space::{CollisionSpace, ToolBounds};
@@ -30,10 +33,12 @@ pub use limits::{Limits, LimitsError};
 pub use measured::{Contradiction, Doubt, Fresh, JointFeed, JointTrouble, Measured, Twin};
 pub use plan::PlanReport;
 pub use progress::PathLimit;
+pub use silence::{Silence, Voice};
 pub use space::{Intrusion, Space, Step, Tool, Workspace};
 pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
 pub use streamer::{
     Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, TaskLimits,
     Tick, TrajectoryStreamer,
 };
+pub use tracking::Tracking;
 pub use window::{VerifiedWindow, Violation};

@@ -27,13 +27,15 @@ pub struct Measured<'a> {
     pub stamps: Option<&'a [Stamp]>,
     /// Which joints come from one source: the same number, the same source. None: all of them do.
     pub sources: Option<&'a [usize]>,
+    /// Whether somebody tells the speeds of all joints; else they come from differences.
+    pub velocity_told: bool,
     /// What was contradictory in the messages since the last tick.
     pub contradiction: Option<&'a Contradiction>,
 }
 
 impl<'a> From<(&'a JointSample, f64)> for Measured<'a> {
     fn from((sample, age_s): (&'a JointSample, f64)) -> Self {
-        Self { sample, age_s, stamps: None, sources: None, contradiction: None }
+        Self { sample, age_s, stamps: None, sources: None, velocity_told: true, contradiction: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::motion::State;
 use crate::planner::{JointKind, JointPlanner};
 use crate::progress::{Path, PathLimit, Progress, asked};
+use crate::sent::Sent;
 use crate::space::{Intrusion, Space, Step, Tool};
 use efm_core::Stamp;
 use efm_schedule::{Moment, Reference, Scheduler};
@@ -310,6 +311,19 @@ impl Plan {
             return self.ends_at();
         }
         self.base + self.planners.iter().map(JointPlanner::len_to_parting_rest).max().unwrap_or(0) as i64 - 1
+    }
+
+    /// Goes back to what was sent last, where what was planned since was not: joint by joint, as their controllers have it. What follows is
+    /// planned from there.
+    pub fn go_back(&mut self, sent: &Sent) {
+        let count = (sent.first() - self.base + 1).max(1) as usize;
+        for (joint, planner) in self.planners.iter_mut().enumerate() {
+            planner.go_back(count, sent.of(joint).get(1..).unwrap_or_default());
+        }
+        // Progress is the same up to what was final; from there on the joints find back to it.
+        self.progress.keep(count);
+        self.report.stops_on_path = false;
+        self.parted = false;
     }
 
     /// Goes on along the way out up to a grid index.

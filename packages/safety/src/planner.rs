@@ -216,6 +216,15 @@ impl JointPlanner {
         self.states.truncate(count);
     }
 
+    /// Keeps the first `count` states (at least one), which `way_out` follows from then on: that is what was sent.
+    pub fn go_back(&mut self, count: usize, way_out: &[State]) {
+        self.keep(count);
+        self.way_out.clear();
+        self.way_out.extend_from_slice(way_out);
+        self.way_out_at = 0;
+        self.braking = false;
+    }
+
     /// Goes one step along the way out.
     pub fn follow_way_out(&mut self) {
         let next = self.at(self.states.len());

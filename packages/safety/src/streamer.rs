@@ -1,20 +1,29 @@
 //! From chunks and joint states to windows: one decision a tick.
 
 pub mod config;
+mod hold;
 
 use crate::limits::{JointLimits, Limits};
 use crate::measured::{Belief, BeliefConfig, Contradiction, Doubt, Frozen, Measured, way};
+use crate::motion::State;
 use crate::plan::{Plan, PlanReport, ToolOnPath};
 use crate::planner::{JointKind, JointPlanner};
 use crate::progress::{PathLimit, Progress};
+use crate::sent::Sent;
 use crate::space::{Intrusion, Space, Tool};
-use crate::window::{Draft, VerifiedWindow, Violation, seal};
+use crate::tracking::Follows;
+use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
 use efm_core::{ActionChunk, JointNames, Stamp};
 use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
+use hold::{Hold, measured_at};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
+/// Periods that a motion rests before it begins: so much later its first window may leave, before which the controllers have none.
+const START_DELAY: usize = 2;
+/// Seconds that a window is under way from here to the controllers, and a fifth of what is committed at most.
+const UNDER_WAY: f64 = 0.005;
 /// Of the spread of positions that counts as rest: the shortest time that creeping may take, seconds.
 const MIN_AGREEMENT_S: f64 = 0.02;
 /// How far, in parts of its range, a hand may be from where it was when it was ours, to be held as before.
@@ -69,6 +78,15 @@ pub enum StopReason {
         /// What is wrong with it.
         fault: ControllerFault,
     },
+    /// A controller that told its state does not any more. The next chunk is followed once it does again, where the robot is where it was commanded.
+    Silent {
+        /// Which, in the order of the controllers.
+        controller: usize,
+        /// For how long, when that was noticed.
+        seconds: f64,
+        /// Whether it speaks again.
+        over: bool,
+    },
     /// The emergency stop: nothing is sent any more; ends only by arming again.
     Emergency,
     /// A window failed its check: a mistake in this package; latched, and nothing was sent.
@@ -82,6 +100,8 @@ pub enum ControllerFault {
     Missing,
     /// It does not take what it is sent: its own state does not follow.
     NotFollowing,
+    /// Its robot stands still while it is commanded on, as with one that was switched off.
+    StandsStill,
     /// Somebody else commands it as well.
     Contested,
 }
@@ -91,6 +111,9 @@ impl std::fmt::Display for ControllerFault {
         f.write_str(match self {
             Self::Missing => "is not there: nobody listens to its trajectories",
             Self::NotFollowing => "does not follow what it is sent: it refuses it, or stands still",
+            Self::StandsStill => {
+                "seems to be switched off: its joints stand still while they are commanded on; it is now sent to where they stand"
+            }
             Self::Contested => "is commanded by somebody else as well",
         })
     }
@@ -99,12 +122,15 @@ impl std::fmt::Display for ControllerFault {
 impl StopReason {
     /// Whether it lasts until [`TrajectoryStreamer::resume`] (an emergency: until armed again).
     pub fn is_latched(&self) -> bool {
-        !matches!(self, Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::ClockJump { .. })
+        !matches!(
+            self,
+            Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::ClockJump { .. } | Self::Silent { .. }
+        )
     }
 
     /// Whether a new chunk may be followed before rest is reached.
     fn may_continue(&self) -> bool {
-        matches!(self, Self::Exhausted | Self::Cancelled)
+        matches!(self, Self::Exhausted | Self::Cancelled | Self::Silent { over: true, .. })
     }
 }
 
@@ -129,6 +155,10 @@ impl std::fmt::Display for StopReason {
                 write!(f, "{count} action chunks in a row held values that are no numbers; call resume")
             }
             Self::Controller { controller, fault } => write!(f, "controller {controller} {fault}; call resume"),
+            Self::Silent { controller, seconds, .. } => write!(
+                f,
+                "controller {controller} told its state and is silent for {seconds:.3} s: was it deactivated?"
+            ),
             Self::Emergency => f.write_str("emergency stop; arm again when it is safe"),
             Self::Internal(violation) => write!(f, "internal error, nothing was sent: {violation}; call resume"),
         }
@@ -181,6 +211,13 @@ pub enum IdleReason {
         /// Measured, rad/s or m/s.
         speed: f64,
     },
+    /// A chunk waits, but a controller that told its state does not any more.
+    ControllerSilent {
+        /// Which, in the order of the controllers.
+        controller: usize,
+        /// For how long, when that was noticed.
+        seconds: f64,
+    },
     /// A chunk waits, but the robot may not move from where it stands.
     Space(Intrusion),
     /// A chunk waits, but the robot stands outside its position limits.
@@ -215,6 +252,9 @@ pub enum Activity {
     Blocked(Intrusion),
     /// Coming to rest.
     Stopping(StopReason),
+    /// At rest. What is sent rests where the robot stands, as it did not do what it was sent: whatever controls it again shall find nothing to leap to.
+    /// Why, until that is resumed.
+    Holding(Option<StopReason>),
 }
 
 /// What is committed but not yet executed, for those upstream.
@@ -253,6 +293,9 @@ pub struct Outgoing<'a> {
     pub execution: Execution,
     /// How the path is followed.
     pub report: PlanReport,
+    /// By then they have to have left. Later the controllers may be on a part of what they have that these windows change, and would be thrown
+    /// back: they are not sent, and [`TrajectoryStreamer::not_sent`] is told.
+    pub leave_by: Stamp,
 }
 
 /// The decision of one tick.
@@ -286,6 +329,8 @@ struct Motion {
     stop_planned: bool,
     /// Nothing was sent yet.
     fresh: bool,
+    /// Up to this grid index it rests before it begins.
+    rests_to: i64,
 }
 
 /// Limits of one task, within those of the robot.
@@ -324,6 +369,8 @@ pub struct TrajectoryStreamer {
     plan: Plan,
     drafts: Vec<Draft>,
     sent: Vec<VerifiedWindow>,
+    /// What of the plan the controllers have.
+    given: Sent,
     /// Points from the first of a window that are final.
     committed: i64,
     /// Points from the first of a window that come before the stop tail.
@@ -340,6 +387,8 @@ pub struct TrajectoryStreamer {
     /// Where the last motion ended, while that is known to hold.
     rest: Vec<f64>,
     rest_known: bool,
+    /// The same before the last motion began, with `rest_known`, `grip_known` and `held`.
+    rest_before: (Vec<f64>, [bool; 3]),
     /// Nobody else may have moved the robot since the last motion ended.
     held: bool,
     /// Whether where a gripper was sent last is known, and where it was measured while it was ours.
@@ -347,6 +396,7 @@ pub struct TrajectoryStreamer {
     grip_seen: Vec<f64>,
     belief: Belief,
     frozen: Frozen,
+    hold: Hold,
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
     begin_at: Vec<f64>,
@@ -434,11 +484,13 @@ impl TrajectoryStreamer {
         let period = (dt * 1.0e9).round() as i64;
         let least_points = steps(lead + config.least_window_s) as usize + 1;
         let longest = (0..joints.len()).map(|j| crate::motion::longest_stop(dt, &limits.of(j))).max().unwrap_or(0);
+        let room = window as usize + longest + brake + least_points + 64;
+        let given = Sent::new(joints.len(), room);
         let drafts: Vec<Draft> = controllers
             .into_iter()
             .map(|c| {
                 let places: Vec<usize> = c.joints.iter().filter_map(|n| joints.index_of(n)).collect();
-                let room = (window as usize + longest + brake + least_points + 64) * places.len();
+                let room = room * places.len();
                 Draft {
                     controller: c.name,
                     jerk_limited: places.iter().map(|p| kinds[*p] == JointKind::Arm).collect(),
@@ -447,6 +499,8 @@ impl TrajectoryStreamer {
                     stamp: Stamp::ZERO,
                     period,
                     committed: committed as usize + 1,
+                    given: false,
+                    stands: false,
                     positions: Vec::with_capacity(room),
                     velocities: Vec::with_capacity(room),
                 }
@@ -463,12 +517,16 @@ impl TrajectoryStreamer {
             .collect();
         let rest = vec![0.0; joints.len()];
         let begin_at = rest.clone();
+        let rest_before = (rest.clone(), [false; 3]);
+        let follows = Follows::new(limits.velocity(), limits.continuous(), config.max_tracking_error);
+        let hold = Hold::new(&drafts, |joint| kinds[joint] == JointKind::Arm, follows, joints.len());
         let others = vec![None; plan.others().len()];
         Ok(Self {
             allowed: limits.clone(),
             outside: false,
             belief,
             frozen,
+            hold,
             held: false,
             grip_known: false,
             grip_seen: rest.clone(),
@@ -478,6 +536,7 @@ impl TrajectoryStreamer {
             plan,
             drafts,
             sent,
+            given,
             committed,
             window,
             least_points,
@@ -489,6 +548,7 @@ impl TrajectoryStreamer {
             motion: None,
             rest,
             rest_known: false,
+            rest_before,
             settled_at: None,
             begin_at,
             others,
@@ -640,6 +700,9 @@ impl TrajectoryStreamer {
         if armed != self.armed {
             // While disarmed anything may have moved the robot.
             self.held = false;
+            if self.motion.is_none() {
+                self.hold.end();
+            }
             self.belief.looked_at();
         }
         self.armed = armed;
@@ -699,6 +762,7 @@ impl TrajectoryStreamer {
     fn let_go(&mut self) {
         self.rest_known = false;
         self.held = false;
+        self.hold.end();
     }
 
     /// Brings the robot to rest and forgets all chunks; a chunk from a newer observation is followed at once.
@@ -709,6 +773,36 @@ impl TrajectoryStreamer {
     /// Forgets where the last motion ended: the next one begins at the measured pose of every joint. To be called when something
     /// else may have moved the robot, as a simulator's reset. A hand that is still where it was keeps what it was sent last: it may hold something.
     pub fn forget_rest(&mut self) {
+        self.let_go();
+    }
+
+    /// The windows of the last tick did not leave, but for those of the first `left` controllers. The plan is again what the controllers have, and goes
+    /// on from there at the next tick; where they have nothing of this motion, it has not begun, and the chunk waits.
+    pub fn not_sent(&mut self, left: usize) {
+        let Some(motion) = &mut self.motion else { return };
+        if left >= self.drafts.len() {
+            return;
+        }
+        let first_of_all = self.given.is_first();
+        let (with, without) = self.drafts.split_at_mut(left);
+        let begun = self.given.take_back(|joint| with.iter().any(|draft| draft.places.contains(&joint)));
+        unseal(without, &mut self.sent[left..], first_of_all);
+        if begun {
+            self.plan.go_back(&self.given);
+            motion.stop_planned = false;
+            return;
+        }
+        self.motion = None;
+        self.scheduler.put_back();
+        self.rest.copy_from_slice(&self.rest_before.0);
+        [self.rest_known, self.grip_known, self.held] = self.rest_before.1;
+    }
+
+    /// Something else moves the robot from here on: the plan is dropped at once, nothing more of it is sent, and the next motion begins at the measured
+    /// pose. Not to be called while the controllers shall follow what they have.
+    pub fn withdraw(&mut self, now: Stamp) {
+        self.scheduler.reset();
+        self.leave_alone(now);
         self.let_go();
     }
 
@@ -761,8 +855,16 @@ impl TrajectoryStreamer {
         if self.motion.is_some() {
             self.watch_robot(now, state, contradiction);
             self.watch_others(now);
-        } else if let Err(reason) = self.start(now, state, contradiction) {
-            return Tick::Idle(reason);
+        } else {
+            let begun = self.start(now, state.clone(), contradiction);
+            if let Err(reason) = begun {
+                // (Asked first, as what is sent borrows all of this.)
+                return if self.hold.any() && self.armed {
+                    self.send_hold(now, state.ok()).unwrap_or(Tick::Idle(reason))
+                } else {
+                    Tick::Idle(reason)
+                };
+            }
         }
         match self.plan(now) {
             Planned::Over => Tick::Idle(self.idle_reason()),
@@ -838,6 +940,11 @@ impl TrajectoryStreamer {
             Err(IdleReason::JointStateStale { age_s }) => StopReason::JointStateStale { age_s },
             Err(_) => StopReason::JointStateMissing,
             Ok(measured) => {
+                if self.watch_following(now, &measured) {
+                    // It stands where its states say, and is held there.
+                    self.see_grip(&measured);
+                    return;
+                }
                 let (plan, belief, planners) = (&self.plan, &self.belief, self.plan.planners());
                 let frozen = self.frozen.see(
                     &measured,
@@ -853,10 +960,8 @@ impl TrajectoryStreamer {
                     StopReason::Contradiction(contradiction)
                 } else {
                     match self.tracking_error(now, &measured) {
-                        Some((joint, error)) if error > self.config.max_tracking_error => {
-                            StopReason::Tracking { joint, error }
-                        }
-                        _ => return,
+                        Some((joint, error)) => StopReason::Tracking { joint, error },
+                        None => return,
                     }
                 }
             }
@@ -872,26 +977,24 @@ impl TrajectoryStreamer {
         }
     }
 
-    /// The joint that is farthest from where it was commanded to be when it was measured, and how far.
+    /// The joint that is farthest beyond what it may be from where it was commanded to be when it was measured, and how far from there.
     fn tracking_error(&self, now: Stamp, measured: &Measured<'_>) -> Option<(usize, f64)> {
         self.motion.as_ref()?;
-        let by_age = now.offset_seconds(-measured.age_s.max(0.0));
         let mut worst = None;
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             if planner.kind() == JointKind::Gripper {
                 // A hand that holds something is meant not to get where it is commanded.
                 continue;
             }
-            // The stamp says best when it was measured, unless it makes no sense.
-            let stamp = measured.stamp_of(joint);
-            let at = if (0.0..=0.5).contains(&now.seconds_since(stamp)) { stamp } else { by_age };
+            let at = measured_at(now, measured, joint);
             let continuous = self.limits.continuous()[joint];
             let error = way(continuous, self.plan.position_at(joint, at), measured.sample.positions[joint]).abs();
-            if worst.is_none_or(|(_, e)| error > e) {
-                worst = Some((joint, error));
+            let beyond = error / self.hold.bound(joint);
+            if beyond > 1.0 && worst.is_none_or(|(_, _, b)| beyond > b) {
+                worst = Some((joint, error, beyond));
             }
         }
-        worst
+        worst.map(|(joint, error, _)| (joint, error))
     }
 
     /// Where the hand is while it is ours.
@@ -936,6 +1039,9 @@ impl TrajectoryStreamer {
             return Err(IdleReason::Settling);
         }
         self.settled_at = None;
+        if let Some((controller, seconds)) = self.hold.silent() {
+            return Err(IdleReason::ControllerSilent { controller, seconds });
+        }
         if let Some(contradiction) = contradiction {
             return Err(IdleReason::Contradiction(contradiction));
         }
@@ -1001,19 +1107,24 @@ impl TrajectoryStreamer {
 
         let lead = self.config.period_s + self.config.clock_skew_s;
         let axis = now.offset_seconds(-lead);
-        let resting = 2 + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
+        let resting = 2 + START_DELAY + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
         let (rate, _) = self.wanted_rate(now);
         self.plan.restart(axis, &self.begin_at, resting, rate).map_err(IdleReason::Space)?;
         if !self.plan.take_over(&mut self.scheduler, rate) {
             return Err(self.idle_reason());
         }
+        self.rest_before.0.copy_from_slice(&self.rest);
+        self.rest_before.1 = [self.rest_known, self.grip_known, self.held];
         self.rest.copy_from_slice(&self.begin_at);
         self.rest_known = true;
         self.grip_known = true;
         self.held = true;
         self.frozen.restart();
+        self.hold.end();
         self.last_stop = None;
-        self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true });
+        self.given.forget();
+        let rests_to = resting as i64 - 1;
+        self.motion = Some(Motion { first: 0, stop: None, stop_planned: false, fresh: true, rests_to });
         Ok(())
     }
 
@@ -1073,6 +1184,7 @@ impl TrajectoryStreamer {
                 self.rest[joint] = planner.at(usize::MAX).p;
             }
             let reason = motion.stop.take().unwrap_or(StopReason::Exhausted);
+            self.rest_where_held();
             // The controllers hold it there; a robot that stands elsewhere is found at the next start.
             self.rest_known = true;
             self.grip_known = true;
@@ -1127,13 +1239,23 @@ impl TrajectoryStreamer {
         let Some(motion) = &mut self.motion else { return Tick::Idle(self.idle_reason()) };
         let stamp = self.plan.time_of(motion.first);
         let (from, least) = (motion.first, self.least_points as i64);
+        // They agree with what the controllers have up to there: with the window before, and before the first one with rest.
+        let agrees_to = if motion.fresh { motion.rests_to } else { from + self.committed };
+        let under_way = UNDER_WAY.min(0.2 * self.config.committed_s);
+        let leave_by = self.plan.time_of(agrees_to).offset_seconds(-under_way);
+        self.given.begin(from);
         let points = (self.plan.sent_to() - from + 1).max(least);
-        for draft in &mut self.drafts {
+        for (controller, draft) in self.drafts.iter_mut().enumerate() {
             draft.clear();
             draft.stamp = stamp;
+            draft.stands = self.hold.holds(controller);
             for k in from..from + points {
                 for place in &draft.places {
-                    let state = self.plan.sent_state(*place, k);
+                    let state = match draft.stands {
+                        true => State::rest(self.hold.at(*place)),
+                        false => self.plan.sent_state(*place, k),
+                    };
+                    self.given.push(*place, state);
                     draft.positions.push(state.p);
                     // No negative zero: the last velocity is 0, in every notation.
                     draft.velocities.push(state.v + 0.0);
@@ -1166,7 +1288,7 @@ impl TrajectoryStreamer {
         // Rows are timed in plan time as it was at the chunk's observation.
         let (old, there) = (self.scheduler.lag(), self.plan.lag_at(committed_until));
         let execution = Execution { chunk, row, committed_until, behind: (lag - old, there - old) };
-        Tick::Send(Outgoing { windows: &self.sent, activity, execution, report })
+        Tick::Send(Outgoing { windows: &self.sent, activity, execution, report, leave_by })
     }
 }
 

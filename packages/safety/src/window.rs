@@ -64,6 +64,10 @@ pub(crate) struct Draft {
     pub stamp: Stamp,
     pub period: i64,
     pub committed: usize,
+    /// Whether its controller got it, as far as is known: the next one of the motion has to agree with it.
+    pub given: bool,
+    /// Whether it is no part of the plan but rests where the robot stands, wherever that is.
+    pub stands: bool,
     /// Row-major `[points x joints]`.
     pub positions: Vec<f64>,
     pub velocities: Vec<f64>,
@@ -174,14 +178,23 @@ pub(crate) fn seal(
 ) -> Result<(), Violation> {
     for (draft, before) in drafts.iter().zip(sent.iter()) {
         check(draft, limits)?;
-        if !fresh {
+        if !fresh && before.0.given && !draft.stands {
             check_overlap(draft, &before.0)?;
         }
     }
     for (draft, before) in drafts.iter_mut().zip(sent.iter_mut()) {
         std::mem::swap(draft, &mut before.0);
+        before.0.given = true;
     }
     Ok(())
+}
+
+/// Takes windows back that did not leave: those before are again the last that were sent. `fresh`: there are none before.
+pub(crate) fn unseal(drafts: &mut [Draft], sent: &mut [VerifiedWindow], fresh: bool) {
+    for (draft, window) in drafts.iter_mut().zip(sent) {
+        std::mem::swap(draft, &mut window.0);
+        window.0.given &= !fresh;
+    }
 }
 
 fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
@@ -190,6 +203,9 @@ fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
         return Err(Violation::TooShort(points));
     }
     let dt = draft.period as f64 * 1.0e-9;
+    if draft.stands {
+        return check_stands(draft);
+    }
     for (joint, name) in draft.joints.iter().enumerate() {
         let limit = limits.of(draft.places[joint]);
         let mut before: Option<f64> = None;
@@ -212,6 +228,21 @@ fn check(draft: &Draft, limits: &Limits) -> Result<(), Violation> {
         let at_rest = !draft.jerk_limited[joint] || end_a.abs() <= limit.acceleration * RELATIVE_TOLERANCE.sqrt();
         if at(points - 1).1 != 0.0 || !at_rest {
             return Err(Violation::NotAtRest(name.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// What rests where the robot stands has no limits to keep but this: it rests.
+fn check_stands(draft: &Draft) -> Result<(), Violation> {
+    let n = draft.joints.len();
+    for (k, (position, velocity)) in draft.positions.iter().zip(&draft.velocities).enumerate() {
+        let name = &draft.joints.as_slice()[k % n];
+        if !position.is_finite() {
+            return Err(Violation::NotFinite { joint: name.clone(), point: k / n });
+        }
+        if *velocity != 0.0 || *position != draft.positions[k % n] {
+            return Err(Violation::NotAtRest(name.clone()));
         }
     }
     Ok(())
@@ -358,6 +389,8 @@ mod tests {
             stamp: Stamp::from_nanos(1000),
             period: PERIOD,
             committed: 7,
+            given: true,
+            stands: false,
             positions: states.iter().map(|s| s.p).collect(),
             velocities: states.iter().map(|s| s.v).collect(),
         }

@@ -4,7 +4,7 @@
 #[path = "support/panda.rs"]
 mod panda;
 
-use efm_safety::Tick;
+use efm_safety::{Activity, Tick};
 use panda::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -46,7 +46,7 @@ fn a_tick_does_not_allocate_whatever_it_does() {
     streamer.arm(true, at(0.0));
     let mut place = HOME;
     let mut measured = sample(at(0.0), &HOME);
-    let (mut seed, mut sent, mut restarts, mut idle) = (7u64, 0, 0, true);
+    let (mut seed, mut sent, mut restarts, mut held, mut idle) = (7u64, 0, 0, 0, true);
     for tick in 0..4000 {
         let t = tick as f64 * 0.01;
         // Chunks that jump about, also into limits; a pause now and then, so that it stops and starts again.
@@ -65,11 +65,28 @@ fn a_tick_does_not_allocate_whatever_it_does() {
         measured.positions.copy_from_slice(&place);
         let seen = (tick % 700 != 650).then_some((&measured, 0.001));
 
+        // A controller is off for a while: the robot stands, and is held there.
+        let off = (500..540).contains(&(tick % 1000));
+
         let before = ALLOCATIONS.with(Cell::get);
+        match tick % 1000 {
+            505 => streamer.controller_silent(0, 0.05, at(t)),
+            540 => streamer.controller_speaks(0),
+            _ => {}
+        }
+        // Now and then nothing, or only the first controller's window, leaves in time.
+        if tick % 23 == 22 {
+            let _ = streamer.tick(at(t), seen);
+            streamer.not_sent(tick / 23 % 2);
+        }
         let said = streamer.tick(at(t), seen);
         let after = ALLOCATIONS.with(Cell::get);
         assert_eq!(after, before, "tick {tick} allocated");
         if let Tick::Send(out) = said {
+            held += usize::from(matches!(out.activity, Activity::Holding(_)));
+            if off {
+                continue;
+            }
             place[..7].copy_from_slice(out.windows[0].positions(1));
             place[7] = out.windows[1].positions(1)[0];
             sent += 1;
@@ -79,5 +96,5 @@ fn a_tick_does_not_allocate_whatever_it_does() {
             idle = true;
         }
     }
-    assert!(sent > 2000 && restarts > 4, "{sent} {restarts}");
+    assert!(sent > 2000 && restarts > 4 && held > 20, "{sent} {restarts} {held}");
 }

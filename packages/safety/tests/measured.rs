@@ -21,13 +21,15 @@ struct Cell {
     went: Vec<[f64; 8]>,
     plan: Vec<(Stamp, [f64; 8])>,
     said: Option<Result<Activity, IdleReason>>,
+    /// Whether somebody tells speeds.
+    speeds_told: bool,
 }
 
 impl Cell {
     fn new() -> Self {
         let mut streamer = streamer();
         streamer.arm(true, at(0.0));
-        Self { streamer, truth: HOME, tick: 0, went: Vec::new(), plan: Vec::new(), said: None }
+        Self { streamer, truth: HOME, tick: 0, went: Vec::new(), plan: Vec::new(), said: None, speeds_told: true }
     }
 
     fn now(&self) -> Stamp {
@@ -57,7 +59,8 @@ impl Cell {
         }
         self.went.push(self.truth);
         self.tick += 1;
-        self.said = Some(match self.streamer.tick(now, Some((told, 0.0))) {
+        let measured = Measured { velocity_told: self.speeds_told, ..Measured::from((told, 0.0)) };
+        self.said = Some(match self.streamer.tick(now, Some(measured)) {
             Tick::Send(out) => {
                 let stamp = out.windows[0].stamp();
                 self.plan = (0..out.windows[0].len())
@@ -321,6 +324,8 @@ fn frozen_states_under_fresh_stamps_are_found_within_a_twentieth_of_a_radian() {
         cell.run(1.0, turn, |_, _| {});
         let (at, frozen) = (cell.truth[0], sample(cell.now(), &cell.truth));
         let speeds = cell.speeds();
+        // (Who told true speeds and then tells that nothing moves tells of a robot that stands: `switched_off.rs`.)
+        cell.speeds_told = told_velocities;
         cell.run(3.0, turn, |_, told| {
             told.positions.clone_from(&frozen.positions);
             told.velocities = if told_velocities { speeds.clone() } else { vec![0.0; 8] };

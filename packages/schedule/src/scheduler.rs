@@ -527,6 +527,14 @@ impl Scheduler {
         true
     }
 
+    /// The chunk in use waits again: nothing that follows it was sent. A newer one that waits already stays.
+    pub fn put_back(&mut self) {
+        if self.retired || self.pending.is_some() {
+            return;
+        }
+        self.pending = self.current.take();
+    }
+
     /// Keeps the states in which the reference is left at `at` (plan time). Where it is blended, a path begins in the states `followed`; where it
     /// is not, it is what the old chunk has, as long as that lasts.
     fn look_back(&mut self, at: Stamp, followed: &impl Fn(usize) -> Reference) {

@@ -11,6 +11,7 @@ use crate::filter_state::{self, Known, Slowed};
 use crate::motion_report::{Around, Phase, explain};
 use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
+use crate::punctual::Punctual;
 use crate::scene_feed::{self, Outcome, SceneFeed};
 use crate::senders::Senders;
 use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
@@ -50,13 +51,23 @@ const ACTIVE_GOAL: [i8; 3] = [1, 2, 3];
 struct Says {
     voice: Voice,
     watches: ControllerWatches,
+    punctual: Punctual,
 }
 
 impl Outlet for Says {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
-        self.voice.send(windows)?;
-        self.watches.sent(windows);
-        Ok(())
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError> {
+        // Written first, so that nothing is left to do between a look at the clock and sending.
+        self.voice.write(windows);
+        let mut left = 0;
+        while left < windows.len() && self.punctual.is_in_time(leave_by) {
+            self.voice.send(left)?;
+            left += 1;
+        }
+        if left > 0 {
+            // Who got nothing new keeps what it has; the watch forgives what is late for a moment.
+            self.watches.sent(&windows[..left]);
+        }
+        Ok(left)
     }
 
     fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -74,6 +85,9 @@ struct Publishing {
     receipts: ReceiptClock,
     params: Params,
     joint_states: Receiver<Received<JointState>>,
+    controller_states: Receiver<Received<(usize, Bytes)>>,
+    /// Seconds between two ticks.
+    usual: f64,
     feed: JointFeed,
     /// So that a tick allocates nothing.
     stamps: Vec<i64>,
@@ -95,6 +109,9 @@ struct Publishing {
     chunk_seen: Option<Stamp>,
     taken: u64,
     refused: u64,
+    /// Ticks whose windows would have left too late.
+    late: u64,
+    late_told: u64,
     latency: Percentiles,
     /// From an instruction until a chunk for it is followed.
     change: Percentiles,
@@ -160,6 +177,19 @@ impl Publishing {
         }
     }
 
+    /// What came of controllers' states since the last time: before silence is counted.
+    fn hear_controllers(&mut self, now: Stamp) -> Result<(), String> {
+        for _ in 0..self.controller_states.len() {
+            let Ok(message) = self.controller_states.try_recv() else { break };
+            let (controller, bytes) = message.msg;
+            self.on_controller_state(controller, &bytes)?;
+        }
+        if let Some((controller, seconds)) = self.says.watches.tick(now, self.usual) {
+            self.on(&Event::Silent { now: now.nanos(), controller, seconds: Some(seconds) })?;
+        }
+        Ok(())
+    }
+
     /// What must not wait for a report: a controller that has gone while others move.
     fn watch_controllers(&mut self, now: Stamp) -> Result<(), String> {
         self.heed_others(now)?;
@@ -176,7 +206,11 @@ impl Publishing {
 
     /// A controller tells what it wants; `bytes` hold its state.
     fn on_controller_state(&mut self, controller: usize, bytes: &[u8]) -> Result<(), String> {
-        let Err(off) = self.says.watches.heard(controller, bytes) else { return Ok(()) };
+        let heard = self.says.watches.heard(controller, bytes);
+        if heard.voice.is_some() {
+            self.on(&Event::Silent { now: self.now(), controller, seconds: None })?;
+        }
+        let Some(off) = heard.off else { return Ok(()) };
         if self.streamer().is_some_and(TrajectoryStreamer::is_streaming) {
             log::error!("{off}");
             self.around.not_following = Some(off);
@@ -261,7 +295,9 @@ impl Publishing {
 
     /// What came of joint states since the last time.
     fn hear_joints(&mut self) {
-        while let Ok(message) = self.joint_states.try_recv() {
+        // Those that wait now: who sends them faster than they can be looked at must not keep us here.
+        for _ in 0..self.joint_states.len() {
+            let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, self.receipts.of(&message));
             let stamp = convert::stamp(&msg.header.stamp);
             self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
@@ -393,7 +429,9 @@ impl Publishing {
     }
 
     fn tick(&mut self, now: Stamp) -> Result<(), NodeError> {
+        self.says.punctual.begin(now);
         self.watch_controllers(now)?;
+        self.hear_controllers(now)?;
         let received_now = self.receipts.now();
         let contradiction = self.feed.contradiction(received_now);
         if let Some(Contradiction::Senders { senders: (one, other), .. }) = contradiction {
@@ -427,6 +465,7 @@ impl Publishing {
                 velocities: Cow::Borrowed(&fresh.sample.velocities),
                 stamps: Cow::Borrowed(&self.stamps),
                 sources: Cow::Borrowed(if several { fresh.sources } else { &[] }),
+                velocity_told: fresh.velocity_told,
                 contradiction,
             }
         });
@@ -436,7 +475,12 @@ impl Publishing {
         let waited = self.streaming.description_waits() != (false, false);
         let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
             Ticked::Held => return Ok(()),
-            Ticked::Decided { phase, news, report, instruction_to_motion } => {
+            Ticked::Decided { late: Some(left), .. } => {
+                self.late += 1;
+                self.on(&Event::NotSent { now: self.now(), left })?;
+                return Ok(());
+            }
+            Ticked::Decided { phase, news, report, instruction_to_motion, late: None } => {
                 (phase, news, report, instruction_to_motion)
             }
         };
@@ -542,6 +586,13 @@ impl Publishing {
             (level, text) =
                 (efm_ros::Level::Error, format!("at rest: /clock is silent for {:.1} s", silence.as_secs_f64()));
         }
+        let held_back = self.late - std::mem::replace(&mut self.late_told, self.late);
+        if held_back > 0 {
+            level = level.max(efm_ros::Level::Warn);
+            text += &format!(
+                "; {held_back} windows just now were held back, as they would have left too late: this machine is busy"
+            );
+        }
         if log_it {
             log::info!("{text}");
         }
@@ -551,11 +602,13 @@ impl Publishing {
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
         ];
+        values.push(("held back, too late to send".to_owned(), self.late.to_string()));
         values.extend(self.change.shown_ms("instruction to motion"));
         values.extend(self.latency.shown_ms("observation to command"));
         values.push(("observation to command count".to_owned(), self.latency.count().to_string()));
         if let Ok(streamer) = self.streaming.streamer() {
             let report = streamer.report();
+            values.push(("may be off its command by".to_owned(), tracking_in_words(streamer)));
             values.push(("speed scale".to_owned(), format!("{:.2}", streamer.speed_scale())));
             values.push(("rate on the path".to_owned(), format!("{:.2}", report.rate)));
             let clearance = report.clearance.map_or("not checked".to_owned(), |c| format!("{:.1} mm", 1e3 * c));
@@ -566,6 +619,20 @@ impl Publishing {
         values.extend(self.slowed.in_words(name));
         self.motion.report(level, text, values);
     }
+}
+
+/// How far each joint may be from its command, and how far it is behind it.
+fn tracking_in_words(streamer: &TrajectoryStreamer) -> String {
+    let of = |(joint, name): (usize, &str)| {
+        let tracking = streamer.tracking(joint);
+        match tracking.lag_s {
+            Some(lag) => format!("{name} {:.3} ({:.0} ms behind)", tracking.bound, 1e3 * lag),
+            None => format!("{name} {:.3}", tracking.bound),
+        }
+    };
+    let gripper = |name: &str| streamer.config().gripper_joints.iter().any(|gripper| gripper == name);
+    let joints = streamer.joints().iter().enumerate().filter(|(_, name)| !gripper(name));
+    joints.map(of).collect::<Vec<_>>().join(", ")
 }
 
 /// The node `trajectory_publisher`.
@@ -620,7 +687,7 @@ pub fn plan() -> Plan {
         let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::chunk_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
         let (status_sender, mut statuses) = channel(QUEUE);
-        let (state_sender, mut states) = channel(QUEUE);
+        let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
         let mut listens = tolerance > 0.0;
         let mut windows = Vec::new();
@@ -669,6 +736,8 @@ pub fn plan() -> Plan {
             senders,
             kept_stop,
             joint_states,
+            controller_states,
+            usual: tick_period(&params).as_secs_f64(),
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),
             graph: node.graph().clone(),
@@ -680,6 +749,7 @@ pub fn plan() -> Plan {
                 voice: Voice::new(windows, node.publisher("execution_state", qos::trajectory())?),
                 // What was sent is remembered only where somebody tells what became of it.
                 watches: ControllerWatches::new(if listens { &controllers } else { &[] }, tolerance),
+                punctual: Punctual::new(&clock),
             },
             listening: Vec::with_capacity(controllers.len()),
             phase: Phase::NoRobot(NO_ROBOT.to_owned()),
@@ -691,6 +761,8 @@ pub fn plan() -> Plan {
             chunk_seen: None,
             taken: 0,
             refused: 0,
+            late: 0,
+            late_told: 0,
             latency: Percentiles::new(LATENCIES),
             change: Percentiles::new(LATENCIES),
             scenes,
@@ -702,6 +774,7 @@ pub fn plan() -> Plan {
             description_health: node.diagnostics().task("robot_description"),
             clock: clock.clone(),
         };
+        this.around.controllers = controllers.iter().map(|controller| controller.name.clone()).collect();
         this.around.controller = this.streaming.missing();
         this.emergency_from_before()?;
         let mut ticker = clock.ticker(tick_period(&this.params));
@@ -729,7 +802,7 @@ pub fn plan() -> Plan {
                     Some(message) = scene_messages.recv() => this.on_scene(message.msg)?,
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome)?,
                     Some(message) = chunks.recv() => this.on_chunk(&message),
-                    Some(Received { msg: (controller, message), .. }) = states.recv() => this.on_controller_state(controller, &message)?,
+                    Some(Received { msg: (controller, message), .. }) = this.controller_states.recv() => this.on_controller_state(controller, &message)?,
                     Some(Received { msg: (controller, message), .. }) = statuses.recv() => this.on_goal_status(controller, &message)?,
                     Some(request) = arms.next() => {
                         let (success, message) = match this.arm(request.message.data) {

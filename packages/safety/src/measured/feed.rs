@@ -75,6 +75,8 @@ pub struct Fresh<'a> {
     pub stamps: &'a [Stamp],
     /// Which of them come from one source.
     pub sources: &'a [usize],
+    /// Whether all velocities are told; else some come from differences.
+    pub velocity_told: bool,
     /// Age in seconds of the oldest: since receipt or since its stamp, whichever is longer.
     pub age_s: f64,
 }
@@ -350,7 +352,7 @@ impl JointFeed {
         if let Some(malformed) = &self.malformed {
             return Err(JointTrouble::Malformed(malformed.clone()));
         }
-        let (mut oldest, mut newest) = (0.0f64, None::<Stamp>);
+        let (mut oldest, mut newest, mut velocity_told) = (0.0f64, None::<Stamp>, true);
         for (joint, name) in self.wanted.iter().enumerate() {
             let missing = || JointTrouble::Missing(name.to_owned());
             let (source, place) = self.owners[joint].source.ok_or_else(missing)?;
@@ -376,10 +378,12 @@ impl JointFeed {
             self.source_of[joint] = source;
             self.sample.positions[joint] = told.history.position(place).ok_or_else(missing)?;
             let continuous = self.continuous[joint];
+            velocity_told &= told.history.tells_velocity(place);
             self.sample.velocities[joint] = told.history.velocity(place, OVER, |a, b| way(continuous, a, b));
         }
         self.sample.stamp = newest.unwrap_or(Stamp::ZERO);
-        Ok(Fresh { sample: &self.sample, stamps: &self.stamps, sources: &self.source_of, age_s: oldest })
+        let (stamps, sources) = (&self.stamps, &self.source_of);
+        Ok(Fresh { sample: &self.sample, stamps, sources, velocity_told, age_s: oldest })
     }
 
     /// What was contradictory since this was asked last: a jump within the messages of one sender, or two senders of one joint that speak at

@@ -75,6 +75,11 @@ impl History {
         self.states.back().map(|state| state.values[joint])
     }
 
+    /// Whether the newest state tells the velocity of a joint.
+    pub fn tells_velocity(&self, joint: usize) -> bool {
+        self.states.back().is_some_and(|state| state.values[self.joints + joint].is_finite())
+    }
+
     /// Newest velocity of a joint: as told, else from its positions over at least `over` seconds; 0 where there is but one.
     pub fn velocity(&self, joint: usize, over: f64, way: impl Fn(f64, f64) -> f64) -> f64 {
         let Some(newest) = self.states.back() else { return 0.0 };

@@ -213,6 +213,8 @@ fn draft(joints: &[&str], places: Vec<usize>, jerk_limited: bool) -> Draft {
         stamp: Stamp::from_nanos(1000),
         period: PERIOD,
         committed: 7,
+        given: true,
+        stands: false,
         positions: states.iter().flat_map(|s| (0..n).map(move |j| s.p + 0.1 * j as f64)).collect(),
         velocities: states.iter().flat_map(|s| std::iter::repeat_n(s.v, n)).collect(),
     }
