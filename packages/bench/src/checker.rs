@@ -58,6 +58,11 @@ pub struct Checker {
     committed: i64,
     /// Nothing was published since the last motion.
     silent: bool,
+    /// By controller: whether it got a window of this motion. And whether it was held when the first did.
+    begun: Vec<bool>,
+    began_held: bool,
+    /// How far the time of the next tick has passed already, while something waited to be sent.
+    ahead: i64,
     armed: bool,
     stopped: bool,
     /// When a stop was asked for, and when all must be at rest.
@@ -93,6 +98,9 @@ impl Checker {
             committed: nanos(arm.config.committed_s),
             arm: arm.clone(),
             silent: true,
+            begun: vec![false; arm.controllers.len()],
+            began_held: false,
+            ahead: 0,
             armed: false,
             stopped: false,
             deadline: None,
@@ -118,6 +126,7 @@ impl Checker {
 
     /// Time passes, on the controllers' clock; `passed` is how much of it really did.
     pub fn advance(&mut self, now: i64, passed: i64, meter: &mut Meter) {
+        let passed = passed - std::mem::take(&mut self.ahead);
         let expected = self.now.saturating_add(passed);
         self.received += passed;
         if now < self.now {
@@ -129,6 +138,12 @@ impl Checker {
             self.follower.advance(now, &self.allowed, meter);
         }
         self.now = now;
+    }
+
+    /// What was decided on is sent so many nanoseconds later.
+    pub fn wait(&mut self, nanos: i64, meter: &mut Meter) {
+        self.advance(self.now.saturating_add(nanos), nanos, meter);
+        self.ahead = nanos;
     }
 
     fn let_go(&mut self) {
@@ -242,7 +257,7 @@ impl Checker {
         meter.violate(Quantity::Internal, || what);
     }
 
-    /// Messages were published, one a controller, now. They were `decided` on at this time of the controllers' clock.
+    /// Messages were published, one a controller (or to the first of them only, when the others would have got theirs too late), now. They were `decided` on at this time of the controllers' clock.
     pub fn published(&mut self, messages: &[Trajectory], decided: i64, meter: &mut Meter) {
         let now = self.now;
         meter.tally.sent += 1;
@@ -257,7 +272,7 @@ impl Checker {
             }
         }
         let stamp = messages[0].stamp;
-        if messages.len() != self.spare.len() || messages.iter().any(|m| m.stamp != stamp) {
+        if messages.len() > self.spare.len() || messages.iter().any(|m| m.stamp != stamp) {
             meter.violate(Quantity::Stamp, || "the controllers get different stamps".to_owned());
         }
         let old = decided.saturating_sub(stamp.nanos());
@@ -266,14 +281,16 @@ impl Checker {
             meter.violate(Quantity::Stamp, || format!("the first point lies {old} ns before publication"));
         }
         if self.silent {
-            self.begin(meter);
-        } else {
-            self.come_in();
+            self.begun.fill(false);
         }
-        for i in 0..self.spare.len() {
+        if (0..messages.len()).any(|i| !self.begun[i]) {
+            self.begin(messages.len(), meter);
+        }
+        self.come_in(messages.len());
+        for i in 0..messages.len() {
             let (track, held) = (&self.spare[i], &self.follower.tracks[i]);
             let mut from = 0;
-            if !self.silent {
+            if self.begun[i] {
                 let same = track.agrees_with(held);
                 let final_until = now.max(decided.saturating_add(self.committed));
                 let needed = track.times.partition_point(|t| *t <= final_until);
@@ -316,7 +333,7 @@ impl Checker {
             }
         }
         if let Some((asked, deadline)) = self.deadline {
-            let ends = self.spare.iter().map(|t| t.times[t.rests_from()]).max().unwrap_or(0);
+            let ends = self.spare[..messages.len()].iter().map(|t| t.times[t.rests_from()]).max().unwrap_or(0);
             if ends > deadline {
                 meter.violate(Quantity::Disarmed, || {
                     let seconds = |nanos: i64| nanos as f64 * 1.0e-9;
@@ -325,13 +342,16 @@ impl Checker {
                 });
             }
         }
-        std::mem::swap(&mut self.spare, &mut self.follower.tracks);
+        for i in 0..messages.len() {
+            std::mem::swap(&mut self.spare[i], &mut self.follower.tracks[i]);
+            self.begun[i] = true;
+        }
         self.silent = false;
     }
 
     /// What began outside of its positions may be no farther out than it is.
-    fn come_in(&mut self) {
-        for track in &self.spare {
+    fn come_in(&mut self, sent: usize) {
+        for track in self.spare[..sent].iter().zip(&self.begun).filter(|(_, begun)| **begun).map(|(track, _)| track) {
             for (c, place) in track.places.iter().enumerate() {
                 let (whole, j, p) = (&self.arm.bounds, *place, track.p[c]);
                 self.allowed.min[j] = whole.min[j].min(self.allowed.min[j].max(p));
@@ -340,10 +360,14 @@ impl Checker {
         }
     }
 
-    /// A motion begins.
-    fn begin(&mut self, meter: &mut Meter) {
-        meter.tally.starts += 1;
-        self.deadline = None;
+    /// A motion begins, of those of the first `sent` controllers that got nothing of it yet.
+    fn begin(&mut self, sent: usize, meter: &mut Meter) {
+        if self.silent {
+            meter.tally.starts += 1;
+            self.deadline = None;
+            self.began_held = self.held;
+        }
+        let fresh: Vec<usize> = (0..sent).filter(|i| !self.begun[*i]).collect();
         if !self.armed || self.stopped {
             let (armed, stopped) = (self.armed, self.stopped);
             meter.violate(Quantity::Disarmed, || format!("a motion begins; armed: {armed}, stopped: {stopped}"));
@@ -356,7 +380,7 @@ impl Checker {
         // As held, or as it truly stands: one joint that stands elsewhere puts the whole arm elsewhere.
         let (mut as_held, mut as_true): (Option<String>, Option<(f64, String)>) = (None, None);
         let (mut moved, mut unknowable) = (false, true);
-        for track in &self.spare {
+        for track in fresh.iter().map(|i| &self.spare[*i]) {
             let n = track.places.len();
             // At rest up to now.
             let until = track.times.partition_point(|t| *t <= self.now);
@@ -401,7 +425,7 @@ impl Checker {
             }
         }
         match (as_held, as_true) {
-            (Some(held), _) if self.held => broken = Some(held),
+            (Some(held), _) if self.began_held => broken = Some(held),
             // Where it is held it may sag, or stand a little elsewhere: nothing leaps.
             (None, Some((off, _))) if off <= self.arm.config.max_start_error + TRUE => {}
             (_, Some(_)) if unknowable => meter.tally.unknowable += 1,
@@ -413,7 +437,7 @@ impl Checker {
         }
         self.held_known = true;
         self.held = true;
-        for track in &self.spare {
+        for track in fresh.iter().map(|i| &self.spare[*i]) {
             for (c, place) in track.places.iter().enumerate() {
                 let (whole, j, p) = (&self.arm.bounds, *place, track.p[c]);
                 self.allowed.min[j] = whole.min[j].min(p);

@@ -179,7 +179,9 @@ impl Filtered {
         let arm = &stimulus.arm;
         let n = arm.bounds.len();
         let mut checker = Checker::new(arm, crate::stimulus::T0);
-        let streamer = arm.streamer()?;
+        let mut streamer = arm.streamer()?;
+        // As joint_trajectory_controllers do: without it a source that froze at rest says the same as a robot whose controller was switched off.
+        (0..arm.controllers.len()).for_each(|controller| streamer.controller_speaks(controller));
         let endless: Vec<bool> = (0..n).map(|j| arm.bounds.is_continuous(j)).collect();
         let ears = stimulus.scenario.is_told().then(|| {
             let mut feed = JointFeed::new(streamer.joints().clone(), 0.0);
@@ -288,6 +290,7 @@ impl Filtered {
             age_s: fresh.age_s,
             stamps: Some(fresh.stamps),
             sources: Some(fresh.sources),
+            velocity_told: fresh.velocity_told,
             contradiction: contradiction.as_ref(),
         });
         let said = self.decide(event, measured, meter);
@@ -353,12 +356,30 @@ impl Filtered {
         self.why = None;
         match said {
             Tick::Send(out) => {
+                let leave_by = out.leave_by.nanos();
                 for (window, message) in out.windows.iter().zip(&mut self.messages) {
                     window.write_to(message);
                 }
                 self.time.add(nanos);
-                self.checker.published(&self.messages, event.now, meter);
-                Said::Sent
+                let (late, all) = (event.late, self.messages.len());
+                // A pause before the first is sent, or between two.
+                let before = if late > 0 { event.late_from % all } else { all };
+                if before > 0 {
+                    self.checker.published(&self.messages[..before], event.now, meter);
+                }
+                if late > 0 {
+                    self.checker.wait(late, meter);
+                }
+                if before == all {
+                    Said::Sent
+                } else if event.now.saturating_add(late) <= leave_by {
+                    self.checker.published(&self.messages, event.now, meter);
+                    Said::Sent
+                } else {
+                    // As the node does.
+                    self.streamer.not_sent(before);
+                    Said::Held
+                }
             }
             Tick::Hold => Said::Held,
             Tick::Idle(reason) => {

@@ -253,6 +253,7 @@ pub const SCENARIOS: &[Scenario] = &[
         ..TOLD
     },
     Scenario { name: "by_hand", told: Some(&[Kind::Velocities]), hands: 0.006, ..TOLD },
+    Scenario { name: "sent_late", pauses: 0.02, ..TOLD },
     Scenario { name: "lies", told: Some(&Kind::PASSING), hands: 0.001, ..TOLD },
     Scenario {
         name: "all_of_it",
@@ -275,6 +276,7 @@ pub const SCENARIOS: &[Scenario] = &[
         leaps: 0.0003,
         jitter: 0.4,
         gaps: 0.001,
+        pauses: 0.003,
         told: Some(&Kind::PASSING),
         wraps: true,
         hands: 0.001,
@@ -329,6 +331,8 @@ pub struct Event {
     pub hand: Vec<(usize, f64)>,
     /// By how many nanoseconds what is decided on leaves later.
     pub late: i64,
+    /// Which controller's message is the first to be late, modulo their number.
+    pub late_from: usize,
 }
 
 /// The events of an episode.
@@ -447,6 +451,7 @@ impl Stimulus {
                 lying: false,
                 hand: vec![],
                 late: 0,
+                late_from: 0,
             },
             seconds: 0.0,
             curve,
@@ -513,6 +518,7 @@ impl Stimulus {
         self.event.late = 0;
         if rng.chance(s.pauses) {
             self.event.late = (rng.scale(1.0e-3, 0.15) * 1.0e9) as i64;
+            self.event.late_from = if rng.chance(0.7) { 0 } else { rng.below(3) };
         }
     }
 
@@ -527,7 +533,8 @@ impl Stimulus {
         if rng.chance(s.gaps) {
             passed += (rng.scale(1.0e-3, 1.0) * 1.0e9) as i64;
         }
-        passed = passed.max(1);
+        // Whoever waits to send does not tick.
+        passed = passed.max(1).max(self.event.late + 1);
         let mut now = self.event.now.saturating_add(passed);
         if rng.chance(s.leaps) {
             let by = (rng.scale(1.0e-3, 3.0e3) * 1.0e9) as i64;

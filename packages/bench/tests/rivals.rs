@@ -47,6 +47,7 @@ fn play(which: usize, goal: impl Fn(usize) -> f64) -> Tally {
             lying: false,
             hand: vec![],
             late: 0,
+            late_from: 0,
         };
         rival.event(&event, tick as f64 * 0.01, &bounds);
     }

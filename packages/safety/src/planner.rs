@@ -1,7 +1,7 @@
 //! The plan of one joint: states at grid times, each of which a verified stop follows.
 
 use crate::limits::JointLimits;
-use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
+use crate::motion::{SLACK, State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
@@ -108,7 +108,10 @@ impl JointPlanner {
 
     /// From a state at `position` on, a joint that stands outside of its positions goes no farther out.
     fn confine(&mut self, position: f64) {
-        (self.limits.min, self.limits.max) = (self.inner.min.min(position), self.inner.max.max(position));
+        // What checks allow for rounding must not add up from step to step.
+        const HAIR: f64 = 0.999 * SLACK;
+        self.limits.min = self.inner.min.min(position + HAIR);
+        self.limits.max = self.inner.max.max(position - HAIR);
     }
 
     /// The least and the greatest position from a state on, the way out included.
