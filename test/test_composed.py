@@ -40,7 +40,8 @@ def test_composed_nodes_propose_from_a_goal_as_they_do_apart_and_end_together(st
     for name in names:
         listed = probe.call(ListParameters, f"/{name}/list_parameters", ListParameters.Request()).result.names
         assert ("goal_timeout" in listed) == (name == "desk")
-        assert ("policy" in listed) == (name != "desk")
+        assert ("max_image_age" in listed) == (name == "vla_inference")
+        assert "policy" in listed
     health.wait("camera_ingest: policy", OK)
     health.wait("vla_inference: policy", OK, "proposing")
     assert process.stop(signal.SIGINT) == 0

@@ -316,6 +316,56 @@ def test_a_package_that_does_not_fit_is_refused_by_name_and_never_proposes(start
     assert inference.process.stop() == 0, inference.process.log
 
 
+# The state of an arm as data sets have it, in degrees; the mean of the second joint is -20 where it turns to 1.76 rad.
+IN_DEGREES = {"kind": "mean_std", "mean": [0.0, -20.0, 3.0, -120.0, 2.0, 95.0, 45.0, 0.03], "std": [9.0] * 7 + [0.01], "eps": 0.0}
+
+
+def degrees(folder, **robot):
+    """A package whose statistics are in degrees; the network sees nothing of it."""
+    shutil.copytree(MODELS / "panda_drift", folder)
+    manifest = yaml.safe_load((folder / "policy.yaml").read_text())
+    manifest["observation"]["state"]["normalization"] = IN_DEGREES
+    manifest["robot"] |= robot
+    (folder / "policy.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    return folder
+
+
+def test_numbers_in_degrees_are_refused_by_joint_number_and_limit_and_never_move(start, probe, robot, tmp_path):
+    inference = Inference(start, probe, degrees(tmp_path / "degrees", ranges_not_compared=["panda_joint1"]))
+    inference.ask()
+    inference.health.wait(POLICY, ERROR, "refused", "'panda_joint2'", "-20 rad", "1.76", "degrees taken for radians")
+    inference.silent(0.5)
+    assert inference.chunks == []
+
+
+def test_a_joint_that_is_named_passes_and_is_told_for_as_long_as_it_is_used(start, probe, robot, tmp_path):
+    joints = [f"panda_joint{number}" for number in range(1, 8)]
+    inference = Inference(start, probe, degrees(tmp_path / "named", ranges_not_compared=joints))
+    inference.ask()
+    inference.health.wait("vla_inference: ranges", WARN, "'panda_joint2'", "-20 rad", "ranges_not_compared")
+    inference.proposes()
+    inference.health.wait(POLICY, OK, "proposing")
+    assert "'panda_joint7'" in inference.process.log
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("STOP!", "'stop'"), ("do not push the red cube", "'not'"), ("hello", "red cube"), ("push\u200b the red cube", "U+200B")]
+)
+def test_an_instruction_that_did_not_come_through_goal_intake_is_looked_at_as_well(start, probe, robot, tmp_path, text, reason):
+    folder = shutil.copytree(MODELS / "panda_drift", tmp_path / "knowing")
+    manifest = yaml.safe_load((folder / "policy.yaml").read_text())
+    manifest["vocabulary"] = {"objects": {"red cube": []}}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
+    inference = Inference(start, probe, folder)
+    inference.ask()
+    inference.proposes()
+    inference.ask(text)
+    inference.health.wait(POLICY, ERROR, "instruction is refused", reason)
+    inference.silent(0.5)
+    inference.ask()
+    inference.proposes()
+
+
 def test_a_robot_description_that_comes_late_or_is_broken_first_is_enough(start, probe, robot):
     inference = Inference(start, probe, robot_description_file="''")
     inference.ask()

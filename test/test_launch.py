@@ -120,6 +120,7 @@ def test_the_policy_reaches_those_who_use_it(bringup):
     nodes = started(bringup, policy="/models/mine")
     assert {name for name, node in nodes.items() if single(node).get("policy") == "/models/mine"} == {
         "camera_ingest",
+        "goal_intake",
         "vla_inference",
     }
 

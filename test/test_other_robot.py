@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 
 import pytest
+import yaml
 from builtin_interfaces.msg import Time
 from conftest import ROOT
-from graph_tools import ENCODERS, ERROR, LATCHED, MODELS, OK, Health, Robot, image, now
+from graph_tools import ENCODERS, LATCHED, MODELS, OK, Health, Robot, image, now
 from launch_tools import bringup, command_line, started
 from rcl_interfaces.srv import GetParameters, ListParameters
 from rclpy.parameter import parameter_value_to_python
@@ -72,9 +72,8 @@ def test_the_example_brings_up_another_robot_which_moves_once_it_is_armed(start,
     with (folder / "my_robot.yaml").open("a") as file:
         paths = f"models_path: ['{MODELS}', '{ENCODERS}']"
         file.write(f"    {paths}\ncamera_ingest:\n  ros__parameters:\n    {paths}\n")
-    processes = launch(
-        start, bringup, folder, sim="false", composed=composed, policy=str(MODELS / "six_joints_drift"), params_file=str(folder / "my_robot.yaml")
-    )
+    asked = {"policy": str(MODELS / "six_joints_drift"), "params_file": str(folder / "my_robot.yaml")}
+    processes = launch(start, bringup, folder, sim="false", composed=composed, record="true", **asked)
     health.wait("camera_ingest: policy", OK)
     health.wait("vla_inference: policy", OK)
     # Nothing is left of the simulator's robot.
@@ -94,12 +93,22 @@ def test_the_example_brings_up_another_robot_which_moves_once_it_is_armed(start,
     assert chunks[0].joint_names == JOINTS
     still = [command for command in robot.commands if abs(command.points[-1].positions[0]) > 1e-3]
     assert not still, "it moves without having been armed"
+    recorded = ["/arm_controller/joint_trajectory", "/observation/overhead/image", "/joint_states", "/action_chunk"]
+
+    def is_heard(topic: str) -> bool:
+        return "_recorder_ears" in [info.node_name for info in probe.node.get_subscriptions_info_by_topic(topic)]
+
+    probe.until(lambda: all(map(is_heard, recorded)), what="the recorder's subscriptions")
     armed = probe.call(SetBool, "/trajectory_publisher/arm", SetBool.Request(data=True))
     assert armed.success, armed.message
     probe.until(lambda: robot.positions[0] > 0.05, what="motion of the first joint")
     assert set(robot.commands[-1].joint_names) == set(JOINTS)
     assert not [topic for topic, _ in probe.node.get_topic_names_and_types() if "panda" in topic]
     assert all(process.stop() == 0 for process in processes.values())
+    # Its own camera and controller are in the recording.
+    (bag,) = folder.glob("recording_*/metadata.yaml")
+    held = {entry["topic_metadata"]["name"] for entry in yaml.safe_load(bag.read_text())["rosbag2_bagfile_information"]["topics_with_message_count"]}
+    assert set(recorded) <= held
 
 
 def test_a_robot_that_nothing_is_told_of_is_asked_for_by_the_names_of_the_parameters(start, bringup, folder):

@@ -129,6 +129,13 @@ def test_of_several_keys_the_one_holds_that_holds_for_rclpy(start, probe, tmp_pa
     compared(start, probe, tmp_path, *SEQUENCES[name], namespace)
 
 
+def test_a_command_line_that_a_file_outdoes_as_it_does_for_rclpy_is_told(start, probe, tmp_path):
+    files = written(tmp_path, [said(("/**", 1.0), (NAME, 2.0))])
+    process = start(NAME, "--ros-args", *files, "-p", "goal_timeout:=3.0")
+    assert value(probe, f"/{NAME}", "goal_timeout") == [2.0]
+    assert "'goal_timeout' of the command line does not hold" in process.log
+
+
 def test_a_file_that_is_given_again_holds_where_it_holds_for_rclpy(start, probe, tmp_path):
     files = written(tmp_path, [said(("/**", 1.0)), said(("/**", 2.0))])
     compared(start, probe, tmp_path / "..", [], [*files, *files[:2]], "")
@@ -245,9 +252,9 @@ def test_lists_are_emptied_by_an_empty_list_whichever_way_it_is_written(start, p
             assert (list(grippers), listed) == ([], ["controllers.mine", "controllers.panda_arm_controller"])
 
 
-@pytest.mark.parametrize("controllers", ["[]", "{arm_controller: []}", "{}", None])
+@pytest.mark.parametrize("controllers", ["[]", "{arm_controller: []}", "['']", None])
 def test_without_controllers_the_parameter_is_asked_for_by_name(start, tmp_path, controllers):
-    content = f"/**:\n  ros__parameters:\n    joint_limits_file: config/joint_limits.yaml\n"
+    content = "/**:\n  ros__parameters:\n    joint_limits_file: config/joint_limits.yaml\n"
     if controllers:
         content += f"    controllers: {controllers}\n    rate: 100.0\n"
     process = start("trajectory_publisher", "--ros-args", *written(tmp_path, [content]))

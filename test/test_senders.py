@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -333,7 +334,7 @@ def test_an_emergency_stop_of_every_kind_of_publisher_stops_the_motion(start, pr
     motion.rests()
     motion.knows(motion.send(follower.robot.positions))
     motion.sends_nothing()
-    assert motion.process.log.count("emergency stop (topic") == 1
+    assert motion.process.log.count("nothing is sent any more") == 1, "once, however many copies came"
     assert arm(probe).success
     stream.moves()
 
@@ -366,23 +367,33 @@ def test_goals_and_instructions_of_every_kind_of_publisher_are_heard_once_each(s
     start("goal_intake", "--ros-args", "-p", "goal_timeout:=0.0")
     statuses = probe.hear(String, "goal_status", QoSProfile(depth=50))
     node = others("asks")
-    for number, (name, kind) in enumerate(KINDS.items(), 1):
+    probe.until(lambda: probe.node.count_publishers("goal_status") == 1, what="goal_intake")
+    for name, kind in KINDS.items():
         goal = node.create_publisher(String, "/goal", kind)
         matched(probe, goal)
-        # Its answers as well.
-        probe.until(lambda: probe.node.count_publishers("goal_status") == 1, what="goal_intake")
-        goal.publish(String(data=f"push the {name} cube"))
-        active = lambda: [s for s in statuses if '"active"' in s.data]  # noqa: E731
-        probe.until(lambda n=number: len(active()) >= n, what=name)
-        probe.quiet(statuses, 0.3, "goal_status")
-        assert len(active()) == number, "copies are no goals"
+        tried = []
+
+        def active(name=name):
+            told = [json.loads(status.data) for status in statuses]
+            return [status["goal"] for status in told if status["state"] == "active" and name in status["goal"]]
+
+        def heard(goal=goal, name=name, tried=tried, active=active):
+            # Either side finds the other in its own time, so the first ones may be for nobody; each is another goal.
+            tried.append(f"push the {name} cube {len(tried)} times")
+            goal.publish(String(data=tried[-1]))
+            probe.spin(0.3)
+            return active()
+
+        probe.until(heard, what=name)
+        probe.quiet(statuses, 0.5, "goal_status")
+        assert len(set(active())) == len(active()), "copies are no goals"
         node.destroy_publisher(goal)
     # A goal that was latched before is one of yesterday.
     yesterday = node.create_publisher(String, "/goal", LATCHED)
     yesterday.publish(String(data="push the old cube"))
     start("goal_intake", "--ros-args", "-r", "__node:=second", "-r", "goal_status:=second_status")
     heard = probe.hear(String, "second_status", QoSProfile(depth=50))
-    matched(probe, yesterday, 4)
+    matched(probe, yesterday, 3)
     probe.quiet(heard, 0.5, "second_status")
     assert heard == []
 
@@ -564,7 +575,7 @@ def test_a_robot_that_does_not_fit_and_a_semantic_description_are_told_too(start
     motion.health.wait(DESCRIPTION, OK)
     assert arm(probe).success
     stranger = others("stranger")
-    fewer = "\n".join(line for line in srdf.splitlines() if 'link1="panda_link5"' not in line)
+    fewer = "\n".join(line for line in srdf.splitlines() if 'reason="Never"' not in line)
     assert fewer != srdf
     keep.append(latched_text(stranger, "/robot_description_semantic", fewer))
     motion.health.wait(DESCRIPTION, WARN, "robot_description_semantic of node '/stranger'", "while armed")

@@ -29,6 +29,7 @@ from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
 from training.dataset import ACTION_NAMES, BASE, CAMERAS, JOINTS, ROOT, STEP_NS, TIP
 from training.export_encoder import sha256
 from training.model import Policy, Settings
+from training.vocabulary import VOCABULARY
 
 STEPS = 10
 OPSET = 17
@@ -131,6 +132,7 @@ def manifest(arguments: argparse.Namespace, info: dict, hashes: dict[str, str], 
         },
         "execution": {"replan_steps": arguments.replan_steps},
         "golden": {"file": "golden.json", "sha256": hashes["golden.json"]},
+        "vocabulary": VOCABULARY,
         "training": training,
     }
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from importers.lerobot import checkpoint as checkpoints
+from importers.lerobot import ranges
 from importers.lerobot import robot as robots
 from importers.lerobot.errors import ImportFailure
 
@@ -36,6 +37,12 @@ def run(arguments: argparse.Namespace) -> None:
     for feature in [*checkpoint.inputs, checkpoint.action]:
         if ".empty_camera_" not in feature.key:
             checkpoint.statistics(feature)
+    # Before half a minute of imports; the worked example is compared when it is there.
+    vectors = [checkpoint.statistics(feature) for feature in (checkpoint.state(), checkpoint.action)]
+    for note in ranges.check(ranges.columns(robot, vectors)):
+        print(f"note: {note}")
+    if arguments.urdf is None:
+        print("note: without --urdf the statistics are compared with each other and with two turns (10 m), not with the robot's limits")
     cameras = [robot.camera(feature) for feature in checkpoint.images()]
     if len(set(cameras)) != len(cameras):
         raise ImportFailure(f"cameras: {', '.join(cameras)}: two have one name; give others with --camera KEY=NAME")

@@ -19,6 +19,7 @@ import yaml
 from torch import Tensor, nn
 from torch.onnx import JitScalarType, symbolic_helper
 
+from importers.lerobot import ranges
 from importers.lerobot.checkpoint import Checkpoint, Feature
 from importers.lerobot.errors import ImportFailure
 from importers.lerobot.robot import Robot
@@ -239,7 +240,8 @@ def manifest(checkpoint: Checkpoint, robot: Robot, parts: Parts, name: str, hash
             "license": str(checkpoint.config.get("license") or "unknown"),
             "description": f"Imported from a LeRobot checkpoint of type {checkpoint.kind}.",
         },
-        "robot": {"joints": robot.joints, "units": robot.units, "base_link": robot.base_link, "tip_link": robot.tip_link},
+        "robot": {"joints": robot.joints, "units": robot.units, "base_link": robot.base_link, "tip_link": robot.tip_link}
+        | ({"ranges_not_compared": robot.ranges_not_compared} if robot.ranges_not_compared else {}),
         "observation": observation,
         "action": action,
         "runner": parts.runner,
@@ -252,7 +254,10 @@ def manifest(checkpoint: Checkpoint, robot: Robot, parts: Parts, name: str, hash
 
 def write(checkpoint: Checkpoint, robot: Robot, observed: Observed, parts: Parts, name: str, scratch: Path, out: Path) -> None:
     """Put the package together in `scratch`, which holds the graphs already, and move it to `out`."""
-    (scratch / "golden.json").write_text(json.dumps(golden(checkpoint, robot, observed, parts)))
+    example = golden(checkpoint, robot, observed, parts)
+    vectors = [checkpoint.statistics(feature) for feature in (checkpoint.state(), checkpoint.action)]
+    ranges.check(ranges.columns(robot, vectors, example["joints"], example["actions"]))
+    (scratch / "golden.json").write_text(json.dumps(example))
     for file, content in parts.files.items():
         (scratch / file).write_bytes(content)
     hashes = {file.name: sha256(file.read_bytes()) for file in scratch.iterdir()}

@@ -12,8 +12,10 @@ import yaml
 
 from importers.lerobot.checkpoint import Checkpoint, Feature
 from importers.lerobot.errors import ImportFailure
+from importers.lerobot.ranges import limits_of
 
 KEYS = {"joints", "units", "base_link", "tip_link", "fps", "gripper_joint", "rest_posture", "lerobot_units", "scale", "offset", "cameras"}
+KEYS |= {"ranges_not_compared"}
 
 
 @dataclass
@@ -32,6 +34,10 @@ class Robot:
     offset: list[float] = field(default_factory=list)
     # Names of cameras by LeRobot's keys.
     cameras: dict[str, str] = field(default_factory=dict)
+    # Position limits by joint, where the description is known.
+    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    # Joints whose numbers are right although they look wrong.
+    ranges_not_compared: list[str] = field(default_factory=list)
 
     def camera(self, feature: Feature) -> str:
         """The name of a camera on the robot."""
@@ -61,6 +67,23 @@ def _numbers(value: object, key: str, count: int) -> list[float]:
     return [float(v) for v in value]
 
 
+def _limits(urdf: Path, joints: list[str], units: list[str]) -> dict[str, tuple[float, float]]:
+    """Position limits of the joints that have any."""
+    described, limits = limits_of(urdf), {}
+    for joint, unit in zip(joints, units, strict=True):
+        if joint not in described:
+            raise ImportFailure(f"--urdf {urdf}: has no joint '{joint}'; it has {', '.join(sorted(described))}")
+        kind, bounds = described[joint]
+        expected = {"revolute": "rad", "continuous": "rad", "prismatic": "m"}.get(kind)
+        if unit != expected:
+            raise ImportFailure(
+                f"units: joint '{joint}' is in {unit}, but in {urdf} it is {kind}; expected {expected or 'a joint that moves'}"
+            )
+        if bounds is not None and bounds[0] <= bounds[1]:
+            limits[joint] = bounds
+    return limits
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what the checkpoint does not."""
     group = parser.add_argument_group("the robot (a YAML file with --robot, or option by option; options win)")
@@ -75,6 +98,14 @@ def options(parser: argparse.ArgumentParser) -> None:
         "--lerobot-units",
         choices=["ros", "degrees"],
         help="degrees: the data set has degrees where the URDF has radians (default ros: the same)",
+    )
+    group.add_argument(
+        "--urdf", type=Path, metavar="FILE", help="the robot's description: statistics are compared with its position limits"
+    )
+    group.add_argument(
+        "--ranges-not-compared",
+        metavar="A,B,...",
+        help="joints whose numbers are right although they do not fit the limits; written into the package and told whenever it is used",
     )
     group.add_argument(
         "--camera", action="append", default=[], metavar="KEY=NAME", help="name of a camera here, as observation.images.top=front"
@@ -95,7 +126,7 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
                 f"{arguments.robot}: unknown {', '.join(sorted(map(str, unknown)))}; expected any of {', '.join(sorted(KEYS))}"
             )
     named = {"joints": "robot_joints", "units": "units", "base_link": "base_link", "tip_link": "tip_link", "fps": "fps"}
-    named |= {"gripper_joint": "gripper_joint", "lerobot_units": "lerobot_units"}
+    named |= {"gripper_joint": "gripper_joint", "lerobot_units": "lerobot_units", "ranges_not_compared": "ranges_not_compared"}
     for key, option in named.items():
         if getattr(arguments, option) is not None:
             given[key] = getattr(arguments, option)
@@ -132,6 +163,10 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
         raise ImportFailure(f"fps: is {fps!r}; expected 0.1 to 1000 rows a second")
     if given.get("gripper_joint") not in (None, *joints):
         raise ImportFailure(f"gripper_joint: '{given['gripper_joint']}' is not one of {', '.join(joints)}")
+    not_compared = _texts(given.get("ranges_not_compared") or [], "ranges_not_compared")
+    for joint in not_compared:
+        if joint not in joints or not_compared.count(joint) > 1:
+            raise ImportFailure(f"ranges_not_compared: '{joint}' is not one of {', '.join(joints)}, or is named twice")
     degrees = given.get("lerobot_units", "ros")
     if degrees not in ("ros", "degrees"):
         raise ImportFailure(f"lerobot_units: is {degrees!r}; expected ros or degrees")
@@ -160,4 +195,6 @@ def gather(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Robot:
         scale=scale,
         offset=_numbers(given["offset"], "offset", count) if "offset" in given else [0.0] * count,
         cameras=cameras,
+        limits=_limits(arguments.urdf, joints, units) if arguments.urdf is not None else {},
+        ranges_not_compared=not_compared,
     )

@@ -31,6 +31,9 @@ ROBOT = [
     "10",
     "--gripper-joint",
     "finger",
+    # The checkpoints' statistics are drawn, and too large for a finger that moves by 4 cm.
+    "--ranges-not-compared",
+    "finger",
 ]
 
 

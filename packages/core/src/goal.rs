@@ -4,11 +4,13 @@
 //! replaces it, or its time is up. In every state but active the instruction is empty, which brings the robot to rest.
 
 use crate::Stamp;
+use crate::words::is_invisible;
 
 /// Longest accepted goal, in bytes of UTF-8. Sentence encoders read some hundred tokens; more is a mistake upstream.
 pub const MAX_GOAL_BYTES: usize = 1000;
 
-/// A sentence that was checked: trimmed, not empty, at most [`MAX_GOAL_BYTES`] long, without control characters.
+/// A sentence that was checked: trimmed, not empty, at most [`MAX_GOAL_BYTES`] long, without control characters and
+/// without characters that are not seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence(String);
 
@@ -24,6 +26,16 @@ pub enum GoalRefusal {
     /// A control character.
     #[error("the goal has the control character U+{code:04X} at byte {at}; plain text is taken")]
     ControlCharacter {
+        /// Code point.
+        code: u32,
+        /// Byte offset.
+        at: usize,
+    },
+    /// A character that is not seen, or that changes the order in which others are shown.
+    #[error(
+        "the goal has the invisible character U+{code:04X} at byte {at}, which may hide a word; plain text is taken"
+    )]
+    Invisible {
         /// Code point.
         code: u32,
         /// Byte offset.
@@ -45,6 +57,10 @@ impl Sentence {
         if let Some((at, c)) = text.char_indices().find(|(_, c)| c.is_control()) {
             return Err(GoalRefusal::ControlCharacter { code: c.into(), at });
         }
+        let hidden = |&(at, c): &(usize, char)| is_invisible(c) && !joins_letters(&text[..at], c);
+        if let Some((at, c)) = text.char_indices().find(hidden) {
+            return Err(GoalRefusal::Invisible { code: c.into(), at });
+        }
         if text.is_empty() {
             return Err(GoalRefusal::Empty);
         }
@@ -55,6 +71,12 @@ impl Sentence {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether it is one of the joiners that Arabic, Persian and the scripts of India write with, behind one of their letters.
+fn joins_letters(before: &str, c: char) -> bool {
+    matches!(c, '\u{200C}' | '\u{200D}')
+        && before.chars().next_back().is_some_and(|c| ('\u{600}'..'\u{E00}').contains(&c))
 }
 
 impl std::fmt::Display for Sentence {
@@ -124,10 +146,14 @@ impl GoalKeeper {
     /// # Errors
     /// See [`GoalRefusal`].
     pub fn submit(&mut self, text: &str, now: Stamp) -> Result<Option<(Goal, GoalEnd)>, GoalRefusal> {
-        let sentence = Sentence::new(text)?;
+        Ok(self.take(Sentence::new(text)?, now))
+    }
+
+    /// Takes a sentence. Returns the goal that it replaces.
+    pub fn take(&mut self, sentence: Sentence, now: Stamp) -> Option<(Goal, GoalEnd)> {
         self.accepted += 1;
         let replaced = self.active.replace(Goal { id: self.accepted, sentence, accepted_at: now });
-        Ok(replaced.map(|goal| (goal, GoalEnd::Replaced)))
+        replaced.map(|goal| (goal, GoalEnd::Replaced))
     }
 
     /// Ends the active goal at its owner's wish.
@@ -179,6 +205,17 @@ mod tests {
         assert_eq!(keeper.tick(Stamp::from_nanos(9_999_999_999)), None);
         assert_eq!(keeper.tick(Stamp::from_nanos(10_000_000_000)).unwrap().1, GoalEnd::TimedOut);
         assert_eq!(keeper.cancel(), None);
+    }
+
+    #[test]
+    fn what_is_not_seen_is_refused_and_what_a_script_needs_is_taken() {
+        for (text, code, at) in
+            [("put\u{200B} it left", 0x200B, 3), ("\u{202E}tfel ti tup", 0x202E, 0), ("red \u{E0041}cube", 0xE0041, 4)]
+        {
+            assert_eq!(Sentence::new(text), Err(GoalRefusal::Invisible { code, at }));
+        }
+        // Persian "I want" is written with a joiner that is not seen.
+        assert!(Sentence::new("\u{645}\u{6CC}\u{200C}\u{62E}\u{648}\u{627}\u{647}\u{645}").is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod joints;
 pub mod sender;
 pub mod stamp;
 pub mod trajectory;
+pub mod words;
 
 pub use chunk::{ActionChunk, ChunkError};
 pub use joints::{JointNames, JointNamesError, JointSample, JointSampleError};

@@ -15,9 +15,12 @@ pub struct Graph {
     pub defaults: Defaults,
     /// What is started.
     pub processes: Vec<Process>,
-    /// Topics that a recording holds.
+    /// Topics that a recording holds; `*` stands for one part of a name.
     #[serde(default)]
     pub record: Vec<String>,
+    /// Those with `*`, by the names that they have beside the simulator.
+    #[serde(default)]
+    pub sim_record: Vec<String>,
 }
 
 /// Values of the launch arguments where nobody gives others.
@@ -134,6 +137,11 @@ impl Graph {
         Ok(graph)
     }
 
+    /// Topics that a recording beside the simulator holds, by name.
+    pub fn recorded(&self) -> Vec<String> {
+        self.record.iter().filter(|topic| !topic.contains('*')).chain(&self.sim_record).cloned().collect()
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.processes.is_empty() {
             return Err("processes: there are none".to_owned());
@@ -167,10 +175,13 @@ impl Graph {
                 }
             }
         }
-        for (i, topic) in self.record.iter().enumerate() {
+        let lists = [("record", &self.record), ("sim_record", &self.sim_record)];
+        for (list, i, topic) in
+            lists.iter().flat_map(|(list, all)| all.iter().enumerate().map(move |(i, t)| (list, i, t)))
+        {
             if message_type(topic).is_none() {
                 return Err(format!(
-                    "record[{i}]: it is not known what messages '{topic}' carries; known are, by the last part: {}",
+                    "{list}[{i}]: it is not known what messages '{topic}' carries; known are, by the last part: {}",
                     TYPES.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>().join(", ")
                 ));
             }
@@ -240,6 +251,16 @@ record: [goal, observation/front/image]
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/graph.yaml");
         let graph = Graph::read(&file).unwrap();
         let names: Vec<_> = graph.processes.iter().map(|p| p.name.as_str()).collect();
+        // Every topic with a star has a name beside the simulator.
+        let recorded = graph.recorded();
+        assert!(recorded.iter().all(|topic| !topic.contains('*')), "{recorded:?}");
+        for topic in graph.record.iter().filter(|topic| topic.contains('*')) {
+            let fits = |name: &String| {
+                let (star, name): (Vec<_>, Vec<_>) = (topic.split('/').collect(), name.split('/').collect());
+                star.len() == name.len() && star.iter().zip(&name).all(|(a, b)| *a == "*" || a == b)
+            };
+            assert!(graph.sim_record.iter().any(fits), "{topic}");
+        }
         assert!(names.contains(&"sim") && names.contains(&"trajectory_publisher"), "{names:?}");
     }
 
@@ -256,6 +277,7 @@ record: [goal, observation/front/image]
             ("remappings:", "remaps:", &["processes[1]", "remaps", "remappings"]),
             ("sim: true,", "sim: maybe,", &["defaults.sim", "maybe"]),
             ("record: [goal,", "record: [wishes,", &["record[0]", "'wishes'", "instruction"]),
+            ("record: [goal,", "sim_record: [a/wishes]\nrecord: [goal,", &["sim_record[0]", "'a/wishes'"]),
             ("processes:", "processes: []\nothers:", &["others"]),
         ] {
             let text = refusal(from, to);

@@ -82,6 +82,8 @@ pub struct Opened {
     pub hash: String,
     /// Whether it can be guided by the chunk before.
     pub guides: bool,
+    /// What its package keeps from being compared with the robot's limits, a sentence a joint.
+    pub not_compared: Vec<String>,
 }
 
 /// What it answers, one answer a job. Errors are words for people.
@@ -215,8 +217,9 @@ impl Worker {
         let name = format!("{} {} (sha256 {hash:.12})", info.name, info.version);
         let guides = policy.can_continue();
         self.chunking = (guides && setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
+        let not_compared = policy.not_compared();
         self.policy = Some(policy);
-        Opened { name, hash, guides }
+        Opened { name, hash, guides, not_compared }
     }
 }
 

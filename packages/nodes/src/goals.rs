@@ -1,16 +1,20 @@
 //! The desk where goals are handed in: from events to what `instruction` and `goal_status` must say.
+//!
+//! A text is looked at before it becomes a goal ([`efm_core::words`]): one that asks to stop cancels, one that forbids something or names nothing that the
+//! policy knows is refused. Whatever it is, it is told once: accepted, refused or cancelled.
 
 use efm_core::Stamp;
 use efm_core::goal::{Goal, GoalEnd, GoalKeeper};
+use efm_core::words::{Heard, Lexicon, StopWords, Understood, hear};
 use serde::Serialize;
 
 /// Longest part of a refused goal that is repeated in its status, characters.
 const SHOWN: usize = 80;
 
-/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "..."}`.
+/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "...", "understood": null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Counts accepted goals, from 1; `null` for a refused one.
+    /// Counts accepted goals, from 1; `null` for a refused one, and for a stop while no goal was active.
     pub id: Option<u64>,
     /// The sentence. Shortened when it was refused.
     pub goal: String,
@@ -18,6 +22,8 @@ pub struct Status {
     pub state: &'static str,
     /// Why, in words; may be empty.
     pub reason: String,
+    /// With accepted and active: what was understood, in the words of the policy's package; `null` where it lists none.
+    pub understood: Option<Understood>,
 }
 
 impl Status {
@@ -28,7 +34,12 @@ impl Status {
     }
 
     fn of(goal: &Goal, state: &'static str, reason: impl Into<String>) -> Self {
-        Self { id: Some(goal.id), goal: goal.sentence.to_string(), state, reason: reason.into() }
+        Self { id: Some(goal.id), goal: goal.sentence.to_string(), state, reason: reason.into(), understood: None }
+    }
+
+    /// Of no goal.
+    fn of_text(text: &str, state: &'static str, reason: String) -> Self {
+        Self { id: None, goal: shorten(text), state, reason, understood: None }
     }
 }
 
@@ -55,12 +66,26 @@ pub struct TaskReport {
 pub struct GoalDesk {
     keeper: GoalKeeper,
     timeout: f64,
+    stops: StopWords,
+    /// What the policy knows; an error where that cannot be told, and nothing is taken.
+    lexicon: Result<Option<Lexicon>, String>,
 }
 
 impl GoalDesk {
-    /// `timeout`: seconds after which an active goal ends; 0 means never.
+    /// `timeout`: seconds after which an active goal ends; 0 means never. The usual words stop, and no package is asked what it knows.
     pub fn new(timeout: f64) -> Self {
-        Self { keeper: GoalKeeper::new(timeout), timeout }
+        Self { keeper: GoalKeeper::new(timeout), timeout, stops: StopWords::default(), lexicon: Ok(None) }
+    }
+
+    /// With these words of stopping, for a policy that knows this; where that is an error, every goal is refused with it.
+    #[must_use]
+    pub fn with_words(self, stops: StopWords, lexicon: Result<Option<Lexicon>, String>) -> Self {
+        Self { stops, lexicon, ..self }
+    }
+
+    /// Why no goal can be taken.
+    pub fn trouble(&self) -> Option<&str> {
+        self.lexicon.as_ref().err().map(String::as_str)
     }
 
     /// The active goal.
@@ -68,26 +93,44 @@ impl GoalDesk {
         self.keeper.active()
     }
 
-    /// Somebody hands in a text. When it is refused, the active goal stays as it is.
+    /// Somebody hands in a text. When it is refused, the active goal stays as it is; when it asks to stop, that is cancelled.
     pub fn submit(&mut self, text: &str, now: Stamp) -> News {
-        let replaced = match self.keeper.submit(text, now) {
-            Ok(replaced) => replaced,
-            Err(reason) => {
-                let goal = shorten(text);
-                let refused = Status { id: None, goal, state: "refused", reason: reason.to_string() };
-                return News { instruction: None, statuses: vec![refused] };
-            }
+        let lexicon = self.lexicon.as_ref().ok().and_then(Option::as_ref);
+        let refuse =
+            |reason: String| News { instruction: None, statuses: vec![Status::of_text(text, "refused", reason)] };
+        let (sentence, understood) = match hear(text, &self.stops, lexicon) {
+            Heard::Stop(said) => return self.stop(text, &said),
+            Heard::Refused(refusal) => return refuse(refusal.to_string()),
+            Heard::Goal(sentence, understood) => (sentence, understood),
         };
+        if let Err(trouble) = &self.lexicon {
+            return refuse(trouble.clone());
+        }
+        let replaced = self.keeper.take(sentence, now);
         let mut news = News::default();
         if let (Some((old, end)), Some(new)) = (replaced, self.keeper.active()) {
             news.statuses.push(Status::of(&old, end.word(), format!("goal {} came", new.id)));
         }
         if let Some(goal) = self.keeper.active() {
-            news.statuses.push(Status::of(goal, "accepted", ""));
-            news.statuses.push(Status::of(goal, "active", ""));
+            for state in ["accepted", "active"] {
+                news.statuses.push(Status { understood: understood.clone(), ..Status::of(goal, state, "") });
+            }
             news.instruction = Some(goal.sentence.to_string());
         }
         news
+    }
+
+    /// Cancels, and answers where there is nothing to cancel. The empty instruction is said again in any case: whoever wants the robot to stop is not to
+    /// depend on what we think that it does.
+    fn stop(&mut self, text: &str, said: &str) -> News {
+        let reason = format!("{:?} was said, and '{said}' asks to stop (parameter stop_words)", shorten(text));
+        match self.keeper.cancel() {
+            Some(ended) => Self::ended(&ended, reason),
+            None => {
+                let status = Status::of_text(text, "cancelled", format!("{reason}; no goal was active"));
+                News { instruction: Some(String::new()), statuses: vec![status] }
+            }
+        }
     }
 
     /// The owner takes the goal back. `None` when there is none.
@@ -128,6 +171,7 @@ fn shorten(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     fn states(news: &News) -> Vec<&str> {
         news.statuses.iter().map(|s| s.state).collect()
@@ -187,5 +231,100 @@ mod tests {
         assert_eq!(desk.cancel(), None);
         desk.submit("c", at(12));
         assert_eq!(states(&desk.cancel().unwrap()), ["cancelled"]);
+    }
+
+    fn knowing() -> GoalDesk {
+        let names = |of: &[&str]| of.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+        let lexicon =
+            Lexicon::new(&names(&["red cube", "blue can"]), &names(&["left", "push"]), &names(&["put"]), false)
+                .unwrap();
+        GoalDesk::new(0.0).with_words(StopWords::default(), Ok(Some(lexicon)))
+    }
+
+    #[test]
+    fn who_asks_to_stop_cancels_the_goal_and_is_answered_where_there_is_none() {
+        for mut desk in [GoalDesk::new(0.0), knowing()] {
+            desk.submit("push the red cube", at(1));
+            let news = desk.submit("STOP!!!", at(2));
+            assert_eq!((states(&news), news.instruction.as_deref()), (vec!["cancelled"], Some("")));
+            let status = &news.statuses[0];
+            assert_eq!((status.id, status.goal.as_str()), (Some(1), "push the red cube"));
+            assert!(status.reason.contains("STOP!!!") && status.reason.contains("stop_words"), "{}", status.reason);
+            assert_eq!(desk.active(), None);
+            let news = desk.submit("do nothing", at(3));
+            assert_eq!((states(&news), news.instruction.as_deref()), (vec!["cancelled"], Some("")));
+            assert_eq!((news.statuses[0].id, news.statuses[0].goal.as_str()), (None, "do nothing"));
+            assert!(news.statuses[0].reason.contains("no goal was active"));
+        }
+    }
+
+    #[test]
+    fn what_was_understood_is_told_and_what_was_not_is_refused_and_changes_nothing() {
+        let mut desk = knowing();
+        let news = desk.submit("put the red cube left", at(1));
+        assert_eq!(states(&news), ["accepted", "active"]);
+        let json: serde_json::Value = serde_json::from_str(&news.statuses[0].json()).unwrap();
+        let understood = serde_json::json!({"objects": ["red cube"], "goals": ["left"], "verbs": ["put"]});
+        assert_eq!(json["understood"], understood);
+        for (text, word) in [
+            ("hello", "red cube"),
+            ("do not push the red cube", "'not'"),
+            ("push the r\u{435}d cube", "alphabets"),
+            ("push the red\u{200B} cube", "U+200B"),
+            ("???", "no words"),
+        ] {
+            let news = desk.submit(text, at(2));
+            assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None), "{text}");
+            assert!(news.statuses[0].reason.contains(word), "{text}: {}", news.statuses[0].reason);
+            assert_eq!(desk.active().unwrap().sentence.as_str(), "put the red cube left");
+        }
+    }
+
+    #[test]
+    fn where_it_cannot_be_known_what_the_policy_knows_goals_are_refused_and_a_stop_still_stops() {
+        let mut desk = GoalDesk::new(0.0).with_words(StopWords::default(), Err("there is no policy".to_owned()));
+        let news = desk.submit("push the red cube", at(1));
+        assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None));
+        assert_eq!(news.statuses[0].reason, "there is no policy");
+        assert_eq!(states(&desk.submit("stop", at(2))), ["cancelled"]);
+    }
+
+    proptest! {
+        /// Whatever comes, it is told exactly once what became of it, in JSON of a bounded length, and a refused text changes nothing.
+        #[test]
+        fn of_any_text_exactly_one_of_accepted_refused_and_cancelled_is_told(
+            texts in prop::collection::vec(prop_oneof![
+                ".{0,60}",
+                "(stop|halt|not|never|red cube|left|push|hello|[[:punct:]]|\\s|\\PC){0,12}",
+                prop::collection::vec(any::<char>(), 0..40).prop_map(|text| text.into_iter().collect::<String>()),
+                "\\PC{900,1100}",
+            ], 1..12),
+        ) {
+            for mut desk in [GoalDesk::new(0.0), knowing()] {
+                for text in &texts {
+                    let before = desk.active().cloned();
+                    let news = desk.submit(text, at(1));
+                    let told: Vec<&str> =
+                        states(&news).into_iter().filter(|s| ["accepted", "refused", "cancelled"].contains(s)).collect();
+                    prop_assert_eq!(told.len(), 1, "{:?}: {:?}", text, told);
+                    match told[0] {
+                        "accepted" => prop_assert_eq!(news.instruction.as_deref(), Some(text.trim())),
+                        "cancelled" => {
+                            prop_assert_eq!(news.instruction.as_deref(), Some(""));
+                            prop_assert!(desk.active().is_none());
+                        }
+                        _ => {
+                            prop_assert!(news.instruction.is_none());
+                            prop_assert_eq!(desk.active(), before.as_ref());
+                        }
+                    }
+                    for status in &news.statuses {
+                        let json = status.json();
+                        prop_assert!(json.len() < 16_000);
+                        prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+                    }
+                }
+            }
+        }
     }
 }

@@ -56,6 +56,8 @@ impl Phase {
 pub struct Around {
     /// What is wrong with the joint states.
     pub joints: Option<String>,
+    /// Names of the robot's joints that no controller moves.
+    pub others: Vec<String>,
     /// Seconds since the last chunk came; `None` before the first.
     pub chunk_silence: Option<f64>,
     /// Why the last chunk was refused, if it was.
@@ -83,6 +85,7 @@ pub struct Around {
 /// How bad it is, and why the arm is at rest.
 pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
+    let other_name = |place: usize| around.others.get(place).map_or("?", String::as_str);
     let sender = |sender: SenderId| {
         let known = around.senders.iter().find(|(known, _)| *known == sender);
         known.map_or_else(|| format!("sender {sender}"), |(_, name)| name.clone())
@@ -124,6 +127,11 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         }
         StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
         StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around)),
+        StopReason::OtherJointLost { other } => {
+            let lost =
+                || format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other));
+            format!("{}; call ~/resume when it is back", around.joints.clone().unwrap_or_else(lost))
+        }
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
             let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
             format!("{what}; call ~/resume when they are back")
@@ -174,6 +182,10 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(_) if around.joints.is_some() => {
             (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
         }
+        Phase::Idle(IdleReason::OtherJointUnknown { other }) => (
+            Level::Error,
+            format!("at rest: nobody tells where joint '{}' is, which no controller moves", other_name(*other)),
+        ),
         Phase::Idle(IdleReason::Settling) => {
             (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
         }
@@ -358,6 +370,23 @@ mod tests {
         // Who has stopped it otherwise has to end that first.
         let (_, text) = told(Phase::Idle(IdleReason::Disarmed), around);
         assert!(text.contains("~/arm"), "{text}");
+    }
+
+    #[test]
+    fn a_joint_that_no_controller_moves_is_named_when_it_is_not_known() {
+        let around = Around { others: vec!["rail".into()], ..Around::default() };
+        let lost = StopReason::OtherJointLost { other: 0 };
+        for phase in [
+            Phase::Idle(IdleReason::OtherJointUnknown { other: 0 }),
+            Phase::Idle(IdleReason::Latched(lost.clone())),
+            Phase::Stopping(lost),
+        ] {
+            let (level, text) = told(phase.clone(), around.clone());
+            assert!(level >= Level::Warn && text.contains("'rail'"), "{text}");
+            let why = Around { joints: Some("joint 'rail' is stamped 2.00 s in the past".into()), ..around.clone() };
+            let (_, text) = told(phase, why);
+            assert!(text.contains("'rail' is stamped"), "{text}");
+        }
     }
 
     #[test]

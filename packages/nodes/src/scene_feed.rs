@@ -16,7 +16,8 @@ const PADDED: &str = "link_padding and link_scale of the planning scene are not 
 
 enum Job {
     Robot(u64, Box<CollisionModel>),
-    Scene(Vec<u8>, Vec<f64>),
+    /// With where the joints are, and the other joints.
+    Scene(Vec<u8>, Vec<f64>, Vec<Option<f64>>),
     Lost(String),
 }
 
@@ -73,11 +74,11 @@ impl SceneFeed {
         }
     }
 
-    /// Passes on what came, as soon as the robot is known and where its joints are.
-    pub fn pass_on(&mut self, positions: Option<&[f64]>) {
+    /// Passes on what came, as soon as the robot is known and where its joints are. `others` are where its other joints stand.
+    pub fn pass_on(&mut self, positions: Option<&[f64]>, others: &[Option<f64>]) {
         let (false, Some(positions)) = (self.waiting.is_empty() || self.told == 0, positions) else { return };
         for bytes in std::mem::take(&mut self.waiting) {
-            self.send(Job::Scene(bytes, positions.to_vec()));
+            self.send(Job::Scene(bytes, positions.to_vec(), others.to_vec()));
         }
         if std::mem::take(&mut self.overflowed) {
             self.send(Job::Lost(format!("more than {WAITING} planning scenes came before the robot was known")));
@@ -162,7 +163,7 @@ fn work(jobs: &mpsc::Receiver<Job>, results: &UnboundedSender<Outcome>) {
                 robot = number;
                 keeper.robot(*base);
             }
-            Job::Scene(bytes, positions) => keeper.scene(bytes, positions),
+            Job::Scene(bytes, positions, others) => keeper.scene(bytes, positions, others),
             Job::Lost(reason) => keeper.lost(reason),
         }
         let Some(model) = keeper.model().cloned() else { continue };

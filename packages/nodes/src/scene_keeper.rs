@@ -28,6 +28,15 @@ struct Trouble {
     reason: String,
 }
 
+/// A message.
+#[derive(Debug)]
+struct Kept {
+    bytes: Vec<u8>,
+    /// Where the joints were when it came, and the other joints.
+    positions: Vec<f64>,
+    others: Vec<Option<f64>>,
+}
+
 /// How it stands.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SceneStatus {
@@ -53,8 +62,8 @@ pub struct SceneKeeper {
     trouble: BTreeMap<Concern, Trouble>,
     octomap: bool,
     padded: bool,
-    /// Messages since the last whole scene, with the joint positions at which they came.
-    kept: Vec<(Vec<u8>, Vec<f64>)>,
+    /// Messages since the last whole scene.
+    kept: Vec<Kept>,
     kept_bytes: usize,
     forgotten: bool,
 }
@@ -71,25 +80,25 @@ impl SceneKeeper {
         }
         let kept = std::mem::take(&mut self.kept);
         self.kept_bytes = 0;
-        for (bytes, positions) in kept {
-            self.scene(bytes, positions);
+        for Kept { bytes, positions, others } in kept {
+            self.scene(bytes, positions, others);
         }
     }
 
-    /// A message came while the joints, in the order of the model, stood at these positions.
-    pub fn scene(&mut self, bytes: Vec<u8>, positions: Vec<f64>) {
+    /// A message came while the joints, in the order of the model, stood at these positions, and its other joints at those (None: not known).
+    pub fn scene(&mut self, bytes: Vec<u8>, positions: Vec<f64>, others: Vec<Option<f64>>) {
         match PlanningScene::from_cdr(&bytes) {
             Ok(scene) => {
                 if !scene.is_diff {
                     self.kept.clear();
                     (self.kept_bytes, self.forgotten) = (0, false);
                 }
-                self.take(&scene, &positions);
+                self.take(&scene, &positions, &others);
             }
             Err(error) => self.lost(error.to_string()),
         }
         self.kept_bytes += bytes.len();
-        self.kept.push((bytes, positions));
+        self.kept.push(Kept { bytes, positions, others });
         if self.kept.len() > KEPT || self.kept_bytes > KEPT_BYTES {
             self.kept = Vec::new();
             (self.kept_bytes, self.forgotten) = (0, true);
@@ -119,13 +128,16 @@ impl SceneKeeper {
         SceneStatus { trouble, octomap: self.octomap, padded: self.padded }
     }
 
-    fn take(&mut self, scene: &PlanningScene, positions: &[f64]) {
+    fn take(&mut self, scene: &PlanningScene, positions: &[f64], others: &[Option<f64>]) {
         let (Some(base), Some(model)) = (&self.base, &self.model) else { return };
         if positions.len() != model.joints().len() || !positions.iter().all(|q| q.is_finite()) {
             let problem = format!("the joint positions {positions:?} are not those of {} joints", model.joints().len());
             return self.lost(problem);
         }
         let mut next = if scene.is_diff || scene.robot_state_is_diff { model.clone() } else { base.clone() };
+        // Of another robot's joints nothing is known here.
+        let unknown = vec![None; next.others().len()];
+        next.place_others(if others.len() == unknown.len() { others } else { &unknown });
         if !scene.is_diff {
             self.trouble.clear();
             self.frames.clear();

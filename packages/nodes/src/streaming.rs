@@ -6,7 +6,7 @@ use crate::goal_change::{Change, GoalChange};
 use crate::motion_report::Phase;
 use crate::sole_sender::SoleSender;
 use crate::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
-use crate::surroundings::{named_file, surroundings};
+use crate::surroundings::{check_fixed, fixed_joints, named_file, surroundings};
 use crate::wiring::joint_limits;
 use efm_collision::Obstacles;
 use efm_core::{ChunkError, JointNames, JointSample, SenderId, Stamp};
@@ -15,7 +15,7 @@ use efm_ros::convert::ChunkMsgError;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{NodeError, Params, convert};
 use efm_safety::{
-    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Limits, PlanReport, StopReason,
+    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Limits, OtherJoints, PlanReport, StopReason,
     StreamConfig, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
 };
 use efm_schedule::MotionNow;
@@ -73,6 +73,9 @@ pub enum Event<'a> {
         /// None: none that may be relied on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         joints: Option<Measured<'a>>,
+        /// Where the robot's other joints stand, in the order of [`TrajectoryStreamer::other_joints`]; None: not known.
+        #[serde(default, skip_serializing_if = "<[Option<f64>]>::is_empty")]
+        others: Cow<'a, [Option<f64>]>,
     },
     /// An action chunk came; the chunk itself goes with the event.
     Chunk {
@@ -288,6 +291,8 @@ struct Maker {
     controllers: Vec<ControllerSpec>,
     config: StreamConfig,
     obstacles: Obstacles,
+    /// Joints that are declared to be fixed.
+    fixed: BTreeMap<String, f64>,
     params: Params,
     urdf: Option<String>,
     srdf: Option<String>,
@@ -299,6 +304,7 @@ impl Maker {
     fn streamer(&self) -> Result<(TrajectoryStreamer, Described), NodeError> {
         let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
         let model = RobotModel::from_urdf(urdf)?;
+        check_fixed(&self.fixed, &model, &self.joints)?;
         let set = LimitSet::new(&model, &self.limits, &self.joints)?;
         let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?
             .turning(set.continuous)?;
@@ -390,6 +396,7 @@ impl Streaming {
                 controllers,
                 config,
                 obstacles,
+                fixed: fixed_joints(params)?,
                 params: params.clone(),
                 urdf: None,
                 srdf: files.semantics.clone(),
@@ -426,6 +433,16 @@ impl Streaming {
     /// The filter, for planning scenes.
     pub fn streamer_mut(&mut self) -> Option<&mut TrajectoryStreamer> {
         self.streamer.as_mut().ok()
+    }
+
+    /// What is told, or declared, of the robot's other joints from now on.
+    pub fn other_joints(&self) -> OtherJoints {
+        OtherJoints::new(self.streamer().map_or(&[], TrajectoryStreamer::other_joints), &self.maker.fixed)
+    }
+
+    /// The first of the other joints that is asked for and was not known in the last tick, by its place.
+    pub fn unknown_other_joint(&self) -> Option<usize> {
+        self.streamer().ok().and_then(TrajectoryStreamer::unknown_other_joint)
     }
 
     /// Whether a goal of somebody else runs on a controller.
@@ -634,7 +651,7 @@ impl Streaming {
         streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|e| e.to_string())
     }
 
-    /// Decides. Allocates nothing.
+    /// Decides. `others` is where the robot's other joints stand. Allocates nothing.
     ///
     /// # Errors
     /// When the outlet refuses.
@@ -642,6 +659,7 @@ impl Streaming {
         &mut self,
         now: Stamp,
         joints: Option<&Measured<'_>>,
+        others: &[Option<f64>],
         outlet: &mut impl Outlet,
     ) -> Result<Ticked, NodeError> {
         self.watch_listeners(now);
@@ -676,6 +694,7 @@ impl Streaming {
         let phase = match &mut self.streamer {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
+                streamer.place_other_joints(others);
                 match (owner, &streamer.tick(now, measured)) {
                     (Some(owner), _) => Phase::Owned(owner.clone()),
                     // Nothing new.

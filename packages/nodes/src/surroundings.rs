@@ -3,10 +3,11 @@
 use crate::files;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_core::JointNames;
-use efm_robot::{RobotModel, Srdf};
+use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_ros::{NodeError, Params, Spec};
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
 use nalgebra::Point3;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Parameters of collision checking and of the tool's bounds.
@@ -29,6 +30,12 @@ pub fn specs() -> Vec<Spec> {
         ),
         Spec::double("clearance", 0.01, "Distance that is kept between the robot and everything, m.").range(0.0, 1.0),
         Spec::double("padding", 0.0, "Added to every body of the robot, m.").range(0.0, 1.0),
+        Spec::texts(
+            "fixed_joints",
+            &[],
+            "Joints of the robot that no controller moves and nobody tells in joint_states, with where they are fixed: name=position (rad or \
+             m), as 'rail=0.35'. Every other joint that moves what is checked must be told before anything moves.",
+        ),
         Spec::text("tool_link", "", "Link that workspace and max_tool_speed hold for."),
         Spec::doubles(
             "workspace",
@@ -38,6 +45,54 @@ pub fn specs() -> Vec<Spec> {
         Spec::double("max_tool_speed", 0.0, "Greatest speed of the tool, m/s (0.25 is usual beside people). 0: any.")
             .range(0.0, 100.0),
     ]
+}
+
+/// The parameter `fixed_joints`.
+///
+/// # Errors
+/// When an entry of it is no name with a position: which one, and what is wanted.
+pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, NodeError> {
+    let mut fixed = BTreeMap::new();
+    for entry in params.texts("fixed_joints") {
+        let wrong = |what: &str| format!("parameter 'fixed_joints': '{entry}' {what}; wanted: <joint>=<rad or m>");
+        let (name, position) = entry.split_once('=').ok_or_else(|| wrong("has no '='"))?;
+        let position = position.trim().parse::<f64>().ok().filter(|p| p.is_finite());
+        let position = position.ok_or_else(|| wrong("has no finite number behind the '='"))?;
+        if fixed.insert(name.trim().to_owned(), position).is_some() {
+            return Err(wrong("names a joint for the second time").into());
+        }
+    }
+    Ok(fixed)
+}
+
+/// Whether the joints that are declared to be fixed are joints of the robot that no controller moves, within their limits.
+///
+/// # Errors
+/// The first that is not, and what would be right.
+pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &JointNames) -> Result<(), NodeError> {
+    let others = other_joints(model, joints);
+    for (name, position) in fixed {
+        if joints.index_of(name).is_some() {
+            return Err(format!("parameter 'fixed_joints': '{name}' is moved by a controller; take it out").into());
+        }
+        if !others.contains(name) {
+            let known = others.join(", ");
+            let known = if known.is_empty() { "there is none" } else { &known };
+            return Err(format!(
+                "parameter 'fixed_joints': the robot has no joint '{name}' of its own that no controller moves (those are: {known})"
+            )
+            .into());
+        }
+        let limit = model.joint(name).map(|joint| joint.limit).unwrap_or_default();
+        let (lower, upper) = (limit.lower.unwrap_or(f64::NEG_INFINITY), limit.upper.unwrap_or(f64::INFINITY));
+        if *position < lower || *position > upper {
+            return Err(format!(
+                "parameter 'fixed_joints': joint '{name}' is at {position}, outside of its limits {lower} to {upper} in the robot description"
+            )
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// The limit of the tool's speed, m/s.
@@ -127,4 +182,42 @@ fn mesh_file(resource: &str) -> Result<PathBuf, String> {
         .map(|prefix| prefix.join("share").join(rest))
         .find(|path| path.exists())
         .ok_or_else(|| format!("no package of AMENT_PREFIX_PATH holds '{rest}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const URDF: &str = "<robot name='r'><link name='a'/><link name='b'/><link name='c'/>\
+        <joint name='rail' type='prismatic'><parent link='a'/><child link='b'/><limit lower='0' upper='1' velocity='1' effort='1'/></joint>\
+        <joint name='elbow' type='continuous'><parent link='b'/><child link='c'/></joint></robot>";
+
+    fn read(entries: &[&str]) -> Result<BTreeMap<String, f64>, String> {
+        let params = BTreeMap::from([("fixed_joints".to_owned(), serde_json::json!(entries))]);
+        fixed_joints(&Params::from_json(specs(), &params).unwrap()).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn joints_that_nobody_tells_can_be_declared() {
+        let (robot, joints) = (RobotModel::from_urdf(URDF).unwrap(), JointNames::new(["elbow"]).unwrap());
+        let check = |entries: &[&str]| check_fixed(&read(entries).unwrap(), &robot, &joints).map_err(|e| e.to_string());
+        assert_eq!(read(&[" rail = 0.35 "]).unwrap(), BTreeMap::from([("rail".to_owned(), 0.35)]));
+        assert_eq!((check(&["rail=0.35"]), check(&[])), (Ok(()), Ok(())));
+        for (entries, said) in
+            [(&["lift=0"][..], "'lift'"), (&["elbow=0"], "controller"), (&["rail=1.5"], "outside of its limits 0 to 1")]
+        {
+            let error = check(entries).unwrap_err();
+            assert!(error.contains("fixed_joints") && error.contains(said), "{error}");
+        }
+        for (entries, said) in [
+            (&["rail"][..], "no '='"),
+            (&["rail=up"], "number"),
+            (&["rail=nan"], "number"),
+            (&["rail=0", "rail=1"], "second"),
+        ] {
+            let error = read(entries).unwrap_err();
+            assert!(error.contains("fixed_joints") && error.contains("'rail") && error.contains(said), "{error}");
+        }
+    }
 }

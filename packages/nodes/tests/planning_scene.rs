@@ -47,7 +47,7 @@ fn keeper() -> SceneKeeper {
 }
 
 fn tell(keeper: &mut SceneKeeper, scene: &Scene) {
-    keeper.scene(scene.to_cdr(), READY.to_vec());
+    keeper.scene(scene.to_cdr(), READY.to_vec(), Vec::new());
 }
 
 fn names(keeper: &SceneKeeper) -> Vec<String> {
@@ -105,7 +105,7 @@ fn a_scene_that_somebody_else_wrote_is_read_whole() {
 #[test]
 fn what_somebody_else_wrote_stands_where_it_says() {
     let mut keeper = keeper();
-    keeper.scene(WHOLE.to_vec(), READY.to_vec());
+    keeper.scene(WHOLE.to_vec(), READY.to_vec(), Vec::new());
     assert_eq!(trouble(&keeper), "");
     assert!(keeper.status().octomap);
     assert_eq!(names(&keeper), ["table", "shelf", "floor", "crate", "can"]);
@@ -124,7 +124,7 @@ fn what_somebody_else_wrote_stands_where_it_says() {
     assert!(pair("panda_hand", "can") && !pair("panda_leftfinger", "can"), "the matrix says so");
     assert!(pair("tool", "table") && !pair("tool", "panda_leftfinger"));
 
-    keeper.scene(CHANGE.to_vec(), READY.to_vec());
+    keeper.scene(CHANGE.to_vec(), READY.to_vec(), Vec::new());
     assert_eq!(trouble(&keeper), "");
     assert_eq!(names(&keeper), ["table", "floor", "crate", "can"]);
     // The pose of an object that has one shape is that shape's place, wherever the message had put it.
@@ -166,13 +166,13 @@ proptest! {
 #[test]
 fn scenes_that_were_damaged_on_the_way_never_panic_and_never_pass_for_nothing() {
     let mut first = keeper();
-    first.scene(WHOLE.to_vec(), READY.to_vec());
+    first.scene(WHOLE.to_vec(), READY.to_vec(), Vec::new());
     // Every byte by itself would take a while; a third of them reach every field.
     for i in (4..WHOLE.len()).step_by(3) {
         let mut bytes = WHOLE.to_vec();
         bytes[i] ^= 0xff;
         let mut keeper = keeper();
-        keeper.scene(bytes, READY.to_vec());
+        keeper.scene(bytes, READY.to_vec(), Vec::new());
         let known = keeper.model().unwrap();
         let lost = known.obstacles().len() + known.attached().len() < 6;
         let removed = known.obstacles().len() == 4; // an operation became another
@@ -303,7 +303,7 @@ fn the_cells_own_obstacles_stay_until_they_are_named() {
 #[test]
 fn a_malformed_message_holds_until_a_whole_scene_comes() {
     let mut keeper = keeper();
-    keeper.scene(CHANGE[..100].to_vec(), READY.to_vec());
+    keeper.scene(CHANGE[..100].to_vec(), READY.to_vec(), Vec::new());
     assert!(trouble(&keeper).contains("malformed moveit_msgs/msg/PlanningScene"), "{}", trouble(&keeper));
     tell(&mut keeper, &Scene::diff());
     assert!(trouble(&keeper).contains("malformed"), "nobody knows what it held");
@@ -330,6 +330,26 @@ fn what_came_before_a_new_description_holds_after_it() {
     assert!(trouble(&keeper).contains("whole scene"), "{}", trouble(&keeper));
 }
 
+#[test]
+fn what_comes_in_the_frame_of_a_finger_that_no_controller_moves_stands_where_the_finger_is() {
+    let robot = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
+    let arm = JointNames::new((1..=7).map(|i| format!("panda_joint{i}"))).unwrap();
+    let cell = Obstacles::parse(FILE).unwrap();
+    let model = CollisionModel::new(&robot, None, &arm, &cell, &CollisionOptions::default()).unwrap();
+    let mut keeper = SceneKeeper::default();
+    keeper.robot(model);
+    let post = Scene { objects: vec![Object::cube("post", "panda_leftfinger")], ..Scene::diff() }.to_cdr();
+    let mut place_at = |finger: Option<f64>| {
+        keeper.scene(post.clone(), READY[..7].to_vec(), vec![finger]);
+        (trouble(&keeper), finger.map(|_| place(&keeper, "post")))
+    };
+    let (unknown, _) = place_at(None);
+    assert!(unknown.contains("'post'") && unknown.contains("'panda_finger_joint1'"), "{unknown}");
+    let (closed, open) = (place_at(Some(0.0)), place_at(Some(0.03)));
+    assert_eq!((closed.0.as_str(), open.0.as_str()), ("", ""));
+    assert!(near(open.1.unwrap() - closed.1.unwrap(), [0.0, -0.03, 0.0]));
+}
+
 fn streamer() -> TrajectoryStreamer {
     let model = model();
     let joints = model.joints().clone();
@@ -352,12 +372,12 @@ async fn the_control_loop_takes_over_what_the_thread_made_and_waits_while_it_doe
     assert_eq!(feed.trouble(), None, "nobody has said anything");
     let blocking = Object::cube("pallet", "agv").posed(at(0.5, 0.0, 0.0));
     feed.came(Scene { objects: vec![blocking, Object::cube("post", "")], ..Scene::diff() }.to_cdr());
-    feed.pass_on(Some(&READY));
+    feed.pass_on(Some(&READY), &[]);
     assert!(feed.trouble().unwrap().contains("waits"), "there is no robot yet");
     feed.robot(&mut streamer);
-    feed.pass_on(None);
+    feed.pass_on(None, &[]);
     assert!(feed.trouble().unwrap().contains("joint_states"));
-    feed.pass_on(Some(&READY));
+    feed.pass_on(Some(&READY), &[]);
     assert!(feed.trouble().is_some(), "nothing is known before the thread has answered");
     for _ in 0..2 {
         let outcome = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
@@ -368,7 +388,7 @@ async fn the_control_loop_takes_over_what_the_thread_made_and_waits_while_it_doe
     assert_eq!(value(&values, "obstacles"), "2");
 
     feed.came(Scene { objects: vec![Object { operation: 1, ..Object::new("pallet", "") }], ..Scene::diff() }.to_cdr());
-    feed.pass_on(Some(&READY));
+    feed.pass_on(Some(&READY), &[]);
     let outcome = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
     feed.take_over(outcome, &mut streamer);
     assert_eq!(feed.trouble(), None);
@@ -377,7 +397,7 @@ async fn the_control_loop_takes_over_what_the_thread_made_and_waits_while_it_doe
 
     // Another streamer (a new description): what came of the one before is nothing to it.
     feed.came(Scene { objects: vec![Object::cube("late", "")], ..Scene::diff() }.to_cdr());
-    feed.pass_on(Some(&READY));
+    feed.pass_on(Some(&READY), &[]);
     let mut fresh = self::streamer();
     feed.robot(&mut fresh);
     let late = tokio::time::timeout(Duration::from_secs(20), outcomes.recv()).await.unwrap().unwrap();
@@ -413,7 +433,7 @@ fn how_long_a_change_takes() {
         let begun = std::time::Instant::now();
         let _ = PlanningScene::from_cdr(&bytes).unwrap();
         let read = begun.elapsed();
-        keeper.scene(bytes, READY.to_vec());
+        keeper.scene(bytes, READY.to_vec(), Vec::new());
         assert_eq!(trouble(&keeper), "");
         let all = begun.elapsed() - read;
         let begun = std::time::Instant::now();

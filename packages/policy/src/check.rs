@@ -1,10 +1,12 @@
 //! Whether a package will run on a robot, and what is missing, in words: every problem that can be found, not only the first.
 
 use crate::golden::Parity;
-use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Reference, RunnerSpec, Sampler};
+use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Negations, Reference, RunnerSpec, Sampler};
 use crate::package::{PolicyPackage, check_cameras, check_robot};
 use crate::policy::Policy;
+use crate::ranges::compare_ranges;
 use crate::runtime::RuntimeOptions;
+use efm_core::words::Names;
 use efm_robot::{LimitSet, RobotModel};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +54,15 @@ pub fn check(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_>>) -
             found.problems.push(error.to_string());
         }
     }
-    let package = match PolicyPackage::load(folder, search_path) {
+    let package = PolicyPackage::load(folder, search_path);
+    if let Some(setup) = &setup {
+        let golden = package.as_ref().ok().map(PolicyPackage::golden);
+        let ranges = compare_ranges(&manifest, golden, setup.robot);
+        found.problems.extend(ranges.problems.iter().map(ToString::to_string));
+        let waived = ranges.waived.iter().map(|problem| format!("robot.ranges_not_compared LETS IT PASS: {problem}"));
+        found.facts.extend(waived);
+    }
+    let package = match package {
         Ok(package) => package,
         Err(error) => {
             found.problems.push(error.to_string());
@@ -142,10 +152,25 @@ fn facts(manifest: &Manifest) -> Vec<String> {
         1 => String::new(),
         n => format!(", now and at the {} steps before", n - 1),
     };
+    let names = |names: &Names| names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let knows = match &manifest.vocabulary {
+        None => "lists no words: sentences are not compared with anything, those with negations are refused".to_owned(),
+        Some(words) => {
+            let negations =
+                if words.negations == Negations::Understood { "understands" } else { "does not understand" };
+            let (objects, goals) = (names(&words.objects), names(&words.goals));
+            format!("knows the objects {objects}; the goals {goals}; {negations} negations")
+        }
+    };
+    let ranges = match robot.ranges_not_compared.as_slice() {
+        [] => String::new(),
+        joints => format!(" (the numbers of {} are not compared with the limits)", joints.join(", ")),
+    };
     vec![
         format!("{} {} ({})", info.name, info.version, info.family),
         format!("sees {cameras}, {} joints{history}{told}", robot.joints.len()),
-        format!("moves {}", robot.joints.join(", ")),
+        knows,
+        format!("moves {}{ranges}", robot.joints.join(", ")),
         format!("gives {space} ({}; {relative})", action.names.join(", ")),
         format!(
             "chunks of {} rows, {} s apart ({:.2} s), looked for anew every {:.2} s",

@@ -30,6 +30,7 @@ mod noise;
 mod normalize;
 mod package;
 mod policy;
+mod ranges;
 mod runner;
 mod runtime;
 
@@ -46,13 +47,14 @@ pub use goal::Goal;
 pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
     ActionSpace, ActionSpec, Axis, CacheBinding, ClipOf, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
-    ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, NoiseSchedule, ObservationSpec,
-    PolicyInfo, Prediction, RecurrentSpec, Reference, RobotContract, Rpy, RunnerSpec, Sampler, StateSpec, TokenSpec,
-    TokensSpec, Variance,
+    ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, Negations, NoiseSchedule,
+    ObservationSpec, PolicyInfo, Prediction, RecurrentSpec, Reference, RobotContract, Rpy, RunnerSpec, Sampler,
+    StateSpec, TokenSpec, TokensSpec, Variance, VocabularySpec,
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
+pub use ranges::{RangeMismatch, RangeProblem, RangeReport, compare_ranges};
 pub use runner::RunError;
 pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, use_library};

@@ -5,6 +5,7 @@
 
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
+use efm_core::words::{Lexicon, ListError, Names};
 use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +66,45 @@ pub struct Manifest {
     pub execution: ExecutionSpec,
     /// One worked example.
     pub golden: FileSpec,
+    /// What it knows by name. None: sentences are not compared with anything.
+    #[serde(default)]
+    pub vocabulary: Option<VocabularySpec>,
+}
+
+/// What a policy was trained to be told, so that what it was not is refused before it moves anything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VocabularySpec {
+    /// Things that it handles, each with other names for it.
+    #[serde(default)]
+    pub objects: Names,
+    /// What it can be asked for, each with other words for it. A sentence names an object or a goal, or is refused.
+    #[serde(default)]
+    pub goals: Names,
+    /// What it does, each with other words for it. Only told, never asked for: many sentences have no verb.
+    #[serde(default)]
+    pub verbs: Names,
+    /// Whether it understands what it is told not to do.
+    #[serde(default)]
+    pub negations: Negations,
+}
+
+/// What becomes of sentences that say what not to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Negations {
+    /// They are refused: most policies do what is negated.
+    #[default]
+    Refused,
+    /// They are passed on: the policy was trained on them.
+    Understood,
+}
+
+impl VocabularySpec {
+    /// As sentences are compared with it.
+    fn lexicon(&self) -> Result<Lexicon, ListError> {
+        Lexicon::new(&self.objects, &self.goals, &self.verbs, self.negations == Negations::Understood)
+    }
 }
 
 /// Name, version and family of a policy.
@@ -92,6 +132,10 @@ pub struct RobotContract {
     pub base_link: String,
     /// The tool centre.
     pub tip_link: String,
+    /// Joints (or columns of the actions) whose numbers are right although they look wrong: they are not compared with the limits. Told at each
+    /// activation.
+    #[serde(default)]
+    pub ranges_not_compared: Vec<String>,
 }
 
 /// Unit of a joint position.
@@ -656,6 +700,12 @@ impl Manifest {
         self.observation.images.iter().map(|image| image.name.as_str())
     }
 
+    /// What sentences are compared with. None: nothing.
+    pub fn lexicon(&self) -> Option<Lexicon> {
+        // Checked when the manifest was read.
+        self.vocabulary.as_ref()?.lexicon().ok()
+    }
+
     /// Seconds that one chunk covers.
     pub fn chunk_seconds(&self) -> f64 {
         self.action.horizon as f64 * self.action.step
@@ -673,6 +723,9 @@ impl Manifest {
         self.check_observation()?;
         self.check_action()?;
         self.check_runner()?;
+        if let Some(Err(problem)) = self.vocabulary.as_ref().map(VocabularySpec::lexicon) {
+            return wrong("vocabulary", problem.to_string());
+        }
         check_file("golden", &self.golden.file, &self.golden.sha256)
     }
 
@@ -685,6 +738,15 @@ impl Manifest {
         for (field, link) in [("robot.base_link", &robot.base_link), ("robot.tip_link", &robot.tip_link)] {
             if link.is_empty() {
                 return Err((field.into(), "is empty".into()));
+            }
+        }
+        for (place, name) in robot.ranges_not_compared.iter().enumerate() {
+            let field = || format!("robot.ranges_not_compared[{place}]");
+            if !robot.joints.contains(name) && !self.action.names.contains(name) {
+                return Err((field(), format!("'{name}' is neither in robot.joints nor in action.names")));
+            }
+            if robot.ranges_not_compared[..place].contains(name) {
+                return Err((field(), format!("'{name}' is named twice")));
             }
         }
         Ok(())

@@ -12,6 +12,7 @@
 //!
 //! `tests/data/normalization.json` holds vectors computed from those formulas; `tests/make_normalization_vectors.py` names where they are published.
 
+use crate::ranges::Stat;
 use serde::Deserialize;
 
 /// How a vector of physical values (radians, metres) becomes one of order one, and back. All lists have one value an entry; an entry whose
@@ -193,6 +194,23 @@ impl VectorNormalization {
     /// Checks lengths and values; errors are (field, problem).
     pub(crate) fn check(&self, field: &str, len: usize) -> Result<(), (String, String)> {
         self.parts().map_or(Ok(()), |parts| parts.check(field, len))
+    }
+
+    /// What is known of the values of entry `i`. Not everything of this form is a statistic: an importer writes a change of units, or nothing at all, in the
+    /// same way.
+    pub(crate) fn statistics(&self, i: usize) -> Option<Stat> {
+        const TO_RADIANS: f64 = std::f64::consts::PI / 180.0;
+        let parts = self.parts().filter(|parts| !parts.skips(i))?;
+        let (a, b) = (parts.origin.1[i], parts.extent.1[i]);
+        match self {
+            Self::Identity {} => None,
+            Self::MeanStd { eps, .. } => {
+                let unit = (a == 0.0 && b == 1.0) || (*eps == 0.0 && (b - TO_RADIANS).abs() < 1e-12);
+                (!unit).then_some(Stat::Moments(a, b))
+            }
+            Self::MinMax { .. } => ((a, b) != (-1.0, 1.0)).then_some(Stat::Extremes(a, b)),
+            Self::Quantiles { .. } => Some(Stat::Quantiles(a, b)),
+        }
     }
 
     /// Entry `i` of a physical vector, normalised. Computed in float64: the published ones that compute in float32 differ from it by their own

@@ -5,6 +5,7 @@ use crate::files::{self, FileError};
 use crate::goal::LanguagePackage;
 use crate::golden::{Golden, GoldenError};
 use crate::manifest::{JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, RunnerSpec};
+use crate::ranges::{RangeReport, compare_ranges};
 use crate::runtime::{self, RuntimeError, RuntimeOptions, TensorSpec};
 use efm_robot::{Chain, ChainError, JointKind, RobotModel};
 use std::collections::BTreeMap;
@@ -182,6 +183,11 @@ impl PolicyPackage {
     /// Naming the joint, unit or link that does not fit.
     pub fn check_robot(&self, robot: &RobotModel) -> Result<(), RobotMismatch> {
         check_robot(&self.manifest, robot)
+    }
+
+    /// How its numbers compare with the position limits of a robot; see [`compare_ranges`].
+    pub fn ranges(&self, robot: &RobotModel) -> RangeReport {
+        compare_ranges(&self.manifest, Some(&self.golden), robot)
     }
 
     /// Whether all its cameras are there.

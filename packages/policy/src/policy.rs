@@ -7,6 +7,7 @@ use crate::golden::{Parity, max_abs_difference};
 use crate::manifest::{ActionSpace, Axis, LanguageSpec, Manifest, Reference, RunnerSpec};
 use crate::noise::fill_normal;
 use crate::package::{PolicyPackage, RobotMismatch};
+use crate::ranges::{RangeMismatch, RangeProblem};
 use crate::runner::{self, Prefix, RunError, Runner, Trace};
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use efm_core::{ActionChunk, ChunkError, JointNames, JointNamesError, JointSample, Stamp};
@@ -19,6 +20,9 @@ pub enum OpenError {
     /// It does not fit the robot.
     #[error(transparent)]
     Robot(#[from] RobotMismatch),
+    /// Its numbers are no positions of the robot's joints.
+    #[error(transparent)]
+    Ranges(#[from] RangeMismatch),
     /// The arm of the robot cannot be solved.
     #[error("the policy's end-effector actions cannot be solved on this robot: {0}")]
     Kinematics(#[from] IkError),
@@ -157,6 +161,8 @@ pub struct Policy {
     runner: Box<dyn Runner>,
     decoder: ActionDecoder,
     scratch: Scratch,
+    /// What would be refused of joints that the package names in `robot.ranges_not_compared`.
+    waived: Vec<RangeProblem>,
 }
 
 /// Buffers that are reused from observation to observation.
@@ -184,6 +190,10 @@ impl Policy {
         options: RuntimeOptions,
     ) -> Result<Self, OpenError> {
         package.check_robot(robot)?;
+        let ranges = package.ranges(robot);
+        if !ranges.problems.is_empty() {
+            return Err(RangeMismatch(ranges.problems).into());
+        }
         let manifest = &package.manifest;
         let joints = manifest.joints()?;
         let chain = Chain::new(robot, &manifest.robot.base_link, &manifest.robot.tip_link)?;
@@ -204,12 +214,36 @@ impl Policy {
             normalized: vec![0.0; manifest.sample_len()],
             actions: vec![0.0; chunk],
         };
-        Ok(Self { joints, chain, chain_places, images, listener, runner, decoder, scratch, package })
+        let policy = Self {
+            joints,
+            chain,
+            chain_places,
+            images,
+            listener,
+            runner,
+            decoder,
+            scratch,
+            waived: ranges.waived,
+            package,
+        };
+        for sentence in policy.not_compared() {
+            log::warn!("policy {}: {sentence}", policy.manifest().policy.name);
+        }
+        Ok(policy)
     }
 
     /// What the package says about itself.
     pub fn manifest(&self) -> &Manifest {
         &self.package.manifest
+    }
+
+    /// What its package keeps from being compared with the robot's limits, one sentence a joint; to be told whenever it is activated.
+    pub fn not_compared(&self) -> Vec<String> {
+        let told = |joint: &String| match self.waived.iter().find(|problem| problem.joint == *joint) {
+            Some(problem) => format!("robot.ranges_not_compared lets it pass: {problem}"),
+            None => format!("joint '{joint}': its numbers are not compared (robot.ranges_not_compared)"),
+        };
+        self.package.manifest.robot.ranges_not_compared.iter().map(told).collect()
     }
 
     /// The package that this was opened from.

@@ -329,6 +329,110 @@ fn a_check_says_what_a_package_is_and_everything_that_is_missing() {
     names(&nothing.problems.join("; "), &["/nowhere/policy.yaml"]);
 }
 
+/// Statistics that are no positions of the gantry's slides (-1 to 1 m, 0 to 1 m), in every place where they can stand.
+#[test]
+fn numbers_in_another_unit_are_refused_by_a_check_and_when_it_is_opened() {
+    let robot = gantry();
+    let limits = tempfile::NamedTempFile::new().unwrap();
+    let joint = |name: &str| {
+        format!(
+            "  {name}: {{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}}\n"
+        )
+    };
+    let yaml: String = ["joint_limits:\n".to_owned()].into_iter().chain(fixture::JOINTS.map(joint)).collect();
+    std::fs::write(limits.path(), yaml).unwrap();
+    let setup = efm_policy::Setup { robot: &robot, joint_limits: limits.path(), cameras: None };
+    let refused = |spoilt: &Fixture, parts: &[&str]| {
+        let found = efm_policy::check(&spoilt.folder, &[], Some(setup));
+        names(&found.problems.join("; "), parts);
+        assert!(found.policy.is_none());
+        let set = fixture::limits(&robot, &fixture::JOINTS);
+        let opened =
+            efm_policy::Policy::open(spoilt.load().unwrap(), &robot, &set, efm_policy::RuntimeOptions::default());
+        names(&opened.unwrap_err().to_string(), parts);
+    };
+    let millimetres = |m: &mut Value| m["observation"]["state"]["normalization"]["mean"][1] = (-350.0).into();
+    refused(
+        &Fixture::new("single").edit(millimetres),
+        &["'slide_y'", "mean of its states", "-350", "-1 to 1 m", "millimetres"],
+    );
+    refused(
+        &Fixture::new("flow").edit(|m| m["observation"]["state"]["normalization"]["std"][2] = 400.0.into()),
+        &["'slide_z'", "standard deviation", "400", "0 to 1 m"],
+    );
+    // The tool's coordinates, and actions of the tool that are absolute (z) or relative (x).
+    refused(
+        &Fixture::new("flow").edit(|m| m["observation"]["state"]["normalization"]["mean"][4] = 400.0.into()),
+        &["'x'", "400", "the tool reaches"],
+    );
+    refused(
+        &Fixture::new("flow").edit(|m| m["action"]["normalization"]["mean"][2] = 300.0.into()),
+        &["'z'", "mean of its actions", "300"],
+    );
+    refused(
+        &Fixture::new("flow").edit(|m| m["action"]["normalization"]["std"][0] = 200.0.into()),
+        &["'x'", "changes", "200"],
+    );
+    refused(
+        &Fixture::new("flow").edit(|m| m["action"]["rest_posture"] = serde_yaml::from_str("[0, 300, 0, 0]").unwrap()),
+        &["'slide_y'", "rest_posture", "300"],
+    );
+    // The worked example: where the robot was, and where it shall go.
+    refused(
+        &Fixture::new("single").edit_golden(|g| g["joints"][2] = 310.0.into()),
+        &["'slide_z'", "worked example", "310", "0 to 1 m"],
+    );
+    refused(
+        &Fixture::new("single").edit_golden(|g| {
+            for row in 0..2 {
+                g["actions"][4 * row + 1] = (-250.0).into();
+            }
+        }),
+        &["'slide_y'", "actions in the worked example", "-250"],
+    );
+
+    // Only what names the joint passes, and it is told.
+    let other = Fixture::new("single").edit(millimetres);
+    refused(
+        &other.edit(|m| m["robot"]["ranges_not_compared"] = serde_yaml::from_str("[finger, slide_z]").unwrap()),
+        &["'slide_y'"],
+    );
+    let named = Fixture::new("single").edit(millimetres).edit(|m| {
+        m["robot"]["ranges_not_compared"] = serde_yaml::from_str("[finger, slide_y]").unwrap();
+    });
+    let told = named.open().not_compared();
+    assert_eq!(told.len(), 2);
+    names(&told[1], &["'slide_y'", "-350", "-1 to 1 m", "ranges_not_compared"]);
+    let found = efm_policy::check(&named.folder, &[], Some(setup));
+    names(&found.facts.join("; "), &["LETS IT PASS", "'slide_y'", "-350", "the numbers of finger, slide_y"]);
+    for (names_given, parts) in
+        [("[thumb]", ["robot.ranges_not_compared[0]", "'thumb'"]), ("[finger, finger]", ["[1]", "twice"])]
+    {
+        let spoilt = Fixture::new("single")
+            .edit(|m| m["robot"]["ranges_not_compared"] = serde_yaml::from_str(names_given).unwrap());
+        names(&spoilt.refusal(), &parts);
+    }
+}
+
+#[test]
+fn a_vocabulary_is_read_and_one_that_cannot_be_is_refused_by_name() {
+    let with = |text: &str| {
+        let text = text.to_owned();
+        Fixture::new("flow").edit(move |m| m["vocabulary"] = serde_yaml::from_str(&text).unwrap())
+    };
+    let good = with("{objects: {red cube: [red block]}, goals: {left: []}, negations: understood}").load().unwrap();
+    assert!(good.manifest().lexicon().unwrap().names_something());
+    assert!(Fixture::new("flow").load().unwrap().manifest().lexicon().is_none());
+    for (text, parts) in [
+        ("{objects: {red cube: [block], blue cube: [block]}}", ["vocabulary", "'blue cube' and of 'red cube'"]),
+        ("{objects: {'?!': []}}", ["vocabulary", "has no words"]),
+        ("{object: {}}", ["vocabulary", "object"]),
+        ("{negations: perhaps}", ["vocabulary", "perhaps"]),
+    ] {
+        names(&with(text).refusal(), &parts);
+    }
+}
+
 /// A package from elsewhere is not to make us read other files of this machine, nor more than there is memory for.
 #[test]
 fn states_that_cannot_be_are_refused_by_name() {

@@ -98,8 +98,8 @@ pub fn filter(
             filtered.span = Some(filtered.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         }
         match event {
-            Event::Tick { now, joints } => {
-                let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), &mut outlet);
+            Event::Tick { now, joints, others } => {
+                let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), others, &mut outlet);
                 note(&mut filtered, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
             }
             Event::Chunk { now, stamp, sender } => {

@@ -122,8 +122,8 @@ fn streamed() -> Run {
             velocity_told: true,
             contradiction: None,
         };
-        streaming.tick(Stamp::from_nanos(now), Some(&joints), &mut outlet).unwrap();
-        events.push(Event::Tick { now, joints: Some(joints) });
+        streaming.tick(Stamp::from_nanos(now), Some(&joints), &[], &mut outlet).unwrap();
+        events.push(Event::Tick { now, joints: Some(joints), others: Cow::default() });
         if let Some(sent) = outlet.commands[0].1.last() {
             at.clone_from(&sent.points[0].positions);
         }

@@ -7,12 +7,14 @@ mod belief;
 mod feed;
 mod frozen;
 mod history;
+mod others;
 
 pub use belief::Doubt;
 pub(crate) use belief::{Belief, BeliefConfig};
 use efm_core::{JointSample, SenderId, Stamp};
 pub use feed::{Fresh, JointFeed, JointTrouble, Twin};
 pub(crate) use frozen::Frozen;
+pub use others::{OtherJoints, OtherTrouble};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{PI, TAU};
 

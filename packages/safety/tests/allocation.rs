@@ -4,7 +4,13 @@
 #[path = "support/panda.rs"]
 mod panda;
 
-use efm_safety::{Activity, Tick};
+use efm_collision::{CollisionModel, CollisionOptions, Obstacles};
+use efm_core::{ActionChunk, JointNames};
+use efm_robot::{RobotModel, Srdf};
+use efm_safety::{
+    Activity, CollisionSpace, ControllerSpec, Limits, StopReason, StreamConfig, Surroundings, Tick, Tool, ToolBounds,
+    TrajectoryStreamer,
+};
 use panda::*;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -97,4 +103,57 @@ fn a_tick_does_not_allocate_whatever_it_does() {
         }
     }
     assert!(sent > 2000 && restarts > 4 && held > 20, "{sent} {restarts} {held}");
+}
+
+#[test]
+fn a_tick_does_not_allocate_either_where_joints_move_that_no_controller_moves() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+    let model = RobotModel::load(format!("{root}/urdf/panda.urdf")).unwrap();
+    let srdf = Srdf::load(format!("{root}/urdf/panda.srdf"), &model).unwrap();
+    let cell = Obstacles::load(format!("{root}/config/panda_obstacles.yaml")).unwrap();
+    let arm = JointNames::new((1..=7).map(|i| format!("panda_joint{i}"))).unwrap();
+    let bodies = CollisionModel::new(&model, Some(&srdf), &arm, &cell, &CollisionOptions::default()).unwrap();
+    let tool = || Tool::new(&model, "panda_leftfinger", &arm).unwrap();
+    let space = CollisionSpace::new(bodies, Some(ToolBounds { tool: tool(), workspace: None, max_speed: 0.5 }));
+    let around = Surroundings { space: Some(Box::new(space)), tool: Some(tool()) };
+    let all = |value: f64| vec![value; 7];
+    let limits = Limits::new(arm.clone(), all(-3.0), all(3.8), all(2.0), all(6.0), all(100.0)).unwrap();
+    let controllers = vec![ControllerSpec { name: "arm".into(), joints: arm.clone() }];
+    let config = StreamConfig { max_tool_speed: 0.5, ..StreamConfig::default() };
+    let mut streamer = TrajectoryStreamer::within(around, limits, controllers, config).unwrap();
+    streamer.arm(true, at(-0.2));
+    let mut measured = sample(at(0.0), &HOME[..7]);
+    let (mut sent, mut lost) = (0, 0);
+    for tick in -20..3000 {
+        let t = f64::from(tick) * 0.01;
+        if tick % 15 == 0 {
+            streamer.resume();
+            let row = |k: i32| {
+                (0..7).map(move |j| {
+                    HOME[j] + 0.4 * f64::sin(0.7 * (t + 0.1 * f64::from(k)) + j as f64) - 0.4 * f64::sin(j as f64)
+                })
+            };
+            let rows = (1..=16).flat_map(row).collect();
+            let _ = streamer.offer_chunk(&ActionChunk::new(at(t), 0.1, arm.clone(), rows).unwrap(), at(t));
+        }
+        measured.stamp = at(t);
+        // Now it stands, now it moves, and for a moment it is lost.
+        let finger = 0.02 + if tick % 200 < 100 { 0.0 } else { 0.02 * (0.3 * t).sin() };
+        let others = [(tick % 500 != 400).then_some(finger)];
+
+        let before = ALLOCATIONS.with(Cell::get);
+        streamer.place_other_joints(&others);
+        let said = streamer.tick(at(t), Some((&measured, 0.001)));
+        let after = ALLOCATIONS.with(Cell::get);
+        assert_eq!(after, before, "tick {tick} allocated");
+        match said {
+            Tick::Send(out) => {
+                measured.positions.copy_from_slice(out.windows[0].positions(1));
+                lost += usize::from(matches!(out.activity, Activity::Stopping(StopReason::OtherJointLost { .. })));
+                sent += 1;
+            }
+            Tick::Idle(_) | Tick::Hold => {}
+        }
+    }
+    assert!(sent > 1500 && lost > 3, "{sent} {lost}");
 }

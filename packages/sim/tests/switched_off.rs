@@ -35,6 +35,8 @@ struct Rig {
     worst: (f64, f64),
     step: f64,
     found: bool,
+    said: String,
+    ticks: u64,
 }
 
 impl Rig {
@@ -67,6 +69,8 @@ impl Rig {
             worst: (0.0, 0.0),
             step: 0.0,
             found: false,
+            said: String::new(),
+            ticks: 0,
         }
     }
 
@@ -98,7 +102,8 @@ impl Rig {
         if let Some(Voice::Silent { silent_s, .. }) = self.silence.tick(now, 0.01) {
             self.streamer.controller_silent(0, silent_s, now);
         }
-        if self.now / MS % 100 == 0 {
+        self.ticks += 1;
+        if self.ticks % 10 == 0 {
             let t = (self.now - T0) as f64 * 1e-9;
             let wave = |t: f64| {
                 std::array::from_fn(|j| {
@@ -112,7 +117,12 @@ impl Rig {
         for j in 0..8 {
             told.velocities[j] = (self.robot[j] - self.before[1][j]) / (UPDATE as f64 * 1e-9);
         }
-        if let Tick::Send(out) = self.streamer.tick(now, Some(Measured::from((&told, 0.0)))) {
+        let tick = self.streamer.tick(now, Some(Measured::from((&told, 0.0))));
+        self.said = match &tick {
+            Tick::Send(out) => format!("{:?}", out.activity),
+            other => format!("{other:?}"),
+        };
+        if let Tick::Send(out) = tick {
             let window = out.windows[0].to_trajectory();
             if self.on {
                 self.arm.accept(&window, now).unwrap();
@@ -187,8 +197,8 @@ fn a_controller_that_returns_leaps_nowhere_once_it_was_found_off() {
                     if leapt {
                         missed = (missed.0.max(rig.step), missed.1.max(rig.worst.0), missed.2.max(rig.worst.1));
                     }
-                    // 70 ms are what it takes to find at 50 Hz, and the return may meet the window of the tick before.
-                    assert!(!leapt || off_ms <= 80, "off for {off_ms} ms at {moment}: {:?}", rig.worst);
+                    // Three periods at 50 Hz, less what the last state is old when it is switched off.
+                    assert!(!leapt || off_ms < 60, "off for {off_ms} ms at {moment}: {:?}", rig.worst);
                 }
                 println!(
                     "{state_ms} ms, {keeps}, {off_ms}: {found} of {moments}; {:.1}; {:.1}, {:.0}",
@@ -210,7 +220,7 @@ fn after_resume_it_goes_on_from_where_it_stands_within_the_limits() {
         for _ in 0..200 {
             rig.tick();
         }
-        assert!(rig.streamer.is_streaming() && rig.step > 1e-4);
+        assert!(rig.streamer.is_streaming() && rig.step > 1e-4, "{keeps}, {state_ms} ms: {}", rig.said);
         assert!(rig.worst.0 <= LEAP && rig.worst.1 <= LEAP, "{:?}", rig.worst);
     }
 }

@@ -22,11 +22,11 @@ fn specs() -> Vec<Spec> {
     vec![
         Spec::texts(
             "topics",
-            &[""],
-            "Topics to record: names (relative ones are in the node's namespace), regular expressions for whole names, or 'all'. \
+            &[],
+            "Topics to record: names (relative ones are in the node's namespace; * is any one part), regular expressions for whole names, or 'all'. \
              Default: those that config/graph.yaml lists under 'record'.",
         ),
-        Spec::texts("exclude", &[""], "Topics to leave out: names or regular expressions for whole names."),
+        Spec::texts("exclude", &[], "Topics to leave out: names or regular expressions for whole names."),
         Spec::text(
             "folder",
             "",

@@ -1,14 +1,17 @@
 //! Takes goals in words and keeps at most one of them active.
 //!
-//! `goal` -> `instruction` (latched; empty: no goal) and `goal_status` (JSON). `cancel_goal` ends the active goal, `task_status`
-//! may report its success.
+//! `goal` -> `instruction` (latched; empty: no goal) and `goal_status` (JSON). `cancel_goal` ends the active goal, and so does a text that asks to
+//! stop (parameter `stop_words`); `task_status` may report its success. Where the policy's package (parameter `policy`) lists what it knows by name, a text
+//! that names nothing of it is refused; what was understood is told on `goal_status` before the instruction is given.
 
-use crate::goals::{GoalDesk, News, TaskReport};
+use crate::goals::{GoalDesk, News, Status, TaskReport};
 use crate::trace::{self, Asked, Setup, Trace};
+use crate::wiring::policy_manifest;
 use efm_core::Stamp;
+use efm_core::words::{Lexicon, STOP_WORDS, StopWords};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
-use efm_ros::{Plan, Publisher, Spec, Task, qos};
+use efm_ros::{Params, Plan, Publisher, Spec, Task, qos};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -21,11 +24,26 @@ struct Voice {
 
 impl Voice {
     fn tell(&self, news: News) -> Result<(), efm_ros::NodeError> {
-        // Rest first: whoever hears that a goal has ended must find that the instruction is gone, too.
-        if let Some(data) = news.instruction {
+        let News { instruction, statuses } = news;
+        // Rest first: whoever hears that a goal has ended must find that the instruction is gone, too. Motion last: what was understood is told before
+        // anything moves, and "active" is what is so by then.
+        let (rest, motion) = match instruction {
+            Some(text) if text.is_empty() => (Some(text), None),
+            other => (None, other),
+        };
+        if let Some(data) = rest {
             self.instruction.publish(&Text { data })?;
         }
-        for status in &news.statuses {
+        let (after, before): (Vec<_>, Vec<_>) = statuses.iter().partition(|status| status.state == "active");
+        self.tell_statuses(&before)?;
+        if let Some(data) = motion {
+            self.instruction.publish(&Text { data })?;
+        }
+        self.tell_statuses(&after)
+    }
+
+    fn tell_statuses(&self, statuses: &[&Status]) -> Result<(), efm_ros::NodeError> {
+        for status in statuses {
             let id = status.id.map_or("a goal".to_owned(), |id| format!("goal {id}"));
             let line = format!("{id} ({:?}) {}: {}", status.goal, status.state, status.reason);
             if status.state == "refused" {
@@ -43,9 +61,10 @@ impl Voice {
             Some(goal) => format!("goal {} is active: {:?}", goal.id, goal.sentence.as_str()),
             None => "no goal is active".to_owned(),
         };
-        match refused {
-            Some(reason) => self.health.warn(format!("the last goal was refused: {reason}; {state}")),
-            None => self.health.ok(state),
+        match (desk.trouble(), refused) {
+            (Some(trouble), _) => self.health.error(format!("every goal is refused: {trouble}; {state}")),
+            (None, Some(reason)) => self.health.warn(format!("the last goal was refused: {reason}; {state}")),
+            (None, None) => self.health.ok(state),
         };
     }
 }
@@ -57,11 +76,30 @@ fn note(trace: &mut Trace, news: &News, now: Stamp) {
     }
 }
 
+/// What the policy's package knows by name; nothing where no policy is named.
+fn lexicon(params: &Params) -> Result<Option<Lexicon>, String> {
+    if params.text("policy").is_empty() {
+        return Ok(None);
+    }
+    policy_manifest(params).map(|(_, manifest)| manifest.lexicon())
+}
+
 /// The node `goal_intake`.
 pub fn plan() -> Plan {
     let specs = vec![
         Spec::double("goal_timeout", 60.0, "Seconds after which an active goal ends as timed_out; 0: never.")
             .range(0.0, 86_400.0),
+        Spec::text(
+            "policy",
+            "",
+            "The policy package whose vocabulary goals are compared with: its name within models_path, or a path. Empty: nothing is compared.",
+        ),
+        Spec::texts("models_path", &["models"], "Folders that are searched for policy packages."),
+        Spec::texts(
+            "stop_words",
+            STOP_WORDS,
+            "What asks to stop: a goal that says only this is answered by cancelling; with three dots behind it, one that begins so. [\"\"]: nothing.",
+        ),
         trace::spec(),
     ];
     Plan::new("goal_intake", specs, |node| {
@@ -77,7 +115,17 @@ pub fn plan() -> Plan {
         let mut ticker = clock.ticker(Duration::from_millis(100));
         let started = Setup::new("goal_intake", node.params());
         let mut trace = Trace::start(node, &started)?;
-        let mut desk = GoalDesk::new(node.params().double("goal_timeout"));
+        let mut stop_words = node.params().texts("stop_words");
+        // How an empty list is written where lists must not be empty.
+        stop_words.retain(|phrase| !phrase.is_empty());
+        let stops = StopWords::new(&stop_words).map_err(|error| format!("parameter 'stop_words': {error}"))?;
+        let lexicon = lexicon(node.params()).map_err(|reason| format!("parameter 'policy': {reason}"));
+        match &lexicon {
+            Err(reason) => log::error!("every goal is refused: {reason}"),
+            Ok(None) => log::info!("no package lists words that goals are compared with"),
+            Ok(Some(_)) => {}
+        }
+        let mut desk = GoalDesk::new(node.params().double("goal_timeout")).with_words(stops, lexicon);
 
         // Without this node nobody could end a goal any more, so it takes the goal with it.
         let last_word = voice.instruction.clone();

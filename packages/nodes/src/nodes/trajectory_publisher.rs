@@ -30,7 +30,7 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
     Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Contradiction, Execution, JointFeed, TrajectoryStreamer, Twin, VerifiedWindow};
+use efm_safety::{Contradiction, Execution, JointFeed, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -89,6 +89,7 @@ struct Publishing {
     /// Seconds between two ticks.
     usual: f64,
     feed: JointFeed,
+    others: OtherJoints,
     /// So that a tick allocates nothing.
     stamps: Vec<i64>,
     graph: Graph,
@@ -136,8 +137,10 @@ struct Descriptions {
     taken: Option<String>,
     /// Who sent what came last.
     by: String,
-    /// Whether there was one that fits.
-    first: bool,
+    /// Who sent what waits.
+    waits_of: Option<String>,
+    /// Of which kinds there was one.
+    known: [bool; 2],
 }
 
 impl Publishing {
@@ -300,6 +303,7 @@ impl Publishing {
             let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, self.receipts.of(&message));
             let stamp = convert::stamp(&msg.header.stamp);
+            self.others.update(message.sender, stamp, &msg.name, &msg.position, at);
             self.feed.update(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
     }
@@ -320,9 +324,10 @@ impl Publishing {
         self.hear_joints();
         let Some(scenes) = &mut self.scenes else { return Ok(()) };
         scenes.came(bytes);
-        let fresh =
-            self.feed.fresh(self.clock.now(), self.receipts.now(), self.max_joint_state_age, self.max_future).ok();
-        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()));
+        let (now, received_now) = (self.clock.now(), self.receipts.now());
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let fresh = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).ok();
+        scenes.pass_on(fresh.map(|fresh| fresh.sample.positions.as_slice()), others);
         self.heed_scenes()
     }
 
@@ -373,7 +378,7 @@ impl Publishing {
             self.around.emergency = None;
             self.description.taken = None;
         }
-        self.heed_description();
+        self.heed_description(false);
         Ok(said)
     }
 
@@ -385,33 +390,40 @@ impl Publishing {
         };
         let place = usize::from(what == SEMANTICS);
         match self.on(event) {
-            Ok(_) => self.description.refused[place] = None,
+            Ok(_) => {
+                self.description.refused[place] = None;
+                self.description.by = by;
+            }
             Err(why) => {
                 let words = format!("{what} of {by}: {why}");
                 log::warn!("{words}");
                 self.description.refused[place] = Some(words);
+                self.description.waits_of = Some(by);
             }
         }
-        self.description.by = by;
-        self.heed_description();
+        let first = !std::mem::replace(&mut self.description.known[place], self.streaming.streamer().is_ok());
+        self.heed_description(first);
         self.adopt_robot()
     }
 
-    /// Tells what became of descriptions, now or once they were waited for.
-    fn heed_description(&mut self) {
+    /// Tells what became of descriptions, now or once they were waited for. A `first` one takes no other one's place.
+    fn heed_description(&mut self, first: bool) {
         let waits: [bool; 2] = self.streaming.description_waits().into();
         for (refused, waits) in self.description.refused.iter_mut().zip(waits) {
             refused.take_if(|_| !waits);
         }
+        if waits == [false; 2]
+            && let Some(by) = self.description.waits_of.take()
+        {
+            self.description.by = by;
+        }
         let Some(change) = self.streaming.take_redescribed() else { return };
         let words = format!("the robot is described by {}: {change}", self.description.by);
-        if std::mem::replace(&mut self.description.first, true) {
+        if first {
+            log::info!("{words}");
+        } else {
             log::warn!("{words}");
             self.description.taken = Some(words);
-        } else {
-            log::info!("{words}");
-            // One that does not fit is no first one.
-            self.description.first = self.streaming.streamer().is_ok();
         }
     }
 
@@ -419,6 +431,11 @@ impl Publishing {
     fn adopt_robot(&mut self) -> Result<(), String> {
         if let Ok(streamer) = self.streaming.streamer() {
             self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
+        }
+        let others = self.streaming.other_joints();
+        if others.names() != self.others.names() {
+            self.around.others = others.names().to_vec();
+            self.others = others;
         }
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut())
             && !streamer.is_streaming()
@@ -438,6 +455,7 @@ impl Publishing {
             self.name_sender(one);
             self.name_sender(other);
         }
+        let others = self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let state = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
         let (measured, trouble) = match state {
             Ok(fresh) => (Some(fresh), None),
@@ -450,7 +468,7 @@ impl Publishing {
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
-            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()));
+            scenes.pass_on(measured.map(|fresh| fresh.sample.positions.as_slice()), others);
         }
         let joints = measured.map(|fresh| {
             // What is the same for all joints need not be told of each.
@@ -469,11 +487,11 @@ impl Publishing {
                 contradiction,
             }
         });
-        let event = Event::Tick { now: now.nanos(), joints };
+        let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others) };
         self.trace.note(&event);
         let Event::Tick { joints, .. } = &event else { return Ok(()) };
         let waited = self.streaming.description_waits() != (false, false);
-        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), &mut self.says)? {
+        let (phase, news, report, change) = match self.streaming.tick(now, joints.as_ref(), others, &mut self.says)? {
             Ticked::Held => return Ok(()),
             Ticked::Decided { late: Some(left), .. } => {
                 self.late += 1;
@@ -485,7 +503,7 @@ impl Publishing {
             }
         };
         if waited && self.streaming.description_waits() == (false, false) {
-            self.heed_description();
+            self.heed_description(false);
             self.adopt_robot()?;
         }
         if let Some(report) = &report {
@@ -505,11 +523,33 @@ impl Publishing {
             self.filter.1.encode(&mut self.filter_message);
             self.filter.0.publish_bytes(self.filter_message.bytes())?;
         }
-        if changed || trouble.is_some() != self.around.joints.is_some() {
-            self.around.joints = trouble.map(|t| t.to_string());
+        let troubled = trouble.is_some() || self.streaming.unknown_other_joint().is_some();
+        if changed || troubled != self.around.joints.is_some() {
             self.report(changed);
         }
         Ok(())
+    }
+
+    /// Why nothing may move before one of the other joints is known.
+    fn other_trouble(&self) -> Option<String> {
+        let other = self.streaming.unknown_other_joint()?;
+        let name = self.others.names().get(other)?;
+        // What came since the last tick is heard by the next one.
+        let trouble = self.others.trouble(other)?;
+        Some(trouble.in_words(name, |sender| self.graph.name_of(JOINT_STATES, sender)))
+    }
+
+    /// The other joints for the diagnostics: where they stand, and by whose word.
+    fn other_values(&self) -> Vec<(String, String)> {
+        let (others, streamer) = (&self.others, self.streaming.streamer().ok());
+        let value = |(place, name): (usize, &String)| {
+            let stands = others.positions().get(place).copied().flatten().map_or("?".to_owned(), |p| format!("{p:.4}"));
+            let by = if others.fixed(place).is_some() { " (parameter fixed_joints)" } else { "" };
+            let asked = streamer.is_some_and(|streamer| streamer.asks_for_other_joint(place));
+            let needless = if asked { "" } else { " (moves nothing that is checked)" };
+            (format!("other joint '{name}'"), format!("{stands}{by}{needless}"))
+        };
+        others.names().iter().enumerate().map(value).collect()
     }
 
     /// What others do that this node depends on.
@@ -562,21 +602,23 @@ impl Publishing {
         self.hear_joints();
         let (now, received_now) = (self.clock.now(), self.receipts.now());
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
-        self.around.joints =
-            self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err().map(|t| t.to_string());
-        let twin = self.feed.twin(received_now);
-        match (&self.around.joints, twin) {
-            (Some(trouble), _) => self.joint_health.error(trouble.clone()),
+        self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
+        let feed = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
+        self.around.joints = feed.err().map(|t| t.to_string()).or_else(|| self.other_trouble());
+        let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
+            (Some(trouble), _) => (efm_ros::Level::Error, trouble.clone()),
             (None, Some(Twin { joint, senders: (one, other) })) => {
                 let name = self.streaming.joints().as_slice().get(joint).map_or("?", String::as_str);
                 let sender = |sender| self.graph.name_of(JOINT_STATES, sender);
                 let (one, other) = (sender(one), sender(other));
-                self.joint_health.warn(format!(
+                let text = format!(
                     "{one} and {other} both publish joint '{name}'; they agree, and the first is listened to, but only one should"
-                ))
+                );
+                (efm_ros::Level::Warn, text)
             }
-            (None, None) => self.joint_health.ok("fresh and complete"),
+            (None, None) => (efm_ros::Level::Ok, "fresh and complete".to_owned()),
         };
+        self.joint_health.report(level, text, self.other_values());
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         self.scene_health.report(level, text, values);
         self.report_others();
@@ -738,6 +780,7 @@ pub fn plan() -> Plan {
             joint_states,
             controller_states,
             usual: tick_period(&params).as_secs_f64(),
+            others: streaming.other_joints(),
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),
             graph: node.graph().clone(),

@@ -16,7 +16,7 @@ use crate::surroundings::named_file;
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
 use crate::wiring::{ReceiptClock, joint_limits, models_path, policy_manifest, robot_description};
 use efm_core::freshness::FreshnessBounds;
-use efm_core::goal::Sentence;
+use efm_core::words::{Heard, Lexicon, StopWords, hear};
 use efm_core::{JointNames, JointSample, Stamp};
 use efm_policy::{ImageSpec, Manifest, Provider};
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
@@ -77,6 +77,11 @@ struct Inference {
     /// The open policy, or why there is none.
     policy: Result<String, String>,
     instruction: String,
+    /// What asks to stop, and what the policy knows by name.
+    stops: StopWords,
+    lexicon: Option<Lexicon>,
+    /// What the policy's package keeps from being compared with the robot's limits.
+    not_compared: Vec<String>,
     /// Counts instructions, so that a chunk for an old one is known.
     instruction_number: u64,
     /// Whether the engine holds the embedding of the instruction; or why not.
@@ -99,6 +104,8 @@ struct Inference {
     frame: String,
     health: Task,
     joint_health: Task,
+    /// Where the package has joints that are not compared with the robot's limits.
+    ranges_health: Option<Task>,
 }
 
 impl Inference {
@@ -140,10 +147,11 @@ impl Inference {
         self.failure = None;
         self.replan.restart(self.clock.now());
         // goal_intake checks goals; whoever publishes an instruction by other means is checked here.
-        self.embedded = match Sentence::new(text) {
-            Ok(_) => Ok(false),
-            Err(_) if text.is_empty() => Ok(false),
-            Err(refusal) => Err(format!("the instruction is refused: {refusal}")),
+        self.embedded = match hear(text, &self.stops, self.lexicon.as_ref()) {
+            Heard::Goal(..) => Ok(false),
+            _ if text.is_empty() => Ok(false),
+            Heard::Stop(said) => Err(format!("the instruction is refused: '{said}' asks to stop")),
+            Heard::Refused(refusal) => Err(format!("the instruction is refused: {refusal}")),
         };
         if let Err(reason) = &self.embedded {
             log::error!("{reason}");
@@ -157,15 +165,19 @@ impl Inference {
                 let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(String::clone);
                 self.trace.note(&Inferred::Opened { policy });
                 match &outcome {
-                    Ok(Opened { name, guides, .. }) => {
+                    Ok(Opened { name, guides, not_compared, .. }) => {
                         log::info!("policy {name} is active");
+                        self.not_compared.clone_from(not_compared);
                         if self.mode == Mode::Rtc && !guides {
                             log::warn!(
                                 "parameter 'mode' is rtc, but policies of this kind cannot be guided: their chunks are blended"
                             );
                         }
                     }
-                    Err(reason) => log::error!("the policy is refused: {reason}"),
+                    Err(reason) => {
+                        log::error!("the policy is refused: {reason}");
+                        self.not_compared.clear();
+                    }
                 }
                 self.policy =
                     outcome.map(|opened| opened.name).map_err(|reason| format!("the policy is refused: {reason}"));
@@ -323,6 +335,13 @@ impl Inference {
     }
 
     fn report(&mut self) {
+        // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
+        if let Some(health) = &self.ranges_health {
+            match self.not_compared.as_slice() {
+                [] => health.ok("the policy is not active"),
+                sentences => health.warn(sentences.join("; ")),
+            };
+        }
         let mut trouble = None;
         for camera in &self.cameras {
             match self.check(camera) {
@@ -494,6 +513,9 @@ pub fn plan() -> Plan {
             to_open: None,
             policy: Err(refusal.unwrap_or_else(|| "waiting for robot_description".to_owned())),
             instruction: String::new(),
+            stops: StopWords::default(),
+            lexicon: manifest.as_ref().and_then(Manifest::lexicon),
+            not_compared: Vec::new(),
             instruction_number: 0,
             embedded: Ok(false),
             enabled: params.bool("enabled_at_start"),
@@ -512,6 +534,9 @@ pub fn plan() -> Plan {
             frame: String::new(),
             health: node.diagnostics().task("policy"),
             joint_health: node.diagnostics().task("joint_states"),
+            ranges_health: (manifest.as_ref())
+                .filter(|m| !m.robot.ranges_not_compared.is_empty())
+                .map(|_| node.diagnostics().task("ranges")),
             clock,
         };
         let mut images: Vec<_> = this.cameras.iter().map(|camera| camera.images.clone()).collect();

@@ -14,8 +14,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// From what the user wrote: names (relative ones belong to `namespace`), regular expressions for whole names, or `all` for every topic
-    /// that is not hidden. `exclude` leaves out again, by name or expression.
+    /// From what the user wrote: names (relative ones belong to `namespace`; `*` stands for one part), regular expressions for whole names,
+    /// or `all` for every topic that is not hidden. `exclude` leaves out again, likewise.
     ///
     /// # Errors
     /// The expression that is none, and why.
@@ -25,11 +25,16 @@ impl Selection {
             match text.as_str() {
                 "all" => selection.all = true,
                 text if is_name(text) => selection.names.push(qualified(text, namespace)),
+                text if has_stars(text) => selection.patterns.push(whole(&starred(text, namespace))?),
                 text => selection.patterns.push(whole(text)?),
             }
         }
         for text in exclude {
-            let text = if is_name(text) { qualified(text, namespace) } else { text.clone() };
+            let text = match text {
+                text if is_name(text) => qualified(text, namespace),
+                text if has_stars(text) => starred(text, namespace),
+                text => text.clone(),
+            };
             selection.exclude.push(whole(&text)?);
         }
         Ok(selection)
@@ -51,6 +56,17 @@ impl Selection {
 
 fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/'))
+}
+
+/// Whether it is a name of which some parts are `*`.
+fn has_stars(text: &str) -> bool {
+    let mut parts = text.strip_prefix('/').unwrap_or(text).split('/');
+    text.contains('*') && parts.all(|part| part == "*" || is_name(part))
+}
+
+/// A name with `*` as a regular expression.
+fn starred(text: &str, namespace: &str) -> String {
+    qualified(text, namespace).replace('*', "[^/]+")
 }
 
 fn qualified(name: &str, namespace: &str) -> String {
@@ -112,6 +128,23 @@ mod tests {
         let wants = selection(&["/camera/.*"], &["/camera/.*/depth"]);
         assert!(wants.wants("/camera/front/image"));
         assert!(!wants.wants("/old/camera/front") && !wants.wants("/camera/front/depth"));
+    }
+
+    #[test]
+    fn a_star_stands_for_one_part_of_a_name_in_the_namespace() {
+        let stars = selection(&["*/joint_trajectory", "observation/*/image", "/*/speech"], &["old/*"]);
+        for topic in ["/cell/arm/joint_trajectory", "/cell/observation/front/image", "/hall/speech"] {
+            assert!(stars.wants(topic), "{topic}");
+        }
+        for topic in [
+            "/arm/joint_trajectory",
+            "/cell/a/arm/joint_trajectory",
+            "/cell/old/joint_trajectory",
+            "/cell/_a/joint_trajectory",
+        ] {
+            assert!(!stars.wants(topic), "{topic}");
+        }
+        assert!(stars.named().is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 use super::Spec;
 use r2r::ParameterValue;
+use std::collections::BTreeSet;
 
 /// To whom something is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +113,7 @@ impl Sayings {
 /// What of it a node with these parameters takes, with what others of the process (`of_process`) declare: one value for a name, the last.
 pub(crate) fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) -> Vec<(String, ParameterValue)> {
     let mut taken: Vec<(String, ParameterValue)> = Vec::new();
+    let mut by_hand = BTreeSet::new();
     for Given { name, value, to, key } in given {
         if to != To::Node && !super::means_nothing_here(&name) && !super::declares(own, &name) {
             let somebody_elses = super::declares(of_process, &name);
@@ -124,6 +126,17 @@ pub(crate) fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) ->
             if to == To::Many || somebody_elses {
                 continue;
             }
+        }
+        if let Some((_, before)) = taken.iter().find(|(known, _)| *known == name)
+            && by_hand.contains(&name)
+            && to != To::Process
+            && *before != value
+        {
+            // A file with /** came before it, and `-p` says the same as that.
+            log::warn!("parameter '{name}' of the command line does not hold: a file gives another value by '{key}'");
+        }
+        if to == To::Process {
+            by_hand.insert(name.clone());
         }
         // At its end: what empties a list of lists comes after what it empties.
         taken.retain(|(known, _)| *known != name);

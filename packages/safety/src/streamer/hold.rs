@@ -138,7 +138,17 @@ impl TrajectoryStreamer {
         }
         self.hold_where_it_stands(measured);
         if let Some(controller) = found {
-            self.begin_stop(StopReason::Controller { controller, fault: ControllerFault::StandsStill }, now);
+            let reason = StopReason::Controller { controller, fault: ControllerFault::StandsStill };
+            self.begin_stop(reason.clone(), now);
+            // States that repeat themselves: now it is known why.
+            if matches!(self.latched, Some(StopReason::Contradiction(Contradiction::Frozen { .. }))) {
+                self.latched = Some(reason.clone());
+                self.belief.looked_at();
+            }
+            // A stop of that kind is under way in any case.
+            if let Some(motion) = &mut self.motion {
+                motion.stop = Some(reason);
+            }
         }
         self.hold.any()
     }
