@@ -70,8 +70,8 @@ struct Ears {
     heard: Vec<(usize, f64)>,
     /// Seconds that it might have moved and did not, since nothing spoke against it.
     waits: f64,
-    /// Seconds since a chunk was taken.
-    chunk: f64,
+    /// Until then (nanoseconds of the filter's clock) the chunk that was taken last has something to say.
+    chunk_until: i64,
     /// How often somebody let it go on since it moved or was lied about.
     vain: u32,
 }
@@ -199,7 +199,7 @@ impl Filtered {
                 spoken: vec![],
                 heard: vec![],
                 waits: 0.0,
-                chunk: 0.0,
+                chunk_until: i64::MIN,
                 vain: 0,
             }
         });
@@ -252,7 +252,8 @@ impl Filtered {
                 self.checker.asked(&rows);
             }
             if let (true, Some(ears)) = (taken, &mut self.ears) {
-                ears.chunk = 0.0;
+                let rows = raw.positions.len() / raw.names.len().max(1);
+                ears.chunk_until = raw.observed_at.saturating_add((raw.step * rows as f64 * 1.0e9) as i64);
             }
         }
         let said = match &event.told {
@@ -314,7 +315,6 @@ impl Filtered {
         if moves || event.lying || !event.commands.is_empty() || !event.hand.is_empty() {
             ears.vain = 0;
         }
-        ears.chunk += seconds;
         let n = self.endless.len();
         let near = self.streamer.config().max_start_error - 2.0 * NOISE;
         let received = self.checker.received();
@@ -327,11 +327,16 @@ impl Filtered {
             || asked
             || acts
             || outside
-            || ears.chunk > 0.9
             || seconds > 0.1
             || !event.commands.is_empty()
             || !event.hand.is_empty();
-        ears.waits = if disturbed { 0.0 } else { ears.waits + seconds };
+        // Only what has something to say for a while makes it move.
+        let wanted = ears.chunk_until.saturating_sub(event.now) > 150_000_000;
+        ears.waits = match (disturbed, wanted) {
+            (true, _) => 0.0,
+            (false, true) => ears.waits + seconds,
+            (false, false) => ears.waits,
+        };
         if ears.waits > BACK || ears.vain > VAIN {
             let (waits, vain, why) = (ears.waits, ears.vain, &self.why);
             meter.violate(Quantity::Stuck, || format!("no motion for {waits:.2} s, {vain} times asked for: {why:?}"));
