@@ -255,6 +255,29 @@ def test_with_remapped_topics_in_a_namespace_the_other_is_found_where_the_comman
     follower.stop()
 
 
+def test_a_bag_whose_commands_are_played_while_armed_stops_the_robot_and_a_recorder_does_not(start, probe, follower, tmp_path):
+    rosbags = pytest.importorskip("rosbags.rosbag2")
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    kind = "trajectory_msgs/msg/JointTrajectory"
+    header = store.types["std_msgs/msg/Header"](stamp=store.types["builtin_interfaces/msg/Time"](sec=0, nanosec=0), frame_id="")
+    empty = store.types[kind](header=header, joint_names=[], points=[])
+    with rosbags.Writer(tmp_path / "bag", version=9, storage_plugin=rosbags.StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection(ARM_TOPIC, kind, typestore=store)
+        for beat in range(10):
+            writer.write(connection, 10**9 + beat * 10**8, store.serialize_cdr(empty, kind))
+    motion = Motion(start, probe)
+    motion.ready()
+    stream = Stream(motion, follower)
+    stream.moves()
+    start("recorder", "--ros-args", "-p", f"folder:={tmp_path / 'recorded'}")
+    stream.until(lambda: "recorder" in probe.node.get_node_names(), "the recorder")
+    stream.moves(50)
+    start("efm-play", str(tmp_path / "bag"), "--delay", "4")
+    motion.health.wait(MOTION, ERROR, "'/player'", ARM_TOPIC)
+
+
 # Two that propose.
 
 

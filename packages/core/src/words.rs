@@ -139,7 +139,7 @@ impl StopWords {
             let longest = matching.clone().max_by_key(|phrase| phrase.words.len());
             match longest {
                 // "stop sign", where the package knows one, is not a stop.
-                Some(phrase) if !lexicon.is_some_and(|l| l.name_at(rest) > phrase.words.len()) => {
+                Some(phrase) if lexicon.is_none_or(|l| l.name_at(rest) <= phrase.words.len()) => {
                     said.get_or_insert_with(|| phrase.words.join(" "));
                     if matching.clone().any(|phrase| phrase.open) {
                         return said;

@@ -266,6 +266,8 @@ impl Files {
 
 /// What came of a tick.
 #[derive(Debug)]
+// Made and taken apart within a tick: a box would be an allocation.
+#[allow(clippy::large_enum_variant)]
 pub enum Ticked {
     /// Nothing was to be decided: between two points.
     Held,

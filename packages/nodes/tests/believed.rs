@@ -31,10 +31,10 @@ struct Sent {
 }
 
 impl Outlet for Sent {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
         self.windows += 1;
         self.at = windows[0].positions(0).to_vec();
-        Ok(())
+        Ok(windows.len())
     }
 
     fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -107,9 +107,10 @@ impl Rig {
                 velocities: vec![0.0; 4].into(),
                 stamps: Cow::default(),
                 sources: Cow::default(),
+                velocity_told: true,
                 contradiction: None,
             };
-            let ticked = self.streaming.tick(Stamp::from_nanos(self.now), Some(&joints), &mut self.sent).unwrap();
+            let ticked = self.streaming.tick(Stamp::from_nanos(self.now), Some(&joints), &[], &mut self.sent).unwrap();
             if let Ticked::Decided { phase, .. } = ticked {
                 last = Some(phase);
             }

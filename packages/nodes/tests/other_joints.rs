@@ -64,10 +64,10 @@ struct Sent {
 }
 
 impl Outlet for Sent {
-    fn send(&mut self, windows: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
         self.next = Some(windows[0].positions(1).to_vec());
         self.bits.extend((0..windows[0].len()).flat_map(|k| windows[0].positions(k)).map(|p| p.to_bits()));
-        Ok(())
+        Ok(windows.len())
     }
 
     fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
@@ -112,6 +112,7 @@ fn run() -> (Vec<Phase>, Vec<Event<'static>>, Sent) {
             velocities: vec![0.0; 7].into(),
             stamps: Cow::default(),
             sources: Cow::default(),
+            velocity_told: true,
             contradiction: None,
         };
         let finger = match tick {

@@ -103,7 +103,7 @@ impl Rig {
             self.streamer.controller_silent(0, silent_s, now);
         }
         self.ticks += 1;
-        if self.ticks % 10 == 0 {
+        if self.ticks.is_multiple_of(10) {
             let t = (self.now - T0) as f64 * 1e-9;
             let wave = |t: f64| {
                 std::array::from_fn(|j| {

@@ -446,6 +446,7 @@ pub fn plan() -> Plan {
         };
         let cameras = inputs(node, manifest.as_ref())?;
         let mut description = robot_description(node)?;
+        let (mut described, graph) = (None::<String>, node.graph().clone());
         let joint_states = node.every::<JointState>("joint_states", qos::joint_states_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
         let mode = params.text("mode").parse::<Mode>()?;
@@ -562,6 +563,15 @@ pub fn plan() -> Plan {
                     }
                     Some(message) = instructions.recv() => this.on_instruction(&message.msg.data),
                     urdf = description.next() => {
+                        // The same text of whomever is no news.
+                        let other = described.replace(urdf.msg.data.clone());
+                        if other.as_ref() == Some(&urdf.msg.data) {
+                            continue;
+                        }
+                        if other.is_some() {
+                            let by = graph.name_of("robot_description", urdf.sender);
+                            log::warn!("{by} describes another robot; the policy is opened for that one");
+                        }
                         if usable {
                             this.policy = Err("the policy is being opened".to_owned());
                             this.to_open = Some(urdf.msg.data.clone());

@@ -299,7 +299,7 @@ impl JointFeed {
         let own = owner.voices.iter().flatten().find(|voice| voice.sender == sender).map(|voice| voice.at);
         let others = owner.voices.iter().flatten().filter(|voice| voice.sender != sender);
         let between =
-            own.filter(|own| received - own <= INTERLEAVED).and_then(|own| others.filter(|v| v.at >= own).last());
+            own.filter(|own| received - own <= INTERLEAVED).and_then(|own| others.rev().find(|v| v.at >= own));
         if let Some(other) = between {
             let speed = owner.source.map_or(0.0, |(held, place)| {
                 self.sources[held].history.velocity(place, OVER, |a, b| way(continuous, a, b)).abs()

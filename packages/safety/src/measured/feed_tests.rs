@@ -90,7 +90,7 @@ fn velocities_that_are_missing_or_nan_are_not_told_and_come_from_the_positions()
         let mut feed = feed();
         for k in 0..10 {
             let t = 0.01 * f64::from(k);
-            feed.update(A, at(t), &names(&["a", "b"]), &[0.5 * t, 3.14 + t], velocities, t);
+            feed.update(A, at(t), &names(&["a", "b"]), &[0.5 * t, 3.0 + t], velocities, t);
         }
         let told = fresh(&mut feed, 0.09).unwrap();
         assert!((told.sample.velocities[0] - 0.5).abs() < 1e-6 && (told.sample.velocities[1] - 1.0).abs() < 1e-6);
