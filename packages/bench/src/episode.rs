@@ -52,6 +52,8 @@ pub struct Filtered {
     endless: Vec<bool>,
     /// Why nothing was sent, and whether that asks for somebody.
     why: Option<IdleReason>,
+    /// The same, as it was told last.
+    why_before: Option<IdleReason>,
     asks: bool,
     told: Vec<(usize, f64)>,
 }
@@ -213,6 +215,7 @@ impl Filtered {
             around: stimulus.scenario.goes_around(),
             endless,
             why: None,
+            why_before: None,
             asks: false,
             told: vec![],
         })
@@ -248,6 +251,14 @@ impl Filtered {
         if let Some(raw) = &event.chunk {
             let taken = raw.to_chunk().is_ok_and(|chunk| self.streamer.offer_chunk(&chunk, now).is_ok());
             meter.tally.chunks[usize::from(!taken)] += 1;
+            if meter.loud && self.why.is_some() {
+                let (age, seconds) = (event.now.saturating_sub(raw.observed_at), raw.step);
+                println!(
+                    "tick {}: a chunk, taken: {taken}, {age} ns old, rows of {seconds} s, {} numbers",
+                    meter.tally.ticks,
+                    raw.positions.len()
+                );
+            }
             if let (true, true, Some(rows)) = (taken, self.around, raw.rows(self.checker.bounds())) {
                 self.checker.asked(&rows);
             }
@@ -307,7 +318,13 @@ impl Filtered {
         let asked = !self.streamer.is_armed() || self.streamer.latched().is_some() || self.asks;
         let acts = ears.operator.watch(asked, event.lying, seconds);
         if acts {
-            let command = if self.streamer.is_armed() { Command::Resume } else { Command::Arm(true) };
+            let frozen = matches!(self.why, Some(IdleReason::Contradiction(Contradiction::Frozen { .. })));
+            let command = match (self.streamer.is_armed(), frozen && ears.vain > 1) {
+                (false, _) => Command::Arm(true),
+                (true, false) => Command::Resume,
+                // What repeats itself may be the truth: whoever has looked says so by arming anew.
+                (true, true) => Command::Arm(false),
+            };
             self.command(command, now);
             ears.vain += 1;
         }
@@ -330,6 +347,10 @@ impl Filtered {
             || seconds > 0.1
             || !event.commands.is_empty()
             || !event.hand.is_empty();
+        if asked || seconds > 0.1 || !event.commands.is_empty() {
+            // A stop forgets what was taken before it.
+            ears.chunk_until = i64::MIN;
+        }
         // Only what has something to say for a while makes it move.
         let wanted = ears.chunk_until.saturating_sub(event.now) > 150_000_000;
         ears.waits = match (disturbed, wanted) {
@@ -398,6 +419,10 @@ impl Filtered {
                     reason,
                     IdleReason::Elsewhere { .. } | IdleReason::Contradiction(Contradiction::Frozen { .. })
                 );
+                if meter.loud && self.why_before.as_ref() != Some(&reason) {
+                    println!("tick {}: nothing is sent: {reason:?}", meter.tally.ticks);
+                    self.why_before = Some(reason.clone());
+                }
                 self.why = Some(reason);
                 Said::Nothing
             }

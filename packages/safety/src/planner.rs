@@ -274,7 +274,7 @@ impl JointPlanner {
             return false;
         }
         self.scratch.extend_from_slice(&self.ending);
-        true
+        self.comes_in(self.states[self.states.len() - 1].p)
     }
 
     /// Makes the stop that was built aside the way out.
@@ -379,10 +379,23 @@ impl JointPlanner {
     /// Builds a stop into `scratch`.
     fn stop_from(&mut self, state: &State) -> bool {
         self.confine(state.p);
-        match self.kind {
+        let stops = match self.kind {
             JointKind::Arm => ramp_stop(state, self.dt, &self.limits, &mut self.scratch),
             JointKind::Gripper => glide_stop(state, self.dt, &self.limits, &mut self.scratch),
-        }
+        };
+        stops && self.comes_in(state.p)
+    }
+
+    /// Whether what is in `scratch`, from `position` on, never goes out where it is outside of its positions: not even back to where it was.
+    fn comes_in(&self, position: f64) -> bool {
+        let beyond = |p: f64| (p - self.inner.max).max(self.inner.min - p);
+        let mut before = beyond(position);
+        // Nearly always it is inside.
+        before <= SLACK
+            || self.scratch.iter().all(|state| {
+                let now = beyond(state.p);
+                std::mem::replace(&mut before, now) + SLACK >= now || now <= SLACK
+            })
     }
 
     fn clip(&self, wanted: Reference) -> Reference {
