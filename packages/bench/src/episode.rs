@@ -82,7 +82,10 @@ impl Ears {
     /// Makes a message of what it says, and gives it to the feed. What can be heard of it is in `heard` then.
     fn take_in(&mut self, message: &Message, checker: &Checker, endless: &[bool], now: i64) {
         let n = message.says.len();
-        (self.positions.clear(), self.velocities.clear(), self.heard.clear(), self.spoken.clear());
+        self.positions.clear();
+        self.velocities.clear();
+        self.heard.clear();
+        self.spoken.clear();
         for (joint, say) in &message.says {
             let truth = checker.truth(*joint, message.measured);
             let earlier = checker.truth(*joint, message.measured - 2_000_000);
@@ -264,7 +267,9 @@ impl Filtered {
             }
             if let (true, Some(ears)) = (taken, &mut self.ears) {
                 let rows = raw.positions.len() / raw.names.len().max(1);
-                ears.chunk_until = raw.observed_at.saturating_add((raw.step * rows as f64 * 1.0e9) as i64);
+                // What was seen too long ago begins no motion.
+                let says_s = (raw.step * rows as f64).min(self.streamer.config().max_observation_age_s);
+                ears.chunk_until = raw.observed_at.saturating_add((says_s * 1.0e9) as i64);
             }
         }
         let said = match &event.told {

@@ -374,7 +374,7 @@ impl Stimulus {
         let mut rng = Rng::new(seed);
         // Every other one is about what is told of the robot.
         let (given, told) = SCENARIOS.split_at(GIVEN);
-        let among = if seed % 2 == 0 { given } else { told };
+        let among = if seed.is_multiple_of(2) { given } else { told };
         let scenario = &among[rng.below(among.len())];
         Self::of(scenario, rng, panda_bounds)
     }

@@ -437,7 +437,7 @@ impl Senses {
             }
             Kind::InTurn => {
                 for (joint, say) in &mut message.says {
-                    if let (Some(by), true) = (of(*joint), source.count % 2 == 0) {
+                    if let (Some(by), true) = (of(*joint), source.count.is_multiple_of(2)) {
                         *say = Say::Off(by);
                     }
                 }
