@@ -290,7 +290,13 @@ def test_one_source_of_chunks_is_held_to_and_the_other_is_refused_by_name(start,
     stream.moves()
     begun = follower.robot.positions[0]
 
+    sent = [0.0]
+
     def both():
+        # Not a flood: the follower shares this process, and a robot that does not keep up is one that does not follow.
+        if time.monotonic() < sent[0] + 0.1:
+            return follower.robot.positions[0] > begun + 0.3
+        sent[0] = time.monotonic()
         # Stamped further ahead than ours, and the other way.
         where = follower.robot.positions
         rows = [[where[0] - 0.05 * (k + 1), *where[1:8]] for k in range(10)]

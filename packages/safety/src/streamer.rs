@@ -953,6 +953,8 @@ impl TrajectoryStreamer {
                     |joint| planners[joint].kind() == JointKind::Arm,
                 );
                 self.see_grip(&measured);
+                // What tells true speeds of zero is alive: how far it is off is the measure then.
+                let frozen = frozen.filter(|_| !self.hold.halted(measured.velocity_told));
                 if let Some(frozen) = frozen {
                     self.belief.repeats(frozen, &measured);
                 }

@@ -57,6 +57,19 @@ const UNKNOWN: Asks = Asks { way: 0.005, gone: 0.1, off: 0.005 };
 const SILENT: Asks = Asks { way: 0.0, gone: 0.25, off: 0.0015 };
 /// A joint that is slower, in parts of its top speed, stands.
 const STANDS: f64 = 0.01;
+/// A joint that says so, does.
+const STILL: f64 = 0.02;
+/// One that was faster a state before was halted.
+const HALTED: f64 = 0.05;
+
+/// What the speeds are worth that joints tell of themselves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Word {
+    /// Somebody tells them.
+    pub told: bool,
+    /// They stood still before while they were commanded on, and have not moved since.
+    pub suspect: bool,
+}
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Bin {
@@ -236,10 +249,10 @@ impl Follows {
     }
 
     /// Whether these joints (those of a controller that are no gripper's) stand still where they are, though they were commanded on. `silent`: their
-    /// controller was heard, and is not any more; `told`: somebody tells their speeds. `commanded` tells where a joint was commanded to be at a time.
-    pub fn stand(&self, joints: &[usize], silent: bool, told: bool, commanded: impl Fn(usize, Stamp) -> f64) -> bool {
+    /// controller was heard, and is not any more; `word`: what their own speeds are worth. `commanded` tells where a joint was commanded to be at a time.
+    pub fn stand(&self, joints: &[usize], silent: bool, word: Word, commanded: impl Fn(usize, Stamp) -> f64) -> bool {
         let asks = if silent { SILENT } else { UNKNOWN };
-        let off = joints.iter().any(|place| {
+        let is_off = |place: &usize| {
             let joint = &self.joints[*place];
             joint.state(0).is_some_and(|(at, position, _)| {
                 let then = commanded(*place, at.offset_seconds(-joint.allowed_lag()));
@@ -248,9 +261,10 @@ impl Follows {
                 let off = |wanted: f64| way(joint.continuous, *position, wanted).abs();
                 off(then).min(off(now)) > self.near(*place, silent)
             })
-        });
-        off && SPANS.iter().any(|span| self.stand_within(joints, *span, &asks, silent, &commanded))
-            && (silent || self.is_no_copy(joints, told))
+        };
+        joints.iter().any(is_off)
+            && SPANS.iter().any(|span| self.stand_within(joints, *span, &asks, silent, &commanded))
+            && (silent || self.jitter(joints, word, is_off) || self.say_so(joints, word))
     }
 
     fn stand_within(
@@ -290,22 +304,39 @@ impl Follows {
         silent || (wanted >= asks.way && gone <= asks.gone * wanted)
     }
 
-    /// Whether states that stay the same are those of a robot that stands, and not those of somebody who repeats himself under fresh stamps: then the robot
-    /// may be anywhere, and follow. A repeated state tells the old speeds as well; and what is measured jitters.
-    fn is_no_copy(&self, joints: &[usize], told: bool) -> bool {
-        let speeds = joints.iter().all(|place| {
+    fn newest_speeds_are_zero(&self, joints: &[usize]) -> bool {
+        joints.iter().all(|place| {
             let joint = &self.joints[*place];
-            joint.state(0).is_some_and(|(_, _, speed)| speed.abs() <= 0.02 * joint.top)
-        });
+            joint.state(0).is_some_and(|(_, _, speed)| speed.abs() <= STILL * joint.top)
+        })
+    }
+
+    /// Whether states that stay are measured ones, and not those of somebody who repeats himself under fresh stamps (then the robot may be anywhere, and
+    /// follow): what is measured jitters, each joint that is off its command by itself, as an encoder may be dead; and speeds that are told are none.
+    fn jitter(&self, joints: &[usize], word: Word, is_off: impl Fn(&usize) -> bool) -> bool {
+        let jitters = |place: &usize| {
+            let joint = &self.joints[*place];
+            let newest = joint.state(0).map(|state| state.1);
+            (1..STATES).any(|back| joint.state(back).map(|state| state.1) != newest)
+        };
+        joints.iter().filter(|place| is_off(place)).all(jitters) && (!word.told || self.newest_speeds_are_zero(joints))
+    }
+
+    /// Whether these joints say themselves that they stand: their speeds, which were true so far, are zero, and were not in the last state that was another one. A
+    /// repeated state tells the old speeds as well; and states that are repeated since the robot rested say nothing of what it does now.
+    pub fn say_so(&self, joints: &[usize], word: Word) -> bool {
         let tells = joints.iter().any(|place| {
             let joint = &self.joints[*place];
             joint.agrees >= 10 && joint.agrees > joint.differs
         });
-        let jitters = joints.iter().any(|place| {
-            let joint = &self.joints[*place];
-            let newest = joint.state(0).map(|state| state.1);
-            (1..STATES).any(|back| joint.state(back).map(|state| state.1) != newest)
-        });
-        jitters || (told && tells && speeds)
+        let halted = || {
+            joints.iter().any(|place| {
+                let joint = &self.joints[*place];
+                let newest = joint.state(0).map(|state| state.1);
+                let other = (1..KEPT).map_while(|back| joint.state(back)).find(|state| Some(state.1) != newest);
+                other.is_some_and(|(_, _, speed)| speed.abs() > HALTED * joint.top)
+            })
+        };
+        word.told && tells && self.newest_speeds_are_zero(joints) && (word.suspect || halted())
     }
 }

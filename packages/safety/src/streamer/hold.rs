@@ -2,7 +2,7 @@
 //! newest window in one step.
 
 use super::*;
-use crate::tracking::{Follows, Tracking};
+use crate::tracking::{Follows, Tracking, Word};
 
 /// What is known of the controllers, and what they are given in the place of the plan.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(super) struct Hold {
     silent: Vec<Option<f64>>,
     /// By controller: whether its windows rest where the robot stands.
     holds: Vec<bool>,
+    /// By controller: whether its robot stood still while it was commanded on, and was not seen to follow since; and where it stood.
+    suspect: Vec<bool>,
     /// By joint: where.
     at: Vec<f64>,
     /// When that was sent last, without a motion.
@@ -34,6 +36,7 @@ impl Hold {
             tells: vec![false; n],
             silent: vec![None; n],
             holds: vec![false; n],
+            suspect: vec![false; n],
             at: vec![0.0; joints],
             sent: None,
             follows,
@@ -68,6 +71,12 @@ impl Hold {
         self.holds.fill(false);
         self.sent = None;
         self.follows.restart();
+    }
+
+    /// Whether all arms of a robot say themselves that they were halted, and stand.
+    pub fn halted(&self, told: bool) -> bool {
+        let mut arms = self.arms.iter().zip(&self.suspect).filter(|(arm, _)| !arm.is_empty());
+        arms.any(|(arm, suspect)| self.follows.say_so(arm, Word { told, suspect: *suspect }))
     }
 
     /// How far a joint may be from its command now.
@@ -110,7 +119,13 @@ impl TrajectoryStreamer {
 
     /// Looks whether the robot does what it is sent. True where it is held and nothing else of it is to be judged.
     pub(super) fn watch_following(&mut self, now: Stamp, measured: &Measured<'_>) -> bool {
-        let (plan, hold) = (&self.plan, &mut self.hold);
+        let contradicted =
+            self.motion.as_ref().is_some_and(|motion| matches!(motion.stop, Some(StopReason::Contradiction(_))));
+        let (plan, hold, max_speed) = (&self.plan, &mut self.hold, self.config.max_start_speed);
+        for (arm, suspect) in hold.arms.iter().zip(&mut hold.suspect) {
+            // It moves, so it is there.
+            *suspect &= arm.iter().all(|joint| measured.sample.velocities[*joint].abs() <= max_speed);
+        }
         for arm in &hold.arms {
             for joint in arm {
                 let at = measured_at(now, measured, *joint);
@@ -126,9 +141,15 @@ impl TrajectoryStreamer {
                 continue;
             }
             let arm = &hold.arms[controller];
-            if hold.follows.stand(arm, silent, measured.velocity_told, |joint, at| plan.position_at(joint, at)) {
+            let word = Word { told: measured.velocity_told, suspect: hold.suspect[controller] };
+            if contradicted {
+                // Where it stands is just what is not known.
+                continue;
+            }
+            if hold.follows.stand(arm, silent, word, |joint, at| plan.position_at(joint, at)) {
                 found = Some(controller);
                 hold.holds[controller] = true;
+                hold.suspect[controller] = true;
                 // Its hand, where it moves one, keeps what it was sent.
                 for place in &self.drafts[controller].places {
                     hold.at[*place] = plan.position_at(*place, now.offset_seconds(10.0));
