@@ -39,6 +39,11 @@ impl Bounds {
         (0..self.len()).map(of).fold(0.0, f64::max)
     }
 
+    /// Whether a joint turns on without end.
+    pub fn is_continuous(&self, joint: usize) -> bool {
+        self.min[joint].is_infinite() && self.max[joint].is_infinite()
+    }
+
     /// A position within the limits: `part` from 0 (lowest) to 1; joints without position limits within 3 of zero.
     pub fn position(&self, joint: usize, part: f64) -> f64 {
         let (low, high) = self.range(joint);

@@ -71,7 +71,7 @@ pub enum Shape {
 
 /// A curve that an expert could have made: two sines a joint, within the range and 0.6 of velocity and acceleration.
 #[derive(Debug, Clone)]
-pub struct Curve(Vec<[f64; 7]>);
+pub struct Curve(Vec<[f64; 7]>, Vec<f64>);
 
 impl Curve {
     /// A random one through `start` at time 0.
@@ -95,13 +95,20 @@ impl Curve {
                 other,
             ]
         };
-        Self((0..bounds.len()).map(of).collect())
+        Self((0..bounds.len()).map(of).collect(), vec![0.0; bounds.len()])
+    }
+
+    /// Joints without end go on and on, at up to a third of their speed.
+    pub fn go_on(&mut self, bounds: &Bounds, rng: &mut Rng) {
+        for j in (0..bounds.len()).filter(|j| bounds.is_continuous(*j)) {
+            self.1[j] = rng.between(-0.33, 0.33) * bounds.velocity[j];
+        }
     }
 
     /// Place of a joint at a time.
     pub fn at(&self, joint: usize, t: f64) -> f64 {
         let [middle, one, f1, p1, two, f2, p2] = self.0[joint];
-        middle + one * (f1 * t + p1).sin() + two * (f2 * t + p2).sin()
+        middle + self.1[joint] * t + one * (f1 * t + p1).sin() + two * (f2 * t + p2).sin()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::track::{Rounding, Track, differences};
 /// Time between samples of the command, in nanoseconds.
 pub const SAMPLE: i64 = 1_000_000;
 /// Samples kept, for states that are measured late.
-pub const KEPT: usize = 512;
+pub const KEPT: usize = 1024;
 
 /// The controllers of one robot.
 #[derive(Debug, Clone)]

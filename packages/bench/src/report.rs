@@ -37,6 +37,7 @@ pub fn measured(m: &Measured) -> Value {
         "chunks_taken": t.chunks[0],
         "chunks_refused": t.chunks[1],
         "motions": t.starts,
+        "unknowable_starts": t.unknowable,
         "max_start_step": t.start_step,
         "found": t.found,
     })
@@ -64,9 +65,11 @@ pub fn to_json(totals: &Totals) -> Value {
             let mut one = measured(m);
             one["name"] = json!(name);
             if let Some(object) = one.as_object_mut() {
-                ["chunks_taken", "chunks_refused", "motions", "max_start_step"].iter().for_each(|k| {
-                    object.remove(*k);
-                });
+                ["chunks_taken", "chunks_refused", "motions", "unknowable_starts", "max_start_step"].iter().for_each(
+                    |k| {
+                        object.remove(*k);
+                    },
+                );
             }
             one
         })
@@ -107,16 +110,31 @@ pub fn table(totals: &Totals) -> String {
     let _ = writeln!(
         out,
         "Violations by million ticks; in brackets the largest excess relative to the limit, less the stated error of the\n\
-         differences (negative: never reached). Chunks taken {}, refused {}; {} motions, largest step at a start {:.3}.\n",
+         differences (negative: never reached). Chunks taken {}, refused {}; {} motions, of which {} began at a false pose that\n\
+         nothing contradicted (counted apart); largest step at a start {:.3}.\n",
         totals.filter.tally.chunks[0],
         totals.filter.tally.chunks[1],
         totals.filter.tally.starts,
+        totals.filter.tally.unknowable,
         totals.filter.tally.start_step
     );
-    let _ = writeln!(out, "{:<14}{:>11}{:>11}{:>11}  violations by quantity", "scenario", "ticks", "sent", "p99 us");
+    let _ = writeln!(
+        out,
+        "{:<14}{:>11}{:>11}{:>9}{:>12}{:>11}  violations by quantity",
+        "scenario", "ticks", "sent", "motions", "unknowable", "p99 us"
+    );
     for (scenario, m) in SCENARIOS.iter().zip(&totals.scenarios) {
         let t = &m.tally;
-        let _ = write!(out, "{:<14}{:>11}{:>11}{:>11.1}  ", scenario.name, t.ticks, t.sent, m.time.quantile_us(0.99));
+        let _ = write!(
+            out,
+            "{:<14}{:>11}{:>11}{:>9}{:>12}{:>11.1}  ",
+            scenario.name,
+            t.ticks,
+            t.sent,
+            t.starts,
+            t.unknowable,
+            m.time.quantile_us(0.99)
+        );
         for (quantity, count) in Quantity::ALL.iter().zip(&t.violations).filter(|(_, n)| **n > 0) {
             let _ = write!(out, "{} {count}  ", quantity.name());
         }

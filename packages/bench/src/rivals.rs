@@ -11,6 +11,7 @@ use crate::histogram::Histogram;
 use crate::meter::{Meter, UNIT};
 use crate::stimulus::{Event, Fault};
 use crate::tally::Quantity;
+use crate::told::{Form, Message};
 use crate::track::differences;
 use rsruckig::prelude::*;
 use std::time::Instant;
@@ -222,6 +223,9 @@ impl Rival {
             self.received = seconds;
             self.step = if (1.0e-3..=10.0).contains(&chunk.step) { chunk.step } else { self.period };
         }
+        if let Some(messages) = &event.told {
+            self.hear(messages, (seconds * 1.0e9) as i64, bounds);
+        }
         // Calls that were missed in a gap: the command is held.
         while seconds - self.due > self.period {
             self.judge(bounds);
@@ -250,16 +254,37 @@ impl Rival {
         self.judge(bounds);
     }
 
+    /// The robot's position at a time so many calls ago.
+    fn place(&self, joint: usize, ago: f64, bounds: &Bounds) -> f64 {
+        let n = self.out.len();
+        let late = ago.clamp(0.0, 2.0);
+        let (back, part) = (late.floor() as usize, late.fract());
+        // What was not finite did not move it, and no robot goes far beyond its limits.
+        let at = |back: usize| self.chain[3usize.saturating_sub(back) * n + joint];
+        (at(back) + (at(back + 1) - at(back)) * part).clamp(bounds.min[joint] - 0.1, bounds.max[joint] + 0.1)
+    }
+
+    /// The newest that was told of each joint.
+    fn hear(&mut self, messages: &[Message], now: i64, bounds: &Bounds) {
+        for message in messages.iter().filter(|message| message.form == Form::Sound) {
+            let ago = (now - message.measured) as f64 * 1.0e-9 / self.period;
+            for (joint, say) in &message.says {
+                let truth = self.place(*joint, ago, bounds);
+                let told = message.position(*joint, *say, truth, self.present[*joint], bounds.is_continuous(*joint));
+                self.present[*joint] = told;
+            }
+        }
+    }
+
     /// The robot's position, late and noisy; false where there is none.
     fn measure(&mut self, event: &Event, bounds: &Bounds) -> bool {
+        if event.told.is_some() {
+            return true;
+        }
         let n = self.out.len();
-        let late = (event.lag as f64 * 1.0e-3 / self.period).min(2.0);
-        let (back, part) = (late.floor() as usize, late.fract());
         for j in 0..n {
-            // What was not finite did not move it, and no robot goes far beyond its limits.
-            let at = |back: usize| self.chain[(3 - back) * n + j];
-            let p = (at(back) + (at(back + 1) - at(back)) * part).clamp(bounds.min[j] - 0.1, bounds.max[j] + 0.1);
-            self.present[j] = p + crate::episode::noise(event.noise, j);
+            let place = self.place(j, event.lag as f64 * 1.0e-3 / self.period, bounds);
+            self.present[j] = place + crate::episode::noise(event.noise, j);
         }
         match event.fault {
             Fault::Missing | Fault::Short | Fault::Old(_) => return false,

@@ -127,7 +127,7 @@ pub fn parallel<T: Send>(count: u64, threads: usize, call: impl Fn(u64) -> T + S
     done.into_iter().collect::<Option<Vec<T>>>().context("a call ended without a result")
 }
 
-/// Plays episodes until `episodes` are done. `progress` is told the totals after every batch; `file` gets them too.
+/// Plays episodes until `episodes` are done, where `scenario` names one of that only. `progress` is told the totals after every batch; `file` gets them too.
 ///
 /// # Errors
 /// When an episode cannot be set up or the checkpoint cannot be written.
@@ -136,6 +136,7 @@ pub fn run(
     episodes: u64,
     threads: usize,
     panda: &Bounds,
+    scenario: Option<&str>,
     file: Option<&Path>,
     mut progress: impl FnMut(&Totals),
 ) -> Result<()> {
@@ -143,7 +144,8 @@ pub fn run(
     while totals.episodes < episodes {
         let first = totals.episodes;
         let batch = BATCH.min(episodes - first);
-        for outcome in parallel(batch, threads, |i| play(episode_seed(totals.seed, first + i), panda, false))? {
+        for outcome in parallel(batch, threads, |i| play(episode_seed(totals.seed, first + i), scenario, panda, false))?
+        {
             totals.add(&outcome?);
         }
         if let Some(file) = file {

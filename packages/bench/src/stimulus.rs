@@ -4,7 +4,9 @@ use crate::arm::{Arm, Bounds, Odd, panda, random};
 use crate::checker::Command;
 use crate::chunks::{Curve, RawChunk, Shape, rows};
 use crate::rng::Rng;
+use crate::told::{Kind, Message, Senses};
 use efm_safety::StreamConfig;
+use std::f64::consts::{PI, TAU};
 
 /// Ticks of an episode.
 pub const EPISODE: u64 = 4000;
@@ -41,6 +43,28 @@ pub struct Scenario {
     lag: usize,
     /// Noise of the measured positions, radians or metres.
     noise: f64,
+    /// Joint states come as messages of their sources, in the way of a real robot, and these are the lies among them.
+    told: Option<&'static [Kind]>,
+    /// Drivers and policies that wrap what turns on without end; some joints do.
+    wraps: bool,
+    /// Somebody moves the resting robot by hand.
+    hands: f64,
+    /// The robot stands outside of its position limits at first, or is moved there.
+    outside: bool,
+    /// What is decided on leaves late.
+    pauses: f64,
+}
+
+impl Scenario {
+    /// Whether joint states come as messages.
+    pub fn is_told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Whether the shorter way round is always plain, so that it can be judged.
+    pub fn goes_around(&self) -> bool {
+        self.wraps && self.shapes == [Shape::Smooth]
+    }
 }
 
 const CALM: Scenario = Scenario {
@@ -59,7 +83,26 @@ const CALM: Scenario = Scenario {
     faults: 0.0,
     lag: 20,
     noise: 1.0e-4,
+    told: None,
+    wraps: false,
+    hands: 0.0,
+    outside: false,
+    pauses: 0.0,
 };
+
+/// A healthy robot as it tells of itself, with somebody who stops, disarms and resumes.
+const TOLD: Scenario = Scenario {
+    name: "told",
+    shapes: &[Shape::Smooth, Shape::Walk, Shape::Step],
+    every: (5, 30),
+    commands: 0.003,
+    jitter: 0.1,
+    told: Some(&[]),
+    ..CALM
+};
+
+/// So many of the scenarios, the first ones, are given the robot's state as it is (but for faults); in the others it is told by messages.
+const GIVEN: usize = 20;
 
 /// All kinds of episodes.
 pub const SCENARIOS: &[Scenario] = &[
@@ -187,6 +230,58 @@ pub const SCENARIOS: &[Scenario] = &[
         faults: 0.002,
         lag: 60,
         noise: 1.0e-3,
+        ..CALM
+    },
+    TOLD,
+    Scenario { name: "false", told: Some(&[Kind::Off]), ..TOLD },
+    Scenario { name: "always_false", told: Some(&[Kind::Always]), ..TOLD },
+    Scenario { name: "contradictory", told: Some(&[Kind::InTurn, Kind::Drift]), ..TOLD },
+    Scenario { name: "two_senders", told: Some(&[Kind::Twin]), ..TOLD },
+    Scenario { name: "frozen", told: Some(&[Kind::Frozen]), hands: 0.002, ..TOLD },
+    Scenario { name: "repeated", told: Some(&[Kind::Repeated, Kind::Replay]), ..TOLD },
+    Scenario { name: "wrapped", shapes: &[Shape::Smooth], told: Some(&[Kind::Turns]), wraps: true, ..TOLD },
+    Scenario { name: "told_late", told: Some(&[Kind::Late, Kind::Replay]), ..TOLD },
+    Scenario { name: "told_early", told: Some(&[Kind::Early]), ..TOLD },
+    Scenario { name: "partial", told: Some(&[Kind::Partial]), ..TOLD },
+    Scenario { name: "missing", told: Some(&[Kind::Missing]), ..TOLD },
+    Scenario {
+        name: "outside",
+        shapes: &[Shape::Smooth, Shape::Walk, Shape::Edge, Shape::BangBang],
+        told: Some(&[Kind::Beyond]),
+        hands: 0.002,
+        outside: true,
+        ..TOLD
+    },
+    Scenario { name: "by_hand", told: Some(&[Kind::Velocities]), hands: 0.006, ..TOLD },
+    Scenario { name: "sent_late", pauses: 0.02, ..TOLD },
+    Scenario { name: "lies", told: Some(&Kind::PASSING), hands: 0.001, ..TOLD },
+    Scenario {
+        name: "all_of_it",
+        shapes: &[
+            Shape::Smooth,
+            Shape::Walk,
+            Shape::White,
+            Shape::BangBang,
+            Shape::Step,
+            Shape::Ramp,
+            Shape::Edge,
+            Shape::Odd,
+        ],
+        odd: Odd::Mixed,
+        every: (1, 50),
+        steps: 0.05,
+        stamps: 0.05,
+        malformed: 0.05,
+        commands: 0.005,
+        leaps: 0.0003,
+        jitter: 0.4,
+        gaps: 0.001,
+        pauses: 0.003,
+        told: Some(&Kind::PASSING),
+        wraps: true,
+        hands: 0.001,
+        outside: true,
+        ..CALM
     },
 ];
 
@@ -228,6 +323,16 @@ pub struct Event {
     pub lag: usize,
     /// Its noise: seed of the tick, size.
     pub noise: (u64, f64),
+    /// What came of joint states since the last tick, where they are told by messages; then fault, lag and noise mean nothing.
+    pub told: Option<Vec<Message>>,
+    /// Whether some of what is told is not so.
+    pub lying: bool,
+    /// By how much a hand moves joints that rest, since the last tick.
+    pub hand: Vec<(usize, f64)>,
+    /// By how many nanoseconds what is decided on leaves later.
+    pub late: i64,
+    /// Which controller's message is the first to be late, modulo their number.
+    pub late_from: usize,
 }
 
 /// The events of an episode.
@@ -251,13 +356,26 @@ pub struct Stimulus {
     fault_for: usize,
     age: f64,
     last_observed: i64,
+    senses: Option<Senses>,
+    /// A hand that moves joints: by how much a second, and for how many ticks.
+    hand: (Vec<(usize, f64)>, usize),
+    received: i64,
+    /// Milliseconds by which the robot is behind its command.
+    pub behind: f64,
+    /// What a gripper holds, at which width.
+    pub holds: Vec<(usize, f64)>,
+    /// Seed of whoever looks after it.
+    pub operator: u64,
 }
 
 impl Stimulus {
     /// The episode of a seed. Every fourth is the Panda's.
     pub fn new(seed: u64, panda_bounds: &Bounds) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = &SCENARIOS[rng.below(SCENARIOS.len())];
+        // Every other one is about what is told of the robot.
+        let (given, told) = SCENARIOS.split_at(GIVEN);
+        let among = if seed.is_multiple_of(2) { given } else { told };
+        let scenario = &among[rng.below(among.len())];
         Self::of(scenario, rng, panda_bounds)
     }
 
@@ -273,15 +391,47 @@ impl Stimulus {
         Self::of(scenario, rng, panda_bounds)
     }
 
+    /// The episode of a seed, of the scenario with this name where one is named.
+    ///
+    /// # Errors
+    /// When there is no such scenario.
+    pub fn of_seed(seed: u64, name: Option<&str>, panda_bounds: &Bounds) -> anyhow::Result<Self> {
+        let Some(name) = name else { return Ok(Self::new(seed, panda_bounds)) };
+        let Some(scenario) = SCENARIOS.iter().find(|s| s.name == name) else {
+            let known: Vec<&str> = SCENARIOS.iter().map(|s| s.name).collect();
+            anyhow::bail!("there is no scenario '{name}'; there are {}", known.join(", "));
+        };
+        Ok(Self::of(scenario, Rng::new(seed), panda_bounds))
+    }
+
     fn of(scenario: &'static Scenario, mut rng: Rng, panda_bounds: &Bounds) -> Self {
         let is_panda = rng.chance(0.25);
         let arm = if is_panda { panda(panda_bounds, &mut rng, scenario.odd) } else { random(&mut rng, scenario.odd) };
         let mut arm = arm;
+        if scenario.wraps {
+            endless(&mut arm, &mut rng);
+        }
+        if scenario.outside {
+            stand_outside(&mut arm, &mut rng);
+        }
         if arm.streamer().is_err() {
             // Settings that the filter rightly refuses.
             arm.config = StreamConfig { gripper_joints: arm.config.gripper_joints, ..StreamConfig::default() };
         }
-        let curve = Curve::new(&arm.bounds, &arm.start, &mut rng);
+        let mut curve = Curve::new(&arm.bounds, &arm.start, &mut rng);
+        if scenario.wraps {
+            curve.go_on(&arm.bounds, &mut rng);
+        }
+        let senses = scenario.told.map(|kinds| Senses::new(&arm, kinds, scenario.wraps, &mut rng));
+        let mut holds = vec![];
+        if scenario.told.is_some() {
+            for j in (0..arm.bounds.len()).filter(|j| arm.bounds.gripper[*j]) {
+                if rng.chance(0.3) {
+                    holds.push((j, arm.bounds.position(j, rng.unit())));
+                }
+            }
+        }
+        let behind = if scenario.told.is_some() { rng.pick(&[0.0, 2.0, 8.0, 20.0]) } else { 0.0 };
         let every = scenario.every.0 + rng.below(scenario.every.1 - scenario.every.0 + 1);
         let step = rng.pick(&[0.02, 0.05, 0.1, 0.1, 0.2]);
         let count = rng.pick(&[4, 8, 16, 16, 30]);
@@ -297,6 +447,11 @@ impl Stimulus {
                 fault: Fault::None,
                 lag,
                 noise: (0, noise),
+                told: None,
+                lying: false,
+                hand: vec![],
+                late: 0,
+                late_from: 0,
             },
             seconds: 0.0,
             curve,
@@ -307,6 +462,12 @@ impl Stimulus {
             fault_for: 0,
             age: rng.pick(&[0.0, 0.03, 0.06, 0.1]),
             last_observed: i64::MIN,
+            senses,
+            hand: (vec![], 0),
+            received: 0,
+            behind,
+            holds,
+            operator: if scenario.told.is_some() { rng.bits() } else { 0 },
             arm,
             scenario,
             panda: is_panda,
@@ -326,7 +487,39 @@ impl Stimulus {
         self.commands();
         self.chunk();
         self.measured();
+        self.told();
         &self.event
+    }
+
+    /// What hands do, and what is told of it.
+    fn told(&mut self) {
+        self.received += self.event.passed;
+        let Some(senses) = &mut self.senses else { return };
+        let (s, rng, b) = (self.scenario, &mut self.rng, &self.arm.bounds);
+        let mut messages = self.event.told.take().unwrap_or_default();
+        senses.advance(self.received, &mut messages);
+        self.event.told = Some(messages);
+        self.event.lying = senses.is_lying(self.received);
+        self.event.hand.clear();
+        if self.hand.1 > 0 {
+            self.hand.1 -= 1;
+            let seconds = self.event.passed.min(40_000_000) as f64 * 1.0e-9;
+            self.event.hand.extend(self.hand.0.iter().map(|(joint, speed)| (*joint, speed * seconds)));
+        } else if rng.chance(s.hands) {
+            self.hand.1 = 1 + rng.below(100);
+            self.hand.0.clear();
+            for _ in 0..1 + rng.below(3) {
+                let joint = rng.below(b.len());
+                if !b.gripper[joint] {
+                    self.hand.0.push((joint, rng.sign() * rng.scale(0.01, 0.5) * b.velocity[joint]));
+                }
+            }
+        }
+        self.event.late = 0;
+        if rng.chance(s.pauses) {
+            self.event.late = (rng.scale(1.0e-3, 0.15) * 1.0e9) as i64;
+            self.event.late_from = if rng.chance(0.7) { 0 } else { rng.below(3) };
+        }
     }
 
     fn time(&mut self, first: bool) {
@@ -340,7 +533,8 @@ impl Stimulus {
         if rng.chance(s.gaps) {
             passed += (rng.scale(1.0e-3, 1.0) * 1.0e9) as i64;
         }
-        passed = passed.max(1);
+        // Whoever waits to send does not tick.
+        passed = passed.max(1).max(self.event.late + 1);
         let mut now = self.event.now.saturating_add(passed);
         if rng.chance(s.leaps) {
             let by = (rng.scale(1.0e-3, 3.0e3) * 1.0e9) as i64;
@@ -374,6 +568,10 @@ impl Stimulus {
                 5 => Command::Arm(true),
                 _ => Command::Resume,
             });
+        }
+        if s.told.is_some() {
+            // The operator looks after the rest; see `episode`.
+            return;
         }
         // Somebody sets things right again before long.
         if rng.chance(0.04) {
@@ -436,6 +634,12 @@ impl Stimulus {
         let from = self.seconds - self.age;
         let b = &self.arm.bounds;
         let mut positions = rows(shape, b, &self.curve, &mut self.at, from, step, count, rng);
+        if s.wraps && rng.chance(0.5) {
+            for (k, position) in positions.iter_mut().enumerate().filter(|(k, _)| b.is_continuous(k % b.len())) {
+                let _ = k;
+                *position -= TAU * ((*position + PI) / TAU).floor();
+            }
+        }
         let mut names = b.names.clone();
         if rng.chance(s.malformed) {
             malform(&mut names, &mut positions, rng);
@@ -468,6 +672,31 @@ impl Stimulus {
                 _ => Fault::Off(joint, rng.between(-30.0, 30.0)),
             };
             self.fault_for = rng.pick(&[0, 0, 1, 5, 60]);
+        }
+    }
+}
+
+/// Some joints of an arm turn on without end.
+fn endless(arm: &mut Arm, rng: &mut Rng) {
+    for j in (0..arm.bounds.len()).filter(|j| !arm.bounds.gripper[*j]) {
+        if j == 0 || rng.chance(0.4) {
+            (arm.bounds.min[j], arm.bounds.max[j]) = (f64::NEG_INFINITY, f64::INFINITY);
+            arm.start[j] = rng.between(-PI, PI);
+        }
+    }
+}
+
+/// The robot stands outside of its position limits.
+fn stand_outside(arm: &mut Arm, rng: &mut Rng) {
+    if rng.chance(0.3) {
+        return;
+    }
+    let by = rng.scale(1.0e-6, 0.2);
+    let one = rng.below(arm.bounds.len());
+    for j in 0..arm.bounds.len() {
+        let (min, max) = (arm.bounds.min[j], arm.bounds.max[j]);
+        if (j == one || rng.chance(0.2)) && !arm.bounds.gripper[j] && min.is_finite() && max.is_finite() {
+            arm.start[j] = if rng.chance(0.5) { max + by } else { min - by };
         }
     }
 }

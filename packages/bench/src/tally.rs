@@ -33,11 +33,17 @@ pub enum Quantity {
     Internal,
     /// A panic.
     Panic,
+    /// A window that left late and changes what was followed by then.
+    Late,
+    /// A joint without end that goes the long way round.
+    Round,
+    /// No motion within two seconds after a lie has ended, or after the `resume` that was asked for.
+    Stuck,
 }
 
 impl Quantity {
     /// All of them, in order.
-    pub const ALL: [Quantity; 13] = [
+    pub const ALL: [Quantity; 16] = [
         Self::Position,
         Self::Velocity,
         Self::Acceleration,
@@ -51,6 +57,9 @@ impl Quantity {
         Self::Start,
         Self::Internal,
         Self::Panic,
+        Self::Late,
+        Self::Round,
+        Self::Stuck,
     ];
     /// Those with a limit, whose excess is measured.
     pub const LIMITED: usize = 4;
@@ -71,6 +80,9 @@ impl Quantity {
             Self::Start => "start",
             Self::Internal => "internal",
             Self::Panic => "panic",
+            Self::Late => "late",
+            Self::Round => "long_way_round",
+            Self::Stuck => "does_not_come_back",
         }
     }
 }
@@ -106,7 +118,9 @@ pub struct Tally {
     pub allocations: u64,
     /// Motions begun.
     pub starts: u64,
-    /// Largest step of the command at such a beginning, radians or metres.
+    /// Those of them that began at a false pose which could not be known to be false.
+    pub unknowable: u64,
+    /// Largest step of the command at such a beginning, radians or metres (modulo a turn of a joint without end).
     #[serde(with = "bits_of_one")]
     pub start_step: f64,
     /// Chunks taken and refused.
@@ -155,6 +169,7 @@ impl Default for Tally {
             max_excess: vec![-1.0; Quantity::LIMITED],
             allocations: 0,
             starts: 0,
+            unknowable: 0,
             start_step: 0.0,
             chunks: [0; 2],
             found: Vec::new(),
@@ -175,6 +190,7 @@ impl Tally {
         }
         self.allocations += other.allocations;
         self.starts += other.starts;
+        self.unknowable += other.unknowable;
         self.start_step = self.start_step.max(other.start_step);
         for (mine, theirs) in self.chunks.iter_mut().zip(&other.chunks) {
             *mine += theirs;

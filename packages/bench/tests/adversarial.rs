@@ -4,6 +4,7 @@
 use efm_bench::counting::Counting;
 use efm_bench::rng::episode_seed;
 use efm_bench::run::{Totals, episodes_for, run};
+use efm_bench::stimulus::SCENARIOS;
 use efm_bench::tally::Measured;
 use efm_bench::{arm, kill, report};
 use std::path::Path;
@@ -17,7 +18,7 @@ fn panda() -> arm::Bounds {
 
 fn totals(episodes: u64, threads: usize) -> Totals {
     let mut totals = Totals::new(7, 0);
-    run(&mut totals, episodes, threads, &panda(), None, |_| ()).unwrap();
+    run(&mut totals, episodes, threads, &panda(), None, None, |_| ()).unwrap();
     totals
 }
 
@@ -52,6 +53,23 @@ fn a_hundred_thousand_adversarial_ticks_show_no_violation_and_no_allocation() {
 }
 
 #[test]
+fn an_episode_of_every_lie_about_the_robot_shows_no_violation_and_it_moves_again() {
+    let panda = panda();
+    let told: Vec<&str> = SCENARIOS.iter().filter(|s| s.is_told()).map(|s| s.name).collect();
+    assert!(told.len() >= 17, "{told:?}");
+    for name in told {
+        let mut totals = Totals::new(11, 0);
+        run(&mut totals, 2, 2, &panda, Some(name), None, |_| ()).unwrap();
+        let t = &totals.filter.tally;
+        assert_eq!((t.total(), t.allocations), (0, 0), "{name}: {:#?}", t.found);
+        // What nobody can know happens where a lie is told from the first message on, and seldom elsewhere.
+        let least = if name == "always_false" { 0.02 } else { 0.3 };
+        assert!(t.sent as f64 > least * t.ticks as f64, "{name}: it hardly moved: {} of {} ticks", t.sent, t.ticks);
+        assert!(name == "always_false" || 4 * t.unknowable < t.starts, "{name}: {} of {}", t.unknowable, t.starts);
+    }
+}
+
+#[test]
 fn the_results_depend_neither_on_the_threads_nor_on_an_interruption() {
     let once = totals(5, 1);
     assert!(counted(&totals(5, 3)) == counted(&once), "three threads count something else");
@@ -59,10 +77,10 @@ fn the_results_depend_neither_on_the_threads_nor_on_an_interruption() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("checkpoint.json");
     let mut part = Totals::load(&file, 7, 0).unwrap();
-    run(&mut part, 2, 1, &panda(), Some(&file), |_| ()).unwrap();
+    run(&mut part, 2, 1, &panda(), None, Some(&file), |_| ()).unwrap();
     let mut rest = Totals::load(&file, 7, 0).unwrap();
     assert!(rest == part, "the checkpoint is not what was written");
-    run(&mut rest, 5, 2, &panda(), Some(&file), |_| ()).unwrap();
+    run(&mut rest, 5, 2, &panda(), None, Some(&file), |_| ()).unwrap();
     assert!(counted(&rest) == counted(&once), "an interrupted run counts something else");
     // Another seed or another build is not mixed in.
     assert!(Totals::load(&file, 8, 0).is_err());

@@ -5,7 +5,7 @@ use efm_bench::arm::{Arm, Bounds};
 use efm_bench::checker::{Checker, Command};
 use efm_bench::meter::Meter;
 use efm_bench::tally::Quantity;
-use efm_core::{JointSample, Stamp, Trajectory, TrajectoryPoint};
+use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::StreamConfig;
 
 const STEP: i64 = 10_000_000;
@@ -90,16 +90,21 @@ struct Stream {
     checker: Checker,
     meter: Meter,
     tick: usize,
-    sample: JointSample,
+    /// What is told of the joints before every tick.
+    told: Vec<f64>,
 }
 
 impl Stream {
     fn new() -> Self {
-        let arm = arm();
+        Self::at(arm().start)
+    }
+
+    /// A robot that rests somewhere.
+    fn at(start: Vec<f64>) -> Self {
+        let arm = Arm { start, ..arm() };
         let mut checker = Checker::new(&arm, T0);
         checker.command(Command::Arm(true));
-        let sample = JointSample { stamp: Stamp::from_nanos(T0), positions: arm.start, velocities: vec![0.0; 3] };
-        Self { checker, meter: Meter::new(0, "planted"), tick: 0, sample }
+        Self { checker, meter: Meter::new(0, "planted"), tick: 0, told: arm.start }
     }
 
     fn now(&self) -> i64 {
@@ -107,13 +112,29 @@ impl Stream {
     }
 
     fn tick(&mut self, messages: Option<&[Trajectory]>) {
-        self.checker.advance(self.now(), STEP, &mut self.meter);
+        self.tick_late(messages, 0);
+    }
+
+    /// A tick whose messages leave so many nanoseconds after they were decided on.
+    fn tick_late(&mut self, messages: Option<&[Trajectory]>, late: i64) {
+        let decided = self.now();
+        // (The first call makes up for what the tests skipped.)
+        let passed = decided + late - T0 - self.checker.received();
+        self.checker.advance(decided + late, passed, &mut self.meter);
+        let told: Vec<(usize, f64)> = self.told.iter().copied().enumerate().collect();
+        let received = self.checker.received();
+        self.checker.heard(SenderId([1; 16]), received, received, &told);
         match messages {
-            Some(messages) => self.checker.published(messages, Some((&self.sample, 0.01)), &mut self.meter),
+            Some(messages) => self.checker.published(messages, decided, &mut self.meter),
             None => self.checker.quiet(),
         }
         self.meter.close();
         self.tick += 1;
+    }
+
+    /// So many ticks without a motion.
+    fn rest(&mut self, ticks: usize) {
+        (0..ticks).for_each(|_| self.tick(None));
     }
 
     /// Violations by quantity, after the rest of what was sent was followed.
@@ -185,9 +206,10 @@ fn a_position_limit_between_two_points_is_found() {
     rows[6][2] = (0.04, 0.005);
     rows[7][2] = (0.04, -0.005);
     rows[6][2].0 = 0.04;
-    let sample = JointSample { stamp: Stamp::from_nanos(T0), positions: arm.start.clone(), velocities: vec![0.0; 3] };
     checker.advance(T0 + STEP, STEP, &mut meter);
-    checker.published(&window(&rows, 0), Some((&sample, 0.0)), &mut meter);
+    let told: Vec<(usize, f64)> = arm.start.iter().copied().enumerate().collect();
+    checker.heard(SenderId([1; 16]), STEP, STEP, &told);
+    checker.published(&window(&rows, 0), T0 + STEP, &mut meter);
     meter.close();
     let count = meter.tally.violations[Quantity::Position as usize];
     assert_eq!(count, 1, "{:?}", meter.tally.found);
@@ -303,36 +325,175 @@ fn motion_while_disarmed_or_stopped_is_found() {
     assert_eq!(names(&stream.verdict()), [Quantity::Disarmed]);
 }
 
+/// A window of a robot that stands still, but for the joints in `rows`, from tick `first` on.
+fn later(first: usize, rows: &[[(f64, f64); 3]]) -> Vec<[(f64, f64); 3]> {
+    let mut all = vec![rows[0]; first];
+    all.extend_from_slice(rows);
+    all
+}
+
+/// The motion, moved and turned: joint a from `a`, the others as they are.
+fn moved(a: f64, factor: f64) -> Vec<[(f64, f64); 3]> {
+    motion().iter().map(|row| [(a + factor * (row[0].0 - 0.2), factor * row[0].1), row[1], row[2]]).collect()
+}
+
 #[test]
-fn a_motion_that_begins_elsewhere_or_in_motion_is_found() {
+fn a_motion_that_begins_in_motion_or_without_states_is_found() {
     // Where the robot stands, but not at rest.
     let rows = motion();
-    let mut stream = Stream::new();
+    let mut stream = Stream::at((0..3).map(|j| rows[10][j].0).collect());
     stream.tick = 10;
-    stream.sample.positions = (0..3).map(|j| rows[10][j].0).collect();
     stream.tick(Some(&window(&rows, 10)));
-    assert_eq!(names(&stream.verdict())[..], [Quantity::Start]);
-    // At rest, but where the robot does not stand.
+    let found = names(&stream.verdict());
+    assert!(found.contains(&Quantity::Start) && found.contains(&Quantity::Velocity), "{found:?}");
+    // Nothing was told of the robot for a while.
     let mut stream = Stream::new();
-    stream.sample.positions[0] += 0.2;
-    stream.tick(Some(&window(&rows, 0)));
+    stream.rest(20);
+    stream.told.truncate(1);
+    stream.rest(20);
+    stream.tick(Some(&window(&later(stream.tick, &rows), stream.tick)));
     assert_eq!(names(&stream.verdict()), [Quantity::Start]);
-    // After a motion, a hair from where it ended.
-    let mut stream = Stream::new();
+}
+
+#[test]
+fn a_motion_that_begins_a_hair_from_where_the_last_one_ended_is_found() {
+    let (rows, mut stream) = (motion(), Stream::new());
     stream.tick(Some(&window(&rows, 0)));
     stream.tick += 200;
-    stream.tick(None);
     let end = rows.last().unwrap();
-    stream.sample.positions = end.iter().map(|x| x.0).collect();
-    let first = stream.tick;
+    stream.told = end.iter().map(|x| x.0).collect();
+    stream.rest(100);
     let still = [(end[0].0 + 1e-6, 0.0), end[1], end[2]];
-    let mut later = vec![*end; first];
-    later.extend(vec![still; 60]);
-    stream.tick(Some(&window(&later, first)));
+    let first = stream.tick;
+    stream.tick(Some(&window(&later(first, &[still; 60]), first)));
     assert_eq!(names(&stream.verdict()), [Quantity::Start]);
-    // Without a measured pose.
+}
+
+/// A motion begins 0.3 rad from the robot, for which that is told for so many ticks before; whether anybody let go of the robot since the last one.
+fn false_start(ticks: usize, let_go: bool) -> (Vec<Quantity>, u64) {
     let mut stream = Stream::new();
-    stream.sample.positions[1] = f64::NAN;
-    stream.tick(Some(&window(&rows, 0)));
-    assert_eq!(names(&stream.verdict()), [Quantity::Start]);
+    stream.rest(100);
+    if !let_go {
+        let still = [(0.2, 0.0), (3.0, 0.0), (0.04, 0.0)];
+        let first = stream.tick;
+        stream.tick(Some(&window(&later(first, &[still; 30]), first)));
+        stream.rest(50);
+    }
+    stream.told[0] += 0.3;
+    stream.rest(ticks);
+    let first = stream.tick;
+    stream.tick(Some(&window(&later(first, &moved(0.5, 1.0)), first)));
+    let unknowable = stream.meter.tally.unknowable;
+    (names(&stream.verdict()), unknowable)
+}
+
+#[test]
+fn a_start_at_a_false_pose_is_found_and_one_that_nothing_contradicts_is_counted_apart() {
+    // One message, or not enough of them to outlive the leap.
+    for ticks in [1, 12, 40] {
+        assert_eq!(false_start(ticks, true), (vec![Quantity::Start], 0), "{ticks} messages");
+    }
+    assert_eq!(false_start(60, true), (vec![], 1));
+    // While it is held nothing that is told moves it.
+    assert_eq!(false_start(60, false), (vec![Quantity::Start], 0));
+    assert_eq!(false_start(400, false), (vec![Quantity::Start], 0));
+}
+
+#[test]
+fn what_two_senders_contradict_is_no_excuse() {
+    let mut stream = Stream::new();
+    stream.told[0] += 0.3;
+    for _ in 0..100 {
+        stream.tick(None);
+        let received = stream.checker.received();
+        stream.checker.heard(SenderId([2; 16]), received, received, &[(0, 0.2)]);
+    }
+    let first = stream.tick;
+    stream.tick(Some(&window(&later(first, &moved(0.5, 1.0)), first)));
+    assert_eq!((stream.meter.tally.unknowable, names(&stream.verdict())), (0, vec![Quantity::Start]));
+}
+
+#[test]
+fn where_a_hand_has_put_it_it_may_begin_and_where_it_was_held_it_may_not() {
+    for (at, wanted) in [(0.6, vec![]), (0.2, vec![Quantity::Start])] {
+        let mut stream = Stream::new();
+        stream.rest(20);
+        let received = stream.checker.received();
+        stream.checker.robot.push(received, received - STEP, &[(0, 0.4)]);
+        stream.told[0] = 0.6;
+        stream.rest(20);
+        let first = stream.tick;
+        stream.tick(Some(&window(&later(first, &moved(at, 0.5)), first)));
+        assert_eq!(names(&stream.verdict()), wanted, "{at}");
+    }
+}
+
+#[test]
+fn a_robot_outside_of_its_limits_that_begins_at_the_limit_is_found_and_one_that_comes_in_is_right() {
+    let start = |a: f64| vec![a, 3.0, 0.04];
+    let play = |rows: &[[(f64, f64); 3]]| {
+        let mut stream = Stream::at(start(1.04));
+        stream.rest(20);
+        let first = stream.tick;
+        let rows = later(first, rows);
+        (first..rows.len() - 12).for_each(|first| stream.tick(Some(&window(&rows, first))));
+        names(&stream.verdict())
+    };
+    assert_eq!(play(&moved(1.04, -1.0)), []);
+    // At the limit, 40 mrad from where it is.
+    assert_eq!(play(&moved(1.0, -1.0)), [Quantity::Start]);
+    // Farther out, and back out again.
+    assert!(play(&moved(1.04, 1.0)).contains(&Quantity::Position));
+    let mut there_and_back = moved(1.04, -0.02);
+    let back: Vec<_> = there_and_back.iter().rev().map(|r| [(r[0].0, 0.0 - r[0].1), r[1], r[2]]).collect();
+    there_and_back.extend_from_slice(&back[1..]);
+    let end = *there_and_back.last().unwrap();
+    there_and_back.extend([end; 20]);
+    assert!(play(&there_and_back).contains(&Quantity::Position));
+}
+
+#[test]
+fn the_long_way_round_is_found() {
+    // Joint b goes on from 3.0 over the seam: to 3.4, or to the same place five radians back.
+    for (by, wanted) in [(0.4, vec![]), (0.4 - std::f64::consts::TAU, vec![Quantity::Round])] {
+        let mut stream = Stream::new();
+        stream.rest(20);
+        let first = stream.tick;
+        // As far as the motion goes, which is slow enough to be stretched.
+        let far = 2.0 * (motion().last().unwrap()[0].0 - 0.2);
+        let slow = |k: f64| 3.0 + by * (1.0 - (std::f64::consts::PI * k / 600.0).cos()) / 2.0;
+        assert!(far > 0.0);
+        let rate = |k: f64| by * (std::f64::consts::PI * k / 600.0).sin() / 2.0 * std::f64::consts::PI / 6.0;
+        let rows: Vec<_> = (0..=600)
+            .map(|k| [(0.2, 0.0), (slow(k as f64), rate(k as f64)), (0.04, 0.0)])
+            .chain(std::iter::repeat_n([(0.2, 0.0), (3.0 + by, 0.0), (0.04, 0.0)], 20))
+            .collect();
+        let rows = later(first, &rows);
+        stream.checker.asked(&[0.2, 3.1, 0.04, 0.2, -3.083, 0.04, 0.2, -2.883, 0.04]);
+        stream.tick(Some(&window(&rows, first)));
+        let found = names(&stream.verdict());
+        let found: Vec<Quantity> = found.into_iter().filter(|q| *q == Quantity::Round).collect();
+        assert_eq!(found, wanted, "{by}");
+    }
+}
+
+#[test]
+fn a_window_that_leaves_late_is_found_where_it_changes_what_was_followed_by_then() {
+    // A stop from tick 20 on, of which the next windows know nothing: decided in time it would be an overlap, sent late it is a leap.
+    let rows = motion();
+    let play = |late_ms: i64| {
+        let mut stream = Stream::new();
+        for first in 0..30 {
+            stream.tick(Some(&window(&rows, first)));
+        }
+        let first = stream.tick;
+        let mut changed = rows.clone();
+        // From 70 ms after the decision on, everything is a micrometre further.
+        changed.iter_mut().skip(first + 8).for_each(|row| row[0].0 += 1.0e-6);
+        stream.tick_late(Some(&window(&changed, first)), late_ms * 1_000_000);
+        names(&stream.verdict())
+    };
+    let found = play(100);
+    assert!(found.contains(&Quantity::Late) && found.contains(&Quantity::Jerk), "{found:?}");
+    assert!(!play(30).contains(&Quantity::Late), "it says the same as the one before for so long");
 }

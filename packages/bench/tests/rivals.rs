@@ -43,6 +43,11 @@ fn play(which: usize, goal: impl Fn(usize) -> f64) -> Tally {
             fault: Fault::None,
             lag: 0,
             noise: (0, 0.0),
+            told: None,
+            lying: false,
+            hand: vec![],
+            late: 0,
+            late_from: 0,
         };
         rival.event(&event, tick as f64 * 0.01, &bounds);
     }

@@ -38,7 +38,7 @@ impl State {
 }
 
 /// Room for rounding in planning; the verifier's tolerance is wider.
-const SLACK: f64 = 1.0e-9;
+pub(crate) const SLACK: f64 = 1.0e-9;
 
 /// Whether the step from `s` to `e`, with constant jerk, keeps the limits at every moment.
 pub(crate) fn ramp_within(s: &State, e: &State, dt: f64, limits: &JointLimits) -> bool {

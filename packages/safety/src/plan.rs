@@ -219,11 +219,6 @@ impl Plan {
         Ok(())
     }
 
-    /// Changes where a joint may be; all that is planned must be within.
-    pub fn allow(&mut self, joint: usize, min: f64, max: f64) {
-        self.planners[joint].allow(min, max);
-    }
-
     /// The least and the greatest position of a joint from a grid index on, its way to rest included.
     pub fn extent(&self, joint: usize, from: i64) -> (f64, f64) {
         self.planners[joint].extent((from - self.base).max(0) as usize)

@@ -1,7 +1,7 @@
 //! The plan of one joint: states at grid times, each of which a verified stop follows.
 
 use crate::limits::JointLimits;
-use crate::motion::{State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
+use crate::motion::{SLACK, State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
@@ -106,10 +106,12 @@ impl JointPlanner {
         self.kind
     }
 
-    /// Changes where the joint may be; every state that is planned, and its way out, must be within.
-    pub fn allow(&mut self, min: f64, max: f64) {
-        (self.limits.min, self.limits.max) = (min, max);
-        (self.inner.min, self.inner.max) = (min, max);
+    /// From a state at `position` on, a joint that stands outside of its positions goes no farther out.
+    fn confine(&mut self, position: f64) {
+        // What checks allow for rounding must not add up from step to step.
+        const HAIR: f64 = 0.999 * SLACK;
+        self.limits.min = self.inner.min.min(position + HAIR);
+        self.limits.max = self.inner.max.max(position - HAIR);
     }
 
     /// The least and the greatest position from a state on, the way out included.
@@ -257,6 +259,7 @@ impl JointPlanner {
         let mut now = self.clip(reference(0));
         for k in 0..steps {
             let next = self.clip(reference(k + 1));
+            self.confine(last.p);
             let jerk = self.feedback_jerk(&last, &now, &next).clamp(-self.limits.jerk, self.limits.jerk);
             let state = last.ramp_to(last.a + jerk * self.dt, self.dt);
             if self.scratch.len() == self.scratch.capacity() || !ramp_within(&last, &state, self.dt, &self.limits) {
@@ -266,11 +269,12 @@ impl JointPlanner {
             (last, now) = (state, next);
         }
         let room = self.scratch.capacity() - self.scratch.len();
+        self.confine(last.p);
         if !ramp_stop(&last, self.dt, &self.limits, &mut self.ending) || self.ending.len() > room {
             return false;
         }
         self.scratch.extend_from_slice(&self.ending);
-        true
+        self.comes_in(self.states[self.states.len() - 1].p)
     }
 
     /// Makes the stop that was built aside the way out.
@@ -358,6 +362,7 @@ impl JointPlanner {
             JointKind::Arm => last.ramp_to(control, self.dt),
             JointKind::Gripper => last.glide_to(control, self.dt),
         };
+        self.confine(last.p);
         let within = match self.kind {
             JointKind::Arm => ramp_within(last, &next, self.dt, &self.limits),
             JointKind::Gripper => glide_within(last, &next, self.dt, &self.limits),
@@ -373,17 +378,31 @@ impl JointPlanner {
 
     /// Builds a stop into `scratch`.
     fn stop_from(&mut self, state: &State) -> bool {
-        match self.kind {
+        self.confine(state.p);
+        let stops = match self.kind {
             JointKind::Arm => ramp_stop(state, self.dt, &self.limits, &mut self.scratch),
             JointKind::Gripper => glide_stop(state, self.dt, &self.limits, &mut self.scratch),
-        }
+        };
+        stops && self.comes_in(state.p)
+    }
+
+    /// Whether what is in `scratch`, from `position` on, never goes out where it is outside of its positions: not even back to where it was.
+    fn comes_in(&self, position: f64) -> bool {
+        let beyond = |p: f64| (p - self.inner.max).max(self.inner.min - p);
+        let mut before = beyond(position);
+        // Nearly always it is inside.
+        before <= SLACK
+            || self.scratch.iter().all(|state| {
+                let now = beyond(state.p);
+                std::mem::replace(&mut before, now) + SLACK >= now || now <= SLACK
+            })
     }
 
     fn clip(&self, wanted: Reference) -> Reference {
-        if wanted.position < self.limits.min {
-            Reference { position: self.limits.min, ..Reference::default() }
-        } else if wanted.position > self.limits.max {
-            Reference { position: self.limits.max, ..Reference::default() }
+        if wanted.position < self.inner.min {
+            Reference { position: self.inner.min, ..Reference::default() }
+        } else if wanted.position > self.inner.max {
+            Reference { position: self.inner.max, ..Reference::default() }
         } else {
             wanted
         }

@@ -1105,7 +1105,6 @@ impl TrajectoryStreamer {
             self.allowed.include(joint, Some((position, position)), &self.limits);
             let (min, max) = (self.allowed.min_position()[joint], self.allowed.max_position()[joint]);
             self.outside |= min != self.limits.min_position()[joint] || max != self.limits.max_position()[joint];
-            self.plan.allow(joint, min, max);
         }
 
         let lead = self.config.period_s + self.config.clock_skew_s;
@@ -1141,7 +1140,6 @@ impl TrajectoryStreamer {
             self.allowed.include(joint, Some(self.plan.extent(joint, first)), &self.limits);
             let (min, max) = (self.allowed.min_position()[joint], self.allowed.max_position()[joint]);
             self.outside |= min != self.limits.min_position()[joint] || max != self.limits.max_position()[joint];
-            self.plan.allow(joint, min, max);
         }
     }
 

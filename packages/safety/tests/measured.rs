@@ -252,6 +252,22 @@ fn outside_of_its_limits_it_begins_where_it_stands_and_comes_in() {
     assert!(matches!(cell.idle(), IdleReason::OutsideLimits { joint: 5, .. }), "{:?}", cell.said);
 }
 
+#[test]
+fn outside_of_its_limits_it_comes_in_even_where_the_policy_swings_out_and_back() {
+    // Upper limit of joint 6 (place 5): 3.7525.
+    let (joint, edge) = (5, 3.7525);
+    for (beyond, swing, pace) in [(0.049, 0.04, 6.0), (0.049, 0.2, 2.0), (1.0e-3, 0.1, 4.0), (0.03, 0.0, 1.0)] {
+        let mut cell = Cell::new();
+        cell.truth = home_but(joint, edge + beyond);
+        cell.run(4.0, |t| home_but(joint, edge + beyond + swing * (pace * t).sin()), |_, _| {});
+        let way: Vec<f64> = cell.went.iter().map(|q| q[joint]).collect();
+        let outward = way.windows(2).filter(|two| two[1] > edge + 1e-8).map(|two| two[1] - two[0]);
+        let most = outward.fold(0.0, f64::max);
+        assert!(most < 1e-9, "{beyond} {swing}: it goes out again by {most:.1e}");
+        assert!(*way.last().unwrap() < edge + 1e-8, "{beyond} {swing}: it stays outside at {:?}", way.last());
+    }
+}
+
 /// One joint without end.
 fn wheel() -> TrajectoryStreamer {
     let joints = JointNames::new(["wheel"]).unwrap();

@@ -52,6 +52,9 @@ enum What {
         /// Plays the episode of this seed only, and tells every violation.
         #[arg(long)]
         episode: Option<u64>,
+        /// Plays episodes of the scenario with this name only.
+        #[arg(long)]
+        scenario: Option<String>,
     },
     /// The publisher dies at random moments of sane streams. Fails unless the arm is at rest on the published tail in time, always.
     Kill {
@@ -134,11 +137,11 @@ fn bench(args: Args) -> Result<bool> {
         What::Hot(options) => hot::bench(&args.root, &options),
         What::Tick(options) => tick::bench(&args.root, &options),
         What::Transparent(options) => transparent::bench(&args.root, &options),
-        What::Safety { ticks, long, threads: wanted, seed, resume, json, episode } => {
+        What::Safety { ticks, long, threads: wanted, seed, resume, json, episode, scenario } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));
             if let Some(seed) = episode {
-                return one(seed, &panda);
+                return one(seed, &panda, scenario.as_deref());
             }
             let ticks = if long { 100_000_000 } else { ticks };
             let build = run::build();
@@ -146,10 +149,11 @@ fn bench(args: Args) -> Result<bool> {
                 Some(file) => run::Totals::load(file, seed, build)?,
                 None => run::Totals::new(seed, build),
             };
+            let scenario = scenario.as_deref();
             let episodes = run::episodes_for(ticks);
             let (start, before) = (Instant::now(), totals.filter.tally.ticks);
             let mut told = Instant::now();
-            run::run(&mut totals, episodes, threads(wanted), &panda, resume.as_deref(), |t| {
+            run::run(&mut totals, episodes, threads(wanted), &panda, scenario, resume.as_deref(), |t| {
                 if told.elapsed().as_secs() >= 5 || t.episodes >= episodes {
                     told = Instant::now();
                     let rate = (t.filter.tally.ticks - before) as f64 / start.elapsed().as_secs_f64();
@@ -202,10 +206,10 @@ fn bench(args: Args) -> Result<bool> {
     }
 }
 
-fn one(seed: u64, panda: &arm::Bounds) -> Result<bool> {
-    let stimulus = Stimulus::new(seed, panda);
+fn one(seed: u64, panda: &arm::Bounds, scenario: Option<&str>) -> Result<bool> {
+    let stimulus = Stimulus::of_seed(seed, scenario, panda)?;
     println!("{:#?}\n{:?}", stimulus.arm.config, stimulus.arm.bounds);
-    let outcome = episode::play(seed, panda, true)?;
+    let outcome = episode::play(seed, scenario, panda, true)?;
     let text = serde_json::to_string_pretty(&report::measured(&outcome.filter))?;
     println!("scenario {}, Panda: {}\n{text}", efm_bench::stimulus::SCENARIOS[outcome.scenario].name, outcome.panda);
     Ok(outcome.filter.tally.total() == 0)

@@ -100,6 +100,16 @@ impl Both {
         Ok(Self { filter, bare, joined, message: Trajectory::default(), period, trace: Trace::default() })
     }
 
+    /// The robot was at rest up to now, and seen there for as long as a start asks.
+    fn rested(&mut self, sample: &JointSample, now: Stamp) {
+        let period_s = self.period as f64 * 1.0e-9;
+        let ticks = (self.filter.config().start_agreement_s / period_s).ceil() as i64 + 2;
+        for before in (1..=ticks).rev() {
+            let then = JointSample { stamp: now.offset_nanos(-before * self.period), ..sample.clone() };
+            self.filter.tick(then.stamp, Some((&then, 0.0)));
+        }
+    }
+
     /// Offers a chunk to both; whether the filter takes it.
     fn offer(&mut self, chunk: &ActionChunk, now: Stamp) -> Result<bool> {
         if self.filter.offer_chunk(chunk, now).is_err() {
@@ -163,6 +173,9 @@ pub fn play(files: &RobotFiles, seed: u64) -> Result<Trace> {
         sample.stamp = now;
         sample.positions.copy_from_slice(&state.positions[..8]);
         sample.velocities.copy_from_slice(&state.velocities[..8]);
+        if tick == 0 {
+            both.rested(&sample, now);
+        }
         if tick % EVERY == 0 {
             let rollout = planner.rollout(cell.world(), &scene);
             match planner.to_chunk(&rollout, cell.world(), now, |_| Vector3::zeros()) {
@@ -198,6 +211,7 @@ pub fn replay(files: &RobotFiles, motion: &[[f64; ARM]], stride: usize) -> Resul
     };
     let rows = (AHEAD / (dt * stride as f64)).round() as usize;
     let mut sample = JointSample { stamp: START, positions: pose(0).collect(), velocities: vec![0.0; ARM + 1] };
+    both.rested(&sample, START);
     for tick in 0..motion.len() + STILL {
         let now = START.offset_nanos(tick as i64 * both.period);
         if let Some(seen) = tick.checked_sub(DELAY).filter(|seen| *seen as i64 % EVERY == 0) {
