@@ -110,6 +110,11 @@ impl Limits {
         &self.continuous
     }
 
+    /// Whether a joint's position is at most so far outside of its range.
+    pub(crate) fn is_near(&self, joint: usize, position: f64, by: f64) -> bool {
+        position >= self.min_position[joint] - by && position <= self.max_position[joint] + by
+    }
+
     /// Lets a joint be where it is: widens its positions to include one, or takes that back (None) to what `whole` has.
     pub(crate) fn include(&mut self, joint: usize, range: Option<(f64, f64)>, whole: &Self) {
         let (min, max) = (whole.min_position[joint], whole.max_position[joint]);

@@ -1093,7 +1093,7 @@ impl TrajectoryStreamer {
             }
             let position = if kept { self.rest[joint] } else { measured };
             let beyond = (min - position).max(position - max);
-            if !gripper && beyond > self.config.max_start_error {
+            if beyond > self.config.max_start_error {
                 return Err(IdleReason::OutsideLimits { joint, position: measured });
             }
             self.begin_at[joint] = position;

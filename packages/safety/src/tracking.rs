@@ -58,6 +58,8 @@ struct Asks {
 const UNKNOWN: Asks = Asks { way: 0.005, gone: 0.1, off: 0.005 };
 /// Of one whose controller has fallen silent.
 const SILENT: Asks = Asks { way: 0.0, gone: 0.25, off: 0.0015 };
+/// Without a controller that has fallen silent nothing less is off, radians or metres: a slow joint's noise.
+const LEAST_OFF: f64 = 0.01;
 /// A joint that is slower, in parts of its top speed, stands.
 const STANDS: f64 = 0.01;
 /// A joint that says so, does.
@@ -243,7 +245,8 @@ impl Follows {
         let joint = &self.joints[joint];
         let asks = if silent { SILENT } else { UNKNOWN };
         if joint.knows() {
-            (asks.off * joint.top + 2.0 * joint.spread).min(self.most)
+            let least = if silent { 0.0 } else { LEAST_OFF };
+            (asks.off * joint.top + 2.0 * joint.spread).max(least).min(self.most)
         } else if silent {
             (UNKNOWN.off * joint.top).min(self.most)
         } else {

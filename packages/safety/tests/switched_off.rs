@@ -411,13 +411,13 @@ fn the_bound_is_wide_at_first_then_as_tight_as_the_lag_allows_and_a_robot_that_l
     slow.ticks(300).unwrap();
     let of_slow = slow.streamer.tracking(0).bound;
     assert!(of_slow > bound + 0.05 && of_slow <= 0.2, "{of_slow}");
-    // It drifts away from its command: two thirds of what was allowed before.
+    // It drifts away from its command: less than what was allowed before.
     for k in 0..90 {
         let mut told = sample(at(0.0), &rig.robot);
-        told.positions[1] += 0.002 * f64::from(k);
+        told.positions[1] += 0.006 * f64::from(k);
         rig.repeats = Some(told);
         rig.tick().unwrap();
     }
     let latched = rig.streamer.latched().cloned();
-    assert!(matches!(latched, Some(StopReason::Tracking { joint: 1, error }) if error < 0.135), "{latched:?}");
+    assert!(matches!(latched, Some(StopReason::Tracking { joint: 1, error }) if error < 0.16), "{latched:?}");
 }

@@ -215,6 +215,11 @@ impl Belief {
         self.joints[joint].doubt(joint, &self.config)
     }
 
+    /// Whether a joint was somewhere else than it can have come to, and has not agreed with itself for long enough since.
+    pub fn jumped(&self, joint: usize) -> bool {
+        self.joints[joint].jump.is_some()
+    }
+
     /// The step of a joint's encoder, radians or metres; 0 where none was made out.
     pub fn step(&self, joint: usize) -> f64 {
         self.joints[joint].encoder_step()

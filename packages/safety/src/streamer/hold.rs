@@ -120,7 +120,7 @@ impl TrajectoryStreamer {
     /// Looks whether the robot does what it is sent. True where it is held and nothing else of it is to be judged.
     pub(super) fn watch_following(&mut self, now: Stamp, measured: &Measured<'_>) -> bool {
         let contradicted =
-            self.motion.as_ref().is_some_and(|motion| matches!(motion.stop, Some(StopReason::Contradiction(_))));
+            self.motion.as_ref().is_some_and(|motion| matches!(&motion.stop, Some(StopReason::Contradiction(why)) if !matches!(why, Contradiction::Frozen { .. })));
         let (plan, hold, max_speed) = (&self.plan, &mut self.hold, self.config.max_start_speed);
         for (arm, suspect) in hold.arms.iter().zip(&mut hold.suspect) {
             // It moves, so it is there.
@@ -146,7 +146,12 @@ impl TrajectoryStreamer {
                 // Where it stands is just what is not known.
                 continue;
             }
-            if hold.follows.stand(arm, silent, word, |joint, at| plan.position_at(joint, at)) {
+            let within = |joint: &usize| {
+                self.limits.is_near(*joint, measured.sample.positions[*joint], self.config.max_start_error)
+                    && !self.belief.jumped(*joint)
+            };
+            if arm.iter().all(within) && hold.follows.stand(arm, silent, word, |joint, at| plan.position_at(joint, at))
+            {
                 found = Some(controller);
                 hold.holds[controller] = true;
                 hold.suspect[controller] = true;
@@ -183,8 +188,12 @@ impl TrajectoryStreamer {
             for joint in arm {
                 let position = measured.sample.positions[*joint];
                 let off = way(self.limits.continuous()[*joint], hold.at[*joint], position).abs();
-                let stands = measured.sample.velocities[*joint].abs() <= self.config.max_start_speed;
-                if silent || (stands && off > hold.follows.near(*joint, false)) {
+                // What jumped is no robot that is moved by hand; and without a controller that is known to be off it has to stand there for as long as at a start.
+                let believed = match silent {
+                    true => !self.belief.jumped(*joint),
+                    false => self.belief.doubt(*joint).is_none() && off > hold.follows.near(*joint, false),
+                };
+                if believed && self.limits.is_near(*joint, position, self.config.max_start_error) {
                     hold.at[*joint] = position;
                 }
             }
