@@ -1,6 +1,6 @@
 //! A controller that was switched off for a moment: it keeps its subscription, tells nothing, and goes to the newest window in one step when it
 //! comes back.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::needless_range_loop)]
 
 #[path = "support/followers.rs"]
 mod followers;
