@@ -176,6 +176,9 @@ class Rig:
             self.probe.until(lambda name=name: self.probe.node.count_subscribers(f"{name}/joint_trajectory"), what=name)
             cell.windows[name].clear()
         cell.move_by_hand(HOME)
+        # Put there at once it has jumped: for half a second its states have to agree before it is believed to be there.
+        put = cell.t
+        self.until(lambda: cell.t > put + 600 * MS, "half a second")
         self.arm(True)
         self.health.wait("trajectory_publisher: joint_states", OK)
         self.first = len(cell.told)
