@@ -147,10 +147,12 @@ class Robot:
         beat = 0
         while not self._end.wait(0.01):
             if self.joints:
-                # A joint that vanishes from the names takes its own position with it.
-                positions = dict(zip([*ARM, FINGER, "panda_finger_joint2"], self.positions))
-                names = list(self.names)
-                self._states.publish(joint_state(now(self.probe), names, [positions[name] for name in names]))
+                names, positions = list(self.names), list(self.positions)
+                if len(names) < len(positions):
+                    # A joint that vanishes from the names takes its own position with it.
+                    of = dict(zip([*ARM, FINGER, "panda_finger_joint2"], positions))
+                    positions = [of[name] for name in names]
+                self._states.publish(joint_state(now(self.probe), names, positions))
             if self._images and self.camera and beat % 3 == 0:
                 width, height = self.size
                 stamp = now(self.probe, self.ahead)
