@@ -28,6 +28,8 @@ const SPREADS: f64 = 4.0;
 const LAGS: f64 = 3.0;
 /// Seconds of motion before anything is known.
 const ENOUGH: f64 = 0.5;
+/// Seconds of motion before its lag is known well enough to say that it stands.
+const SOON: f64 = 0.12;
 /// Seconds of motion in which what was learned fades to a third.
 const MEMORY: f64 = 10.0;
 /// A joint that is slower, in parts of its top speed, says nothing of its lag.
@@ -62,6 +64,10 @@ const SILENT: Asks = Asks { way: 0.0, gone: 0.25, off: 0.0015 };
 const LEAST_OFF: f64 = 0.01;
 /// A joint that is slower, in parts of its top speed, stands.
 const STANDS: f64 = 0.01;
+/// A joint that was commanded to go so far within a span, radians or metres, and has gone so much of it, follows.
+const FOLLOWS: (f64, f64) = (1.5e-3, 0.3);
+/// So long, seconds, a controller is known to live after one of its joints followed while another did not.
+const LIVES: f64 = 1.0;
 /// A joint that says so, does.
 const STILL: f64 = 0.02;
 /// One that was faster a state before was halted.
@@ -101,6 +107,19 @@ struct Joint {
     /// How often the speed that is told was what the positions do, and was not.
     agrees: u32,
     differs: u32,
+    /// Of a controller's first joint: when some of its joints followed and others did not.
+    lives: Option<Stamp>,
+}
+
+/// What the joints of a controller did within a span.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ways {
+    /// All of them stood, though they were commanded on.
+    Stand,
+    /// Some followed, and some stood.
+    Apart,
+    /// Neither.
+    Unclear,
 }
 
 impl Joint {
@@ -118,6 +137,7 @@ impl Joint {
             seen: 0.0,
             agrees: 0,
             differs: 0,
+            lives: None,
         }
     }
 
@@ -136,7 +156,8 @@ impl Joint {
 
     /// By how much earlier its command is looked at.
     fn allowed_lag(&self) -> f64 {
-        if self.knows() { self.lag() + (0.5 * self.lag()).max(0.01) } else { LONGEST }
+        // (Sooner than the bound: what is not noticed in time is a leap.)
+        if self.seen >= SOON { self.lag() + (0.5 * self.lag()).max(0.02) } else { LONGEST }
     }
 
     fn learn(&mut self, seconds: f64, error: f64, speed: f64) {
@@ -256,7 +277,13 @@ impl Follows {
 
     /// Whether these joints (those of a controller that are no gripper's) stand still where they are, though they were commanded on. `silent`: their
     /// controller was heard, and is not any more; `word`: what their own speeds are worth. `commanded` tells where a joint was commanded to be at a time.
-    pub fn stand(&self, joints: &[usize], silent: bool, word: Word, commanded: impl Fn(usize, Stamp) -> f64) -> bool {
+    pub fn stand(
+        &mut self,
+        joints: &[usize],
+        silent: bool,
+        word: Word,
+        commanded: impl Fn(usize, Stamp) -> f64,
+    ) -> bool {
         let asks = if silent { SILENT } else { UNKNOWN };
         let is_off = |place: &usize| {
             let joint = &self.joints[*place];
@@ -268,30 +295,43 @@ impl Follows {
                 off(then).min(off(now)) > self.near(*place, silent)
             })
         };
-        joints.iter().any(is_off)
-            && SPANS.iter().any(|span| self.stand_within(joints, *span, &asks, silent, &commanded))
-            && (silent || self.jitter(joints, word, is_off) || self.say_so(joints, word))
+        let Some(first) = joints.first().copied().filter(|_| joints.iter().any(is_off)) else { return false };
+        let ways = || SPANS.iter().map(|span| self.ways_within(joints, *span, &asks, silent, &commanded));
+        let newest = self.joints[first].state(0).map(|state| state.0);
+        // One joint that is stuck while others follow is no controller that is off; at the end of the stop they all stand.
+        let apart = ways().any(|ways| ways == Ways::Apart);
+        let lived = self.joints[first].lives.zip(newest).is_some_and(|(then, now)| now.seconds_since(then) < LIVES);
+        let known = |this: &Self| {
+            silent || (!apart && !lived && (this.jitter(joints, word, is_off) || this.say_so(joints, word)))
+        };
+        let stand = ways().any(|ways| ways == Ways::Stand) && known(self);
+        if apart {
+            self.joints[first].lives = newest;
+        }
+        stand
     }
 
-    fn stand_within(
+    /// What these joints did over a span, against what they were commanded to.
+    fn ways_within(
         &self,
         joints: &[usize],
         span: f64,
         asks: &Asks,
         silent: bool,
         commanded: &impl Fn(usize, Stamp) -> f64,
-    ) -> bool {
+    ) -> Ways {
         let (mut gone, mut wanted) = (0.0, 0.0);
+        let (mut follows, mut stuck) = (false, false);
         for place in joints {
             let joint = &self.joints[*place];
-            let Some((end, _, _)) = joint.state(0) else { return false };
+            let Some((end, _, _)) = joint.state(0) else { return Ways::Unclear };
             // The span that is just as long as asked for.
             let Some(states) = (STATES - 1..KEPT)
                 .find(|back| joint.state(*back).is_none_or(|(at, _, _)| end.seconds_since(*at) >= span))
             else {
-                return false;
+                return Ways::Unclear;
             };
-            let Some((begin, from, _)) = joint.state(states) else { return false };
+            let Some((begin, from, _)) = joint.state(states) else { return Ways::Unclear };
             let seconds = end.seconds_since(*begin);
             // The farthest that it went from where it was, not only where it came to.
             let went = (0..states)
@@ -299,15 +339,22 @@ impl Follows {
                 .map(|(_, to, _)| way(joint.continuous, *from, *to).abs())
                 .fold(0.0, f64::max);
             if silent && went > STANDS * joint.top * seconds + 1.0e-4 * joint.top {
-                return false;
+                return Ways::Unclear;
             }
             let lag = joint.allowed_lag();
             let way = commanded(*place, end.offset_seconds(-lag)) - commanded(*place, begin.offset_seconds(-lag));
+            follows |= way.abs() > FOLLOWS.0 && went > FOLLOWS.1 * way.abs();
+            stuck |= way.abs() > 3.0 * FOLLOWS.0 && went <= asks.gone * way.abs();
             gone += went / joint.top;
             wanted += way.abs() / joint.top;
         }
-        // A silent one that stands needs no command that goes on: it may have come to its end meanwhile.
-        silent || (wanted >= asks.way && gone <= asks.gone * wanted)
+        match (follows && !silent, stuck) {
+            (true, true) => Ways::Apart,
+            (true, false) => Ways::Unclear,
+            // A silent one that stands needs no command that goes on: it may have come to its end meanwhile.
+            (false, _) if silent || (wanted >= asks.way && gone <= asks.gone * wanted) => Ways::Stand,
+            (false, _) => Ways::Unclear,
+        }
     }
 
     fn newest_speeds_are_zero(&self, joints: &[usize]) -> bool {
