@@ -225,8 +225,21 @@ impl Follows {
         }
     }
 
-    /// A joint was measured. `commanded` tells where it was commanded to be at a time.
-    pub fn see(&mut self, joint: usize, at: Stamp, position: f64, speed: f64, commanded: impl Fn(Stamp) -> f64) {
+    /// What was seen last was seen of a robot that does not follow.
+    pub fn forget_newest(&mut self) {
+        self.joints.iter_mut().for_each(|joint| joint.bins = [Bin::default(); WAIT]);
+    }
+
+    /// A joint was measured. With `learns` it is learned from how it follows. `commanded` tells where it was commanded to be at a time.
+    pub fn see(
+        &mut self,
+        joint: usize,
+        at: Stamp,
+        position: f64,
+        speed: f64,
+        learns: bool,
+        commanded: impl Fn(Stamp) -> f64,
+    ) {
         /// Over which speeds of the command are taken, seconds.
         const OVER: f64 = 0.01;
         let joint = &mut self.joints[joint];
@@ -245,7 +258,9 @@ impl Follows {
             }
             let wanted = commanded(at);
             let wanted_speed = (wanted - commanded(at.offset_seconds(-OVER))) / OVER;
-            joint.learn(seconds.min(2.0 * BIN), way(joint.continuous, position, wanted), wanted_speed);
+            if learns {
+                joint.learn(seconds.min(2.0 * BIN), way(joint.continuous, position, wanted), wanted_speed);
+            }
         }
         joint.states[joint.count % KEPT] = (at, position, speed);
         joint.count += 1;

@@ -126,11 +126,15 @@ impl TrajectoryStreamer {
             // It moves, so it is there.
             *suspect &= arm.iter().all(|joint| measured.sample.velocities[*joint].abs() <= max_speed);
         }
+        // A robot that is stopped because it does not follow says nothing of how it follows.
+        let stopped =
+            self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).is_some_and(|stop| !stop.may_continue());
+        let learns = !stopped && !hold.any();
         for arm in &hold.arms {
             for joint in arm {
                 let at = measured_at(now, measured, *joint);
                 let (position, speed) = (measured.sample.positions[*joint], measured.sample.velocities[*joint]);
-                hold.follows.see(*joint, at, position, speed, |at| plan.position_at(*joint, at));
+                hold.follows.see(*joint, at, position, speed, learns, |at| plan.position_at(*joint, at));
             }
         }
         let mut found = None;
@@ -155,6 +159,7 @@ impl TrajectoryStreamer {
                 found = Some(controller);
                 hold.holds[controller] = true;
                 hold.suspect[controller] = true;
+                hold.follows.forget_newest();
                 // Its hand, where it moves one, keeps what it was sent.
                 for place in &self.drafts[controller].places {
                     hold.at[*place] = plan.position_at(*place, now.offset_seconds(10.0));
