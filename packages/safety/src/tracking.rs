@@ -311,15 +311,15 @@ impl Follows {
             })
         };
         let Some(first) = joints.first().copied().filter(|_| joints.iter().any(is_off)) else { return false };
-        let ways = || SPANS.iter().map(|span| self.ways_within(joints, *span, &asks, silent, &commanded));
+        let ways = SPANS.map(|span| self.ways_within(joints, span, &asks, silent, &commanded));
         let newest = self.joints[first].state(0).map(|state| state.0);
         // One joint that is stuck while others follow is no controller that is off; at the end of the stop they all stand.
-        let apart = ways().any(|ways| ways == Ways::Apart);
+        let apart = ways.contains(&Ways::Apart);
         let lived = self.joints[first].lives.zip(newest).is_some_and(|(then, now)| now.seconds_since(then) < LIVES);
         let known = |this: &Self| {
             silent || (!apart && !lived && (this.jitter(joints, word, is_off) || this.say_so(joints, word)))
         };
-        let stand = ways().any(|ways| ways == Ways::Stand) && known(self);
+        let stand = ways.contains(&Ways::Stand) && known(self);
         if apart {
             self.joints[first].lives = newest;
         }

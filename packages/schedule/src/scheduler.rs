@@ -429,13 +429,19 @@ impl Scheduler {
                     .limits
                     .as_ref()
                     .map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
-                let mut wanted = row[*place];
-                if let Some(before) = (k > 0 && self.continuous[joint]).then(|| positions[(k - 1) * n + joint]) {
-                    // The shorter way round, where the limits allow it.
-                    let nearest = wanted - whole_turns(wanted - before);
-                    wanted = if (min..=max).contains(&nearest) { nearest } else { wanted };
-                }
-                positions.push(wanted.clamp(min, max));
+                positions.push(row[*place].clamp(min, max));
+            }
+        }
+        for joint in (0..n).filter(|joint| self.continuous[*joint]) {
+            let limits = self.limits.as_ref();
+            let (min, max) =
+                limits.map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
+            for k in 1..chunk.horizon() {
+                // The shorter way round, where the limits allow it.
+                let (wanted, before) = (chunk.row(k)[places[joint]], positions[(k - 1) * n + joint]);
+                let nearest = wanted - whole_turns(wanted - before);
+                let wanted = if (min..=max).contains(&nearest) { nearest } else { wanted };
+                positions[k * n + joint] = wanted.clamp(min, max);
             }
         }
         let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
