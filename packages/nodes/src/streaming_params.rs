@@ -55,7 +55,7 @@ pub fn specs() -> Vec<Spec> {
         Spec::double(
             "max_start_error",
             0.05,
-            "Largest distance from where the last motion ended, to begin there again, rad or m.",
+            "Largest distance from where the last motion ended, to begin there again, rad or m; and how far outside of its position limits a joint may stand at a start.",
         )
         .range(0.0, 1.0),
         Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest, rad/s or m/s.").range(0.0, 10.0),
