@@ -1093,7 +1093,9 @@ impl TrajectoryStreamer {
             }
             let position = if kept { self.rest[joint] } else { measured };
             let beyond = (min - position).max(position - max);
-            if beyond > self.config.max_start_error {
+            // A hand that somebody forced open comes in as well; what is several of its ranges away is no hand.
+            let allowed = self.config.max_start_error.max(if gripper { 2.0 * (max - min) } else { 0.0 });
+            if beyond > allowed {
                 return Err(IdleReason::OutsideLimits { joint, position: measured });
             }
             self.begin_at[joint] = position;
