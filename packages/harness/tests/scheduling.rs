@@ -57,8 +57,8 @@ fn a_slow_one_looks_again_when_its_chunk_has_come_and_the_arm_moves_on_meanwhile
     // A chunk lasts 1.6 s: there is always one to follow.
     assert_eq!((flow.late, flow.dropped), (0, 0));
     assert!(flow.ticks > 360 && flow.idle == 0, "{flow:?}");
-    // In plan time: the 30 ms that are committed come on top; where the filter slows the path down, less of it is consumed.
-    assert!(flow.seams.iter().all(|s| s.delay_s > 0.2 && s.delay_s < 0.385), "{:?}", flow.seams);
+    // In plan time: the 30 ms that are committed come on top; where the filter slows the path down, and while the first window rests, less of it is consumed.
+    assert!(flow.seams.iter().all(|s| s.delay_s > 0.18 && s.delay_s < 0.385), "{:?}", flow.seams);
     assert!(largest(&flow, |s| s.delay_s) > 0.37, "{:?}", flow.seams);
 }
 

@@ -956,7 +956,7 @@ impl TrajectoryStreamer {
                 // What tells true speeds of zero is alive: how far it is off is the measure then.
                 let frozen = frozen.filter(|_| !self.hold.halted(measured.velocity_told));
                 if let Some(frozen) = frozen {
-                    self.belief.repeats(frozen, &measured);
+                    self.belief.repeats(frozen);
                 }
                 if let Some(contradiction) = contradiction.or(frozen) {
                     StopReason::Contradiction(contradiction)

@@ -62,7 +62,7 @@ struct Joint {
     /// Smallest change ever seen, and how often.
     step: Option<(f64, u32)>,
     jump: Option<Contradiction>,
-    /// Its source was found to repeat itself, and has not told anything else since.
+    /// It was found to repeat itself, and nothing else was told of it since.
     stuck: Option<Contradiction>,
 }
 
@@ -130,7 +130,6 @@ impl Belief {
             joint.run = None;
             joint.jump = Some(*contradiction);
         }
-        let mut alive = None;
         for (place, joint) in self.joints.iter_mut().enumerate() {
             let (stamp, position) = (measured.stamp_of(place), measured.sample.positions[place]);
             let continuous = self.continuous[place];
@@ -141,7 +140,7 @@ impl Belief {
                     continue;
                 }
                 if position != last {
-                    alive = Some(measured.source_of(place));
+                    joint.stuck = None;
                 }
                 let by = way(continuous, last, position);
                 joint.count_step(by.abs());
@@ -182,25 +181,17 @@ impl Belief {
                 joint.jump = None;
             }
         }
-        if let Some(source) = alive {
-            let of_source =
-                self.joints.iter_mut().enumerate().filter(|(place, _)| measured.source_of(*place) == source);
-            of_source.for_each(|(_, joint)| joint.stuck = None);
-        }
         found
     }
 
-    /// A source was found to repeat itself: none of its joints is believed before one of them changes.
-    pub fn repeats(&mut self, contradiction: Contradiction, measured: &Measured<'_>) {
-        let source = measured.source_of(contradiction.joint());
-        for (place, joint) in self.joints.iter_mut().enumerate() {
-            if measured.source_of(place) == source {
-                joint.stuck = Some(contradiction);
-            }
+    /// A joint was found to repeat itself: it is not believed before it changes.
+    pub fn repeats(&mut self, contradiction: Contradiction) {
+        if let Some(joint) = self.joints.get_mut(contradiction.joint()) {
+            joint.stuck = Some(contradiction);
         }
     }
 
-    /// The contradiction that a joint's source has not outlived yet.
+    /// The contradiction that a joint has not outlived yet.
     pub fn stuck(&self, joint: usize) -> Option<Contradiction> {
         self.joints[joint].stuck
     }
