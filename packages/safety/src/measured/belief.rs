@@ -130,6 +130,7 @@ impl Belief {
             joint.run = None;
             joint.jump = Some(*contradiction);
         }
+        let mut alive = None;
         for (place, joint) in self.joints.iter_mut().enumerate() {
             let (stamp, position) = (measured.stamp_of(place), measured.sample.positions[place]);
             let continuous = self.continuous[place];
@@ -140,7 +141,7 @@ impl Belief {
                     continue;
                 }
                 if position != last {
-                    joint.stuck = None;
+                    alive = Some(measured.source_of(place));
                 }
                 let by = way(continuous, last, position);
                 joint.count_step(by.abs());
@@ -181,10 +182,16 @@ impl Belief {
                 joint.jump = None;
             }
         }
+        if let Some(source) = alive {
+            // One joint that is stuck among others that move is where it says, as far as anybody knows.
+            let of_source =
+                self.joints.iter_mut().enumerate().filter(|(place, _)| measured.source_of(*place) == source);
+            of_source.for_each(|(_, joint)| joint.stuck = None);
+        }
         found
     }
 
-    /// A joint was found to repeat itself: it is not believed before it changes.
+    /// A joint was found to repeat itself: it is not believed before its source changes.
     pub fn repeats(&mut self, contradiction: Contradiction) {
         if let Some(joint) = self.joints.get_mut(contradiction.joint()) {
             joint.stuck = Some(contradiction);
