@@ -207,8 +207,7 @@ impl TrajectoryStreamer {
 
     /// A motion has ended: where what was held is held.
     pub(super) fn rest_where_held(&mut self) {
-        for (controller, draft) in self.drafts.iter().enumerate().filter(|(c, _)| self.hold.holds[*c]) {
-            let _ = controller;
+        for (draft, _) in self.drafts.iter().zip(&self.hold.holds).filter(|(_, holds)| **holds) {
             draft.places.iter().for_each(|place| self.rest[*place] = self.hold.at[*place]);
         }
     }
