@@ -20,6 +20,8 @@ from std_msgs.msg import Bool, Float64, String
 from std_srvs.srv import SetBool, Trigger
 
 MODES = {"wall time": None, "half speed": 0.5, "three times": 3.0}
+# How far a command goes on while a joint's positions stay the same to the last bit, rad.
+BLIND = 0.05
 # Parameters of the publisher under test, seconds.
 PERIOD, COMMITTED, WINDOW, MAX_OBSERVATION_AGE, MAX_TRACKING_ERROR = 0.01, 0.03, 0.06, 0.35, 0.2
 # Beside the table stands a pillar, where the arm gets when joint 1 turns to the right.

@@ -20,6 +20,8 @@ OK, WARN, ERROR, STALE = (DiagnosticStatus.OK, DiagnosticStatus.WARN, Diagnostic
 MODELS = ROOT / "test" / "models"
 ENCODERS = ROOT / "packages" / "policy" / "tests" / "data"
 URDF = ROOT / "urdf" / "panda.urdf"
+# For the publisher where the pauses of a busy machine are not what a test is about: states that are late, windows that reach the robot late.
+PATIENT = {"max_joint_state_age": 2.0, "max_clock_jump": 0.5, "max_future": 0.5, "max_tracking_error": 2.0}
 
 
 def ros(*, files: list[Path] | None = None, **parameters: object) -> list[str]:

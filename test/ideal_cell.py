@@ -139,6 +139,8 @@ class IdealCell:
         self.v = np.zeros(8)
         # What may be broken, and is whole again after `mend`.
         self.stuck: set[int] = set()
+        # What the encoders of stuck joints tremble by, rad.
+        self.tremble = 0.0
         self.joints = True
         self.camera = False
         self.policy: Callable[[float], list[float]] | None = None
@@ -214,7 +216,7 @@ class IdealCell:
         return self.do(struck)
 
     def mend(self) -> None:
-        self.set(stuck=set(), joints=True, behind=None, _to_learn=None, policy=None, poison=[], replan=200 * MS, _next_chunk=0)
+        self.set(stuck=set(), tremble=0.0, joints=True, behind=None, _to_learn=None, policy=None, poison=[], replan=200 * MS, _next_chunk=0)
 
     def move_by_hand(self, positions: list[float]) -> None:
         """The robot stands somewhere else, and its controllers hold it there."""
@@ -378,7 +380,9 @@ class IdealCell:
             if window and t >= window.stamp:
                 wanted[joints], speed[joints] = window.at(t)
         for joint in self.stuck:
-            wanted[joint], speed[joint] = self.q[joint], 0.0
+            # To and fro, so that it stays where it is.
+            wanted[joint], speed[joint] = self.q[joint] + self.tremble, 0.0
+        self.tremble = -self.tremble
         self.q, self.v = wanted, speed
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fault_rig import LIMITS, MAX_OBSERVATION_AGE, MAX_TRACKING_ERROR, MODES, PERIOD, PILLAR, Rig, links, sway
+from fault_rig import BLIND, LIMITS, MAX_OBSERVATION_AGE, MAX_TRACKING_ERROR, MODES, PERIOD, PILLAR, Rig, links, sway
 from graph_tools import ERROR, OK, URDF, WARN, policy, values
 from ideal_cell import HOME, MS
 from std_msgs.msg import Bool, Float64, String
@@ -290,21 +290,27 @@ def test_when_one_controller_goes_away_both_stop_and_it_is_named(rig):
     rig.check(alone + 2)
 
 
-def test_a_robot_that_does_not_follow_is_stopped_until_resume(rig):
+@pytest.mark.parametrize("tremble", [0.0, 1e-6], ids=["dead encoder", "blocked joint"])
+def test_a_robot_that_does_not_follow_is_stopped_until_resume(rig, tremble):
+    """Positions that stay the same to the last bit are found sooner than a joint that is merely not where it should be."""
     cell = rig.cell
     rig.sways()
     rig.mark()
-    fault = cell.set(stuck={0})
+    mark = len(rig.publisher.log)
+    fault = cell.set(stuck={0}, tremble=tremble)
     stood = cell.q[0]
     rig.idle()
-    # When the command was beyond the tolerance; the joint state of that time comes with the tick after it, or the one after that.
-    lost = next(w for w in cell.arm if w.stamp > fault - 10 * MS and abs(w.positions[1, 0] - stood) > MAX_TRACKING_ERROR).stamp + 10 * MS
+    # When the command was beyond what is allowed; the joint state of that time comes with the tick after it, or the one after that. A joint
+    # that trembles may be off by half of the tolerance and by what it lags, and never by more than the tolerance, an eighth of a second later.
+    bound, lag = (0.5 * MAX_TRACKING_ERROR, 0.125) if tremble else (BLIND, 0.0)
+    lost = next(w for w in cell.arm if w.stamp > fault - 10 * MS and abs(w.positions[1, 0] - stood) > bound).stamp + 10 * MS
     reaction = rig.reaction(lost)
-    rig.tell("joint 1 stuck", beyond_tolerance_after=(lost - fault) * 1e-9, **reaction.told())
-    reaction.check(2.0 * PERIOD + rig.slack)
+    rig.tell("joint 1 stuck" if tremble else "encoder of joint 1 dead", beyond_tolerance_after=(lost - fault) * 1e-9, **reaction.told())
+    reaction.check(2.0 * PERIOD + lag + rig.slack)
+    assert ("to the last bit" in rig.publisher.log[mark:]) == (tremble == 0.0)
     rig.health.wait(MOTION, ERROR, "'panda_joint1'", "~/resume")
     rig.silent_for(10)
-    cell.set(stuck=set(), policy=None)
+    cell.set(stuck=set(), tremble=0.0, policy=None)
     cell.move_by_hand([*cell.q])
     before, stands = len(cell.arm), cell.q.copy()
     cell.set(policy=sway(cell.t * 1e-9 + 0.1, stands))

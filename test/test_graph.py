@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from graph_tools import ERROR, LATCHED, OK, Health, now, policy, ros, seconds, values
+from graph_tools import ERROR, LATCHED, OK, PATIENT, Health, now, policy, ros, seconds, values
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
@@ -97,8 +97,7 @@ class Graph:
         self.camera = start("camera_ingest", *ros(**policy(), **clock))
         self.inference = start("vla_inference", *ros(**policy(), **clock))
         # Pauses of a busy machine are not what this is about.
-        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5}
-        self.publisher = start("trajectory_publisher", *ros(armed_at_start=True, **patient, **clock))
+        self.publisher = start("trajectory_publisher", *ros(armed_at_start=True, **PATIENT, **clock))
         self.all = [self.publisher, self.inference, self.camera, self.sim]
 
     def joint1(self):
@@ -132,9 +131,8 @@ def test_in_real_time_chunking_the_arm_goes_on_and_another_instruction_is_follow
     shipped = {"policy": "panda_tabletop_flow"}
     start("sim", *ros())
     start("camera_ingest", *ros(**shipped))
-    patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5}
     start("vla_inference", *ros(**shipped, mode="rtc", max_image_age=1.0, max_joint_state_age=0.5))
-    start("trajectory_publisher", *ros(armed_at_start=True, mode="rtc", on_new_goal=rule, **patient))
+    start("trajectory_publisher", *ros(armed_at_start=True, mode="rtc", on_new_goal=rule, **PATIENT))
     followed = lambda since: next((m for m in execution if seconds(m.header.stamp) > since), None)  # noqa: E731
     took = []
     for text in ["push the red cube", "push the yellow puck", "push the red cube", "push the yellow puck"]:

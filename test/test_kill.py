@@ -20,7 +20,7 @@ import numpy as np
 import rclpy
 from conftest import Process
 from fault_rig import LIMITS, links, shortest_stop
-from graph_tools import ARM, READY, Health, chunk, ros, seconds, values
+from graph_tools import ARM, PATIENT, READY, Health, chunk, ros, seconds, values
 from ideal_cell import EVERY, MS, Window, taken, time_msg
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
@@ -175,8 +175,7 @@ def test_when_the_publisher_is_killed_in_mid_motion_the_arm_comes_to_rest_on_the
     deaths = []
     while len(deaths) < KILLS:
         # It may hear of time in leaps: that is not what this is about.
-        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5, "max_future": 0.5, "max_tracking_error": 2.0}
-        publisher = start("trajectory_publisher", *ros(armed_at_start=True, use_sim_time=True, **patient))
+        publisher = start("trajectory_publisher", *ros(armed_at_start=True, use_sim_time=True, **PATIENT))
         cell.windows.clear()
         del cell.states[:-100]
         cell.wander = Wander(rng, cell.now + 0.5, cell.states[-1][1])

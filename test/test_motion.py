@@ -12,6 +12,7 @@ from graph_tools import (
     FINGER,
     LATCHED,
     OK,
+    PATIENT,
     READY,
     URDF,
     WARN,
@@ -46,9 +47,7 @@ class Motion:
         self.chunks = probe.node.create_publisher(JointTrajectory, "action_chunk", 1)
         self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
         self.ticks = probe.hear(JointState, "trajectory_publisher/filter_state", EVERY)
-        # Pauses of a busy machine are not what this is about.
-        patient = {"max_joint_state_age": 0.5, "max_clock_jump": 0.5}
-        settings = {"robot_description_file": URDF, "armed_at_start": True, **patient, **parameters}
+        settings = {"robot_description_file": URDF, "armed_at_start": True, **PATIENT, "max_future": 0.05, **parameters}
         self.process = start("trajectory_publisher", *ros(**settings))
         # Matching is seen by either side in its own time: an empty chunk that was refused proves the way.
         probe.until(self.refused_one, 20.0, "the refusal of an empty chunk")
@@ -181,7 +180,7 @@ def test_a_joint_missing_from_joint_states_is_named_and_nothing_moves(start, pro
 
 
 def test_a_joint_that_vanishes_while_the_arm_moves_brings_it_to_rest_and_is_named(start, probe, robot):
-    motion = Motion(start, probe, max_tracking_error=5.0)  # this robot does not follow
+    motion = Motion(start, probe, max_joint_state_age=0.5, max_tracking_error=5.0)  # this robot does not follow
     motion.ready()
     motion.streams(robot.positions, 20)
     robot.names = [name for name in robot.names if name != "panda_joint2"]
