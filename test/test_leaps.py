@@ -354,7 +354,8 @@ def four_fingers_of_others(scene: Play) -> None:
         return [part([0, 1, 2, 3], 0), *([part([4], 1)] if state["known"] else [])]
 
     cell.lie = own_driver
-    scene.launch(obstacles_file=post_file(scene, post))
+    # A joint that nobody here moves is taken to stand for as long as it may be silent: as long as it is by default.
+    scene.launch(obstacles_file=post_file(scene, post), **({"max_joint_state_age": 0.1} if kind == "opens in silence" else {}))
     begun = time.time_ns()
     policy = Sway(share=0.5, sway={NAMES[joint]: way * amplitude})
     scene.policy(policy)
@@ -381,11 +382,13 @@ def four_fingers_of_others(scene: Play) -> None:
         scene.sleep(2.0)
     else:
         scene.sleep(2.5)
-    distance = lambda: min(float(np.linalg.norm(finger_at(pose) - post)) - BALL - 0.01 for t, pose in cell.log if t >= begun)  # noqa: E731
-    least = distance()
+    poses = [pose for t, pose in cell.log if t >= begun]
+    # Where the arm rests it is the finger that comes closer.
+    moving = [pose for before, pose in zip(poses, poses[1:]) if np.abs(pose[:4] - before[:4]).max() > 1e-6]
+    least = min((float(np.linalg.norm(finger_at(pose) - post)) - BALL - 0.01 for pose in moving), default=math.inf)
     scene.notes.append(f"least distance to the post {1e3 * least:.1f} mm")
     # A finger that opens towards the post on the way comes closer while what was verified before is followed.
-    if least < (0.002 if kind == "opens on the way" else 0.005):
+    if least < (0.002 if kind.startswith("opens") else 0.005):
         scene.fail(f"LEAP into the post: {1e3 * least:.1f} mm from it")
     # The finger closes, or is known at last.
     state["known"] = True
@@ -893,7 +896,8 @@ def twelve_switched_off(scene: Play) -> None:
     off = r.choice([r.uniform(0.15, 0.3), r.uniform(0.3, 1.0)])
     cell = scene.robot()
     # Encoders that flicker, so that a robot that stands does not look like states that are frozen.
-    cell.noise = [0.0, 2e-5, 2e-4][scene.seed % 3]
+    # (From rest, with a driver whose every bit stays, nobody can tell the one from the other: docs/safety.md, "What cannot be told apart".)
+    cell.noise = [0.0 if kind != "at the start" else 2e-6, 2e-5, 2e-4][scene.seed % 3]
     scene.notes.append(f"{kind}, off for {off:.2f} s, noise {cell.noise}")
     scene.launch()
     begun = time.time_ns()

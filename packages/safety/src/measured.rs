@@ -77,7 +77,7 @@ pub enum Contradiction {
         /// Who says so.
         senders: (SenderId, SenderId),
     },
-    /// Positions stay equal to the last bit, under fresh stamps, while the command goes on.
+    /// Positions stay equal to the last bit, or come back to what they were, under fresh stamps, while the command goes on.
     Frozen {
         /// The joint whose command went farthest.
         joint: usize,
@@ -85,6 +85,8 @@ pub enum Contradiction {
         position: f64,
         /// How far its command has gone on meanwhile.
         moved: f64,
+        /// Several states are told again, and not one.
+        looped: bool,
     },
 }
 
@@ -107,6 +109,10 @@ impl Contradiction {
                 "two nodes publish joint '{joint}': {} says {a:.4}, {} says {b:.4}; only one may",
                 sender(*one),
                 sender(*other)
+            ),
+            Self::Frozen { moved, looped: true, .. } => format!(
+                "joint_states are frozen: the positions of joint '{joint}' come again, to the last bit, while its command went on by \
+                 {moved:.3}"
             ),
             Self::Frozen { position, moved, .. } => format!(
                 "joint_states are frozen: joint '{joint}' stays at {position:.4} to the last bit, while its command went on by \

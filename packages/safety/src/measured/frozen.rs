@@ -7,15 +7,36 @@ use efm_core::Stamp;
 const BLIND: f64 = 0.05;
 /// As many of a joint's own smallest steps, where that is more.
 const ENCODER_STEPS: f64 = 2.0;
+/// So many positions of a joint are remembered: what comes back to one of them to the last bit, at speed, is told again and not measured.
+const REMEMBERED: usize = 16;
+/// A joint that is slower, radians or metres a second, may come back to a position: it stands, and its encoder has few steps.
+const AT_SPEED: f64 = 0.05;
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Joint {
-    /// What was told when that last changed, radians or metres.
+    /// The last position that was not told before, radians or metres.
     position: f64,
+    /// The last ones like that, as a ring, and where the next one goes.
+    told: [f64; REMEMBERED],
+    next: usize,
+    /// Older positions than the last came back since.
+    looped: bool,
     /// What was commanded for that time.
     commanded: f64,
     /// The farthest that the command has been from there since, beyond the lag.
     moved: f64,
+}
+
+impl Joint {
+    const NEW: Self =
+        Self { position: f64::NAN, told: [f64::NAN; REMEMBERED], next: 0, looped: false, commanded: 0.0, moved: 0.0 };
+
+    /// Something that was never told before, or not for long.
+    fn lives(&mut self, position: f64, commanded: f64) {
+        self.told[self.next] = position;
+        self.next = (self.next + 1) % REMEMBERED;
+        (self.position, self.commanded, self.moved, self.looped) = (position, commanded, 0.0, false);
+    }
 }
 
 /// Follows one motion.
@@ -30,7 +51,7 @@ pub(crate) struct Frozen {
 impl Frozen {
     /// For joints of which some turn on without end.
     pub fn new(continuous: &[bool]) -> Self {
-        Self { joints: vec![Joint::default(); continuous.len()], continuous: continuous.to_vec(), fresh: true }
+        Self { joints: vec![Joint::NEW; continuous.len()], continuous: continuous.to_vec(), fresh: true }
     }
 
     /// A motion begins.
@@ -50,9 +71,16 @@ impl Frozen {
         let mut worst: Option<Contradiction> = None;
         for (j, joint) in self.joints.iter_mut().enumerate() {
             let (position, command) = (measured.sample.positions[j], commanded(j, measured.stamp_of(j)));
-            if self.fresh || position != joint.position {
-                *joint = Joint { position, commanded: command, moved: 0.0 };
-                continue;
+            if self.fresh {
+                *joint = Joint::NEW;
+            }
+            if position != joint.position {
+                let again = measured.sample.velocities[j].abs() > AT_SPEED && joint.told.contains(&position);
+                if !again {
+                    joint.lives(position, command);
+                    continue;
+                }
+                joint.looped = true;
             }
             if !watched(j) {
                 continue;
@@ -62,7 +90,7 @@ impl Frozen {
             let bound = lag + BLIND.max(ENCODER_STEPS * step(j));
             let farther = worst.is_none_or(|w| matches!(w, Contradiction::Frozen { moved, .. } if joint.moved > moved));
             if joint.moved > bound && farther {
-                worst = Some(Contradiction::Frozen { joint: j, position, moved: joint.moved });
+                worst = Some(Contradiction::Frozen { joint: j, position, moved: joint.moved, looped: joint.looped });
             }
         }
         self.fresh = false;
@@ -82,6 +110,31 @@ mod tests {
             positions: positions.to_vec(),
             velocities: vec![0.0; 2],
         }
+    }
+
+    #[test]
+    fn states_that_are_told_again_and_again_are_found_and_a_coarse_encoder_that_turns_round_is_none() {
+        let at = |speed: f64, positions: &dyn Fn(i64) -> f64| {
+            let mut frozen = Frozen::new(&[false]);
+            (0..60).map(|k| 10 * k).find_map(|ms| {
+                let sample = JointSample {
+                    stamp: Stamp::from_nanos(ms * 1_000_000),
+                    positions: vec![positions(ms)],
+                    velocities: vec![speed],
+                };
+                let command = |_: usize, at: Stamp| 0.9e-9 * at.nanos() as f64;
+                let found = frozen.see(&Measured::from((&sample, 0.0)), command, |_| 0.001, |_| true)?;
+                Some((ms, matches!(found, Contradiction::Frozen { looped: true, .. })))
+            })
+        };
+        // It follows for 0.2 s; then the last five states, which tell of its speed, over and over.
+        let looped = |ms: i64| 0.9e-3 * if ms < 200 { ms } else { 150 + ms % 50 } as f64;
+        assert_eq!(at(0.9, &looped), Some((250, true)));
+        // The same where it says that it stands: it may.
+        assert_eq!(at(0.0, &looped), None);
+        // To and fro over steps of 10 mrad.
+        let coarse = |ms: i64| (20.0 * (0.01 * ms as f64).sin()).round() * 0.01;
+        assert_eq!(at(0.2, &coarse), None);
     }
 
     /// The command of joint 0 goes on at 0.9 rad/s, joint 1 is a gripper; what is told by `positions(ms)`. When it is found, ms.
