@@ -4,6 +4,7 @@ use crate::policy::seconds;
 use crate::recorded::NodeTrace;
 use anyhow::{Result, anyhow};
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
+use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::streaming::{Event, Files, Outlet, Streaming, Ticked};
 use efm_ros::{NodeError, Params, convert};
 use efm_safety::{Execution, PathLimit, VerifiedWindow};
@@ -18,6 +19,8 @@ pub struct Filtered {
     pub verdicts: BTreeMap<i64, Result<(), String>>,
     /// Ticks in which a limit slowed the arm down, by what it was.
     pub slowed: BTreeMap<String, u64>,
+    /// What the arm was doing and, at rest, why: from when on (ns), and in the words of the diagnostics.
+    pub phases: Vec<(i64, String)>,
     /// Stamps of the commands that the trace tells of, ns: from a period before its first decision to a period before its last.
     pub span: Option<(i64, i64)>,
     /// What stands in the way of doing the run again as it was.
@@ -92,6 +95,7 @@ pub fn filter(
         ));
     }
     let mut speaks_of_scenes = false;
+    let mut phase = None;
     for event in &trace.events {
         let at = time_of(event);
         if let Some(at) = at {
@@ -100,7 +104,11 @@ pub fn filter(
         match event {
             Event::Tick { now, joints, others } => {
                 let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), others, &mut outlet);
-                note(&mut filtered, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
+                let ticked = ticked.map_err(|e| anyhow!("{e}"))?;
+                note(&mut filtered, &ticked, &streaming);
+                if let Ticked::Decided { phase: now_is, .. } = ticked {
+                    tell(&mut filtered, *now, &mut phase, now_is, &streaming);
+                }
             }
             Event::Chunk { now, stamp, sender } => {
                 let verdict = match chunks(*stamp) {
@@ -144,7 +152,15 @@ fn time_of(event: &Event<'_>) -> Option<i64> {
     }
 }
 
-fn note(filtered: &mut Filtered, ticked: Ticked, streaming: &Streaming) {
+fn tell(filtered: &mut Filtered, at: i64, phase: &mut Option<Phase>, now_is: Phase, streaming: &Streaming) {
+    if phase.as_ref().is_none_or(|before| !before.is_like(&now_is)) {
+        let around = Around { obstacle: streaming.obstacle(&now_is), ..Around::default() };
+        filtered.phases.push((at, explain(&now_is, &around, streaming.joints()).1));
+        *phase = Some(now_is);
+    }
+}
+
+fn note(filtered: &mut Filtered, ticked: &Ticked, streaming: &Streaming) {
     if let Ticked::Decided { report: Some(report), .. } = ticked
         && let Some(limit) = report.limited
     {

@@ -150,6 +150,7 @@ fn safety(
     report.compared = compared(recorded, &again, args.tolerance);
     (report.commands, report.identical) = (report.compared.commands, report.compared.identical);
     report.problems.extend(again.problems.iter().cloned());
+    report.phases.clone_from(&again.phases);
     if report.changes.is_empty() && report.chunks.as_ref().is_none_or(Comparison::holds) {
         let taken = again.verdicts.values().filter(|verdict| verdict.is_ok()).count();
         report.taken = (taken, taken);
