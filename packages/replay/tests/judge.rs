@@ -75,7 +75,9 @@ fn held(name: &str, report: Value) -> Held {
                 for (key, value) in &array.status[0].values {
                     match key.as_str() {
                         "setup" => *setup = serde_json::from_str(value).unwrap(),
-                        "events" => events.extend(value.lines().map(|line| serde_json::from_str::<Value>(line).unwrap())),
+                        "events" => {
+                            events.extend(value.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()))
+                        }
                         _ => {}
                     }
                 }
@@ -133,7 +135,11 @@ fn kind(event: &Value) -> &str {
 }
 
 /// Whether all of `wanted` are found among `told`, in their order.
-fn in_order<'a>(wanted: &[&str], told: impl Iterator<Item = &'a str>, fits: impl Fn(&str, &str) -> bool) -> Result<(), String> {
+fn in_order<'a>(
+    wanted: &[&str],
+    told: impl Iterator<Item = &'a str>,
+    fits: impl Fn(&str, &str) -> bool,
+) -> Result<(), String> {
     let mut left = wanted.iter().peekable();
     for one in told {
         left.next_if(|wanted| fits(wanted, one));
@@ -159,7 +165,11 @@ fn judge(case: &Case) -> Held {
         // A stranger's is after the end of the trace, or this run has none of its stamp.
         let (compared, outside) = (number(&part["commands"]), number(&part["outside_of_trace"]));
         assert_eq!(compared + outside, recorded, "{name}: {what} that are in the bag");
-        assert_eq!(number(&part["identical"]), recorded - others, "{name}: {what} that are as they were, to the last bit\n{said}");
+        assert_eq!(
+            number(&part["identical"]),
+            recorded - others,
+            "{name}: {what} that are as they were, to the last bit\n{said}"
+        );
         assert_eq!(number(&part["missing"]) + outside, others, "{name}: {what} that this run has none for");
         assert_eq!(number(&part["additional"]), 0, "{name}: {what} that the bag has none for");
     }
@@ -174,7 +184,8 @@ fn judge(case: &Case) -> Held {
     let told = held.events("trajectory_publisher").iter().map(kind);
     let missing = in_order(events, told, |wanted, event| wanted == event);
     assert_eq!(missing, Ok(()), "{name}: this event is not in the bag, or not in this order");
-    let told: Vec<_> = held.report["phases"].as_array().unwrap().iter().map(|phase| phase[1].as_str().unwrap()).collect();
+    let told: Vec<_> =
+        held.report["phases"].as_array().unwrap().iter().map(|phase| phase[1].as_str().unwrap()).collect();
     let missing = in_order(phases, told.iter().copied(), |wanted, phase| phase.contains(wanted));
     assert_eq!(missing, Ok(()), "{name}: this is not what the arm did, or not in this order: {told:#?}");
     held
@@ -183,4 +194,373 @@ fn judge(case: &Case) -> Held {
 /// Who sent chunks.
 fn senders(held: &Held) -> BTreeSet<String> {
     held.of("trajectory_publisher", "chunk").map(|chunk| chunk["sender"].to_string()).collect()
+}
+
+#[test]
+fn stop_and_resume() {
+    judge(&Case {
+        name: "stop_and_resume",
+        commands: (238, 0),
+        chunks: (9, 0),
+        events: &["arm", "instruction", "stop", "resume"],
+        phases: &[FOLLOWS, STOPPED, FOLLOWS, CHANGED, DISARMED],
+    });
+}
+
+#[test]
+fn emergency_stop_and_arm() {
+    let held = judge(&Case {
+        name: "emergency_stop_and_arm",
+        commands: (214, 0),
+        chunks: (11, 0),
+        events: &["arm", "emergency_stop", "arm"],
+        phases: &[FOLLOWS, "at rest: emergency stop", FOLLOWS],
+    });
+    // At once, without a way to rest.
+    let phases = held.report["phases"].as_array().unwrap();
+    let stop = phases.iter().position(|phase| phase[1].as_str().unwrap().contains("emergency stop")).unwrap();
+    assert_eq!(phases[stop - 1][1], FOLLOWS);
+}
+
+#[test]
+fn cancel() {
+    let held = judge(&Case {
+        name: "cancel",
+        commands: (126, 0),
+        chunks: (3, 0),
+        events: &["arm", "instruction", "instruction", "arm"],
+        phases: &[FOLLOWS, CHANGED, "at rest", DISARMED],
+    });
+    assert_eq!(held.of("goal_intake", "cancel").count(), 2, "cancel_goal in motion, and once more at the end");
+    let last = held.of("trajectory_publisher", "instruction").last().unwrap();
+    assert_eq!(last["text"], "", "no goal any more");
+}
+
+/// Another goal comes while the arm moves to the left: it goes to the right in the end.
+fn new_goal(case: &Case, rule: &str) -> Held {
+    let held = judge(case);
+    assert_eq!(held.parameter("trajectory_publisher", "on_new_goal"), rule);
+    let path = held.path("panda_joint1");
+    let farthest = path.iter().copied().fold(f64::MIN, f64::max);
+    assert!(farthest > path[0] + 0.1 && *path.last().unwrap() < farthest - 0.05, "to the left, and back");
+    held
+}
+
+#[test]
+fn new_goal_blend() {
+    new_goal(
+        &Case {
+            name: "new_goal_blend",
+            commands: (256, 0),
+            chunks: (7, 0),
+            events: &["instruction", "chunk", "instruction", "chunk", "instruction"],
+            phases: &[FOLLOWS, CHANGED],
+        },
+        "blend",
+    );
+}
+
+#[test]
+fn new_goal_finish_chunk() {
+    let held = new_goal(
+        &Case {
+            name: "new_goal_finish_chunk",
+            commands: (366, 0),
+            chunks: (10, 0),
+            events: &["instruction", "chunk", "instruction", "chunk", "instruction"],
+            phases: &[FOLLOWS, CHANGED],
+        },
+        "finish_chunk",
+    );
+    assert_eq!(held.report["taken"][0], 7, "three chunks have to wait for the end of the one before");
+}
+
+#[test]
+fn new_goal_stop_first() {
+    new_goal(
+        &Case {
+            name: "new_goal_stop_first",
+            commands: (278, 0),
+            chunks: (8, 0),
+            events: &["instruction", "chunk", "instruction", "chunk", "instruction"],
+            phases: &[FOLLOWS, CHANGED, "at rest", FOLLOWS, CHANGED],
+        },
+        "stop_first",
+    );
+}
+
+/// Chunks follow each other for a second and a half.
+fn mode(case: &Case, mode: &str) -> Held {
+    let held = judge(case);
+    assert_eq!(held.parameter("trajectory_publisher", "mode"), mode);
+    assert!(held.report["taken"][0].as_u64().unwrap() >= 9, "chunks follow each other");
+    held
+}
+
+#[test]
+fn mode_blend() {
+    mode(
+        &Case {
+            name: "mode_blend",
+            commands: (364, 0),
+            chunks: (10, 0),
+            events: &["chunk", "chunk"],
+            phases: &[FOLLOWS],
+        },
+        "blend",
+    );
+}
+
+#[test]
+fn mode_fifo() {
+    mode(
+        &Case {
+            name: "mode_fifo",
+            commands: (360, 0),
+            chunks: (9, 0),
+            events: &["chunk", "chunk"],
+            phases: &[FOLLOWS],
+        },
+        "fifo",
+    );
+}
+
+#[test]
+fn mode_temporal_ensemble() {
+    mode(
+        &Case {
+            name: "mode_temporal_ensemble",
+            commands: (350, 0),
+            chunks: (9, 0),
+            events: &["chunk", "chunk"],
+            phases: &[FOLLOWS],
+        },
+        "temporal_ensemble",
+    );
+}
+
+#[test]
+fn mode_rtc() {
+    let held = mode(
+        &Case {
+            name: "mode_rtc",
+            commands: (364, 0),
+            chunks: (10, 0),
+            events: &["chunk", "chunk"],
+            phases: &[FOLLOWS],
+        },
+        "rtc",
+    );
+    assert_eq!(held.parameter("vla_inference", "mode"), "rtc");
+    let guided = held.of("vla_inference", "act").filter(|look| look.get("following").is_some()).count();
+    assert!(guided >= 8, "{guided} looks know what is followed");
+}
+
+#[test]
+fn clock_jump() {
+    let held = judge(&Case {
+        name: "clock_jump",
+        commands: (262, 0),
+        chunks: (9, 0),
+        events: &["arm", "chunk"],
+        phases: &[FOLLOWS, "the clock moved by 0.510 s", FOLLOWS, "the clock moved by -0.491 s", FOLLOWS],
+    });
+    let steps: Vec<_> = held.ticks().windows(2).map(|two| two[1] - two[0]).collect();
+    assert!(steps.iter().any(|step| *step > 400_000_000) && steps.iter().any(|step| *step < -400_000_000));
+}
+
+#[test]
+fn obstacle() {
+    let held = judge(&Case {
+        name: "obstacle",
+        commands: (426, 0),
+        chunks: (12, 0),
+        events: &["instruction", "chunk", "instruction", "chunk"],
+        phases: &[FOLLOWS, "stopped before an obstacle: 'panda_hand' would come within", FOLLOWS, CHANGED],
+    });
+    assert!(held.slowed("obstacle, itself or workspace") > 50, "{:#}", held.report["slowed"]);
+    let path = held.path("panda_joint1");
+    assert!(path.iter().copied().fold(f64::MAX, f64::min) > -0.6, "the pillar stands there");
+}
+
+#[test]
+fn dead_camera() {
+    let held = judge(&Case {
+        name: "dead_camera",
+        commands: (382, 0),
+        chunks: (6, 0),
+        events: &["chunk", "chunk"],
+        phases: &[FOLLOWS, "the last action chunk is over", FOLLOWS],
+    });
+    let pause = held.looks().windows(2).map(|two| two[1] - two[0]).max().unwrap();
+    assert!(pause > 1_000_000_000, "the policy sees nothing for {pause} ns");
+}
+
+#[test]
+fn another_robot() {
+    let held = judge(&Case {
+        name: "another_robot",
+        commands: (119, 0),
+        chunks: (6, 0),
+        events: &["description", "arm", "instruction", "chunk"],
+        phases: &["no robot_description yet", FOLLOWS, CHANGED, FOLLOWS],
+    });
+    assert_eq!(held.commands.keys().collect::<Vec<_>>(), ["arm_controller"]);
+    let path = held.path("pan");
+    assert!(path.last().unwrap() - path[0] > 0.05, "it moves");
+}
+
+#[test]
+fn frozen_joint_states() {
+    judge(&Case {
+        name: "frozen_joint_states",
+        commands: (224, 0),
+        chunks: (11, 0),
+        events: &["chunk", "resume", "chunk"],
+        phases: &[
+            FOLLOWS,
+            "coming to rest: joint_states are frozen: joint 'panda_joint1'",
+            "at rest: joint_states are frozen",
+            FOLLOWS,
+        ],
+    });
+}
+
+#[test]
+fn stale_joint_states() {
+    let held = judge(&Case {
+        name: "stale_joint_states",
+        commands: (216, 0),
+        chunks: (10, 0),
+        events: &["chunk", "resume", "chunk"],
+        phases: &[FOLLOWS, "joint_states were lost while the arm moved", FOLLOWS],
+    });
+    assert!(held.of("trajectory_publisher", "tick").filter(|tick| tick.get("joints").is_none()).count() > 20);
+}
+
+#[test]
+fn blocked_joint() {
+    judge(&Case {
+        name: "blocked_joint",
+        commands: (746, 0),
+        chunks: (25, 0),
+        events: &["chunk", "resume", "chunk"],
+        phases: &[FOLLOWS, "joint 'panda_joint1' is 0.2004 from where it was commanded to be", FOLLOWS],
+    });
+}
+
+#[test]
+fn two_senders_of_joint_states() {
+    let held = judge(&Case {
+        name: "two_senders_of_joint_states",
+        commands: (212, 0),
+        chunks: (10, 0),
+        events: &["chunk", "resume", "chunk"],
+        phases: &[FOLLOWS, "two nodes publish joint 'panda_joint1'", FOLLOWS],
+    });
+    let contradicted =
+        held.of("trajectory_publisher", "tick").filter(|tick| tick["joints"].get("contradiction").is_some());
+    assert!(contradicted.count() > 0);
+}
+
+#[test]
+fn two_senders_of_chunks() {
+    let held = judge(&Case {
+        name: "two_senders_of_chunks",
+        commands: (488, 0),
+        chunks: (13, 8),
+        events: &["chunk", "chunk_sender_gone", "chunk"],
+        phases: &[FOLLOWS, "the last action chunk is over", FOLLOWS],
+    });
+    assert_eq!(senders(&held).len(), 2);
+    assert_eq!(
+        held.report["taken"][0], 8,
+        "five of the second policy are refused, and three taken once the first one is gone"
+    );
+}
+
+#[test]
+fn another_commander() {
+    judge(&Case {
+        name: "another_commander",
+        commands: (227, 1),
+        chunks: (15, 0),
+        events: &["chunk", "other_commands", "resume", "chunk"],
+        phases: &[FOLLOWS, "somebody else commands a controller", FOLLOWS],
+    });
+}
+
+#[test]
+fn goal_of_somebody_else() {
+    judge(&Case {
+        name: "goal_of_somebody_else",
+        commands: (194, 0),
+        chunks: (7, 0),
+        events: &["chunk", "goal", "chunk", "goal", "chunk"],
+        phases: &[FOLLOWS, "a goal of somebody else is active on panda_arm_controller", FOLLOWS],
+    });
+}
+
+#[test]
+fn slower() {
+    let held = judge(&Case {
+        name: "slower",
+        commands: (312, 0),
+        chunks: (9, 0),
+        events: &["lower_speed_scale", "speed_scale", "instruction"],
+        phases: &[FOLLOWS],
+    });
+    assert!(held.slowed("speed_scale") > 50 && held.slowed("speed of the tool") > 5, "{:#}", held.report["slowed"]);
+}
+
+#[test]
+fn bad_chunks() {
+    judge(&Case {
+        name: "bad_chunks",
+        commands: (234, 0),
+        chunks: (14, 14),
+        events: &["instruction", "chunk", "resume", "chunk"],
+        phases: &[FOLLOWS, "at rest: 3 action chunks in a row held values that are no numbers", FOLLOWS],
+    });
+}
+
+#[test]
+fn another_description() {
+    let held = judge(&Case {
+        name: "another_description",
+        commands: (344, 0),
+        chunks: (11, 0),
+        events: &["description", "arm", "chunk", "description", "chunk", "arm", "arm", "chunk"],
+        phases: &[FOLLOWS, "coming to rest: disarmed", DISARMED, FOLLOWS],
+    });
+    assert!(held.slowed("velocity of 'panda_joint1'") > 5, "the second description's joints are slower");
+    assert_eq!(held.of("vla_inference", "open").count(), 2);
+}
+
+#[test]
+fn two_decisions_a_point() {
+    let held = judge(&Case {
+        name: "two_decisions_a_point",
+        commands: (200, 0),
+        chunks: (5, 0),
+        events: &["chunk", "stop", "resume", "chunk"],
+        phases: &[FOLLOWS, STOPPED, FOLLOWS],
+    });
+    assert_eq!(held.parameter("trajectory_publisher", "ticks_per_point"), 2);
+    let close = held.ticks().windows(2).filter(|two| two[1] - two[0] == 5_000_000).count();
+    assert!(close > 200, "200 decisions a second");
+}
+
+/// A bag without its case would judge nothing, and a bag that grew would be cloned by everybody for ever.
+#[test]
+fn each_bag_is_judged_and_all_of_them_are_small() {
+    let source = include_str!("judge.rs");
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(bags()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(source.contains(&format!("fn {name}() {{")), "{} is of no test", path.display());
+        bytes += path.metadata().unwrap().len();
+    }
+    assert!(bytes < 4 << 20, "{bytes} bytes");
 }
