@@ -2,6 +2,7 @@
 
 use crate::policy::seconds;
 use crate::recorded::NodeTrace;
+use crate::scenes::Scenes;
 use anyhow::{Result, anyhow};
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
 use efm_nodes::motion_report::{Around, Phase, explain};
@@ -71,7 +72,7 @@ impl Outlet for Collected {
     }
 }
 
-/// Has the filter decide again. `chunks` are what is proposed, by stamp in ns.
+/// Has the filter decide again. `scenes` are the planning scenes that came, in their order; `chunks` are what is proposed, by stamp in ns.
 ///
 /// # Errors
 /// When a parameter or a file is wrong.
@@ -79,6 +80,7 @@ pub fn filter(
     trace: &NodeTrace<Event<'static>>,
     params: &Params,
     files: &Files,
+    scenes: &[Vec<u8>],
     chunks: impl Fn(i64) -> Option<Trajectory>,
 ) -> Result<Filtered> {
     let mut streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
@@ -94,7 +96,7 @@ pub fn filter(
             if first == 0 { " (the recording began more than a minute after the node)" } else { "" }
         ));
     }
-    let mut speaks_of_scenes = false;
+    let mut scenes = Scenes::of(scenes);
     let mut phase = None;
     for event in &trace.events {
         let at = time_of(event);
@@ -103,9 +105,16 @@ pub fn filter(
         }
         match event {
             Event::Tick { now, joints, others } => {
+                if let Some(joints) = joints {
+                    scenes.stands(joints, others);
+                }
+                let waited = streaming.description_waits() != (false, false);
                 let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), others, &mut outlet);
                 let ticked = ticked.map_err(|e| anyhow!("{e}"))?;
                 note(&mut filtered, &ticked, &streaming);
+                if waited && streaming.description_waits() == (false, false) {
+                    scenes.described(&mut streaming);
+                }
                 if let Ticked::Decided { phase: now_is, .. } = ticked {
                     tell(&mut filtered, *now, &mut phase, now_is, &streaming);
                 }
@@ -123,12 +132,10 @@ pub fn filter(
                 };
                 filtered.verdicts.insert(*stamp, verdict);
             }
-            Event::SceneTaken => {
-                if !std::mem::replace(&mut speaks_of_scenes, true) {
-                    filtered.problems.push(
-                        "planning scenes changed what stands around; their geometry is not done again yet".to_owned(),
-                    );
-                }
+            Event::SceneTaken => scenes.taken(&mut streaming),
+            Event::Description { .. } | Event::Semantics { .. } => {
+                let _ = streaming.on(event);
+                scenes.described(&mut streaming);
             }
             Event::NotSent { left, .. } => {
                 outlet.commands.iter_mut().skip(*left).for_each(|(_, sent)| drop(sent.pop()));
@@ -138,6 +145,7 @@ pub fn filter(
             other => drop(streaming.on(other)),
         }
     }
+    filtered.problems.extend(scenes.problem());
     filtered.commands = outlet.commands;
     // A window may be stamped a period before the decision; what was decided after the last part of the trace is not in it.
     let period = (1e9 / params.double("rate")) as i64;

@@ -1,12 +1,12 @@
 //! The judge: runs of the real graph, recorded once (test/judge), come to the same commands and chunks to the last bit. See test/judge/README.md.
 #![allow(clippy::unwrap_used)]
 
-use efm_bag::BagReader;
 use efm_bag::msgs::DiagnosticArray;
+use efm_bag::{BagOptions, BagReader, BagWriter};
 use efm_core::Trajectory;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One bag, and what it proves.
@@ -45,26 +45,31 @@ fn bags() -> PathBuf {
     root().join("test/judge/bags")
 }
 
+fn bag(name: &str) -> PathBuf {
+    bags().join(name).with_extension("mcap")
+}
+
 /// Replays a bag, as `efm replay` does.
-fn replay(name: &str) -> (Value, String) {
+fn replay(bag: &Path) -> (Value, String) {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("report.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_efm-replay"));
     // The parameters name files of this checkout.
-    command.current_dir(root()).arg(bags().join(name).with_extension("mcap")).arg("--json").arg(&report);
+    command.current_dir(root()).arg(bag).arg("--json").arg(&report);
     let library = root().join(".efm/lib/libonnxruntime.so");
     if std::env::var_os(efm_policy::LIBRARY_VARIABLE).is_none() && library.exists() {
         command.env(efm_policy::LIBRARY_VARIABLE, library);
     }
     let done = command.output().unwrap();
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    let report = std::fs::read_to_string(report).unwrap_or_else(|_| panic!("{name} cannot be replayed: {said}"));
+    let report =
+        std::fs::read_to_string(report).unwrap_or_else(|_| panic!("{} cannot be replayed: {said}", bag.display()));
     (serde_json::from_str(&report).unwrap(), said)
 }
 
 /// Reads a bag without any of what replays it.
 fn held(name: &str, report: Value) -> Held {
-    let mut reader = BagReader::open(&bags().join(name).with_extension("mcap")).unwrap();
+    let mut reader = BagReader::open(bag(name)).unwrap();
     let mut held = Held { report, traces: BTreeMap::new(), commands: BTreeMap::new(), chunks: 0 };
     while let Some(message) = reader.next_message().unwrap() {
         let parts: Vec<&str> = message.topic().trim_matches('/').split('/').collect();
@@ -93,8 +98,9 @@ fn held(name: &str, report: Value) -> Held {
 }
 
 impl Held {
+    /// In its order; nothing of a node that has no trace.
     fn events(&self, node: &str) -> &[Value] {
-        &self.traces[node].1
+        self.traces.get(node).map_or(&[], |(_, events)| events)
     }
 
     /// A node's parameter.
@@ -147,14 +153,10 @@ fn in_order<'a>(
     left.next().map_or(Ok(()), |missing| Err((*missing).to_owned()))
 }
 
-fn number(value: &Value) -> usize {
-    usize::try_from(value.as_u64().unwrap()).unwrap()
-}
-
 /// Every command and every chunk is as it was, nothing is left out, and what the bag is for is in it.
 fn judge(case: &Case) -> Held {
     let Case { name, commands: (commands, others_commands), chunks: (chunks, others_chunks), events, phases } = *case;
-    let (report, said) = replay(name);
+    let (report, said) = replay(&bag(name));
     println!("{said}{:#}", report["phases"]);
     assert_eq!(report["problems"], json!([]), "{name}");
     assert_eq!(report["changes"], json!([]), "{name}");
@@ -162,16 +164,18 @@ fn judge(case: &Case) -> Held {
         [("commands", "compared", commands, others_commands), ("chunks", "chunks", chunks, others_chunks)]
     {
         let part = &report[part];
+        let count = |what: &str| usize::try_from(part[what].as_u64().unwrap_or_default()).unwrap();
+        if part.is_null() {
+            assert_eq!(recorded, others, "{name}: {what} that nobody here makes");
+            continue;
+        }
         // A stranger's is after the end of the trace, or this run has none of its stamp.
-        let (compared, outside) = (number(&part["commands"]), number(&part["outside_of_trace"]));
+        let (compared, outside) = (count("commands"), count("outside_of_trace"));
         assert_eq!(compared + outside, recorded, "{name}: {what} that are in the bag");
-        assert_eq!(
-            number(&part["identical"]),
-            recorded - others,
-            "{name}: {what} that are as they were, to the last bit\n{said}"
-        );
-        assert_eq!(number(&part["missing"]) + outside, others, "{name}: {what} that this run has none for");
-        assert_eq!(number(&part["additional"]), 0, "{name}: {what} that the bag has none for");
+        let as_they_were = (count("identical"), recorded - others);
+        assert_eq!(as_they_were.0, as_they_were.1, "{name}: {what} that are as they were, to the last bit\n{said}");
+        assert_eq!(count("missing") + outside, others, "{name}: {what} that this run has none for");
+        assert_eq!(count("additional"), 0, "{name}: {what} that the bag has none for");
     }
     assert_eq!(report["pictures"][0], report["pictures"][1], "{name}: pictures that the policy saw");
     let held = held(name, report);
@@ -549,6 +553,37 @@ fn two_decisions_a_point() {
     assert_eq!(held.parameter("trajectory_publisher", "ticks_per_point"), 2);
     let close = held.ticks().windows(2).filter(|two| two[1] - two[0] == 5_000_000).count();
     assert!(close > 200, "200 decisions a second");
+}
+
+/// Of the publisher's own logic, without a graph and without a policy, as nobody here has moveit_msgs.
+#[test]
+fn scene_change() {
+    let held = judge(&Case {
+        name: "scene_change",
+        commands: (480, 0),
+        chunks: (13, 13),
+        events: &["scene_taken", "chunk", "scene_taken", "chunk", "scene_taken", "chunk"],
+        phases: &[FOLLOWS, "stopped before an obstacle: 'panda_hand' would come within", "'pillar'", FOLLOWS],
+    });
+    assert!(held.slowed("obstacle, itself or workspace") > 20, "{:#}", held.report["slowed"]);
+}
+
+#[test]
+fn scenes_that_are_not_in_the_bag_are_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let without = dir.path().join("bag");
+    let mut reader = BagReader::open(bag("scene_change")).unwrap();
+    let mut writer = BagWriter::create(&without, BagOptions::default()).unwrap();
+    while let Some(message) = reader.next_message().unwrap() {
+        if !message.topic_is("planning_scene") {
+            writer.copy(&message).unwrap();
+        }
+    }
+    writer.finish().unwrap();
+    let (report, said) = replay(&without);
+    let problem = report["problems"][0].as_str().unwrap();
+    assert!(problem.contains("2 planning scenes") && problem.contains("topic planning_scene"), "{said}");
+    assert!(report["identical"].as_u64().unwrap() < 480, "the arm goes through the pillar");
 }
 
 /// A bag without its case would judge nothing, and a bag that grew would be cloned by everybody for ever.
