@@ -494,6 +494,60 @@ def goal_of_somebody_else(rig: Rig) -> None:
     node.destroy_node()
 
 
+@scenario()
+def stops_upon_stops(rig: Rig) -> None:
+    """A stop, on the way to rest an emergency stop; resume does not end that, and arming does not end the stop."""
+    rig.goes_left()
+    rig.call("trajectory_publisher/stop")
+    rig.wait(0.05)
+    rig.call("trajectory_publisher/emergency_stop")
+    rig.idle()
+    rig.cell.move_by_hand([*rig.cell.q])
+    rig.call("trajectory_publisher/resume")
+    rig.wait(0.6)
+    rig.arm(True)
+    rig.moves()
+    rig.call("trajectory_publisher/stop")
+    rig.idle()
+    rig.arm(False)
+    rig.arm(True)
+    rig.wait(0.3)
+    rig.call("trajectory_publisher/resume")
+    rig.moves()
+
+
+@scenario(urdf="urdf/panda.urdf")
+def described_while_stopped(rig: Rig) -> None:
+    """Another description is no reason to go on after a stop."""
+    rig.goes_left()
+    rig.call("trajectory_publisher/stop")
+    rig.idle()
+    rig.arm(False)
+    urdf = (ROOT / "urdf" / "panda.urdf").read_text()
+    rig.describe(urdf.replace('velocity="2.175"', 'velocity="0.2"'))
+    rig.wait(0.3)
+    rig.arm(True)
+    rig.wait(0.4)
+    rig.call("trajectory_publisher/resume")
+    rig.moves(0.15)
+
+
+@scenario(publisher={"on_new_goal": "finish_chunk"})
+def goals_in_a_row(rig: Rig) -> None:
+    """Another goal before the first chunk is over, then another one, and the first one again."""
+    rig.goal(LEFT)
+    rig.moves()
+    rig.goal(RIGHT)
+    rig.wait(0.15)
+    rig.goal(LEFT)
+    rig.wait(0.1)
+    rig.goal(RIGHT)
+    rig.moves(-0.2)
+    rig.wait(0.1)
+    rig.goal(LEFT)
+    rig.moves()
+
+
 @scenario(publisher={"ticks_per_point": 2})
 def two_decisions_a_point(rig: Rig) -> None:
     rig.goes_left()
@@ -501,6 +555,20 @@ def two_decisions_a_point(rig: Rig) -> None:
     rig.idle()
     rig.call("trajectory_publisher/resume")
     rig.moves()
+
+
+@scenario()
+def short_goal_of_somebody_else(rig: Rig) -> None:
+    """It is over before the arm would have come to rest."""
+    node, publisher = rig.somebody(GoalStatusArray, f"{ARM_CONTROLLER}/follow_joint_trajectory/_action/status", "planner", LATCHED)
+    rig.goes_left()
+    publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_EXECUTING)]))
+    rig.wait(0.05)
+    publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_SUCCEEDED)]))
+    rig.wait(0.1)
+    rig.moves()
+    rig.wait(0.2)
+    node.destroy_node()
 
 
 @scenario(publisher={"tool_link": "panda_hand", "task_limits": {"ball": ["ball", "speed_scale=0.5", "max_tool_speed=0.1"]}})

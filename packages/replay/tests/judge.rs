@@ -555,6 +555,67 @@ fn two_decisions_a_point() {
     assert!(close > 200, "200 decisions a second");
 }
 
+#[test]
+fn short_goal_of_somebody_else() {
+    let held = judge(&Case {
+        name: "short_goal_of_somebody_else",
+        commands: (194, 0),
+        chunks: (6, 0),
+        events: &["chunk", "goal", "goal", "chunk"],
+        phases: &[FOLLOWS, "a goal of somebody else is active on panda_arm_controller", "at rest", FOLLOWS],
+    });
+    let active: Vec<_> =
+        held.of("trajectory_publisher", "goal").map(|goal| goal["active"].as_bool().unwrap()).collect();
+    assert!(active.ends_with(&[true, false]), "{active:?}");
+}
+
+#[test]
+fn stops_upon_stops() {
+    judge(&Case {
+        name: "stops_upon_stops",
+        commands: (240, 0),
+        chunks: (13, 0),
+        events: &["stop", "emergency_stop", "resume", "arm", "chunk", "stop", "arm", "arm", "resume", "chunk"],
+        phases: &[FOLLOWS, "coming to rest: stopped on request", "at rest: emergency stop", FOLLOWS, STOPPED, FOLLOWS],
+    });
+}
+
+#[test]
+fn described_while_stopped() {
+    let held = judge(&Case {
+        name: "described_while_stopped",
+        commands: (182, 0),
+        chunks: (9, 0),
+        events: &["description", "stop", "arm", "description", "arm", "chunk", "resume", "chunk"],
+        phases: &[FOLLOWS, STOPPED, FOLLOWS],
+    });
+    assert!(held.slowed("velocity of 'panda_joint1'") > 0, "the second description's joints are slower");
+}
+
+#[test]
+fn goals_in_a_row() {
+    let held = new_goal(
+        &Case {
+            name: "goals_in_a_row",
+            commands: (384, 0),
+            chunks: (11, 0),
+            events: &[
+                "instruction",
+                "chunk",
+                "instruction",
+                "instruction",
+                "instruction",
+                "chunk",
+                "instruction",
+                "chunk",
+            ],
+            phases: &[FOLLOWS, CHANGED],
+        },
+        "finish_chunk",
+    );
+    assert_eq!(held.of("trajectory_publisher", "instruction").count(), 7);
+}
+
 /// Of the publisher's own logic, without a graph and without a policy, as nobody here has moveit_msgs.
 #[test]
 fn scene_change() {
