@@ -584,6 +584,17 @@ def slower(rig: Rig) -> None:
     rig.wait(0.4)
 
 
+@scenario(publisher={"task_limits": {"ball": ["ball", "speed_scale=0.5"]}})
+def faster_again(rig: Rig) -> None:
+    """After an instruction that asks for care comes one that does not."""
+    rig.goal(RIGHT)
+    rig.moves(-0.15)
+    rig.wait(0.3)
+    rig.goal(LEFT)
+    rig.moves(0.35)
+    rig.wait(0.1)
+
+
 @scenario(strangers=True)
 def bad_chunks(rig: Rig) -> None:
     """Three chunks in a row with a value that is no number, from a policy that is not ours."""
