@@ -459,6 +459,8 @@ fn however_it_is_forbidden_it_is_refused() {
         "push all other than the red cube",
         "push everything apart from the red cube",
         "unless it is heavy push the red cube",
+        "enough with the red cube",
+        "hardly push the red cube",
         "\u{1F6AB} push the red cube",
         "push the red cube \u{274C}",
         "schiebe alles ausser den red cube",
