@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod freshness;
 pub mod goal;
 pub mod joints;
+pub mod percentiles;
 pub mod sender;
 pub mod stamp;
 pub mod trajectory;

@@ -1,9 +1,9 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
-use crate::files;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_core::JointNames;
 use efm_robot::{RobotModel, Srdf, other_joints};
+use efm_ros::files;
 use efm_ros::{NodeError, Params, Spec};
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
 use nalgebra::Point3;

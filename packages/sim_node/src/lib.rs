@@ -1,0 +1,3 @@
+//! What of node `sim` is worth testing without a graph.
+
+pub mod pace;
