@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
+from build_tools import executables
 from conftest import BIN, ROOT
 from graph_tools import ros
 from rcl_interfaces.srv import GetParameters, ListParameters
@@ -212,7 +213,7 @@ def test_composed_nodes_take_what_is_theirs(start, probe, tmp_path):
     assert "'max_age' is said" not in process.log and "'goal_timeout' is said" not in process.log
 
 
-EXECUTABLES = ["sim", "camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher", "recorder", "composed"]
+EXECUTABLES = sorted(executables())
 
 
 @pytest.mark.parametrize("executable", EXECUTABLES)
