@@ -308,8 +308,7 @@ impl Maker {
         let model = RobotModel::from_urdf(urdf)?;
         check_fixed(&self.fixed, &model, &self.joints)?;
         let set = LimitSet::new(&model, &self.limits, &self.joints)?;
-        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?
-            .turning(set.continuous)?;
+        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
         let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
         let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
         streamer.set_speed_scale(self.speed_scale)?;
@@ -735,10 +734,12 @@ impl Streaming {
     /// What must not wait for a chunk: a controller that has gone while others move.
     fn watch_listeners(&mut self, now: Stamp) {
         let missing = self.listening.iter().position(|listening| !listening);
-        if let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer)
-            && streamer.is_streaming()
-        {
+        let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer) else { return };
+        if streamer.is_streaming() {
             streamer.controller_failed(controller, ControllerFault::Missing, now);
+        } else if streamer.scheduler().has_pending() {
+            // What was taken while it was there does not begin without it.
+            streamer.cancel(now);
         }
     }
 
@@ -876,7 +877,7 @@ impl Streaming {
 
     /// After a description has come.
     fn make(&mut self, now: Stamp) {
-        let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
+        let latched = self.streamer.as_ref().is_ok_and(|before| before.latched_until_resume().is_some());
         self.streamer = match self.maker.streamer() {
             Ok((streamer, described)) => {
                 self.described = Some(described);
@@ -892,8 +893,8 @@ impl Streaming {
         }
         match &mut self.streamer {
             Ok(streamer) => {
-                // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
-                if latched.is_some_and(|reason| reason != StopReason::Emergency) {
+                // Another description is no reason to go on after a stop.
+                if latched {
                     streamer.stop(now);
                 }
                 if self.emergency {

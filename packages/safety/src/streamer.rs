@@ -3,7 +3,7 @@
 pub mod config;
 mod hold;
 
-use crate::limits::{JointLimits, Limits};
+use crate::limits::Limits;
 use crate::measured::{Belief, BeliefConfig, Contradiction, Doubt, Frozen, Measured, way};
 use crate::motion::State;
 use crate::plan::{Plan, PlanReport, ToolOnPath};
@@ -14,8 +14,8 @@ use crate::space::{Intrusion, Space, Tool};
 use crate::tracking::Follows;
 use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
-use efm_core::{ActionChunk, JointNames, Stamp};
-use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
+use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
+use efm_schedule::{Accepted, ChunkRefusal, ReferenceStatus, Scheduler};
 use hold::{Hold, measured_at};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
@@ -379,6 +379,11 @@ pub struct TrajectoryStreamer {
     least_points: usize,
     armed: bool,
     latched: Option<StopReason>,
+    /// By joint: where it stood after the last motion, once that was known; and when that was looked at last.
+    left: Vec<Option<f64>>,
+    left_at: Option<Stamp>,
+    /// What is latched besides, while an emergency stop is: arming ends that, and not this.
+    latched_beneath: Option<StopReason>,
     last_stop: Option<StopReason>,
     last_tick: Option<Stamp>,
     /// Until then the newest joint state may be one from before a leap of the clock: too old, but no sign of a lost robot.
@@ -441,15 +446,8 @@ impl TrajectoryStreamer {
         let mut schedule = config.schedule.clone();
         schedule.straight_joints.clone_from(&config.gripper_joints);
         // Half of what following may use: the other half is for the motion that the chunk itself asks for.
-        let half = |values: &[f64]| values.iter().map(|v| 0.5 * config.share * v).collect();
-        let blend = ReferenceLimits {
-            min_position: limits.min_position().to_vec(),
-            max_position: limits.max_position().to_vec(),
-            velocity: half(limits.velocity()),
-            acceleration: half(limits.acceleration()),
-            jerk: half(limits.jerk()),
-        };
-        let scheduler = Scheduler::new(joints.clone(), schedule, Some(blend))?.turning(limits.continuous());
+        let scheduler = Scheduler::new(joints.clone(), schedule, Some(limits.shared(0.5 * config.share)))?
+            .turning(limits.continuous());
         let belief = Belief::new(
             limits.velocity(),
             limits.continuous(),
@@ -542,6 +540,9 @@ impl TrajectoryStreamer {
             least_points,
             armed: false,
             latched: None,
+            left: vec![None; rest.len()],
+            left_at: None,
+            latched_beneath: None,
             last_stop: None,
             last_tick: None,
             resync_until: None,
@@ -586,6 +587,11 @@ impl TrajectoryStreamer {
     /// Why motion is blocked until [`Self::resume`], if it is.
     pub fn latched(&self) -> Option<&StopReason> {
         self.latched.as_ref()
+    }
+
+    /// What is latched beside an emergency stop, or without one, until [`Self::resume`].
+    pub fn latched_until_resume(&self) -> Option<&StopReason> {
+        self.latched_beneath.as_ref().or(self.latched.as_ref().filter(|reason| **reason != StopReason::Emergency))
     }
 
     /// What chunks became, to look at: the reference before any filter.
@@ -695,7 +701,7 @@ impl TrajectoryStreamer {
             self.begin_stop(StopReason::Disarmed, now);
         }
         if armed && self.latched == Some(StopReason::Emergency) {
-            self.latched = None;
+            self.latched = self.latched_beneath.take();
         }
         if armed != self.armed {
             // While disarmed anything may have moved the robot.
@@ -708,13 +714,18 @@ impl TrajectoryStreamer {
         self.armed = armed;
     }
 
-    /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms.
+    /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms. [`Self::arm`] ends it;
+    /// what was or is latched besides still waits for [`Self::resume`].
     pub fn emergency_stop(&mut self) {
         self.scheduler.reset();
         self.leave_alone(self.last_tick.unwrap_or(Stamp::ZERO));
         self.let_go();
         self.armed = false;
-        self.latched = Some(StopReason::Emergency);
+        if let Some(before) = self.latched.replace(StopReason::Emergency)
+            && before != StopReason::Emergency
+        {
+            self.latched_beneath = Some(before);
+        }
         self.last_stop = Some(StopReason::Emergency);
     }
 
@@ -751,6 +762,7 @@ impl TrajectoryStreamer {
     /// Ends a latched stop, but an emergency stop. Motion begins again from rest, with the next chunk; where the robot may have gone
     /// elsewhere, from the measured pose.
     pub fn resume(&mut self) {
+        self.latched_beneath = None;
         if self.latched != Some(StopReason::Emergency) {
             self.latched = None;
             self.bad_chunks = 0;
@@ -834,7 +846,9 @@ impl TrajectoryStreamer {
                 motion.stop = Some(reason.clone());
             }
         }
-        if reason.is_latched() && self.latched.is_none() {
+        if self.latched == Some(StopReason::Emergency) && reason.is_latched() && reason != StopReason::Emergency {
+            self.latched_beneath.get_or_insert(reason);
+        } else if reason.is_latched() && self.latched.is_none() {
             self.latched = Some(reason);
         }
     }
@@ -1019,6 +1033,28 @@ impl TrajectoryStreamer {
         self.grip_known = true;
     }
 
+    /// Where the robot stands while nothing moves it: what creeps is followed, as it settles or warms up; what is moved is not.
+    fn see_rest(&mut self, now: Stamp) {
+        /// Radians or metres a second.
+        const CREEPS: f64 = 0.5e-3;
+        let passed = self.left_at.replace(now).map_or(0.0, |before| now.seconds_since(before).clamp(0.0, 1.0));
+        for (joint, left) in self.left.iter_mut().enumerate() {
+            let Some(rests) = self.belief.rests_at(joint) else { continue };
+            let from = left.get_or_insert(rests);
+            *from += way(self.limits.continuous()[joint], *from, rests).clamp(-CREEPS * passed, CREEPS * passed);
+        }
+    }
+
+    /// Whether a joint of the arm stands farther from its command than it stood after the last motion: somebody moved it. How far it is from there says
+    /// less: it sags under a load, and its controller holds it so; and one that comes closer settles.
+    fn was_moved(&self, joint: usize) -> bool {
+        /// Radians or metres; or steps of its encoder.
+        const MOVED: (f64, f64) = (0.005, 1.2);
+        let (Some(left), Some(rests)) = (self.left[joint], self.belief.rests_at(joint)) else { return false };
+        let off = |at: f64| way(self.limits.continuous()[joint], self.rest[joint], at).abs();
+        off(rests) > off(left) + MOVED.0.max(MOVED.1 * self.belief.step(joint))
+    }
+
     /// Begins a motion from rest if a chunk waits and everything allows it.
     fn start(
         &mut self,
@@ -1029,11 +1065,16 @@ impl TrajectoryStreamer {
         if let (Ok(measured), true) = (&state, self.held) {
             self.see_grip(measured);
         }
+        self.see_rest(now);
         if !self.armed || self.latched.is_some() || !self.scheduler.has_pending() {
             return Err(self.idle_reason());
         }
         let measured = state?;
         let sample = measured.sample;
+        // It may have been moved since, while it would still do for a motion under way.
+        if let Some((_, age_s)) = self.belief.quiet(now) {
+            return Err(IdleReason::JointStateStale { age_s });
+        }
         if let Some(other) = self.unknown_other_joint() {
             return Err(IdleReason::OtherJointUnknown { other });
         }
@@ -1059,7 +1100,7 @@ impl TrajectoryStreamer {
         // elsewhere: some joints as commanded and others as measured are a pose that neither plan nor robot ever had, close to anything.
         let continuous = self.limits.continuous();
         let off = |joint: usize, from: f64| way(continuous[joint], from, sample.positions[joint]).abs();
-        let near = |joint: usize| off(joint, self.rest[joint]) <= self.config.max_start_error;
+        let near = |joint: usize| off(joint, self.rest[joint]) <= self.config.max_start_error && !self.was_moved(joint);
         let elsewhere = self
             .plan
             .planners()
@@ -1125,6 +1166,7 @@ impl TrajectoryStreamer {
         self.held = true;
         self.frozen.restart();
         self.hold.end();
+        self.left.fill(None);
         self.last_stop = None;
         self.given.forget();
         let rests_to = resting as i64 - 1;
