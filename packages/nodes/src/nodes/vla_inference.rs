@@ -459,10 +459,6 @@ pub fn plan() -> Plan {
         let cores = Cores::named(&params.integers("inference_cores"))
             .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
         let threads = usize::try_from(params.integer("threads")).unwrap_or(1);
-        if let Some(cores) = cores.as_ref().filter(|cores| cores.len() < threads) {
-            let problem = format!("parameter 'threads' is {threads}, but inference_cores lists {}", cores.len());
-            return Err(problem.into());
-        }
         let mut started = trace::Setup::new("vla_inference", &params);
         started.files.insert("joint_limits_file".to_owned(), limits_text);
         if let Some(manifest) = &manifest {

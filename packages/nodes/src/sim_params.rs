@@ -1,0 +1,31 @@
+//! Parameters of the simulated cell.
+
+use crate::param_rules as rules;
+use efm_ros::Spec;
+
+/// Parameters of `sim`.
+pub fn specs() -> Vec<Spec> {
+    vec![
+        Spec::text(
+            "robot_description_file",
+            "urdf/panda.urdf",
+            "URDF file of the robot; also published on robot_description.",
+        )
+        .required()
+        .example(r#""urdf/panda.urdf""#),
+        Spec::integer("seed", 1_000_000_000, "Seed of the scene that the next ~/reset brings (and of the first one).")
+            .range(0.0, 9_007_199_254_740_992.0)
+            .dynamic(),
+        Spec::texts("cameras", &["front", "wrist"], "Cameras that are drawn.").choices(&["front", "wrist"]),
+        Spec::double("camera_rate", 30.0, "Pictures a second.").unit("Hz").range(0.1, 100.0),
+        Spec::double("joint_rate", 100.0, "Joint states a second.").unit("Hz").range(10.0, 500.0),
+        Spec::bool(
+            "publish_clock",
+            false,
+            "Publish /clock and stamp with simulated time. Others then need use_sim_time.",
+        )
+        .rule(rules::PUBLISH_CLOCK),
+        Spec::double("clock_rate", 250.0, "Messages a second on /clock.").unit("Hz").range(10.0, 500.0),
+        Spec::double("real_time_factor", 1.0, "Speed of simulated time; only with publish_clock.").range(0.01, 100.0),
+    ]
+}
