@@ -149,8 +149,8 @@ pub const TASK_LIMITS: Rule = Rule::new(
         r#"{"task_limits.pour": ["", "speed_scale=0.1"]}"#,
         r#"{"task_limits.pour": ["pour", "speed_scale=1.1"]}"#,
         r#"{"task_limits.pour": ["pour", "speed_scale=nan"]}"#,
-        r#"{"task_limits.pour": ["pour", "max_tool_speed=0", "speed_scale=1"]}"#,
-        r#"{"task_limits.pour": ["pour", "max_tool_speed=inf"]}"#,
+        r#"{"task_limits.pour": ["pour", "max_tool_speed=0", "speed_scale=1"], "tool_link": "tool"}"#,
+        r#"{"task_limits.pour": ["pour", "max_tool_speed=inf"], "tool_link": "tool"}"#,
         r#"{"task_limits.pour": ["pour", "slowly"]}"#,
     ],
 );
@@ -220,21 +220,6 @@ pub const STOP: Rule = Rule::new(
         }
     },
     &[r#"{"stop_words": ["stop", "..."]}"#, r#"{"stop_words": ["stop", "!?"]}"#, r#"{"stop_words": ["  ", "stop"]}"#],
-);
-
-/// One makes the time, or listens to it.
-pub const PUBLISH_CLOCK: Rule = Rule::new(
-    "Not together with `use_sim_time`: this node makes the time then.",
-    &["use_sim_time"],
-    |params| {
-        match params.bool("publish_clock") && params.bool("use_sim_time") {
-        true => {
-            Err("parameter 'publish_clock' is true and so is 'use_sim_time'; one of them must be false: this node makes the time".to_owned())
-        }
-        false => Ok(()),
-    }
-    },
-    &[r#"{"publish_clock": true, "use_sim_time": true}"#],
 );
 
 /// All joints of the controllers.

@@ -1,7 +1,21 @@
 //! Parameters of the simulated cell.
 
-use crate::param_rules as rules;
-use efm_ros::Spec;
+use efm_ros::{Rule, Spec};
+
+/// One makes the time, or listens to it.
+const PUBLISH_CLOCK: Rule = Rule::new(
+    "Not together with `use_sim_time`: this node makes the time then.",
+    &["use_sim_time"],
+    |params| {
+        match params.bool("publish_clock") && params.bool("use_sim_time") {
+        true => {
+            Err("parameter 'publish_clock' is true and so is 'use_sim_time'; one of them must be false: this node makes the time".to_owned())
+        }
+        false => Ok(()),
+    }
+    },
+    &[r#"{"publish_clock": true, "use_sim_time": true}"#],
+);
 
 /// Parameters of `sim`.
 pub fn specs() -> Vec<Spec> {
@@ -24,7 +38,7 @@ pub fn specs() -> Vec<Spec> {
             false,
             "Publish /clock and stamp with simulated time. Others then need use_sim_time.",
         )
-        .rule(rules::PUBLISH_CLOCK),
+        .rule(PUBLISH_CLOCK),
         Spec::double("clock_rate", 250.0, "Messages a second on /clock.").unit("Hz").range(10.0, 500.0),
         Spec::double("real_time_factor", 1.0, "Speed of simulated time; only with publish_clock.").range(0.01, 100.0),
     ]

@@ -303,15 +303,18 @@ impl Spec {
     }
 
     fn check(&self, name: &str, value: &Value) -> Result<(), ParamError> {
-        let out_of_range = |value: f64| {
+        let out_of_range = |value: String| {
             let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
             let wanted = self.range.map_or("a finite number".to_owned(), |range| range.to_string());
-            ParamError::Range { name: name.to_owned(), value, unit, wanted }
+            Err(ParamError::Range { name: name.to_owned(), value, unit, wanted })
         };
-        let number = |v: f64| match self.range {
-            Some(range) if !range.contains(v) => Err(out_of_range(v)),
-            None if !v.is_finite() => Err(out_of_range(v)),
-            _ => Ok(()),
+        let number = |v: f64| match self.range.map_or(v.is_finite(), |range| range.contains(v)) {
+            true => Ok(()),
+            false => out_of_range(v.to_string()),
+        };
+        let whole = |v: i64| match self.range.is_none_or(|range| range.contains_whole(v)) {
+            true => Ok(()),
+            false => out_of_range(v.to_string()),
         };
         let missing = || ParamError::Missing { name: name.to_owned(), description: self.help() };
         let text = |v: &String| {
@@ -324,11 +327,11 @@ impl Spec {
         };
         match value {
             Value::Bool(_) => Ok(()),
-            Value::Integer(v) => number(*v as f64),
+            Value::Integer(v) => whole(*v),
             Value::Double(v) => number(*v),
             Value::Doubles(v) if v.is_empty() && self.required => Err(missing()),
             Value::Integers(v) if v.is_empty() && self.required => Err(missing()),
-            Value::Integers(v) => v.iter().try_for_each(|&v| number(v as f64)),
+            Value::Integers(v) => v.iter().try_for_each(|&v| whole(v)),
             Value::Doubles(v) => v.iter().try_for_each(|&v| number(v)),
             Value::Text(v) if v.is_empty() && self.required => Err(missing()),
             Value::Text(v) => text(v),
@@ -365,7 +368,7 @@ pub enum ParamError {
         /// The name.
         name: String,
         /// What it was.
-        value: f64,
+        value: String,
         /// Behind the number, with a space before it.
         unit: String,
         /// What it must be.
@@ -519,7 +522,7 @@ impl Store {
             }
         }
         for spec in store.specs.iter() {
-            let refused = |e: &ParamError| matches!(e, ParamError::Type { name, .. } | ParamError::Range { name, .. } | ParamError::Choice { name, .. } if name == spec.name);
+            let refused = |e: &ParamError| e.name() == spec.name;
             if spec.is_family {
                 let prefix = format!("{}.", spec.name);
                 if !given.contains(spec.name) {
@@ -529,7 +532,7 @@ impl Store {
                     }
                 }
                 let is_there = store.values.keys().any(|name| name.starts_with(&prefix));
-                let is_refused = errors.iter().any(|e| matches!(e, ParamError::Type { name, .. } if spec.is_of(name)));
+                let is_refused = errors.iter().any(|e| spec.is_of(e.name()));
                 if spec.required && !is_there && !is_refused {
                     let name = format!("{prefix}<name>");
                     errors.push(ParamError::Missing { name, description: spec.help() });
@@ -726,7 +729,8 @@ impl Params {
     pub fn describe(specs: &[Spec]) -> String {
         let mut text = String::new();
         for spec in specs {
-            text += &format!("  {}  ({})\n      {}\n", shown(spec), spec.kind(), spec.help());
+            text +=
+                &format!("  {}  ({}; {})\n      {}\n", shown(spec), spec.kind(), spec.default_in_words(), spec.help());
         }
         text
     }
@@ -827,6 +831,8 @@ mod tests {
         let text = Params::new(specs(), &[]).unwrap_err()[0].to_string();
         assert_eq!(text, "parameter 'policy' must be set: Folder of the policy package.");
         assert!(Params::new(specs(), &[("policy".into(), Ros::String("p".into()))]).is_ok());
+        let empty = Params::new(specs(), &[("policy".into(), Ros::String(String::new()))]).unwrap_err();
+        assert_eq!(empty.len(), 1, "asked for once: {empty:?}");
     }
 
     #[test]

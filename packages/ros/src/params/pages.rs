@@ -37,7 +37,7 @@ fn escaped(text: &str) -> String {
             continue;
         }
         for c in part.chars() {
-            if matches!(c, '<' | '*' | '~' | '_' | '[') {
+            if matches!(c, '<' | '*' | '~') {
                 out.push('\\');
             }
             out.push(c);
@@ -47,20 +47,23 @@ fn escaped(text: &str) -> String {
 }
 
 impl Spec {
-    /// Its type and default, and whether it may change: in words.
+    /// Its type, and whether it may change: in words.
     pub(crate) fn kind(&self) -> String {
+        format!("{}{}", self.default.type_name(), if self.dynamic { ", dynamic" } else { "" })
+    }
+
+    /// What holds where nothing is said.
+    pub(crate) fn default_in_words(&self) -> String {
         let default = if self.is_family {
             self.family.iter().map(|(key, texts)| format!("{key}: {texts:?}")).collect::<Vec<_>>().join(", ")
         } else {
             self.default.to_string()
         };
-        let dynamic = if self.dynamic { ", dynamic" } else { "" };
-        let default = match (self.required, default.is_empty()) {
+        match (self.required, default.is_empty()) {
             (true, _) => "must be set".to_owned(),
             (false, true) => "default none".to_owned(),
             (false, false) => format!("default {default}"),
-        };
-        format!("{}{dynamic}; {default}", self.default.type_name())
+        }
     }
 }
 
@@ -77,7 +80,9 @@ fn yaml(value: &Json) -> String {
 pub fn page(head: &str, nodes: &[(&str, Vec<Spec>)]) -> String {
     let mut text = head.to_owned();
     let entry = |spec: &Spec| {
-        let first = format!("- **`{}`** ({})", shown(spec), escaped(&spec.kind()));
+        let default = spec.default_in_words();
+        let default = if default.len() > WIDTH { "default: see the example file" } else { default.as_str() };
+        let first = format!("- **`{}`** ({}; {})", shown(spec), spec.kind(), escaped(default));
         wrapped(&first, "", "  ") + &wrapped(&escaped(&spec.help()), "  ", "  ")
     };
     text += "\n## All nodes\n\n";
@@ -95,7 +100,17 @@ pub fn example_file(head: &str, node: &str, specs: &[Spec]) -> String {
     text += &wrapped(head, "# ", "# ");
     text += &format!("\n/**/{node}:\n  ros__parameters:\n");
     for spec in specs {
-        text += &wrapped(&format!("{}: {}. {}", shown(spec), spec.kind(), spec.help()), "    # ", "    # ");
+        text += &wrapped(
+            &format!(
+                "{}: {}{}. {}",
+                shown(spec),
+                spec.kind(),
+                if spec.required { "; must be set" } else { "" },
+                spec.help()
+            ),
+            "    # ",
+            "    # ",
+        );
         let example = spec.example.and_then(|example| serde_json::from_str::<Json>(example).ok());
         let value = match (&spec.default, example) {
             (_, Some(Json::Object(lists))) => {

@@ -17,6 +17,13 @@ impl Range {
         enough && value <= self.most || value == 0.0 && self.zero.is_some()
     }
 
+    /// The same for whole numbers, to the last digit of large ones.
+    pub fn contains_whole(&self, value: i64) -> bool {
+        let (least, most, value) = (self.least.ceil() as i128, self.most.floor() as i128, i128::from(value));
+        let enough = if self.above { value as f64 > self.least } else { value >= least };
+        enough && value <= most || value == 0 && self.zero.is_some()
+    }
+
     /// Whether its ends say all of it.
     pub fn is_plain(&self) -> bool {
         !self.above && self.zero.is_none()
@@ -55,6 +62,10 @@ mod tests {
         assert!(open.contains(f64::MIN_POSITIVE) && open.contains(0.0) && !open.contains(-f64::MIN_POSITIVE));
         assert!(!Range { zero: None, ..open }.contains(0.0));
         assert_eq!(plain.to_string(), "from 0.5 to 2");
+        let large = Range { least: -9_007_199_254_740_992.0, above: false, most: 9_007_199_254_740_992.0, zero: None };
+        for end in [1_i64 << 53, -(1_i64 << 53)] {
+            assert!(large.contains_whole(end) && !large.contains_whole(end + end.signum()), "{end}");
+        }
         assert_eq!(open.to_string(), "above 0 and at most 2, or 0 (off)");
         assert_eq!(Range { least: 0.0, zero: Some("off"), ..plain }.to_string(), "from 0 (off) to 2");
         assert_eq!(Range { zero: Some("off"), ..plain }.ends(), (0.0, 2.0));

@@ -1,6 +1,6 @@
 //! Every kind of wrong value of a declaration, for tests that have each of them refused by name.
 
-use super::{Spec, Value};
+use super::{Range, Spec, Value};
 use r2r::ParameterValue as Ros;
 
 /// A value that a declaration does not allow.
@@ -61,12 +61,17 @@ impl Spec {
         let as_default = |number: f64| match self.default {
             Value::Double(_) => Some(Ros::Double(number)),
             Value::Doubles(_) => Some(Ros::DoubleArray(vec![number])),
-            Value::Integer(_) if number.is_finite() => Some(Ros::Integer(number as i64)),
-            Value::Integers(_) if number.is_finite() => Some(Ros::IntegerArray(vec![number as i64])),
             _ => None,
         };
         for (kind, number) in self.wrong_numbers() {
             as_default(number).into_iter().for_each(|value| add(kind, value));
+        }
+        for (kind, number) in self.wrong_whole_numbers() {
+            match self.default {
+                Value::Integer(_) => add(kind, Ros::Integer(number)),
+                Value::Integers(_) => add(kind, Ros::IntegerArray(vec![number])),
+                _ => {}
+            }
         }
         match self.default {
             Value::Text(_) if self.required => add("empty", Ros::String(String::new())),
@@ -93,7 +98,6 @@ impl Spec {
     }
 
     fn wrong_numbers(&self) -> Vec<(&'static str, f64)> {
-        let is_whole = matches!(self.default, Value::Integer(_) | Value::Integers(_));
         let mut numbers = vec![
             ("no number", f64::NAN),
             ("no number", -f64::NAN),
@@ -101,22 +105,24 @@ impl Spec {
             ("infinite", f64::NEG_INFINITY),
         ];
         let Some(range) = self.range else { return numbers };
-        let lower = if is_whole { range.least - 1.0 } else { range.least.next_down() };
-        let higher = if is_whole { range.most + 1.0 } else { range.most.next_up() };
-        numbers.extend([("above", higher), ("above", 2.0 * range.most.abs() + 1.0), ("above", 9e18)]);
-        numbers.extend([("below", lower), ("below", range.least - 1.0), ("below", -9e18)]);
+        numbers.extend([("above", range.most.next_up()), ("above", 2.0 * range.most.abs() + 1.0)]);
+        numbers.extend([("below", range.least.next_down()), ("below", range.least - 1.0)]);
         if range.above {
             numbers.push(("below", range.least));
         }
         if range.least > 0.0 {
-            numbers.extend([("below", 0.0), ("below", -0.0), ("below", -range.least)]);
-            if !is_whole {
-                numbers.push(("below", 0.5 * range.least));
-            }
+            numbers.extend([0.0, -0.0, -range.least, 0.5 * range.least].map(|number| ("below", number)));
         }
-        if range.zero.is_some() {
-            numbers.retain(|(_, number)| *number != 0.0);
-        }
+        numbers.retain(|(_, number)| range.zero.is_none() || *number != 0.0);
+        numbers
+    }
+
+    fn wrong_whole_numbers(&self) -> Vec<(&'static str, i64)> {
+        let Some(range) = self.range else { return Vec::new() };
+        let (least, most) = (range.least.ceil() as i64, range.most.floor() as i64);
+        let mut numbers = vec![("above", most.saturating_add(1)), ("above", i64::MAX)];
+        numbers.extend([least.saturating_sub(1), least.saturating_sub(1000), i64::MIN].map(|number| ("below", number)));
+        numbers.retain(|(_, number)| range.zero.is_none() || *number != 0);
         numbers
     }
 
@@ -134,4 +140,38 @@ impl Spec {
         };
         edges.into_iter().filter_map(value).collect()
     }
+}
+
+impl Spec {
+    /// Some value that it takes, chosen by `chance` (from 0 to 1, below 1); none, where only the user knows one: a text, a list.
+    pub fn some_value(&self, chance: f64) -> Option<Ros> {
+        if let Value::Bool(_) = self.default {
+            return Some(Ros::Bool(chance < 0.5));
+        }
+        if let (Value::Text(_), Some(last)) = (&self.default, self.choices.len().checked_sub(1)) {
+            let place = ((chance * self.choices.len() as f64) as usize).min(last);
+            return Some(Ros::String(self.choices[place].to_owned()));
+        }
+        let range = self.range?;
+        // A fifth of them are the ends, and zero; the others are as often small as large.
+        let edges = self.edges();
+        if chance < 0.2 {
+            return edges.into_iter().nth((chance * 15.0) as usize % edges_of(&range));
+        }
+        let (part, least) = ((chance - 0.2) / 0.8, if range.above { range.least.next_up() } else { range.least });
+        let number = if least > 0.0 {
+            (least * (range.most / least).powf(part)).clamp(least, range.most)
+        } else {
+            least + part * (range.most - least)
+        };
+        match self.default {
+            Value::Integer(_) => Some(Ros::Integer(number as i64)),
+            Value::Double(_) => Some(Ros::Double(number)),
+            _ => None,
+        }
+    }
+}
+
+fn edges_of(range: &Range) -> usize {
+    2 + usize::from(range.zero.is_some())
 }
