@@ -1,10 +1,27 @@
-# What `./efm test` does. Sourced by `efm`.
+# What `./efm test` does. Sourced by `efm`. With `--full` also what is slow and rarely breaks.
+
+efm_test_usage() {
+    cat <<'TEXT'
+usage: ./efm test [--full] [PYTEST OPTIONS]
+
+What CI runs: formatting, lints, unit and property tests, instruction counts, tests against the running graph (some 25 minutes on two cores).
+
+  --full   then what takes longer: twenty plays of each lie about the robot through the graph, with as many controls (an hour), and
+           ten million ticks of `./efm bench safety`
+
+Other options go to pytest, e.g. ./efm test -k motion -x
+TEXT
+}
 
 efm_test() {
     # Its own domain, so that a demo that runs at the same time is not heard.
     efm_isolate "test $$"
     cd "$EFM_ROOT"
-    local start=$SECONDS
+    local start=$SECONDS full=
+    local -a options=()
+    for option in "$@"; do
+        if [ "$option" = --full ]; then full=1; else options+=("$option"); fi
+    done
     efm_part() {
         local since=$SECONDS
         echo "== $*"
@@ -18,7 +35,11 @@ efm_test() {
     # Of the program that the tests were built with.
     efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" instructions --check
     if compgen -G "$EFM_ROOT/test/test_*.py" >/dev/null; then
-        efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -ra test "$@"
+        efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -ra test ${options[@]+"${options[@]}"}
+    fi
+    if [ -n "$full" ]; then
+        efm_part "$EFM_PYTHON" test/test_leaps.py --plays 20 --controls 20
+        efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" safety --ticks 10000000
     fi
     echo "== all of it took $((SECONDS - start)) s"
 }

@@ -98,7 +98,7 @@ pub fn obstacles(data: &[u8]) {
 
 fn within(model: &RobotModel, file: &LimitsFile, names: &JointNames) {
     let Ok(set) = LimitSet::new(model, file, names) else { return };
-    let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk);
+    let limits = Limits::new(set.names, &set.joints);
     limits.expect("limits that were accepted are limits of the filter too");
 }
 

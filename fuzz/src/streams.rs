@@ -1,6 +1,6 @@
 //! Chunks, clocks and joint states, whatever they hold, against the filter; what it publishes is judged.
 
-use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, JointSample, Stamp};
 use efm_safety::{
     ControllerFault, ControllerSpec, IdleReason, Limits, Outgoing, StopReason, StreamConfig, Tick, TrajectoryStreamer,
 };
@@ -57,8 +57,14 @@ struct Cell {
 impl Cell {
     fn new() -> Self {
         let names = JointNames::new(NAMES).expect("three names");
-        let column = |i: usize| LIMITS.iter().map(|l| l[i]).collect::<Vec<_>>();
-        let limits = Limits::new(names.clone(), column(0), column(1), column(2), column(3), column(4));
+        let limits = LIMITS.map(|[lower, upper, velocity, acceleration, jerk]| JointLimits {
+            lower,
+            upper,
+            velocity,
+            acceleration,
+            jerk,
+        });
+        let limits = Limits::new(names.clone(), &limits);
         let controllers = vec![
             ControllerSpec { name: "arm".into(), joints: JointNames::new(["elbow", "roll"]).expect("two") },
             ControllerSpec { name: "hand".into(), joints: JointNames::new(["finger"]).expect("one") },

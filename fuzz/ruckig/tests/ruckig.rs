@@ -7,7 +7,7 @@ mod limits;
 #[path = "../../../packages/safety/src/motion.rs"]
 mod motion;
 
-use limits::JointLimits;
+use efm_core::JointLimits;
 use motion::{State, longest_stop, ramp_stop, ramp_within};
 use rsruckig::prelude as rs;
 
@@ -36,7 +36,7 @@ impl Random {
         let velocity = self.log(0.05, 10.0);
         let acceleration = velocity / self.log(0.02, 4.0);
         let jerk = acceleration / self.log(0.001, 0.5);
-        JointLimits { min: f64::NEG_INFINITY, max: f64::INFINITY, velocity, acceleration, jerk }
+        JointLimits { lower: f64::NEG_INFINITY, upper: f64::INFINITY, velocity, acceleration, jerk }
     }
 }
 

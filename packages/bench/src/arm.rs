@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use anyhow::{Context, Result};
-use efm_core::JointNames;
+use efm_core::{JointLimits, JointNames};
 use efm_robot::{LimitSet, RobotModel};
 use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
 use std::path::Path;
@@ -31,6 +31,18 @@ impl Bounds {
     #[allow(clippy::len_without_is_empty)] // never empty
     pub fn len(&self) -> usize {
         self.names.len()
+    }
+
+    /// The same joint by joint, as the filter takes it.
+    pub fn limits(&self) -> Vec<JointLimits> {
+        let of = |j: usize| JointLimits {
+            lower: self.min[j],
+            upper: self.max[j],
+            velocity: self.velocity[j],
+            acceleration: self.acceleration[j],
+            jerk: self.jerk[j],
+        };
+        (0..self.len()).map(of).collect()
     }
 
     /// A bound, in seconds, on the time that the slowest joint needs to stop from its top speed at full acceleration.
@@ -95,11 +107,11 @@ pub fn panda_bounds(root: &Path) -> Result<Bounds> {
     let gripper = set.names.iter().map(|n| n.contains("finger")).collect();
     Ok(Bounds {
         names: set.names.as_slice().to_vec(),
-        min: set.lower,
-        max: set.upper,
-        velocity: set.velocity,
-        acceleration: set.acceleration,
-        jerk: set.jerk,
+        min: set.joints.iter().map(|l| l.lower).collect(),
+        max: set.joints.iter().map(|l| l.upper).collect(),
+        velocity: set.joints.iter().map(|l| l.velocity).collect(),
+        acceleration: set.joints.iter().map(|l| l.acceleration).collect(),
+        jerk: set.joints.iter().map(|l| l.jerk).collect(),
         gripper,
     })
 }
@@ -187,14 +199,7 @@ impl Arm {
     /// When the filter refuses the limits or settings.
     pub fn streamer(&self) -> Result<TrajectoryStreamer> {
         let b = &self.bounds;
-        let limits = Limits::new(
-            JointNames::new(b.names.clone())?,
-            b.min.clone(),
-            b.max.clone(),
-            b.velocity.clone(),
-            b.acceleration.clone(),
-            b.jerk.clone(),
-        )?;
+        let limits = Limits::new(JointNames::new(b.names.clone())?, &b.limits())?;
         let controllers = self
             .controllers
             .iter()

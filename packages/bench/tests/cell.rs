@@ -81,7 +81,7 @@ fn the_judges_measure_the_same_distances() {
     let joints = JointNames::new((1..=7).map(|i| format!("panda_joint{i}")).chain(["panda_finger_joint1".to_owned()]));
     let joints = joints.unwrap();
     let set = LimitSet::load(&model, root().join("config/joint_limits.yaml"), &joints).unwrap();
-    let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk).unwrap();
+    let limits = Limits::new(set.names, &set.joints).unwrap();
     let disabled: Vec<_> = srdf.disabled_pairs().iter().map(|p| (p.link1.clone(), p.link2.clone())).collect();
     let mut judge = Judge::new(&model, &srdf, &joints).unwrap();
     let files = WorldFiles { urdf: root().join("urdf/panda.urdf") };

@@ -1,4 +1,4 @@
-//! The vocabulary that every part of `embodied_fm` shares: ROS time, joint sets, joint samples and action chunks.
+//! The vocabulary that every part of `embodied_fm` shares: ROS time, joint sets, joint samples, limits and action chunks.
 //!
 //! Nothing here knows ROS, a clock or a file. Angles are radians, prismatic joints metres, durations seconds unless a name
 //! says nanoseconds.
@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod freshness;
 pub mod goal;
 pub mod joints;
+pub mod limits;
 pub mod sender;
 pub mod stamp;
 pub mod trajectory;
@@ -14,6 +15,7 @@ pub mod words;
 
 pub use chunk::{ActionChunk, ChunkError};
 pub use joints::{JointNames, JointNamesError, JointSample, JointSampleError};
+pub use limits::JointLimits;
 pub use sender::SenderId;
 pub use stamp::Stamp;
 pub use trajectory::{Trajectory, TrajectoryPoint};

@@ -60,7 +60,7 @@ pub enum RigError {
 pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
     let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
     let set = LimitSet::load(&model, &files.joint_limits, &chunk_joints()?).map_err(PlanError::from)?;
-    let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?;
+    let limits = Limits::new(set.names, &set.joints)?;
     Ok(limits.turning(set.continuous)?)
 }
 

@@ -308,8 +308,7 @@ impl Maker {
         let model = RobotModel::from_urdf(urdf)?;
         check_fixed(&self.fixed, &model, &self.joints)?;
         let set = LimitSet::new(&model, &self.limits, &self.joints)?;
-        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?
-            .turning(set.continuous)?;
+        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
         let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
         let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
         streamer.set_speed_scale(self.speed_scale)?;

@@ -6,7 +6,7 @@ mod scene_writer;
 
 use efm_bag::Decode;
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles, Operation, ScenePose, SolidKind};
-use efm_core::JointNames;
+use efm_core::{JointLimits, JointNames};
 use efm_nodes::planning_scene::{Change, PlanningScene};
 use efm_nodes::scene_feed::{self, SceneFeed};
 use efm_nodes::scene_keeper::SceneKeeper;
@@ -353,8 +353,8 @@ fn what_comes_in_the_frame_of_a_finger_that_no_controller_moves_stands_where_the
 fn streamer() -> TrajectoryStreamer {
     let model = model();
     let joints = model.joints().clone();
-    let all = |value: f64| vec![value; joints.len()];
-    let limits = Limits::new(joints.clone(), all(-3.0), all(3.0), all(1.0), all(5.0), all(50.0)).unwrap();
+    let all = JointLimits { lower: -3.0, upper: 3.0, velocity: 1.0, acceleration: 5.0, jerk: 50.0 };
+    let limits = Limits::new(joints.clone(), &vec![all; joints.len()]).unwrap();
     let space = CollisionSpace::new(model, None);
     let around = Surroundings { space: Some(Box::new(space)), tool: None };
     let controllers = vec![ControllerSpec { name: "all".into(), joints }];

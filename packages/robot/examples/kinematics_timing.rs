@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     while reachable < 2000 {
         let (x, y, z) = (uniform(0.3, 0.7), uniform(-0.35, 0.35), uniform(0.0, 0.5));
         let target = Isometry3::from_parts(Translation3::new(x, y, z), tool_down(uniform(-0.8, 0.8)));
-        let seed: Vec<f64> = limits.lower.iter().zip(&limits.upper).map(|(lo, hi)| uniform(*lo, *hi)).collect();
+        let seed: Vec<f64> = limits.joints.iter().map(|joint| uniform(joint.lower, joint.upper)).collect();
         if (x.hypot(y) - 0.088).hypot(z + 0.2104 - 0.333) > 0.7 {
             continue;
         }

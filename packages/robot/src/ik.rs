@@ -445,16 +445,7 @@ mod tests {
     }
 
     fn limits_of_one() -> LimitSet {
-        let one = || vec![1.0];
-        let names = efm_core::JointNames::new(["x"]).unwrap();
-        LimitSet {
-            names,
-            lower: vec![-1.0],
-            upper: one(),
-            velocity: one(),
-            acceleration: one(),
-            jerk: one(),
-            continuous: vec![false],
-        }
+        let one = efm_core::JointLimits { lower: -1.0, upper: 1.0, velocity: 1.0, acceleration: 1.0, jerk: 1.0 };
+        LimitSet { names: efm_core::JointNames::new(["x"]).unwrap(), joints: vec![one], continuous: vec![false] }
     }
 }

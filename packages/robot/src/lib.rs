@@ -24,7 +24,7 @@ mod written;
 
 pub use chain::{Chain, ChainError};
 pub use ik::{IkError, IkReport, IkSettings, InverseKinematics};
-pub use limits::{JointLimits, LimitError, LimitSet, LimitsFile};
+pub use limits::{LimitError, LimitSet, LimitsFile};
 pub use model::{Inertial, Joint, JointKind, Link, Mimic, ModelError, RobotModel, UrdfLimit};
 pub use path::{PathError, straight_path, tool_down};
 pub use shape::{Primitive, Shape};

@@ -1,7 +1,7 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
-use efm_core::JointNames;
+use efm_core::{JointLimits, JointNames};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -287,36 +287,13 @@ impl LimitsFile {
     }
 }
 
-/// The limits of one joint, all of them known.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct JointLimits {
-    /// Lowest position, radians or metres; minus infinity for a continuous joint without any.
-    pub lower: f64,
-    /// Highest position, radians or metres; plus infinity for a continuous joint without any.
-    pub upper: f64,
-    /// Highest speed, a second; positive.
-    pub velocity: f64,
-    /// Highest acceleration, a second squared; positive.
-    pub acceleration: f64,
-    /// Highest jerk, a second cubed; positive.
-    pub jerk: f64,
-}
-
-/// Limits of a joint set, quantity by quantity, in the order of its names. All finite, except positions of continuous joints.
+/// Limits of a joint set, in the order of its names. All finite, except positions of continuous joints.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitSet {
     /// The joints.
     pub names: JointNames,
-    /// Lowest positions, radians or metres.
-    pub lower: Vec<f64>,
-    /// Highest positions, radians or metres.
-    pub upper: Vec<f64>,
-    /// Highest speeds, a second.
-    pub velocity: Vec<f64>,
-    /// Highest accelerations, a second squared.
-    pub acceleration: Vec<f64>,
-    /// Highest jerks, a second cubed.
-    pub jerk: Vec<f64>,
+    /// The limits of each.
+    pub joints: Vec<JointLimits>,
     /// Which turn on without end, so that positions whole turns apart are the same place: continuous joints that nothing limits, and that no
     /// follower turns into something else.
     pub continuous: Vec<bool>,
@@ -339,25 +316,12 @@ impl LimitSet {
             return Err(LimitError::DefaultJerk(jerk));
         }
         let n = names.len();
-        let vector = || Vec::with_capacity(n);
-        let mut set = Self {
-            names: names.clone(),
-            lower: vector(),
-            upper: vector(),
-            continuous: Vec::with_capacity(n),
-            velocity: vector(),
-            acceleration: vector(),
-            jerk: vector(),
-        };
+        let mut set = Self { names: names.clone(), joints: Vec::with_capacity(n), continuous: Vec::with_capacity(n) };
         for name in names.iter() {
             let limits = joint_limits(model, file, name)?;
             let limited = limits.lower.is_finite() || limits.upper.is_finite();
             set.continuous.push(!limited && turns_without_end(model, name));
-            set.lower.push(limits.lower);
-            set.upper.push(limits.upper);
-            set.velocity.push(limits.velocity);
-            set.acceleration.push(limits.acceleration);
-            set.jerk.push(limits.jerk);
+            set.joints.push(limits);
         }
         Ok(set)
     }
@@ -386,13 +350,7 @@ impl LimitSet {
 
     /// The limits of the joint at a place of the order.
     pub fn joint(&self, place: usize) -> Option<JointLimits> {
-        Some(JointLimits {
-            lower: *self.lower.get(place)?,
-            upper: *self.upper.get(place)?,
-            velocity: *self.velocity.get(place)?,
-            acceleration: *self.acceleration.get(place)?,
-            jerk: *self.jerk.get(place)?,
-        })
+        self.joints.get(place).copied()
     }
 }
 
@@ -553,11 +511,11 @@ mod tests {
         let names = JointNames::new(["panda_finger_joint1", "panda_joint4", "panda_joint1"]).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/joint_limits.yaml");
         let set = LimitSet::load(&panda(), path, &names).unwrap();
-        assert_eq!(set.lower, [0.0, -3.0718, -2.8973]);
-        assert_eq!(set.upper, [0.04, -0.0698, 2.8973]);
-        assert_eq!(set.velocity, [0.1, 2.175, 2.175]);
-        assert_eq!(set.acceleration, [1.0, 6.25, 7.5]);
-        assert_eq!(set.jerk, [20.0, 125.0, 150.0]);
+        let of =
+            |lower, upper, velocity, acceleration, jerk| JointLimits { lower, upper, velocity, acceleration, jerk };
+        let finger = of(0.0, 0.04, 0.1, 1.0, 20.0);
+        let (elbow, base) = (of(-3.0718, -0.0698, 2.175, 6.25, 125.0), of(-2.8973, 2.8973, 2.175, 7.5, 150.0));
+        assert_eq!(set.joints, [finger, elbow, base]);
     }
 
     #[test]
@@ -591,7 +549,7 @@ mod tests {
             assert!(message.contains(part), "'{message}' should name {part}");
         }
         let stated = LimitSet::new(&panda(), &file.with_default_jerk(99.0), &names).unwrap();
-        assert_eq!(stated.jerk, [99.0]);
+        assert_eq!(stated.joints[0].jerk, 99.0);
         let message = of_joint1("joint_limits: {}").unwrap_err().to_string();
         assert!(message.contains("panda_joint1") && message.contains("acceleration"), "{message}");
     }
@@ -636,7 +594,7 @@ mod tests {
             LimitSet::from_model_and_yaml(&RobotModel::from_urdf(&urdf).unwrap(), yaml, &one("j"))
         };
         let wheel = robot("continuous").unwrap();
-        assert_eq!((wheel.lower[0], wheel.upper[0]), (f64::NEG_INFINITY, f64::INFINITY));
+        assert_eq!((wheel.joints[0].lower, wheel.joints[0].upper), (f64::NEG_INFINITY, f64::INFINITY));
         let message = robot("revolute").unwrap_err().to_string();
         assert!(message.contains("'j'") && message.contains("lower position"), "{message}");
     }

@@ -170,7 +170,7 @@ fn a_semantic_description_of_another_robot_is_refused_by_line() {
 }
 
 /// Limits of 'elbow' by a description and a file.
-fn limits(xml: &str, yaml: &str, default_jerk: Option<f64>) -> Result<efm_robot::JointLimits, String> {
+fn limits(xml: &str, yaml: &str, default_jerk: Option<f64>) -> Result<efm_core::JointLimits, String> {
     let model = RobotModel::from_urdf(xml).unwrap();
     let file = LimitsFile::parse(yaml, "arm.yaml").map_err(|e| e.to_string())?;
     let file = if let Some(jerk) = default_jerk { file.with_default_jerk(jerk) } else { file };

@@ -66,13 +66,19 @@ impl Graph {
     /// The publisher of a topic that a message came from, in words: `node '/teleop'`, or its identifier where it is not on the graph (any
     /// more).
     pub fn name_of(&self, topic: &str, sender: SenderId) -> String {
-        let publishers = self.publishers_of(topic);
-        let found = publishers.iter().find(|publisher| publisher.sender == sender && !publisher.node.is_empty());
-        match found {
-            Some(publisher) => format!("node '{}'", publisher.node),
+        match self.node_of(topic, sender) {
+            Some(node) => format!("node '{node}'"),
             None if sender == SenderId::UNKNOWN => "an unknown node".to_owned(),
             None => format!("a node that is not on the graph (publisher {sender})"),
         }
+    }
+
+    /// The node whose publisher of a topic a message came from, with its namespace; `None` where it is not on the graph. It may be there later: a
+    /// publisher is found before the name of its node is.
+    pub fn node_of(&self, topic: &str, sender: SenderId) -> Option<String> {
+        let mut publishers = self.publishers_of(topic).into_iter();
+        let found = publishers.find(|publisher| publisher.sender == sender && !publisher.node.is_empty());
+        found.map(|publisher| publisher.node)
     }
 
     /// A topic's full name, expanded and remapped as the node's own topics are; as it is where that fails.

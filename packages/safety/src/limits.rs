@@ -1,6 +1,6 @@
 //! Limits of a set of joints.
 
-use efm_core::JointNames;
+use efm_core::{JointLimits, JointNames};
 
 /// Position, velocity, acceleration and jerk limits, one a joint. Radians (or metres) and seconds. Checked by construction.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,46 +50,36 @@ pub enum LimitsError {
 }
 
 impl Limits {
-    /// Checks and keeps limits; every list in the order of `joints`. A position limit may be infinite; all other limits are positive and finite. A joint
+    /// Checks and keeps limits, in the order of `joints`. A position limit may be infinite; all other limits are positive and finite. A joint
     /// without any position limit counts as one that turns on without end; see [`Self::turning`].
     ///
     /// # Errors
-    /// When sizes disagree, a range is empty, or a limit is not positive and finite.
-    pub fn new(
-        joints: JointNames,
-        min_position: Vec<f64>,
-        max_position: Vec<f64>,
-        velocity: Vec<f64>,
-        acceleration: Vec<f64>,
-        jerk: Vec<f64>,
-    ) -> Result<Self, LimitsError> {
-        let lists = [
-            ("min_position", &min_position),
-            ("max_position", &max_position),
-            ("velocity", &velocity),
-            ("acceleration", &acceleration),
-            ("jerk", &jerk),
-        ];
-        for (field, values) in lists {
-            if values.len() != joints.len() {
-                return Err(LimitsError::Size { field, joints: joints.len(), given: values.len() });
-            }
+    /// When there are more or fewer than joints, a range is empty, or a limit is not positive and finite.
+    pub fn new(joints: JointNames, limits: &[JointLimits]) -> Result<Self, LimitsError> {
+        if limits.len() != joints.len() {
+            return Err(LimitsError::Size { field: "limits", joints: joints.len(), given: limits.len() });
         }
-        for (i, name) in joints.iter().enumerate() {
-            let (min, max) = (min_position[i], max_position[i]);
-            if min.is_nan() || max.is_nan() || min >= max {
-                return Err(LimitsError::Range { joint: name.to_owned(), min, max });
+        for (name, limit) in joints.iter().zip(limits) {
+            if !limit.is_range() {
+                return Err(LimitsError::Range { joint: name.to_owned(), min: limit.lower, max: limit.upper });
             }
-            for (field, values) in &lists[2..] {
-                let value = values[i];
+            let rates = [("velocity", limit.velocity), ("acceleration", limit.acceleration), ("jerk", limit.jerk)];
+            for (field, value) in rates {
                 if !(value.is_finite() && value > 0.0) {
                     return Err(LimitsError::NotPositive { field, joint: name.to_owned(), value });
                 }
             }
         }
-        let ends = min_position.iter().zip(&max_position);
-        let continuous = ends.map(|(min, max)| min.is_infinite() && max.is_infinite()).collect();
-        Ok(Self { joints, min_position, max_position, velocity, acceleration, jerk, continuous })
+        let all = |of: fn(&JointLimits) -> f64| limits.iter().map(of).collect();
+        Ok(Self {
+            joints,
+            min_position: all(|l| l.lower),
+            max_position: all(|l| l.upper),
+            velocity: all(|l| l.velocity),
+            acceleration: all(|l| l.acceleration),
+            jerk: all(|l| l.jerk),
+            continuous: limits.iter().map(|l| l.lower.is_infinite() && l.upper.is_infinite()).collect(),
+        })
     }
 
     /// With which joints turn on without end (one a joint): positions that are whole turns apart are the same place of them.
@@ -152,38 +142,29 @@ impl Limits {
         &self.jerk
     }
 
-    /// The limits of one joint.
-    pub(crate) fn of(&self, joint: usize) -> JointLimits {
+    /// The limits of the joint at a place of the order.
+    ///
+    /// # Panics
+    /// When there is no such place.
+    pub fn of(&self, joint: usize) -> JointLimits {
         JointLimits {
-            min: self.min_position[joint],
-            max: self.max_position[joint],
+            lower: self.min_position[joint],
+            upper: self.max_position[joint],
             velocity: self.velocity[joint],
             acceleration: self.acceleration[joint],
             jerk: self.jerk[joint],
         }
+    }
+
+    /// The limits of each joint, with a part of velocity, acceleration and jerk.
+    pub fn shared(&self, part: f64) -> Vec<JointLimits> {
+        (0..self.joints.len()).map(|joint| self.of(joint).shared(part)).collect()
     }
 }
 
 /// Whether a value is above a limit; what is no number is above every limit.
 pub(crate) fn exceeds(value: f64, limit: f64) -> bool {
     value.is_nan() || value > limit
-}
-
-/// The limits of one joint.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct JointLimits {
-    pub min: f64,
-    pub max: f64,
-    pub velocity: f64,
-    pub acceleration: f64,
-    pub jerk: f64,
-}
-
-impl JointLimits {
-    /// A part of velocity, acceleration and jerk.
-    pub fn shared(&self, part: f64) -> Self {
-        Self { velocity: part * self.velocity, acceleration: part * self.acceleration, jerk: part * self.jerk, ..*self }
-    }
 }
 
 #[cfg(test)]
@@ -199,8 +180,9 @@ mod tests {
     #[test]
     fn limits_are_given_back_as_they_were_made_each_in_its_place() {
         let joints = JointNames::new(["a", "b"]).expect("names");
-        let (low, high) = (vec![-1.5, 0.0], vec![2.5, 0.04]);
-        let limits = Limits::new(joints.clone(), low, high, vec![2.0, 3.0], vec![4.0, 5.0], vec![6.0, 7.0]);
+        let first = JointLimits { lower: -1.5, upper: 2.5, velocity: 2.0, acceleration: 4.0, jerk: 6.0 };
+        let second = JointLimits { lower: 0.0, upper: 0.04, velocity: 3.0, acceleration: 5.0, jerk: 7.0 };
+        let limits = Limits::new(joints.clone(), &[first, second]);
         let limits = limits.expect("they are sound");
         assert_eq!(limits.joints(), &joints);
         assert_eq!((limits.min_position(), limits.max_position()), (&[-1.5, 0.0][..], &[2.5, 0.04][..]));
@@ -208,14 +190,7 @@ mod tests {
             (limits.velocity(), limits.acceleration(), limits.jerk()),
             (&[2.0, 3.0][..], &[4.0, 5.0][..], &[6.0, 7.0][..])
         );
-        let second = JointLimits { min: 0.0, max: 0.04, velocity: 3.0, acceleration: 5.0, jerk: 7.0 };
-        assert_eq!(limits.of(1), second);
-    }
-
-    #[test]
-    fn a_share_of_limits_leaves_the_range_as_it_is() {
-        let whole = JointLimits { min: -1.0, max: 2.0, velocity: 3.0, acceleration: 4.0, jerk: 5.0 };
-        let half = JointLimits { min: -1.0, max: 2.0, velocity: 1.5, acceleration: 2.0, jerk: 2.5 };
-        assert_eq!(whole.shared(0.5), half);
+        assert_eq!((limits.of(0), limits.of(1)), (first, second));
+        assert_eq!(limits.shared(0.5), [first.shared(0.5), second.shared(0.5)]);
     }
 }

@@ -3,7 +3,7 @@
 //! Within a step the jerk is constant (the acceleration is, for grippers). A controller that joins points with positions and
 //! velocities by cubic pieces then draws exactly the curve that was planned, so a limit kept here is kept there.
 
-use crate::limits::JointLimits;
+use efm_core::JointLimits;
 use std::convert::Infallible;
 
 /// State of a joint at a grid time.
@@ -54,7 +54,7 @@ pub(crate) fn ramp_within(s: &State, e: &State, dt: f64, limits: &JointLimits) -
     }
     let within_v = peak <= limits.velocity * (1.0 + SLACK);
     let (low, high) = ramp_extent(s, e, dt);
-    within_a && within_j && within_v && low >= limits.min - SLACK && high <= limits.max + SLACK
+    within_a && within_j && within_v && low >= limits.lower - SLACK && high <= limits.upper + SLACK
 }
 
 /// Lowest and highest position in a step of constant jerk.
@@ -97,8 +97,8 @@ pub(crate) fn glide_within(s: &State, e: &State, dt: f64, limits: &JointLimits) 
     }
     e.v.abs() <= limits.velocity * (1.0 + SLACK)
         && (e.v - s.v).abs() <= limits.acceleration * dt * (1.0 + SLACK)
-        && e.p.min(turn) >= limits.min - SLACK
-        && e.p.max(turn) <= limits.max + SLACK
+        && e.p.min(turn) >= limits.lower - SLACK
+        && e.p.max(turn) <= limits.upper + SLACK
 }
 
 /// Writes into `tail` the states of a stop from `s`, at the grid times after it, and says whether one was found that keeps the
@@ -122,7 +122,7 @@ pub(crate) fn ramp_stop_seen<E>(
 ) -> Result<bool, E> {
     tail.clear();
     if s.is_rest() {
-        return Ok(s.p >= limits.min - SLACK && s.p <= limits.max + SLACK);
+        return Ok(s.p >= limits.lower - SLACK && s.p <= limits.upper + SLACK);
     }
     let (a_max, j_max) = (limits.acceleration, limits.jerk);
     // The velocity that is left when the acceleration has been taken to zero: its sign says which way to brake.
@@ -229,7 +229,7 @@ const fn near_by() -> [Rounding; NEAR_BY_COUNT] {
 pub(crate) fn glide_stop(s: &State, dt: f64, limits: &JointLimits, tail: &mut Vec<State>) -> bool {
     tail.clear();
     if s.v == 0.0 {
-        return s.p >= limits.min - SLACK && s.p <= limits.max + SLACK;
+        return s.p >= limits.lower - SLACK && s.p <= limits.upper + SLACK;
     }
     let steps = glide_stop_steps(s.v, dt, limits.acceleration);
     if steps + 2 > tail.capacity() {
@@ -270,7 +270,7 @@ mod tests {
     const DT: f64 = 0.01;
 
     fn limits() -> JointLimits {
-        JointLimits { min: -10.0, max: 10.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 }
+        JointLimits { lower: -10.0, upper: 10.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 }
     }
 
     /// Lowest and highest position of a step, by looking.
@@ -329,7 +329,7 @@ mod tests {
 
         #[test]
         fn a_stop_that_would_leave_the_limits_is_not_offered(room in 0.0..0.5f64, v in 0.1..1.9f64, a in -4.0..4.0f64) {
-            let limits = JointLimits { max: room, ..limits() };
+            let limits = JointLimits { upper: room, ..limits() };
             let s = State { p: 0.0, v, a };
             let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
             if ramp_stop(&s, DT, &limits, &mut tail) {
@@ -348,7 +348,7 @@ mod tests {
 
         #[test]
         fn a_gripper_stops_within_its_limits(v in -0.1..0.1f64) {
-            let limits = JointLimits { min: -1.0, max: 1.0, velocity: 0.1, acceleration: 1.0, jerk: 1.0 };
+            let limits = JointLimits { lower: -1.0, upper: 1.0, velocity: 0.1, acceleration: 1.0, jerk: 1.0 };
             let s = State { p: 0.0, v, a: 0.0 };
             let mut tail = Vec::with_capacity(longest_stop(DT, &limits));
             prop_assert!(glide_stop(&s, DT, &limits, &mut tail));

@@ -549,7 +549,7 @@ impl Plan {
                 && let Some(wanted) = scheduler.of_joint_at(joint, &at)
             {
                 let limits = planner.limits();
-                let wanted = wanted.position.clamp(limits.min, limits.max);
+                let wanted = wanted.position.clamp(limits.lower, limits.upper);
                 worst = worst.max((planner.at(planner.planned() - 1).p - wanted).abs());
             }
         }

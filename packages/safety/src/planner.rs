@@ -1,7 +1,7 @@
 //! The plan of one joint: states at grid times, each of which a verified stop follows.
 
-use crate::limits::JointLimits;
 use crate::motion::{SLACK, State, glide_stop, glide_stop_steps, glide_within, longest_stop, ramp_stop, ramp_within};
+use efm_core::JointLimits;
 use efm_schedule::Reference;
 use rsruckig::prelude::*;
 
@@ -110,8 +110,8 @@ impl JointPlanner {
     fn confine(&mut self, position: f64) {
         // What checks allow for rounding must not add up from step to step.
         const HAIR: f64 = 0.999 * SLACK;
-        self.limits.min = self.inner.min.min(position + HAIR);
-        self.limits.max = self.inner.max.max(position - HAIR);
+        self.limits.lower = self.inner.lower.min(position + HAIR);
+        self.limits.upper = self.inner.upper.max(position - HAIR);
     }
 
     /// The least and the greatest position from a state on, the way out included.
@@ -388,7 +388,7 @@ impl JointPlanner {
 
     /// Whether what is in `scratch`, from `position` on, never goes out where it is outside of its positions: not even back to where it was.
     fn comes_in(&self, position: f64) -> bool {
-        let beyond = |p: f64| (p - self.inner.max).max(self.inner.min - p);
+        let beyond = |p: f64| (p - self.inner.upper).max(self.inner.lower - p);
         let mut before = beyond(position);
         // Nearly always it is inside.
         before <= SLACK
@@ -399,10 +399,10 @@ impl JointPlanner {
     }
 
     fn clip(&self, wanted: Reference) -> Reference {
-        if wanted.position < self.inner.min {
-            Reference { position: self.inner.min, ..Reference::default() }
-        } else if wanted.position > self.inner.max {
-            Reference { position: self.inner.max, ..Reference::default() }
+        if wanted.position < self.inner.lower {
+            Reference { position: self.inner.lower, ..Reference::default() }
+        } else if wanted.position > self.inner.upper {
+            Reference { position: self.inner.upper, ..Reference::default() }
         } else {
             wanted
         }
@@ -503,7 +503,7 @@ mod tests {
     use super::*;
 
     fn planner(kind: JointKind) -> JointPlanner {
-        let limits = JointLimits { min: -1.0, max: 1.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 };
+        let limits = JointLimits { lower: -1.0, upper: 1.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 };
         JointPlanner::new(kind, limits, 0.95, 25.0, 0.01, 256, 64)
     }
 

@@ -11,8 +11,9 @@
 //! is taken only if, from its end, braking to s = 0 along the path keeps them as well. So there is always a way to stop on the path
 //! that asks nothing impossible: the same argument as for the joints' stops, one level up.
 
-use crate::limits::{JointLimits, exceeds};
+use crate::limits::exceeds;
 use crate::motion::{State, ramp_stop, ramp_stop_seen};
+use efm_core::JointLimits;
 use efm_schedule::Reference;
 
 /// Part of what following may use that the path itself may ask for; the rest is for taking back what is left of an error.
@@ -369,8 +370,8 @@ impl Progress {
         let seconds = if gap.v > 0.0 { rung_seconds(self.rung) } else { GATHER };
         let (acceleration, jerk) = (2.0 / seconds, 4.0 / (seconds * seconds));
         let limits = JointLimits {
-            min: f64::NEG_INFINITY,
-            max: f64::INFINITY,
+            lower: f64::NEG_INFINITY,
+            upper: f64::INFINITY,
             velocity: 2.0,
             acceleration: acceleration.max(last.a.abs()),
             jerk,
@@ -605,8 +606,8 @@ fn brake_seen<E>(
 fn brake_limits(rung: usize, from: &State) -> JointLimits {
     let seconds = rung_seconds(rung);
     JointLimits {
-        min: f64::NEG_INFINITY,
-        max: f64::INFINITY,
+        lower: f64::NEG_INFINITY,
+        upper: f64::INFINITY,
         velocity: FASTEST,
         // From rate 1 to 0 in this time, in two ramps.
         acceleration: (2.0 / seconds).max(from.a.abs()),

@@ -3,7 +3,7 @@
 pub mod config;
 mod hold;
 
-use crate::limits::{JointLimits, Limits};
+use crate::limits::Limits;
 use crate::measured::{Belief, BeliefConfig, Contradiction, Doubt, Frozen, Measured, way};
 use crate::motion::State;
 use crate::plan::{Plan, PlanReport, ToolOnPath};
@@ -14,8 +14,8 @@ use crate::space::{Intrusion, Space, Tool};
 use crate::tracking::Follows;
 use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
-use efm_core::{ActionChunk, JointNames, Stamp};
-use efm_schedule::{Accepted, ChunkRefusal, ReferenceLimits, ReferenceStatus, Scheduler};
+use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
+use efm_schedule::{Accepted, ChunkRefusal, ReferenceStatus, Scheduler};
 use hold::{Hold, measured_at};
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
@@ -441,15 +441,8 @@ impl TrajectoryStreamer {
         let mut schedule = config.schedule.clone();
         schedule.straight_joints.clone_from(&config.gripper_joints);
         // Half of what following may use: the other half is for the motion that the chunk itself asks for.
-        let half = |values: &[f64]| values.iter().map(|v| 0.5 * config.share * v).collect();
-        let blend = ReferenceLimits {
-            min_position: limits.min_position().to_vec(),
-            max_position: limits.max_position().to_vec(),
-            velocity: half(limits.velocity()),
-            acceleration: half(limits.acceleration()),
-            jerk: half(limits.jerk()),
-        };
-        let scheduler = Scheduler::new(joints.clone(), schedule, Some(blend))?.turning(limits.continuous());
+        let scheduler = Scheduler::new(joints.clone(), schedule, Some(limits.shared(0.5 * config.share)))?
+            .turning(limits.continuous());
         let belief = Belief::new(
             limits.velocity(),
             limits.continuous(),

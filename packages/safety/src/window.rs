@@ -3,8 +3,8 @@
 //! The check looks at nothing but the numbers of the message: positions and velocities at grid times. It rebuilds the cubic pieces
 //! that a controller draws between them, and with them every velocity and acceleration on the way.
 
-use crate::limits::{JointLimits, Limits};
-use efm_core::{JointNames, Stamp, Trajectory, TrajectoryPoint};
+use crate::limits::Limits;
+use efm_core::{JointLimits, JointNames, Stamp, Trajectory, TrajectoryPoint};
 
 /// Relative tolerance of the check on velocities, accelerations and jerks.
 pub(crate) const RELATIVE_TOLERANCE: f64 = 1.0e-6;
@@ -278,7 +278,7 @@ impl Piece {
         // ends than it would at the speeds that it has there.
         let jerk = (self.a1 - self.a0) / self.dt;
         let beyond = self.dt * (self.v0.abs() + self.v1.abs());
-        let inside = self.p0.min(self.p1) - beyond >= limit.min && self.p0.max(self.p1) + beyond <= limit.max;
+        let inside = self.p0.min(self.p1) - beyond >= limit.lower && self.p0.max(self.p1) + beyond <= limit.upper;
         for i in (0..=4).filter(|_| !inside) {
             let t = self.dt * f64::from(i) / 4.0;
             let p = match i {
@@ -286,11 +286,11 @@ impl Piece {
                 4 => self.p1,
                 _ => self.p0 + t * (self.v0 + t * (0.5 * self.a0 + t * jerk / 6.0)),
             };
-            if p < limit.min - POSITION_TOLERANCE {
-                return Err(("position", p, limit.min));
+            if p < limit.lower - POSITION_TOLERANCE {
+                return Err(("position", p, limit.lower));
             }
-            if p > limit.max + POSITION_TOLERANCE {
-                return Err(("position", p, limit.max));
+            if p > limit.upper + POSITION_TOLERANCE {
+                return Err(("position", p, limit.upper));
             }
         }
         let mut peak = if self.v0.abs() > self.v1.abs() { self.v0 } else { self.v1 };
@@ -368,7 +368,8 @@ mod tests {
 
     fn limits() -> Limits {
         let joints = JointNames::new(["a"]).unwrap();
-        Limits::new(joints, vec![-1.0], vec![1.0], vec![1.0], vec![5.0], vec![100.0]).unwrap()
+        let a = JointLimits { lower: -1.0, upper: 1.0, velocity: 1.0, acceleration: 5.0, jerk: 100.0 };
+        Limits::new(joints, &[a]).unwrap()
     }
 
     /// A start, ten steps at speed, a stop.

@@ -5,7 +5,7 @@
 mod panda;
 
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles};
-use efm_core::{ActionChunk, JointNames};
+use efm_core::{ActionChunk, JointLimits, JointNames};
 use efm_robot::{RobotModel, Srdf};
 use efm_safety::{
     Activity, CollisionSpace, ControllerSpec, Limits, StopReason, StreamConfig, Surroundings, Tick, Tool, ToolBounds,
@@ -116,8 +116,8 @@ fn a_tick_does_not_allocate_either_where_joints_move_that_no_controller_moves() 
     let tool = || Tool::new(&model, "panda_leftfinger", &arm).unwrap();
     let space = CollisionSpace::new(bodies, Some(ToolBounds { tool: tool(), workspace: None, max_speed: 0.5 }));
     let around = Surroundings { space: Some(Box::new(space)), tool: Some(tool()) };
-    let all = |value: f64| vec![value; 7];
-    let limits = Limits::new(arm.clone(), all(-3.0), all(3.8), all(2.0), all(6.0), all(100.0)).unwrap();
+    let all = JointLimits { lower: -3.0, upper: 3.8, velocity: 2.0, acceleration: 6.0, jerk: 100.0 };
+    let limits = Limits::new(arm.clone(), &[all; 7]).unwrap();
     let controllers = vec![ControllerSpec { name: "arm".into(), joints: arm.clone() }];
     let config = StreamConfig { max_tool_speed: 0.5, ..StreamConfig::default() };
     let mut streamer = TrajectoryStreamer::within(around, limits, controllers, config).unwrap();

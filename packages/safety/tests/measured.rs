@@ -4,7 +4,7 @@
 #[path = "support/panda.rs"]
 mod panda;
 
-use efm_core::{JointNames, JointSample, Stamp};
+use efm_core::{JointLimits, JointNames, JointSample, Stamp};
 use efm_safety::{
     Activity, Contradiction, ControllerSpec, IdleReason, Limits, Measured, StopReason, StreamConfig, Tick,
     TrajectoryStreamer,
@@ -271,10 +271,9 @@ fn outside_of_its_limits_it_comes_in_even_where_the_policy_swings_out_and_back()
 /// One joint without end.
 fn wheel() -> TrajectoryStreamer {
     let joints = JointNames::new(["wheel"]).unwrap();
-    let one = |value: f64| vec![value];
-    let limits =
-        Limits::new(joints.clone(), one(f64::NEG_INFINITY), one(f64::INFINITY), one(2.0), one(8.0), one(100.0))
-            .unwrap();
+    let one =
+        JointLimits { lower: f64::NEG_INFINITY, upper: f64::INFINITY, velocity: 2.0, acceleration: 8.0, jerk: 100.0 };
+    let limits = Limits::new(joints.clone(), &[one]).unwrap();
     let controllers = vec![ControllerSpec { name: "wheels".into(), joints }];
     let mut streamer = TrajectoryStreamer::new(limits, controllers, StreamConfig::default()).unwrap();
     streamer.arm(true, at(0.0));

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use efm_collision::{Checker, CollisionModel, CollisionOptions, Obstacles};
-use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, JointSample, Stamp};
 use efm_robot::{RobotModel, Srdf};
 use efm_safety::{
     Activity, CollisionSpace, ControllerSpec, IdleReason, Intrusion, Limits, StopReason, StreamConfig, Surroundings,
@@ -53,8 +53,8 @@ struct Cell {
 
 impl Cell {
     fn new(around: Surroundings, joints: &JointNames, home: &[f64], config: StreamConfig) -> Self {
-        let all = |value: f64| vec![value; joints.len()];
-        let limits = Limits::new(joints.clone(), all(-3.1), all(3.8), all(2.0), all(6.0), all(100.0)).unwrap();
+        let all = JointLimits { lower: -3.1, upper: 3.8, velocity: 2.0, acceleration: 6.0, jerk: 100.0 };
+        let limits = Limits::new(joints.clone(), &vec![all; joints.len()]).unwrap();
         let controllers = vec![ControllerSpec { name: "all".into(), joints: joints.clone() }];
         let mut streamer = TrajectoryStreamer::within(around, limits, controllers, config).unwrap();
         streamer.arm(true, at(0));

@@ -5,7 +5,7 @@ use crate::mode::Mode;
 use crate::rows::{Place, Rows};
 use crate::seam::{self, SEAM_STEP, Seam};
 use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
-use efm_core::{ActionChunk, JointNames, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
 use std::f64::consts::TAU;
 
 /// [`SchedulerConfig::blend_s`] at least, seconds.
@@ -20,7 +20,7 @@ pub struct SchedulerConfig {
     pub future_tolerance_s: f64,
     /// Shortest time, in seconds, in which a new chunk is blended over what was followed.
     pub blend_s: f64,
-    /// Longest blending time, in seconds: where [`ReferenceLimits`] ask for more, it is cut here.
+    /// Longest blending time, in seconds: where the reference's limits ask for more, it is cut here.
     pub max_blend_s: f64,
     /// Joints (grippers) whose rows are joined by straight lines and taken over without blending.
     pub straight_joints: Vec<String>,
@@ -39,22 +39,6 @@ impl Default for SchedulerConfig {
             mode: Mode::default(),
         }
     }
-}
-
-/// What the reference may ask of each joint, in the scheduler's order. Rows beyond the positions are moved to them; blends are
-/// stretched until they ask for no more velocity, acceleration and jerk than this. It makes good references; it guards nothing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReferenceLimits {
-    /// Radians or metres.
-    pub min_position: Vec<f64>,
-    /// Radians or metres.
-    pub max_position: Vec<f64>,
-    /// rad/s or m/s.
-    pub velocity: Vec<f64>,
-    /// rad/s^2 or m/s^2.
-    pub acceleration: Vec<f64>,
-    /// rad/s^3 or m/s^3.
-    pub jerk: Vec<f64>,
 }
 
 /// Why a scheduler cannot be made.
@@ -273,7 +257,7 @@ pub struct Scheduler {
     straight: Vec<bool>,
     /// Joints that turn on without end.
     continuous: Vec<bool>,
-    limits: Option<ReferenceLimits>,
+    limits: Option<Vec<JointLimits>>,
     current: Option<Rows>,
     pending: Option<Rows>,
     cleared_at: Option<Stamp>,
@@ -307,7 +291,7 @@ impl Scheduler {
     pub fn new(
         joints: JointNames,
         config: SchedulerConfig,
-        limits: Option<ReferenceLimits>,
+        limits: Option<Vec<JointLimits>>,
     ) -> Result<Self, SchedulerError> {
         for (field, value, least) in [
             ("max_chunk_age_s", config.max_chunk_age_s, 1.0e-3),
@@ -326,13 +310,10 @@ impl Scheduler {
             straight[place] = true;
         }
         if let Some(limits) = &limits {
-            for values in [&limits.velocity, &limits.acceleration, &limits.jerk] {
-                if values.len() != joints.len() || !values.iter().all(|v| *v > 0.0) {
-                    return Err(SchedulerError::Limits(joints.len()));
-                }
-            }
-            let (min, max) = (&limits.min_position, &limits.max_position);
-            if min.len() != joints.len() || max.len() != joints.len() || !min.iter().zip(max).all(|(a, b)| a <= b) {
+            // A position range of one place is one: the joint stays there.
+            let sound =
+                |l: &JointLimits| l.lower <= l.upper && l.velocity > 0.0 && l.acceleration > 0.0 && l.jerk > 0.0;
+            if limits.len() != joints.len() || !limits.iter().all(sound) {
                 return Err(SchedulerError::Limits(joints.len()));
             }
         }
@@ -428,17 +409,14 @@ impl Scheduler {
         for k in 0..chunk.horizon() {
             let row = chunk.row(k);
             for (joint, place) in places.iter().enumerate() {
-                let (min, max) = self
-                    .limits
-                    .as_ref()
-                    .map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
+                let (min, max) =
+                    self.limits.as_ref().map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
                 positions.push(row[*place].clamp(min, max));
             }
         }
         for joint in (0..n).filter(|joint| self.continuous[*joint]) {
             let limits = self.limits.as_ref();
-            let (min, max) =
-                limits.map_or((-MAX_POSITION, MAX_POSITION), |l| (l.min_position[joint], l.max_position[joint]));
+            let (min, max) = limits.map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
             for k in 1..chunk.horizon() {
                 // The shorter way round, where the limits allow it.
                 let (wanted, before) = (chunk.row(k)[places[joint]], positions[(k - 1) * n + joint]);
@@ -507,10 +485,8 @@ impl Scheduler {
         for joint in (0..self.joints.len()).filter(|joint| self.continuous[*joint]) {
             let place = rows.place(at);
             let by = -whole_turns(rows.at(joint, self.straight[joint], &place).position - followed(joint).position);
-            let (min, max) = self
-                .limits
-                .as_ref()
-                .map_or((f64::NEG_INFINITY, f64::INFINITY), |l| (l.min_position[joint], l.max_position[joint]));
+            let (min, max) =
+                self.limits.as_ref().map_or((f64::NEG_INFINITY, f64::INFINITY), |l| (l[joint].lower, l[joint].upper));
             if by != 0.0 && rows.fits(joint, by, min, max) {
                 rows.turn(joint, by);
                 if let Some(unmixed) = &mut unmixed {
@@ -607,7 +583,8 @@ impl Scheduler {
             };
             self.fades[joint] = fade;
             if let Some(limits) = &self.limits {
-                let fits = |t| fade.fits(t, limits.velocity[joint], limits.acceleration[joint], limits.jerk[joint]);
+                let JointLimits { velocity, acceleration, jerk, .. } = limits[joint];
+                let fits = |t| fade.fits(t, velocity, acceleration, jerk);
                 while duration < self.config.max_blend_s && !fits(duration) {
                     duration = (duration * 1.1).min(self.config.max_blend_s);
                 }

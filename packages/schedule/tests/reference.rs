@@ -1,7 +1,7 @@
 //! The reference that chunks become.
 #![allow(clippy::unwrap_used)]
 
-use efm_core::{ActionChunk, JointNames, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
 use efm_schedule::*;
 use proptest::prelude::*;
 
@@ -24,13 +24,9 @@ fn scheduler() -> Scheduler {
 }
 
 fn limited() -> Scheduler {
-    let limits = ReferenceLimits {
-        min_position: vec![-2.0, -2.0, 0.0],
-        max_position: vec![2.0, 2.0, 0.04],
-        velocity: vec![1.0; 3],
-        acceleration: vec![3.0; 3],
-        jerk: vec![50.0; 3],
-    };
+    let limits = [(-2.0, 2.0), (-2.0, 2.0), (0.0, 0.04)]
+        .map(|(lower, upper)| JointLimits { lower, upper, velocity: 1.0, acceleration: 3.0, jerk: 50.0 })
+        .to_vec();
     Scheduler::new(joints(), config(), Some(limits)).unwrap()
 }
 

@@ -62,8 +62,7 @@ impl Robot {
         let srdf = Srdf::load(root.join("urdf/panda.srdf"), &model).context("urdf/panda.srdf")?;
         let joints = JointNames::new(ARM_JOINTS.into_iter().chain([FINGER_JOINTS[0]]))?;
         let set = LimitSet::load(&model, root.join("config/joint_limits.yaml"), &joints)?;
-        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk)?
-            .turning(set.continuous)?;
+        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
         let mut table = Obstacles::load(root.join("config/panda_obstacles.yaml"))?;
         // That the fingers may touch the table is for grasping. A goal in the table would push the arm off its command for real.
         table.allowed.clear();

@@ -6,7 +6,7 @@ use crate::tick::play::thread_nanos;
 use crate::tick::robot::Robot;
 use anyhow::{Context, Result, bail};
 use efm_core::{ActionChunk, Stamp};
-use efm_schedule::{Mode, Reference, ReferenceLimits, ReferenceStatus, Scheduler, SchedulerConfig};
+use efm_schedule::{Mode, Reference, ReferenceStatus, Scheduler, SchedulerConfig};
 
 const T0: Stamp = Stamp::from_nanos(1_700_000_000_000_000_000);
 /// Seconds between the rows of a chunk.
@@ -38,15 +38,7 @@ impl<'a> Scheduled<'a> {
         let straight = (0..joints.len()).filter(|j| robot.is_gripper(*j)).map(|j| joints.as_slice()[j].clone());
         let config = SchedulerConfig { straight_joints: straight.collect(), mode, ..SchedulerConfig::default() };
         // Half of what the joints may, as the filter gives it.
-        let half = |values: &[f64]| values.iter().map(|value| 0.5 * value).collect();
-        let limits = ReferenceLimits {
-            min_position: robot.limits.min_position().to_vec(),
-            max_position: robot.limits.max_position().to_vec(),
-            velocity: half(robot.limits.velocity()),
-            acceleration: half(robot.limits.acceleration()),
-            jerk: half(robot.limits.jerk()),
-        };
-        let scheduler = Scheduler::new(joints.clone(), config, Some(limits))?;
+        let scheduler = Scheduler::new(joints.clone(), config, Some(robot.limits.shared(0.5)))?;
         let at_rest = |position: &f64| Reference { position: *position, ..Reference::default() };
         Ok(Self {
             scheduler,

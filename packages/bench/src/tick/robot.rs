@@ -4,7 +4,7 @@ use crate::arm::panda_bounds;
 use crate::rng::Rng;
 use anyhow::{Context, Result, bail};
 use efm_collision::{Checker, CollisionModel, CollisionObject, CollisionOptions, Obstacles};
-use efm_core::JointNames;
+use efm_core::{JointLimits, JointNames};
 use efm_robot::{Primitive, RobotModel, Shape, Srdf};
 use efm_safety::{CollisionSpace, ControllerSpec, Limits, StreamConfig, Surroundings, TrajectoryStreamer};
 use nalgebra::{Isometry3, Vector3};
@@ -47,14 +47,14 @@ impl Robot {
         let model = RobotModel::load(root.join("urdf/panda.urdf")).context("urdf/panda.urdf")?;
         let srdf = Srdf::load(root.join("urdf/panda.srdf"), &model).context("urdf/panda.srdf")?;
         let b = panda_bounds(root)?;
-        let names = JointNames::new(b.names)?;
+        let (each, names) = (b.limits(), JointNames::new(b.names)?);
         let (arm, hand) = (names.as_slice()[..7].to_vec(), names.as_slice()[7..].to_vec());
         Ok(Self {
             controllers: vec![
                 ControllerSpec { name: "panda_arm_controller".into(), joints: JointNames::new(arm)? },
                 ControllerSpec { name: "panda_hand_controller".into(), joints: JointNames::new(hand)? },
             ],
-            limits: Limits::new(names, b.min, b.max, b.velocity, b.acceleration, b.jerk)?,
+            limits: Limits::new(names, &each)?,
             home: vec![0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785, 0.02],
             obstacles: Obstacles::load(root.join("config/panda_obstacles.yaml"))?,
             gripper: Some(7),
@@ -100,10 +100,10 @@ impl Robot {
         let model = RobotModel::from_urdf(&(urdf + "</robot>"))?;
         let srdf = Srdf::parse(&(srdf + "</robot>"), &model)?;
         let names = JointNames::new((1..=joints).map(|i| format!("j{i}")))?;
-        let all = |value: f64| vec![value; joints];
+        let all = JointLimits { lower: -2.8, upper: 2.8, velocity: 2.2, acceleration: 6.0, jerk: 120.0 };
         Ok(Self {
             controllers: vec![ControllerSpec { name: "controller".into(), joints: names.clone() }],
-            limits: Limits::new(names, all(-2.8), all(2.8), all(2.2), all(6.0), all(120.0))?,
+            limits: Limits::new(names, &vec![all; joints])?,
             home: (0..joints).map(|j| if j % 4 == 0 { 0.2 } else { -0.1 }).collect(),
             obstacles: Obstacles::default(),
             gripper: None,

@@ -8,7 +8,7 @@ use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles, chunk_joints};
 use efm_harness::rig::{START, bodies, limits, streamer};
 use efm_harness::unfiltered::Unfiltered;
 use efm_safety::{Limits, Outgoing, StreamConfig, Tick, TrajectoryStreamer};
-use efm_schedule::{Reference, ReferenceLimits, Scheduler, SchedulerConfig};
+use efm_schedule::{Reference, Scheduler, SchedulerConfig};
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Cell, Scene, WorldFiles};
@@ -52,16 +52,8 @@ struct Joined {
 
 impl Joined {
     fn new(limits: &Limits, config: &StreamConfig, period: i64) -> Result<Self> {
-        let half = |values: &[f64]| values.iter().map(|v| 0.5 * config.share * v).collect();
-        let blend = ReferenceLimits {
-            min_position: limits.min_position().to_vec(),
-            max_position: limits.max_position().to_vec(),
-            velocity: half(limits.velocity()),
-            acceleration: half(limits.acceleration()),
-            jerk: half(limits.jerk()),
-        };
         let schedule = SchedulerConfig { straight_joints: config.gripper_joints.clone(), ..config.schedule.clone() };
-        let scheduler = Scheduler::new(limits.joints().clone(), schedule, Some(blend))?;
+        let scheduler = Scheduler::new(limits.joints().clone(), schedule, Some(limits.shared(0.5 * config.share)))?;
         Ok(Self { scheduler, period, ahead: VecDeque::new() })
     }
 

@@ -93,6 +93,8 @@ struct Publishing {
     /// So that a tick allocates nothing.
     stamps: Vec<i64>,
     graph: Graph,
+    /// Topic and sender of those that were told of before the names of their nodes were known.
+    unnamed: Vec<(&'static str, SenderId)>,
     streaming: Streaming,
     trace: Trace,
     says: Says,
@@ -251,6 +253,7 @@ impl Publishing {
         // First of all; who it was is found out then.
         self.on(&Event::EmergencyStop)?;
         let who = self.senders.name_of("emergency_stop", message.sender);
+        self.name_later("emergency_stop", message.sender);
         self.tell_emergency(&format!("topic emergency_stop, {who}"));
         Ok(())
     }
@@ -317,7 +320,32 @@ impl Publishing {
                 self.around.senders.remove(0);
             }
             self.around.senders.push((sender, self.graph.name_of(JOINT_STATES, sender)));
+            self.name_later(JOINT_STATES, sender);
         }
+    }
+
+    /// Remembers to look for the name of a sender again: its publisher may be known before its node is.
+    fn name_later(&mut self, topic: &'static str, sender: SenderId) {
+        if sender != SenderId::UNKNOWN && self.graph.node_of(topic, sender).is_none() && self.unnamed.len() < 16 {
+            self.unnamed.push((topic, sender));
+        }
+    }
+
+    /// Names those whose names were not known when they were told of.
+    fn name_the_unnamed(&mut self) {
+        let (graph, around) = (&self.graph, &mut self.around);
+        self.unnamed.retain(|(topic, sender)| {
+            let Some(node) = graph.node_of(topic, *sender) else { return true };
+            let name = format!("node '{node}'");
+            for known in around.senders.iter_mut().filter(|known| known.0 == *sender) {
+                known.1.clone_from(&name);
+            }
+            if let Some(why) = around.emergency.as_mut().filter(|why| why.contains(&sender.to_string())) {
+                *why = format!("topic {topic}, {name}");
+                log::info!("emergency stop: it was {name}");
+            }
+            false
+        });
     }
 
     fn on_scene(&mut self, bytes: Vec<u8>) -> Result<(), String> {
@@ -600,6 +628,7 @@ impl Publishing {
 
     fn report(&mut self, log_it: bool) {
         self.hear_joints();
+        self.name_the_unnamed();
         let (now, received_now) = (self.clock.now(), self.receipts.now());
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
@@ -784,6 +813,7 @@ pub fn plan() -> Plan {
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),
             graph: node.graph().clone(),
+            unnamed: Vec::new(),
             streaming,
             filter: (node.publisher("~/filter_state", qos::event())?, filter_state::message()),
             filter_message: CdrWriter::new(),

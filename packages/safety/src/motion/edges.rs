@@ -9,11 +9,11 @@ const DT: f64 = 0.01;
 const HAIR: f64 = 1.0e-7;
 
 fn limits() -> JointLimits {
-    JointLimits { min: -10.0, max: 10.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 }
+    JointLimits { lower: -10.0, upper: 10.0, velocity: 2.0, acceleration: 5.0, jerk: 100.0 }
 }
 
 fn gripper() -> JointLimits {
-    JointLimits { min: -1.0, max: 1.0, velocity: 0.1, acceleration: 1.0, jerk: 1.0 }
+    JointLimits { lower: -1.0, upper: 1.0, velocity: 0.1, acceleration: 1.0, jerk: 1.0 }
 }
 
 fn mirrored(s: State) -> State {

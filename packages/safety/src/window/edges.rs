@@ -8,7 +8,7 @@ const PERIOD: i64 = 10_000_000;
 const DT: f64 = 0.01;
 
 fn limit() -> JointLimits {
-    JointLimits { min: -1.0, max: 1.0, velocity: 1.0, acceleration: 5.0, jerk: 100.0 }
+    JointLimits { lower: -1.0, upper: 1.0, velocity: 1.0, acceleration: 5.0, jerk: 100.0 }
 }
 
 /// The piece of a motion from a state, with the acceleration going to `a`.
@@ -100,8 +100,11 @@ fn what_turns_outside_of_a_range_on_one_side_of_zero_is_found() {
     let rise = v * t - 2.0 * t * t + jerk * t * t * t / 6.0;
     for sign in [1.0, -1.0] {
         let (low, high) = (2.0, 3.0);
-        let limit =
-            JointLimits { min: f64::min(sign * low, sign * high), max: f64::max(sign * low, sign * high), ..limit() };
+        let limit = JointLimits {
+            lower: f64::min(sign * low, sign * high),
+            upper: f64::max(sign * low, sign * high),
+            ..limit()
+        };
         for (edge, way) in [(high, 1.0), (low, -1.0)] {
             let beyond = |by: f64| {
                 let s = State { p: sign * (edge + way * (by - rise)), v: sign * way * v, a: -sign * way * 4.0 };
@@ -142,7 +145,7 @@ fn a_value_that_has_just_the_tolerance_passes() {
     let rounding = still.rounding();
     let up = |x: f64| if x > 0.0 { x.next_up() } else { x.next_down() };
     for sign in [1.0, -1.0] {
-        let p = sign * (l.max + POSITION_TOLERANCE);
+        let p = sign * (l.upper + POSITION_TOLERANCE);
         assert_eq!(Piece { p0: p, p1: p, ..still }.check(&l), Ok(()));
         assert!(Piece { p0: up(p), p1: p, ..still }.check(&l).is_err());
         let v = sign * l.velocity * (1.0 + RELATIVE_TOLERANCE);
@@ -163,7 +166,7 @@ fn a_value_that_has_just_the_tolerance_passes() {
 #[test]
 fn what_rounding_of_positions_makes_of_accelerations_is_not_held_against_a_window() {
     // At a million radians and 1 kHz the last bit of a position weighs more than the tolerance.
-    let wide = JointLimits { min: -1.0e7, max: 1.0e7, ..limit() };
+    let wide = JointLimits { lower: -1.0e7, upper: 1.0e7, ..limit() };
     let points: Vec<State> =
         std::iter::successors(Some(State { p: 1.0e3, v: 0.0, a: 5.0 }), |s| Some(s.ramp_to(5.0, 0.001)))
             .take(50)
@@ -181,15 +184,10 @@ fn what_rounding_of_positions_makes_of_accelerations_is_not_held_against_a_windo
 
 fn two() -> Limits {
     let joints = JointNames::new(["a", "b", "c"]).unwrap();
-    Limits::new(
-        joints,
-        vec![-1.0, -9.0, -1.0],
-        vec![1.0, 9.0, 1.0],
-        vec![1.0, 9.0, 0.2],
-        vec![5.0, 50.0, 5.0],
-        vec![100.0, 1000.0, 100.0],
-    )
-    .unwrap()
+    let low = JointLimits { lower: -1.0, upper: 1.0, velocity: 1.0, acceleration: 5.0, jerk: 100.0 };
+    let wide = JointLimits { lower: -9.0, upper: 9.0, velocity: 9.0, acceleration: 50.0, jerk: 1000.0 };
+    let slow = JointLimits { velocity: 0.2, ..low };
+    Limits::new(joints, &[low, wide, slow]).unwrap()
 }
 
 /// A window that rests, moves up by a few millimetres and rests again; each joint a decimetre beside the one before.

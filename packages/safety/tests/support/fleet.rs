@@ -151,7 +151,7 @@ impl Robot {
 
     pub fn limits(&self, names: &JointNames) -> Limits {
         let set = self.limit_set(names);
-        let limits = Limits::new(set.names, set.lower, set.upper, set.velocity, set.acceleration, set.jerk).unwrap();
+        let limits = Limits::new(set.names, &set.joints).unwrap();
         limits.turning(set.continuous).unwrap()
     }
 

@@ -1,7 +1,7 @@
 //! A Panda, an ideal robot behind ideal controllers, and a recorder that holds every promise of the stream to account.
 #![allow(clippy::unwrap_used, dead_code)]
 
-use efm_core::{ActionChunk, JointNames, JointSample, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, JointSample, Stamp};
 use efm_safety::{ControllerSpec, Limits, Outgoing, StreamConfig, Tick, TrajectoryStreamer};
 
 pub const PERIOD: i64 = 10_000_000;
@@ -16,30 +16,36 @@ pub fn names() -> JointNames {
 
 /// The Panda's limits as in `config/joint_limits.yaml` and the URDF.
 pub fn limits() -> Limits {
-    Limits::new(
-        names(),
-        vec![-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973, 0.0],
-        vec![2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973, 0.04],
-        vec![2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61, 0.1],
-        vec![7.5, 3.75, 5.0, 6.25, 7.5, 10.0, 10.0, 1.0],
-        vec![150.0, 75.0, 100.0, 125.0, 150.0, 200.0, 200.0, 20.0],
-    )
-    .unwrap()
+    let of = |(lower, upper): (f64, f64), velocity, acceleration, jerk| JointLimits {
+        lower,
+        upper,
+        velocity,
+        acceleration,
+        jerk,
+    };
+    let each = [
+        of((-2.8973, 2.8973), 2.175, 7.5, 150.0),
+        of((-1.7628, 1.7628), 2.175, 3.75, 75.0),
+        of((-2.8973, 2.8973), 2.175, 5.0, 100.0),
+        of((-3.0718, -0.0698), 2.175, 6.25, 125.0),
+        of((-2.8973, 2.8973), 2.61, 7.5, 150.0),
+        of((-0.0175, 3.7525), 2.61, 10.0, 200.0),
+        of((-2.8973, 2.8973), 2.61, 10.0, 200.0),
+        of((0.0, 0.04), 0.1, 1.0, 20.0),
+    ];
+    Limits::new(names(), &each).unwrap()
 }
 
 /// The same with other velocities, accelerations and jerks.
 pub fn scaled_limits(velocity: f64, acceleration: f64, jerk: f64) -> Limits {
-    let l = limits();
-    let scaled = |values: &[f64], by: f64| values.iter().map(|v| v * by).collect();
-    Limits::new(
-        names(),
-        l.min_position().to_vec(),
-        l.max_position().to_vec(),
-        scaled(l.velocity(), velocity),
-        scaled(l.acceleration(), acceleration),
-        scaled(l.jerk(), jerk),
-    )
-    .unwrap()
+    let scaled = |l: JointLimits| JointLimits {
+        velocity: l.velocity * velocity,
+        acceleration: l.acceleration * acceleration,
+        jerk: l.jerk * jerk,
+        ..l
+    };
+    let each: Vec<JointLimits> = limits().shared(1.0).into_iter().map(scaled).collect();
+    Limits::new(names(), &each).unwrap()
 }
 
 pub fn config() -> StreamConfig {
