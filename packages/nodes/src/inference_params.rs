@@ -4,7 +4,7 @@ use crate::cores::MOST_CORES;
 use crate::param_rules as rules;
 use crate::trace;
 use crate::wiring::{policy_specs, robot_specs};
-use efm_ros::Spec;
+use efm_ros::{Params, Spec};
 use efm_schedule::Mode;
 
 /// Parameters of `vla_inference`.
@@ -51,4 +51,31 @@ pub fn specs() -> Vec<Spec> {
             .range(0.0, 9e15),
     ]);
     specs
+}
+
+/// For how long joint states are kept, s: those at the time of the oldest picture that is worked on, and `look_back` seconds before it, are asked for.
+pub fn joint_memory(params: &Params, look_back: f64) -> f64 {
+    /// At least.
+    const USUAL: f64 = 3.0;
+    USUAL.max(look_back + params.double("max_image_age") + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn joint_states_are_kept_for_as_long_as_a_picture_may_be_old() {
+        let memory = |age: f64, look_back| {
+            let params = json!({"policy": "p", "joint_limits_file": "l", "max_image_age": age});
+            let params = Params::from_json(specs(), &serde_json::from_value(params).unwrap()).unwrap();
+            joint_memory(&params, look_back)
+        };
+        assert_eq!(memory(0.5, 0.0), 3.0);
+        for (age, look_back) in [(5.0, 0.0), (10.0, 2.0), (0.5, 4.0)] {
+            assert!(memory(age, look_back) > age + look_back);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use crate::cores::Cores;
 use crate::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
 use crate::execution::ExecutionFeed;
 use crate::files;
-use crate::inference_params::specs;
+use crate::inference_params::{joint_memory, specs};
 use crate::pairing::Pairing;
 use crate::percentiles::Percentiles;
 use crate::picture_ring::PictureRing;
@@ -33,8 +33,6 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
-/// Joint states are kept for so long, s: longer than any observation may be old.
-const RING: f64 = 3.0;
 /// The engine's job in hand may take so long to end when the node does.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
@@ -501,7 +499,7 @@ pub fn plan() -> Plan {
             executions,
             cameras,
             pairing: Pairing::new(params.double("max_image_skew")),
-            feed: JointFeed::new(joints, RING.max(look_back + 1.0)),
+            feed: JointFeed::new(joints, joint_memory(&params, look_back)),
             graph: node.graph().clone(),
             seen: PictureRing::new(earlier, step),
             jobs,
