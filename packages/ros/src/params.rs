@@ -226,11 +226,6 @@ impl Spec {
         self.unit
     }
 
-    /// The words that it takes; none: any.
-    pub fn choices_of(&self) -> &'static [&'static str] {
-        self.choices
-    }
-
     /// Only these texts.
     #[must_use]
     pub fn choices(self, choices: &'static [&'static str]) -> Self {

@@ -59,11 +59,16 @@ impl Spec {
         } else {
             self.default.to_string()
         };
-        match (self.required, default.is_empty()) {
-            (true, _) => "must be set".to_owned(),
-            (false, true) => "default none".to_owned(),
-            (false, false) => format!("default {default}"),
+        match default.as_str() {
+            _ if self.must_be_set() => "must be set".to_owned(),
+            "" => "default none".to_owned(),
+            default => format!("default {default}"),
         }
+    }
+
+    /// Whether it may not be empty, and is by default.
+    fn must_be_set(&self) -> bool {
+        self.required && self.check(self.name, &self.default).is_err() || self.is_family && self.required
     }
 }
 
@@ -105,7 +110,7 @@ pub fn example_file(head: &str, node: &str, specs: &[Spec]) -> String {
                 "{}: {}{}. {}",
                 shown(spec),
                 spec.kind(),
-                if spec.required { "; must be set" } else { "" },
+                if spec.must_be_set() { "; must be set" } else { "" },
                 spec.help()
             ),
             "    # ",
