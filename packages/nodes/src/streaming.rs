@@ -875,7 +875,7 @@ impl Streaming {
 
     /// After a description has come.
     fn make(&mut self, now: Stamp) {
-        let latched = self.streamer.as_ref().ok().and_then(|before| before.latched().cloned());
+        let latched = self.streamer.as_ref().is_ok_and(|before| before.latched_until_resume().is_some());
         self.streamer = match self.maker.streamer() {
             Ok((streamer, described)) => {
                 self.described = Some(described);
@@ -891,8 +891,8 @@ impl Streaming {
         }
         match &mut self.streamer {
             Ok(streamer) => {
-                // Another description is no reason to go on after a stop. An emergency stop has disarmed already.
-                if latched.is_some_and(|reason| reason != StopReason::Emergency) {
+                // Another description is no reason to go on after a stop.
+                if latched {
                     streamer.stop(now);
                 }
                 if self.emergency {

@@ -379,6 +379,8 @@ pub struct TrajectoryStreamer {
     least_points: usize,
     armed: bool,
     latched: Option<StopReason>,
+    /// What is latched besides, while an emergency stop is: arming ends that, and not this.
+    latched_beneath: Option<StopReason>,
     last_stop: Option<StopReason>,
     last_tick: Option<Stamp>,
     /// Until then the newest joint state may be one from before a leap of the clock: too old, but no sign of a lost robot.
@@ -535,6 +537,7 @@ impl TrajectoryStreamer {
             least_points,
             armed: false,
             latched: None,
+            latched_beneath: None,
             last_stop: None,
             last_tick: None,
             resync_until: None,
@@ -579,6 +582,11 @@ impl TrajectoryStreamer {
     /// Why motion is blocked until [`Self::resume`], if it is.
     pub fn latched(&self) -> Option<&StopReason> {
         self.latched.as_ref()
+    }
+
+    /// What is latched beside an emergency stop, or without one, until [`Self::resume`].
+    pub fn latched_until_resume(&self) -> Option<&StopReason> {
+        self.latched_beneath.as_ref().or(self.latched.as_ref().filter(|reason| **reason != StopReason::Emergency))
     }
 
     /// What chunks became, to look at: the reference before any filter.
@@ -688,7 +696,7 @@ impl TrajectoryStreamer {
             self.begin_stop(StopReason::Disarmed, now);
         }
         if armed && self.latched == Some(StopReason::Emergency) {
-            self.latched = None;
+            self.latched = self.latched_beneath.take();
         }
         if armed != self.armed {
             // While disarmed anything may have moved the robot.
@@ -701,13 +709,18 @@ impl TrajectoryStreamer {
         self.armed = armed;
     }
 
-    /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms.
+    /// The emergency stop: the plan is dropped at once and nothing more is sent, for something else stops the robot. Disarms. [`Self::arm`] ends it;
+    /// what was or is latched besides still waits for [`Self::resume`].
     pub fn emergency_stop(&mut self) {
         self.scheduler.reset();
         self.leave_alone(self.last_tick.unwrap_or(Stamp::ZERO));
         self.let_go();
         self.armed = false;
-        self.latched = Some(StopReason::Emergency);
+        if let Some(before) = self.latched.replace(StopReason::Emergency)
+            && before != StopReason::Emergency
+        {
+            self.latched_beneath = Some(before);
+        }
         self.last_stop = Some(StopReason::Emergency);
     }
 
@@ -744,6 +757,7 @@ impl TrajectoryStreamer {
     /// Ends a latched stop, but an emergency stop. Motion begins again from rest, with the next chunk; where the robot may have gone
     /// elsewhere, from the measured pose.
     pub fn resume(&mut self) {
+        self.latched_beneath = None;
         if self.latched != Some(StopReason::Emergency) {
             self.latched = None;
             self.bad_chunks = 0;
@@ -827,7 +841,9 @@ impl TrajectoryStreamer {
                 motion.stop = Some(reason.clone());
             }
         }
-        if reason.is_latched() && self.latched.is_none() {
+        if self.latched == Some(StopReason::Emergency) && reason.is_latched() && reason != StopReason::Emergency {
+            self.latched_beneath.get_or_insert(reason);
+        } else if reason.is_latched() && self.latched.is_none() {
             self.latched = Some(reason);
         }
     }
