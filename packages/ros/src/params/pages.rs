@@ -68,7 +68,7 @@ impl Spec {
 
     /// Whether it may not be empty, and is by default.
     fn must_be_set(&self) -> bool {
-        self.required && self.check(self.name, &self.default).is_err() || self.is_family && self.required
+        self.required && (self.is_family || self.check(self.name, &self.default).is_err())
     }
 }
 
