@@ -734,10 +734,12 @@ impl Streaming {
     /// What must not wait for a chunk: a controller that has gone while others move.
     fn watch_listeners(&mut self, now: Stamp) {
         let missing = self.listening.iter().position(|listening| !listening);
-        if let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer)
-            && streamer.is_streaming()
-        {
+        let (Some(controller), Ok(streamer)) = (missing, &mut self.streamer) else { return };
+        if streamer.is_streaming() {
             streamer.controller_failed(controller, ControllerFault::Missing, now);
+        } else if streamer.scheduler().has_pending() {
+            // What was taken while it was there does not begin without it.
+            streamer.cancel(now);
         }
     }
 

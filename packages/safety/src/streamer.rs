@@ -379,6 +379,9 @@ pub struct TrajectoryStreamer {
     least_points: usize,
     armed: bool,
     latched: Option<StopReason>,
+    /// By joint: where it stood after the last motion, once that was known; and when that was looked at last.
+    left: Vec<Option<f64>>,
+    left_at: Option<Stamp>,
     /// What is latched besides, while an emergency stop is: arming ends that, and not this.
     latched_beneath: Option<StopReason>,
     last_stop: Option<StopReason>,
@@ -537,6 +540,8 @@ impl TrajectoryStreamer {
             least_points,
             armed: false,
             latched: None,
+            left: vec![None; rest.len()],
+            left_at: None,
             latched_beneath: None,
             last_stop: None,
             last_tick: None,
@@ -1028,6 +1033,28 @@ impl TrajectoryStreamer {
         self.grip_known = true;
     }
 
+    /// Where the robot stands while nothing moves it: what creeps is followed, as it settles or warms up; what is moved is not.
+    fn see_rest(&mut self, now: Stamp) {
+        /// Radians or metres a second.
+        const CREEPS: f64 = 0.5e-3;
+        let passed = self.left_at.replace(now).map_or(0.0, |before| now.seconds_since(before).clamp(0.0, 1.0));
+        for (joint, left) in self.left.iter_mut().enumerate() {
+            let Some(rests) = self.belief.rests_at(joint) else { continue };
+            let from = left.get_or_insert(rests);
+            *from += way(self.limits.continuous()[joint], *from, rests).clamp(-CREEPS * passed, CREEPS * passed);
+        }
+    }
+
+    /// Whether a joint of the arm stands farther from its command than it stood after the last motion: somebody moved it. How far it is from there says
+    /// less: it sags under a load, and its controller holds it so; and one that comes closer settles.
+    fn was_moved(&self, joint: usize) -> bool {
+        /// Radians or metres; or steps of its encoder.
+        const MOVED: (f64, f64) = (0.005, 1.2);
+        let (Some(left), Some(rests)) = (self.left[joint], self.belief.rests_at(joint)) else { return false };
+        let off = |at: f64| way(self.limits.continuous()[joint], self.rest[joint], at).abs();
+        off(rests) > off(left) + MOVED.0.max(MOVED.1 * self.belief.step(joint))
+    }
+
     /// Begins a motion from rest if a chunk waits and everything allows it.
     fn start(
         &mut self,
@@ -1038,11 +1065,16 @@ impl TrajectoryStreamer {
         if let (Ok(measured), true) = (&state, self.held) {
             self.see_grip(measured);
         }
+        self.see_rest(now);
         if !self.armed || self.latched.is_some() || !self.scheduler.has_pending() {
             return Err(self.idle_reason());
         }
         let measured = state?;
         let sample = measured.sample;
+        // It may have been moved since, while it would still do for a motion under way.
+        if let Some((_, age_s)) = self.belief.quiet(now) {
+            return Err(IdleReason::JointStateStale { age_s });
+        }
         if let Some(other) = self.unknown_other_joint() {
             return Err(IdleReason::OtherJointUnknown { other });
         }
@@ -1068,7 +1100,7 @@ impl TrajectoryStreamer {
         // elsewhere: some joints as commanded and others as measured are a pose that neither plan nor robot ever had, close to anything.
         let continuous = self.limits.continuous();
         let off = |joint: usize, from: f64| way(continuous[joint], from, sample.positions[joint]).abs();
-        let near = |joint: usize| off(joint, self.rest[joint]) <= self.config.max_start_error;
+        let near = |joint: usize| off(joint, self.rest[joint]) <= self.config.max_start_error && !self.was_moved(joint);
         let elsewhere = self
             .plan
             .planners()
@@ -1134,6 +1166,7 @@ impl TrajectoryStreamer {
         self.held = true;
         self.frozen.restart();
         self.hold.end();
+        self.left.fill(None);
         self.last_stop = None;
         self.given.forget();
         let rests_to = resting as i64 - 1;

@@ -476,3 +476,128 @@ fn tracking_is_by_each_joints_own_stamps() {
     assert_eq!(stopped, None);
     assert!(plan.last().unwrap().1[0] > 1.0);
 }
+
+/// To and fro, at up to 0.9 rad/s.
+fn sweep(t: f64) -> [f64; 8] {
+    home_but(0, 0.6 * (1.5 * (t - 0.3).max(0.0)).sin())
+}
+
+#[test]
+fn states_that_were_found_not_to_tell_where_the_robot_is_do_not_tell_where_it_stands() {
+    // Each under fresh stamps, from a moment in mid motion on, while the robot follows: a window that rested where they say would throw it back.
+    type Lie = fn(f64, f64, [f64; 2]) -> [f64; 2];
+    let lies: [(&str, Lie); 4] = [
+        ("mirrored", |_, from, [p, v]| [2.0 * from - p, -v]),
+        ("creeps, and says that it moves", |_, from, [p, v]| [from + 0.05 * (p - from), v]),
+        ("jitters in place, and says that it moves", |t, from, [_, v]| [from + 2e-5 * (1e3 * t).sin(), v]),
+        ("drifts", |since, _, [p, v]| [p - 0.4 * since, v - 0.4]),
+    ];
+    for (name, lie) in lies {
+        for begins in [2.0, 2.13, 2.31] {
+            let mut cell = Cell::new();
+            cell.run(begins, sweep, |_, _| {});
+            let from = cell.truth[0];
+            cell.run(3.0, sweep, |t, told| {
+                let [p, v] = lie(t - begins, from, [told.positions[0], told.velocities[0]]);
+                (told.positions[0], told.velocities[0]) = (p, v);
+            });
+            assert!(cell.largest_step() < STEP, "{name} {begins}: {} {:?}", cell.largest_step(), cell.said);
+            assert!(cell.streamer.latched().is_some(), "{name} {begins}: {:?}", cell.said);
+        }
+    }
+}
+
+/// After a motion that ended: somebody pushes joint 1 by so much, after ~/stop and ~/resume or while it is held. Where the next motion begins, from where
+/// it stands; none where it does not begin.
+fn pushed(by: f64, let_go: bool) -> Option<f64> {
+    let mut cell = Cell::new();
+    cell.run(1.5, turn, |_, _| {});
+    if let_go {
+        cell.streamer.stop(cell.now());
+    }
+    // Chunks end, and so does the motion; it stands for a while.
+    for _ in 0..350 {
+        let told = sample(cell.now(), &cell.truth);
+        cell.tick(&told);
+    }
+    cell.plan.clear();
+    cell.truth[0] += by;
+    if let_go {
+        cell.streamer.resume();
+    }
+    let stands = cell.truth[0];
+    for _ in 0..60 {
+        let told = sample(cell.now(), &cell.truth);
+        cell.tick(&told);
+        cell.plan.clear();
+    }
+    let begun = cell.tick;
+    cell.offer(|t| home_but(0, stands + 0.1 * (t - 0.01 * begun as f64)));
+    for _ in 0..3 {
+        let told = sample(cell.now(), &cell.truth);
+        cell.tick(&told);
+        if let Some((_, first)) = cell.plan.first() {
+            return Some(first[0] - stands);
+        }
+    }
+    assert!(matches!(cell.idle(), IdleReason::Elsewhere { joint: 0, .. }), "{by} {let_go}: {:?}", cell.said);
+    None
+}
+
+#[test]
+fn a_robot_that_was_pushed_at_rest_by_however_little_begins_where_it_stands_or_not_at_all() {
+    for by in [-0.048, -0.01, 0.006, 0.02, 0.03, 0.045] {
+        let begins = pushed(by, true).expect("it was resumed");
+        assert!(begins.abs() < 1e-6, "pushed by {by}, it begins {begins} from there");
+        assert_eq!(pushed(by, false), None, "{by}: it was held");
+    }
+    // Not at all: where the controllers hold it.
+    for let_go in [true, false] {
+        assert!(pushed(0.0, let_go).is_some());
+    }
+}
+
+#[test]
+fn a_robot_that_hangs_from_its_command_or_creeps_is_one_that_nobody_has_moved() {
+    let mut cell = Cell::new();
+    cell.run(1.5, turn, |_, _| {});
+    let hangs = |since: f64| 0.02 + 0.0003 * since;
+    for k in 0..1500 {
+        let mut told = sample(cell.now(), &cell.truth);
+        told.positions[1] += hangs(0.01 * f64::from(k));
+        cell.tick(&told);
+    }
+    let commanded = cell.truth;
+    cell.offer(|t| home_but(0, 0.2 * (t - 16.0).max(0.0)));
+    for _ in 0..10 {
+        let mut told = sample(cell.now(), &cell.truth);
+        told.positions[1] += hangs(15.0);
+        cell.tick(&told);
+    }
+    assert!(cell.said.as_ref().unwrap().is_ok(), "{:?}", cell.said);
+    assert!((cell.truth[1] - commanded[1]).abs() < 1e-6, "it begins where the controllers hold it");
+}
+
+#[test]
+fn nothing_begins_on_states_that_have_ended() {
+    for silent in 1..10 {
+        let mut cell = Cell::new();
+        let last = sample(cell.now(), &HOME);
+        for _ in 0..30 {
+            let told = sample(cell.now(), &cell.truth);
+            cell.tick(&told);
+        }
+        let last = JointSample { stamp: cell.now().offset_seconds(-0.01), ..last };
+        for _ in 0..silent {
+            cell.tick(&last);
+        }
+        cell.offer(turn);
+        cell.tick(&last);
+        // Three of its periods, and what a busy machine does.
+        if silent >= 5 {
+            assert!(matches!(cell.idle(), IdleReason::JointStateStale { .. }), "{silent}: {:?}", cell.said);
+        } else {
+            assert!(cell.said.as_ref().unwrap().is_ok(), "{silent}: {:?}", cell.said);
+        }
+    }
+}

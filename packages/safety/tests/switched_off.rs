@@ -56,6 +56,8 @@ struct Rig {
     /// Ticks in the past second whose chunks are offered.
     speed: f64,
     chunks: bool,
+    /// How far joint 2 hangs below where its controller wants it, radians.
+    sag: f64,
 }
 
 impl Rig {
@@ -90,6 +92,7 @@ impl Rig {
             off_at: 0,
             speed: 0.8,
             chunks: true,
+            sag: 0.0,
         }
     }
 
@@ -109,6 +112,7 @@ impl Rig {
                 self.commanded.pop_front();
             }
             self.robot.copy_from_slice(&self.commanded[0]);
+            self.robot[1] += self.sag;
             if self.kind.state_ms > 0 && self.now / MS % self.kind.state_ms == 0 {
                 let spoke = self.silence.heard(Stamp::from_nanos(self.now));
                 if spoke == Some(Voice::Speaks) {
@@ -308,6 +312,25 @@ fn it_is_held_where_it_stands_and_goes_on_from_there_after_resume() {
     let before = rig.followers.travelled();
     rig.ticks(200).unwrap();
     assert!(rig.streamer.is_streaming() && rig.followers.travelled() - before > 0.5);
+}
+
+#[test]
+fn a_robot_that_sags_under_what_it_is_held_by_is_not_followed_down() {
+    // Its controller is back, and tells nothing of it: a hold that followed the robot would let it sink, step by step.
+    for sag in [0.02, 0.05, 0.06, 0.1, 0.3] {
+        let mut rig = Rig::new(PLAIN);
+        rig.ticks(230).unwrap();
+        rig.switch_off();
+        rig.ticks(100).unwrap();
+        assert!(rig.holding, "{:?} {:?}", rig.idle, rig.stopping);
+        rig.switch_on();
+        let held = rig.followers.wanted(0, rig.now);
+        rig.sag = -sag;
+        for _ in 0..300 {
+            rig.tick().unwrap();
+            assert_eq!(rig.followers.wanted(0, rig.now), held, "{sag}");
+        }
+    }
 }
 
 #[test]

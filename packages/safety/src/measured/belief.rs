@@ -9,6 +9,10 @@ const STATES: u32 = 4;
 const ENCODER_STEPS: f64 = 1.2;
 /// Longest that a step counts as an encoder's, radians or metres.
 const LARGEST_STEP: f64 = 0.01;
+/// Intervals of its own for which nothing new of a joint may be told at a start.
+const INTERVALS: f64 = 3.0;
+/// As long at least, seconds.
+const QUIET: f64 = 0.05;
 /// So often the smallest change has to be seen to be an encoder's step.
 const TIMES: u32 = 5;
 
@@ -58,6 +62,8 @@ struct Joint {
     last: Option<(Stamp, f64)>,
     /// The tick that saw the last.
     seen: Stamp,
+    /// Seconds that usually pass from one to the next; 0: not known.
+    usual: f64,
     run: Option<Run>,
     /// Smallest change ever seen, and how often.
     step: Option<(f64, u32)>,
@@ -121,6 +127,20 @@ impl Belief {
         }
     }
 
+    /// A joint of which nothing new was told for more than three of its usual intervals (and [`QUIET`]), and for how many seconds.
+    pub fn quiet(&self, now: Stamp) -> Option<(usize, f64)> {
+        let of = |joint: &Joint| now.seconds_since(joint.seen);
+        let is_quiet = |joint: &Joint| joint.last.is_some() && of(joint) > (INTERVALS * joint.usual).max(QUIET);
+        self.joints.iter().position(is_quiet).map(|place| (place, of(&self.joints[place])))
+    }
+
+    /// Where a joint stands that is at rest: the middle of the states that agree, radians or metres.
+    pub fn rests_at(&self, joint: usize) -> Option<f64> {
+        let known = &self.joints[joint];
+        let run = known.run.as_ref().filter(|_| known.doubt(joint, &self.config).is_none())?;
+        Some(run.first + 0.5 * (run.low + run.high))
+    }
+
     /// Takes a tick's states, whose numbers are finite. The first jump that a joint cannot have done, or what the messages in between contradicted.
     pub fn see(&mut self, now: Stamp, measured: &Measured<'_>) -> Option<Contradiction> {
         let mut found = measured.contradiction.copied();
@@ -148,6 +168,10 @@ impl Belief {
                 // Stamps that stand still or go back say nothing of the time that it had: the ticks do.
                 let had = seconds.max(0.0).min(now.seconds_since(joint.seen).max(0.0) + self.config.agreement_s);
                 fresh = seconds > 0.0;
+                let passed = now.seconds_since(joint.seen);
+                if (1.0e-4..1.0).contains(&passed) {
+                    joint.usual = if joint.usual > 0.0 { 0.9 * joint.usual + 0.1 * passed } else { passed };
+                }
                 if is_jump(by, had, self.velocity[place]) {
                     let jump = Contradiction::Jump { joint: place, from: last, to: position, seconds: had };
                     joint.run = None;

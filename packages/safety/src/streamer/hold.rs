@@ -119,8 +119,12 @@ impl TrajectoryStreamer {
 
     /// Looks whether the robot does what it is sent. True where it is held and nothing else of it is to be judged.
     pub(super) fn watch_following(&mut self, now: Stamp, measured: &Measured<'_>) -> bool {
-        let contradicted =
-            self.motion.as_ref().is_some_and(|motion| matches!(&motion.stop, Some(StopReason::Contradiction(why)) if !matches!(why, Contradiction::Frozen { .. })));
+        // States that have just been found not to tell where the robot is do not tell where it stands either.
+        let disbelieved = self
+            .motion
+            .as_ref()
+            .and_then(|motion| motion.stop.as_ref())
+            .is_some_and(|stop| matches!(stop, StopReason::Tracking { .. } | StopReason::Contradiction(_)));
         let (plan, hold, max_speed) = (&self.plan, &mut self.hold, self.config.max_start_speed);
         for (arm, suspect) in hold.arms.iter().zip(&mut hold.suspect) {
             // It moves, so it is there.
@@ -146,8 +150,7 @@ impl TrajectoryStreamer {
             }
             let arm = &hold.arms[controller];
             let word = Word { told: measured.velocity_told, suspect: hold.suspect[controller] };
-            if contradicted {
-                // Where it stands is just what is not known.
+            if disbelieved && !silent {
                 continue;
             }
             let within = |joint: &usize| {
@@ -184,20 +187,17 @@ impl TrajectoryStreamer {
         self.hold.any()
     }
 
-    /// What is held follows the robot where it is moved.
+    /// What is held follows the robot where it is moved, while its controller is known to be off. One that tells nothing may be there after all, and would
+    /// take the robot along from wherever it sags to: there it stays where it was found.
     pub(super) fn hold_where_it_stands(&mut self, measured: &Measured<'_>) {
         let hold = &mut self.hold;
-        for (controller, arm) in hold.arms.iter().enumerate().filter(|(controller, _)| hold.holds[*controller]) {
-            // With a controller that may be there after all, the robot sags a little from wherever it is held: to follow that would let it sink.
-            let silent = hold.silent[controller].is_some();
+        let (holds, silent) = (&hold.holds, &hold.silent);
+        let off = |controller: &usize| holds[*controller] && silent[*controller].is_some();
+        for (_, arm) in hold.arms.iter().enumerate().filter(|(controller, _)| off(controller)) {
             for joint in arm {
                 let position = measured.sample.positions[*joint];
-                let off = way(self.limits.continuous()[*joint], hold.at[*joint], position).abs();
-                // What jumped is no robot that is moved by hand; and without a controller that is known to be off it has to stand there for as long as at a start.
-                let believed = match silent {
-                    true => !self.belief.jumped(*joint),
-                    false => self.belief.doubt(*joint).is_none() && off > hold.follows.near(*joint, false),
-                };
+                // What jumped is no robot that is moved by hand.
+                let believed = !self.belief.jumped(*joint);
                 if believed && self.limits.is_near(*joint, position, self.config.max_start_error) {
                     hold.at[*joint] = position;
                 }
