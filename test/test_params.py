@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
+from build_tools import executables
 from conftest import BIN, ROOT
 from graph_tools import ros
 from rcl_interfaces.srv import GetParameters, ListParameters
@@ -261,7 +262,7 @@ def test_nodes_start_with_their_example_files(start, probe, tmp_path):
     assert [value(probe, f"/{node}", "use_sim_time") for node in nodes] == [[False]] * len(nodes)
 
 
-EXECUTABLES = ["sim", "camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher", "recorder", "composed"]
+EXECUTABLES = sorted(executables())
 
 
 @pytest.mark.parametrize("executable", EXECUTABLES)

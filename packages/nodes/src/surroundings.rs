@@ -1,10 +1,10 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
-use crate::files;
 use crate::param_rules as rules;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_core::JointNames;
 use efm_robot::{RobotModel, Srdf, other_joints};
+use efm_ros::files;
 use efm_ros::{NodeError, Params, Spec};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};

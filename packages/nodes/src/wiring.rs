@@ -1,8 +1,8 @@
 //! Wiring that several nodes share.
 
-use crate::files;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_robot::LimitsFile;
+use efm_ros::files;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Latest, Node, NodeError, Params, Received, RosClock, Spec, qos};
 use std::path::PathBuf;

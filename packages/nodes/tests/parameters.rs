@@ -6,7 +6,8 @@
 
 use efm_nodes::nodes::{camera_ingest, goal_intake};
 use efm_nodes::streaming::{Event, Files, Streaming};
-use efm_nodes::{inference_params, record, sim_params, streaming_params};
+use efm_nodes::{inference_params, streaming_params};
+use efm_recorder::record;
 use efm_ros::params::pages;
 use efm_ros::r2r::ParameterValue as Ros;
 use efm_ros::{Params, Spec, Value};
@@ -21,7 +22,7 @@ fn nodes() -> Vec<(&'static str, Vec<Spec>)> {
         ("goal_intake", goal_intake::specs()),
         ("vla_inference", inference_params::specs()),
         ("trajectory_publisher", streaming_params::specs()),
-        ("sim", sim_params::specs()),
+        ("sim", efm_sim_node::params::specs()),
         ("recorder", record::params::specs()),
     ]
 }

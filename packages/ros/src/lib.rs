@@ -42,6 +42,7 @@ mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
+pub mod files;
 pub mod graph;
 pub mod latest;
 pub mod logging;

@@ -5,12 +5,12 @@
 use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::trace::{self, PassedOn, Setup, Trace};
 use crate::wiring::{policy_manifest, policy_specs};
-use efm_bag::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
-use efm_bag::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
 use efm_ros::{Bytes, Latest, Level, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
+use efm_wire::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
+use efm_wire::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

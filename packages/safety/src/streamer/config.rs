@@ -47,7 +47,7 @@ pub mod bounds {
 /// How motion is planned and streamed. Seconds, radians (metres for prismatic joints).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamConfig {
-    /// Time between points, and between ticks.
+    /// Time between points. [`crate::TrajectoryStreamer::tick`] may be called more often.
     pub period_s: f64,
     /// How far past its publication a window goes on before its stop tail begins; not less than what is committed. What is longer
     /// tolerates longer silence without braking, and lets a dead publisher's arm move on for longer.

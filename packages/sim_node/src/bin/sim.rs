@@ -2,11 +2,9 @@
 //!
 //! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
 
+use efm_core::percentiles::Percentiles;
 use efm_core::{Stamp, Trajectory};
-use efm_nodes::files;
-use efm_nodes::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
-use efm_nodes::percentiles::Percentiles;
-use efm_nodes::sim_params;
+use efm_ros::files;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
@@ -15,6 +13,8 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Task as Health, convert, qos};
 use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
 use efm_sim::{Camera, Scene, World, WorldFiles};
+use efm_sim_node::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
+use efm_sim_node::params::specs;
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
@@ -332,7 +332,7 @@ fn camera_voice(node: &mut efm_ros::Node, camera: Camera) -> Result<CameraVoice,
 }
 
 fn main() -> ExitCode {
-    efm_ros::run("sim", sim_params::specs(), |node| {
+    efm_ros::run("sim", specs(), |node| {
         let params = node.params().clone();
         let urdf = files::find(&params.text("robot_description_file"));
         let data = std::fs::read_to_string(&urdf)
