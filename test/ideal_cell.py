@@ -16,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import rclpy
@@ -26,10 +27,30 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
-CONTROLLERS = {"panda_arm_controller": 7, "panda_hand_controller": 1}
 BEAT = 5_000_000
 MS = 1_000_000
 HOME = [*READY, 0.04]
+
+
+@dataclass
+class Body:
+    """A robot: its joints, which of them each controller has, where they stand at first, and its camera."""
+
+    joints: list[str]
+    controllers: dict[str, slice]
+    home: list[float]
+    camera: str
+    # Joints that are told as well, and stand where the joint at this place does.
+    twins: dict[str, int] = field(default_factory=dict)
+
+
+PANDA = Body(
+    [*ARM, FINGER],
+    {"panda_arm_controller": slice(0, 7), "panda_hand_controller": slice(7, 8)},
+    HOME,
+    "front",
+    {"panda_finger_joint2": 7},
+)
 # Deep enough that nothing is lost while this process is late.
 EVERY = QoSProfile(depth=400)
 # The publisher's tick.
@@ -130,13 +151,13 @@ class Window:
 class IdealCell:
     """See above. `factor`: seconds of /clock in a second; None for wall time."""
 
-    def __init__(self, factor: float | None) -> None:
-        self.factor = factor
+    def __init__(self, factor: float | None, body: Body = PANDA) -> None:
+        self.factor, self.body = factor, body
         self.node = rclpy.create_node(f"cell_{time.monotonic_ns()}")
         self.t = 1_000 * 10**9 if factor else time.time_ns()
-        self.windows: dict[str, list[Window]] = {name: [] for name in CONTROLLERS}
-        self.q = np.array(HOME)
-        self.v = np.zeros(8)
+        self.windows: dict[str, list[Window]] = {name: [] for name in body.controllers}
+        self.q = np.array(body.home)
+        self.v = np.zeros(len(body.home))
         # What may be broken, and is whole again after `mend`.
         self.stuck: set[int] = set()
         # What the encoders of stuck joints tremble by, rad.
@@ -158,11 +179,11 @@ class IdealCell:
         # What the publisher is to learn of next, and for how long the clock stands still for that.
         self._to_learn: Callable[[Told], bool] | None = None
         self._patience: Iterator[float] = iter(())
-        self._active: dict[str, Window | None] = dict.fromkeys(CONTROLLERS)
+        self._active: dict[str, Window | None] = dict.fromkeys(body.controllers)
         self._jobs: queue.Queue[Callable[[], None]] = queue.Queue()
         self._next_chunk = 0
         self._subscriptions = {}
-        for name in CONTROLLERS:
+        for name in body.controllers:
             self._listen(name)
         self._filter = self.node.create_subscription(
             JointState, "trajectory_publisher/filter_state", lambda _: None, EVERY
@@ -172,7 +193,7 @@ class IdealCell:
         self.observed = 0
         self._clock = self.node.create_publisher(Clock, "/clock", CLOCK) if factor else None
         self._states = self.node.create_publisher(JointState, "joint_states", 10)
-        self._images = self.node.create_publisher(Image, "front/image_raw", 5)
+        self._images = self.node.create_publisher(Image, f"{body.camera}/image_raw", 5)
         self._chunks = self.node.create_publisher(JointTrajectory, "action_chunk", 10)
         self._end = threading.Event()
         self.crashed: BaseException | None = None
@@ -222,8 +243,8 @@ class IdealCell:
         """The robot stands somewhere else, and its controllers hold it there."""
 
         def move() -> None:
-            self._active = dict.fromkeys(CONTROLLERS)
-            self.q, self.v = np.array(positions, dtype=float), np.zeros(8)
+            self._active = dict.fromkeys(self.body.controllers)
+            self.q, self.v = np.array(positions, dtype=float), np.zeros(len(positions))
 
         self.do(move)
 
@@ -262,7 +283,7 @@ class IdealCell:
 
     @property
     def arm(self) -> list[Window]:
-        return self.windows["panda_arm_controller"]
+        return self.windows[next(iter(self.body.controllers))]
 
     def stop(self) -> None:
         self._end.set()
@@ -357,11 +378,12 @@ class IdealCell:
             return
         self._follow(t)
         if self.joints:
-            state = joint_state(time_msg(t), [*ARM, FINGER, "panda_finger_joint2"], [*self.q, self.q[7]])
-            state.velocity = [*self.v, self.v[7]]
+            twins = list(self.body.twins.values())
+            state = joint_state(time_msg(t), [*self.body.joints, *self.body.twins], [*self.q, *self.q[twins]])
+            state.velocity = [*self.v, *self.v[twins]]
             self._states.publish(state)
         if self.camera and beat % 6 == 0:
-            self._images.publish(image(time_msg(t), 8, 6))
+            self._images.publish(self.picture(t))
         if self.policy and t >= self._next_chunk:
             self._next_chunk = t + self.replan
             rows = [self.policy(t * 1e-9 + 0.1 * (k + 1)) for k in range(8)]
@@ -372,9 +394,13 @@ class IdealCell:
                 self.proposed = t
             self._chunks.publish(chunk(time_msg(t), rows))
 
+    def picture(self, t: int) -> Image:
+        """What the camera sees."""
+        return image(time_msg(t), 8, 6)
+
     def _follow(self, t: int) -> None:
-        wanted, speed = self.q.copy(), np.zeros(8)
-        for name, joints in (("panda_arm_controller", slice(0, 7)), ("panda_hand_controller", slice(7, 8))):
+        wanted, speed = self.q.copy(), np.zeros(len(self.q))
+        for name, joints in self.body.controllers.items():
             window = self._active[name]
             # A window of the future (the clock went back) moves nothing.
             if window and t >= window.stamp:

@@ -12,3 +12,4 @@ pub mod policy;
 pub mod recorded;
 pub mod report;
 pub mod safety;
+pub mod scenes;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use efm_bag::msgs::DiagnosticArray;
 use efm_bag::{BagMessage, BagReader};
 use efm_core::{Stamp, Trajectory};
+use efm_nodes::planning_scene::PlanningScene;
 use efm_nodes::streaming::Event;
 use efm_nodes::trace::{Inferred, Setup, TraceMessage};
 use std::collections::{BTreeMap, HashMap};
@@ -82,6 +83,8 @@ pub struct Recorded {
     pub chunks: BTreeMap<i64, Trajectory>,
     /// What was commanded, by controller, in the order of the bag.
     pub commands: BTreeMap<String, Vec<Trajectory>>,
+    /// What was told of the surroundings: moveit_msgs/PlanningScene in CDR, in the order of the bag.
+    pub scenes: Vec<Vec<u8>>,
     /// What was damaged or missing in the bag, in words.
     pub damage: Vec<String>,
 }
@@ -95,6 +98,7 @@ impl Recorded {
         let mut reader = BagReader::open(bag)?;
         let mut traces: HashMap<&'static str, Lines> = HashMap::new();
         let (mut chunks, mut commands, mut damage) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut scenes = Vec::new();
         let mut span: Option<(Stamp, Stamp)> = None;
         loop {
             let message = match reader.next_message() {
@@ -121,6 +125,8 @@ impl Recorded {
                 } else if let Some(controller) = controller_of(topic) {
                     let command: Trajectory = message.decode()?;
                     commands.entry(controller.to_owned()).or_insert_with(Vec::new).push(command);
+                } else if last_part(topic) == "planning_scene" && message.type_name() == PlanningScene::TYPE {
+                    scenes.push(message.data().to_vec());
                 }
                 Ok(())
             })();
@@ -139,7 +145,7 @@ impl Recorded {
             );
         }
         let seconds = span.map_or(0.0, |(first, last)| last.seconds_since(first));
-        Ok(Self { bag: bag.to_owned(), seconds, streaming, inference, chunks, commands, damage })
+        Ok(Self { bag: bag.to_owned(), seconds, streaming, inference, chunks, commands, scenes, damage })
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Report {
     pub verdicts: Vec<OtherVerdict>,
     /// Chunks that were taken, and refused: then, and now.
     pub taken: (usize, usize),
+    /// What the arm is doing now, from when on (ns), in the words of the diagnostics.
+    pub phases: Vec<(i64, String)>,
     /// Ticks slowed down by each limit, then and now.
     pub slowed: BTreeMap<String, (u64, u64)>,
     /// Pictures that the policy saw, and how many of them are in the bag as they were seen.

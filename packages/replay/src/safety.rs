@@ -2,8 +2,10 @@
 
 use crate::policy::seconds;
 use crate::recorded::NodeTrace;
+use crate::scenes::Scenes;
 use anyhow::{Result, anyhow};
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
+use efm_nodes::motion_report::{Around, Phase, explain};
 use efm_nodes::streaming::{Event, Files, Outlet, Streaming, Ticked};
 use efm_ros::{NodeError, Params, convert};
 use efm_safety::{Execution, PathLimit, VerifiedWindow};
@@ -18,6 +20,8 @@ pub struct Filtered {
     pub verdicts: BTreeMap<i64, Result<(), String>>,
     /// Ticks in which a limit slowed the arm down, by what it was.
     pub slowed: BTreeMap<String, u64>,
+    /// What the arm was doing and, at rest, why: from when on (ns), and in the words of the diagnostics.
+    pub phases: Vec<(i64, String)>,
     /// Stamps of the commands that the trace tells of, ns: from a period before its first decision to a period before its last.
     pub span: Option<(i64, i64)>,
     /// What stands in the way of doing the run again as it was.
@@ -68,7 +72,7 @@ impl Outlet for Collected {
     }
 }
 
-/// Has the filter decide again. `chunks` are what is proposed, by stamp in ns.
+/// Has the filter decide again. `scenes` are the planning scenes that came, in their order; `chunks` are what is proposed, by stamp in ns.
 ///
 /// # Errors
 /// When a parameter or a file is wrong.
@@ -76,6 +80,7 @@ pub fn filter(
     trace: &NodeTrace<Event<'static>>,
     params: &Params,
     files: &Files,
+    scenes: &[Vec<u8>],
     chunks: impl Fn(i64) -> Option<Trajectory>,
 ) -> Result<Filtered> {
     let mut streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
@@ -91,7 +96,8 @@ pub fn filter(
             if first == 0 { " (the recording began more than a minute after the node)" } else { "" }
         ));
     }
-    let mut speaks_of_scenes = false;
+    let mut scenes = Scenes::of(scenes);
+    let mut phase = None;
     for event in &trace.events {
         let at = time_of(event);
         if let Some(at) = at {
@@ -99,8 +105,19 @@ pub fn filter(
         }
         match event {
             Event::Tick { now, joints, others } => {
+                if let Some(joints) = joints {
+                    scenes.stands(joints, others);
+                }
+                let waited = streaming.description_waits() != (false, false);
                 let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), others, &mut outlet);
-                note(&mut filtered, ticked.map_err(|e| anyhow!("{e}"))?, &streaming);
+                let ticked = ticked.map_err(|e| anyhow!("{e}"))?;
+                note(&mut filtered, &ticked, &streaming);
+                if waited && streaming.description_waits() == (false, false) {
+                    scenes.described(&mut streaming);
+                }
+                if let Ticked::Decided { phase: now_is, .. } = ticked {
+                    tell(&mut filtered, *now, &mut phase, now_is, &streaming);
+                }
             }
             Event::Chunk { now, stamp, sender } => {
                 let verdict = match chunks(*stamp) {
@@ -115,12 +132,10 @@ pub fn filter(
                 };
                 filtered.verdicts.insert(*stamp, verdict);
             }
-            Event::SceneTaken => {
-                if !std::mem::replace(&mut speaks_of_scenes, true) {
-                    filtered.problems.push(
-                        "planning scenes changed what stands around; their geometry is not done again yet".to_owned(),
-                    );
-                }
+            Event::SceneTaken => scenes.taken(&mut streaming),
+            Event::Description { .. } | Event::Semantics { .. } => {
+                let _ = streaming.on(event);
+                scenes.described(&mut streaming);
             }
             Event::NotSent { left, .. } => {
                 outlet.commands.iter_mut().skip(*left).for_each(|(_, sent)| drop(sent.pop()));
@@ -130,6 +145,7 @@ pub fn filter(
             other => drop(streaming.on(other)),
         }
     }
+    filtered.problems.extend(scenes.problem());
     filtered.commands = outlet.commands;
     // A window may be stamped a period before the decision; what was decided after the last part of the trace is not in it.
     let period = (1e9 / params.double("rate")) as i64;
@@ -144,7 +160,15 @@ fn time_of(event: &Event<'_>) -> Option<i64> {
     }
 }
 
-fn note(filtered: &mut Filtered, ticked: Ticked, streaming: &Streaming) {
+fn tell(filtered: &mut Filtered, at: i64, phase: &mut Option<Phase>, now_is: Phase, streaming: &Streaming) {
+    if phase.as_ref().is_none_or(|before| !before.is_like(&now_is)) {
+        let around = Around { obstacle: streaming.obstacle(&now_is), ..Around::default() };
+        filtered.phases.push((at, explain(&now_is, &around, streaming.joints()).1));
+        *phase = Some(now_is);
+    }
+}
+
+fn note(filtered: &mut Filtered, ticked: &Ticked, streaming: &Streaming) {
     if let Ticked::Decided { report: Some(report), .. } = ticked
         && let Some(limit) = report.limited
     {

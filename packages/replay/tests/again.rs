@@ -158,7 +158,7 @@ fn again(recorded: &Recorded, change: impl FnOnce(&mut Setup)) -> (Filtered, Com
     change(&mut setup);
     let params = Params::from_json(streaming_params::specs(), &setup.params).unwrap();
     let chunks = |stamp: i64| recorded.chunks.get(&stamp).cloned();
-    let filtered = filter(trace, &params, &Files::from_record(&setup.files), chunks).unwrap();
+    let filtered = filter(trace, &params, &Files::from_record(&setup.files), &[], chunks).unwrap();
     let mut comparison = Comparison::default();
     comparison.add("gantry", &recorded.commands["gantry"], &filtered.commands[0].1, filtered.span, 0.0);
     (filtered, comparison)

@@ -146,10 +146,12 @@ fn safety(
     if let Some(file) = &args.params {
         report.changes.extend(changes::apply(&mut setup, &trace.node, &streaming_params::specs(), file)?);
     }
-    let again = filter(trace, &params(&setup, streaming_params::specs())?, &Files::from_record(&setup.files), now)?;
+    let (node, files) = (params(&setup, streaming_params::specs())?, Files::from_record(&setup.files));
+    let again = filter(trace, &node, &files, &recorded.scenes, now)?;
     report.compared = compared(recorded, &again, args.tolerance);
     (report.commands, report.identical) = (report.compared.commands, report.compared.identical);
     report.problems.extend(again.problems.iter().cloned());
+    report.phases.clone_from(&again.phases);
     if report.changes.is_empty() && report.chunks.as_ref().is_none_or(Comparison::holds) {
         let taken = again.verdicts.values().filter(|verdict| verdict.is_ok()).count();
         report.taken = (taken, taken);
@@ -161,6 +163,7 @@ fn safety(
         trace,
         &params(&trace.setup, streaming_params::specs())?,
         &Files::from_record(&trace.setup.files),
+        &recorded.scenes,
         then,
     )?;
     if !report.changes.is_empty() {
