@@ -15,6 +15,7 @@ pub mod inference_params;
 pub mod motion_report;
 pub mod nodes;
 pub mod pairing;
+pub mod param_rules;
 pub mod picture_ring;
 pub mod planning_scene;
 pub mod punctual;

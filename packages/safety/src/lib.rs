@@ -37,7 +37,7 @@ pub use plan::PlanReport;
 pub use progress::PathLimit;
 pub use silence::{Silence, Voice};
 pub use space::{Intrusion, Space, Step, Tool, Workspace};
-pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
+pub use streamer::config::{ControllerSpec, SetupError, StreamConfig, bounds};
 pub use streamer::{
     Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, TaskLimits,
     Tick, TrajectoryStreamer,
