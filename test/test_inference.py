@@ -427,4 +427,4 @@ def test_more_threads_than_cores_for_them_are_refused(start):
     settings = {**policy(), "robot_description_file": URDF, "inference_cores": f"[{core}]", "threads": 2}
     process = start("vla_inference", *ros(**settings))
     assert process.code(30.0) == 1
-    assert "parameter 'threads' is 2, but inference_cores lists 1" in process.log
+    assert "parameter 'threads' is 2; it must be at most 1, as 'inference_cores' lists so many" in process.log

@@ -36,7 +36,7 @@ def test_parameters_are_listed_and_described_with_range_and_whether_they_may_cha
     ("name", "value", "reason"),
     [
         ("use_sim_time", ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=True), "read-only"),
-        ("goal_timeout", ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=-1.0), "from 0 to"),
+        ("goal_timeout", ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=-1.0), "'goal_timeout' is -1 s; it must be from 0 (for ever) to 86400"),
         ("goal_timeouts", ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=1.0), "did you mean 'goal_timeout'"),
     ],
 )  # fmt: skip

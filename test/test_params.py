@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rclpy
 import yaml
+from build_tools import executables
 from conftest import BIN, ROOT
 from graph_tools import ros
 from rcl_interfaces.srv import GetParameters, ListParameters
@@ -186,12 +187,6 @@ def test_under_its_own_name_a_parameter_that_it_does_not_know_stops_a_node(start
     assert "'goal_timout' is unknown to this node (did you mean 'goal_timeout'?)" in process.log
 
 
-def test_a_value_of_the_wrong_type_is_refused_under_any_key(start, tmp_path):
-    process = start("goal_intake", "--ros-args", *written(tmp_path, [said(("/*", "soon"))]))
-    assert process.code(20.0) == 1
-    assert "'goal_timeout' must be a number" in process.log
-
-
 def test_parameters_of_another_namespace_are_told(start, probe, tmp_path):
     process = start("goal_intake", "--ros-args", *written(tmp_path, [said(("goal_intake", 5.0))]), *in_namespace("/left"))
     assert value(probe, "/left/goal_intake", "goal_timeout") == [60.0]
@@ -212,7 +207,62 @@ def test_composed_nodes_take_what_is_theirs(start, probe, tmp_path):
     assert "'max_age' is said" not in process.log and "'goal_timeout' is said" not in process.log
 
 
-EXECUTABLES = ["sim", "camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher", "recorder", "composed"]
+# A value of each kind; packages/nodes/tests/parameters.rs has all of every parameter, by the function that a node calls at its start.
+WRONG = [
+    ("camera_ingest", ["max_rate:=0.001"], "'max_rate' is 0.001 Hz; it must be from 0.01 to 1000, or 0 (all)"),
+    ("camera_ingest", ["transport:=radio"], "'transport' is 'radio'; it must be one of: raw, compressed"),
+    ("camera_ingest", ["use_sim_time:=maybe"], "'use_sim_time' must be a boolean, not string \"maybe\""),
+    ("goal_intake", ["stop_words:=['stop', '!?']"], "'stop_words': '!?' has no words"),
+    ("goal_intake", ["goal_timeout:=.nan"], "'goal_timeout' is NaN s; it must be from 0 (for ever) to 86400"),
+    ("vla_inference", ["threads:=3", "inference_cores:=[0]"], "'threads' is 3; it must be at most 1, as 'inference_cores' lists so many"),
+    ("vla_inference", ["policy:=''"], "'policy' must be set"),
+    ("trajectory_publisher", ["committed:=0.0"], "'committed' is 0 s; it must be from 0.0015 to 0.5"),
+    ("trajectory_publisher", ["rate:=50.0", "committed:=0.02"], "'committed' is 0.02 s; with 'rate' at 50 Hz it must be at least 0.03 s"),
+    ("trajectory_publisher", ["blend_time:=0.0"], "'blend_time' is 0 s; it must be from 0.001 to 2"),
+    ("trajectory_publisher", ["max_tool_speed:=0.0005"], "'max_tool_speed' is 0.0005 m/s; it must be from 0.001 to 100, or 0 (any)"),
+    ("trajectory_publisher", ["gripper_joints:=['thumb']"], "'gripper_joints': 'thumb' is moved by no controller"),
+    ("sim", ["publish_clock:=true", "use_sim_time:=true"], "'publish_clock' is true and so is 'use_sim_time'"),
+    ("sim", ["seed:=0.5"], "'seed' must be an integer"),
+    ("recorder", ["topics:=['/camera_(front']"], "'topics': '/camera_(front' is not a regular expression"),
+    ("recorder", ["queue_mb:=0"], "'queue_mb' is 0 MB; it must be from 1 to"),
+]  # fmt: skip
+
+
+def test_a_wrong_value_ends_a_node_at_its_start_by_name(start):
+    # A few at a time: each needs a process, and none gets further than its parameters.
+    for some in range(0, len(WRONG), 4):
+        processes = [
+            (start(node, *ros(policy="none"), *[part for one in given for part in ("-p", one)]), words) for node, given, words in WRONG[some : some + 4]
+        ]
+        for process, words in processes:
+            assert process.code(30.0) == 1, words
+            assert f"parameter {words}" in process.log
+
+
+def test_a_value_of_the_wrong_type_is_refused_under_any_key(start, tmp_path):
+    process = start("goal_intake", "--ros-args", *written(tmp_path, [said(("/*", "soon"))]))
+    assert process.code(20.0) == 1
+    assert "'goal_timeout' must be a number, not string \"soon\"" in process.log
+
+
+@pytest.mark.parametrize("option", ["--rate=0", "--rate=nan", "--clock=-1", "--start=-1", "--delay=nan"])
+def test_a_wrong_option_of_the_player_is_named(option):
+    process = subprocess.run([BIN / "efm-play", "no_bag", option], capture_output=True, text=True)
+    assert process.returncode == 1
+    assert f"{option.partition('=')[0]} " in process.stderr and "must be" in process.stderr
+
+
+def test_nodes_start_with_their_example_files(start, probe, tmp_path):
+    # All but the simulator, which takes a while to draw; packages/nodes/tests/parameters.rs reads each of them.
+    nodes = ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher", "recorder"]
+    for node in nodes:
+        file = ROOT / "config" / "parameters" / f"{node}.yaml"
+        folder = ["-p", f"folder:={tmp_path / 'bag'}"] if node == "recorder" else []
+        start(node, "--ros-args", "--params-file", str(file), *folder)
+    assert [value(probe, f"/{node}", "use_sim_time") for node in nodes] == [[False]] * len(nodes)
+
+
+EXECUTABLES = sorted(executables())
 
 
 @pytest.mark.parametrize("executable", EXECUTABLES)

@@ -26,13 +26,6 @@ def test_an_unknown_parameter_is_refused_by_name_at_the_start(start, executable)
     assert "'no_such_parameter' is unknown" in process.log
 
 
-@pytest.mark.parametrize("executable", EXECUTABLES)
-def test_a_parameter_of_the_wrong_type_is_refused_by_name(start, executable):
-    process = start(executable, "--ros-args", "-p", "use_sim_time:=maybe")
-    assert process.code(10.0) == 1
-    assert "'use_sim_time' must be a boolean" in process.log
-
-
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_node_within_two_seconds_with_code_0(start, probe, sig):
     process = start("goal_intake")

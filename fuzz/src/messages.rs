@@ -1,7 +1,7 @@
 //! Messages as they travel and lie in bags: CDR.
 
-use efm_bag::cdr::{CdrReader, CdrWriter, Decode, Encode};
 use efm_core::{ActionChunk, JointNames, Trajectory};
+use efm_wire::cdr::{CdrReader, CdrWriter, Decode, Encode};
 
 /// The first byte says what the rest is read as. What could be read is written the same again.
 pub fn messages(data: &[u8]) {
@@ -13,7 +13,7 @@ pub fn messages(data: &[u8]) {
             chunk(&trajectory);
         }
         1 => {
-            let Some(state) = read::<efm_bag::msgs::JointState>(bytes) else { return };
+            let Some(state) = read::<efm_wire::msgs::JointState>(bytes) else { return };
             again(&state);
             if let Ok(names) = JointNames::new(state.name.clone())
                 && let Ok(sample) = state.pick(&names)
@@ -22,7 +22,7 @@ pub fn messages(data: &[u8]) {
             }
         }
         _ => {
-            let _ = read::<efm_bag::msgs::Image>(bytes);
+            let _ = read::<efm_wire::msgs::Image>(bytes);
         }
     }
 }

@@ -25,30 +25,26 @@
 //! # Ok(()) }
 //! ```
 
-pub mod cdr;
 mod damage;
 mod db_file;
-pub mod definitions;
 pub mod error;
 mod files;
 pub mod inspect;
 mod mcap_file;
-pub mod msgs;
 pub mod offered;
 pub mod plot;
 pub mod qos;
 pub mod reader;
 mod reserve;
-pub mod schema;
 pub mod select;
 mod storage;
 pub mod timeline;
 mod unpack;
 pub mod writer;
 
-pub use cdr::{CdrError, Decode, Encode, RosType};
 pub use damage::{Damage, Place};
-pub use definitions::{Definition, Definitions};
+/// What lies in a bag: messages as bytes, their types and definitions.
+pub use efm_wire::{CdrError, Decode, Definition, Definitions, Encode, RosType, cdr, definitions, msgs, schema};
 pub use error::BagError;
 pub use offered::{Liveliness, OfferedQos};
 pub use qos::{Durability, Qos, Reliability};

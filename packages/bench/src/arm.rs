@@ -119,7 +119,7 @@ pub fn panda_bounds(root: &Path) -> Result<Bounds> {
 /// The Panda, at rest somewhere.
 pub fn panda(bounds: &Bounds, rng: &mut Rng, odd: Odd) -> Arm {
     let config = StreamConfig { gripper_joints: vec!["panda_finger_joint1".into()], ..StreamConfig::default() };
-    // As in config/panda.yaml.
+    // One half with the default, one half as in config/panda.yaml.
     let config = if rng.chance(0.5) { StreamConfig { max_clock_jump_s: 0.1, ..config } } else { config };
     let start = (0..8).map(|j| start(bounds, j, rng, odd)).collect();
     let controllers =

@@ -1,8 +1,8 @@
 //! Messages as bytes, made once and stamped again and again: whoever measures must cost little.
 
-use efm_bag::cdr::{CdrWriter, Encode};
-use efm_bag::msgs::{Header, ImageView, JointState};
 use efm_core::Stamp;
+use efm_wire::cdr::{CdrWriter, Encode};
+use efm_wire::msgs::{Header, ImageView, JointState};
 
 /// `sensor_msgs/msg/Image`.
 pub const IMAGE: &str = "sensor_msgs/msg/Image";

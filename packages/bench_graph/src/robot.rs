@@ -6,12 +6,12 @@ use crate::messages::{
     DIAGNOSTICS, IMAGE, JOINT_STATE, TEXT, TRAJECTORY, joint_state, picture, set_stamp, stamp_of, trajectory,
 };
 use anyhow::{Context, Result, bail};
-use efm_bag::cdr::{Decode, Encode};
-use efm_bag::msgs::{DiagnosticArray, JointState, StringMsg};
 use efm_core::Stamp;
 use efm_nodes::trace::TraceMessage;
 use efm_ros::RosClock;
 use efm_ros::raw::{RawNode, RawQos};
+use efm_wire::cdr::{Decode, Encode};
+use efm_wire::msgs::{DiagnosticArray, JointState, StringMsg};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;

@@ -8,6 +8,7 @@ pub mod freshness;
 pub mod goal;
 pub mod joints;
 pub mod limits;
+pub mod percentiles;
 pub mod sender;
 pub mod stamp;
 pub mod trajectory;

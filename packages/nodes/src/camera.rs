@@ -1,9 +1,9 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
-use efm_bag::cdr::CdrError;
 use efm_core::Stamp;
 use efm_core::freshness::{FreshnessBounds, Unfresh};
 use efm_vision::{Decoder, Fit, ImageView, Resizer, VisionError};
+use efm_wire::cdr::CdrError;
 
 /// Why a picture is not passed on. Displays with the camera's name.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

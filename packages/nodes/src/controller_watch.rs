@@ -4,10 +4,10 @@
 //! and does nothing. Then its reference is not where the windows want it at that time: seen here within a tenth of a second of motion,
 //! long before the robot is so far from its command that the tracking watchdog sees it.
 
-use crate::controller_state::ControllerState;
-use efm_bag::Decode;
 use efm_core::{JointNames, Stamp};
 use efm_safety::{ControllerSpec, Silence, VerifiedWindow, Voice};
+use efm_wire::Decode;
+use efm_wire::controller_state::ControllerState;
 use std::collections::VecDeque;
 
 /// So long, s, the reference has to be off: windows may come to the controller late, and it then catches up.

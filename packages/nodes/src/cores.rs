@@ -6,6 +6,9 @@
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use std::io;
 
+/// The highest number that a core may have, for declarations of parameters: what the operating system's sets hold.
+pub const MOST_CORES: f64 = (CpuSet::MAX_CPU - 1) as f64;
+
 /// Cores that exist here and that this process may use; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cores(Vec<usize>);

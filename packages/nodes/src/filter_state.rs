@@ -1,8 +1,8 @@
 //! `~/filter_state`: what the filter does, as numbers that plotting tools take.
 
-use efm_bag::msgs::JointState;
 use efm_core::Stamp;
 use efm_safety::{PathLimit, PlanReport};
+use efm_wire::msgs::JointState;
 
 /// Names of the values, in their order. `sensor_msgs/JointState` carries named numbers in a standard message: `position[k]` is the
 /// value of `name[k]`.

@@ -1,8 +1,10 @@
 //! Parameters of the node that runs the policy.
 
+use crate::cores::MOST_CORES;
+use crate::param_rules as rules;
 use crate::trace;
 use crate::wiring::{policy_specs, robot_specs};
-use efm_ros::Spec;
+use efm_ros::{Params, Spec};
 use efm_schedule::Mode;
 
 /// Parameters of `vla_inference`.
@@ -17,23 +19,25 @@ pub fn specs() -> Vec<Spec> {
             "Cameras that this robot has; a policy that needs another one is refused. Empty: not compared.",
         ),
         Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
-        Spec::double("max_image_age", 0.5, "Oldest picture that is worked on, s.").range(0.01, 10.0),
-        Spec::double("max_image_silence", 0.5, "Longest silence of a camera, s.").range(0.01, 10.0),
+        Spec::double("max_image_age", 0.5, "Oldest picture that is worked on.").unit("s").range(0.01, 10.0),
+        Spec::double("max_image_silence", 0.5, "Longest silence of a camera.").unit("s").range(0.01, 10.0),
         Spec::double(
             "max_image_skew",
             0.02,
-            "How far apart the pictures of several cameras may be stamped, s; after 0.1 s without such a set they are taken as they \
-             come.",
+            "How far apart the pictures of several cameras may be stamped; after 0.1 s without such a set they are taken as they come.",
         )
+        .unit("s")
         .range(0.0, 1.0),
-        Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on, s.").range(0.001, 10.0),
-        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
-        Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0),
+        Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on.").unit("s").range(0.001, 10.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie.").unit("s").range(0.0, 1.0),
+        Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0).rule(rules::THREADS),
         Spec::integers(
             "inference_cores",
             &[],
-            "Processor cores that inference keeps to, as the operating system counts them; `threads` may not be more. Empty: all.",
-        ),
+            "Processor cores that inference keeps to, as the operating system counts them. Each once, and one that is there. Empty: all.",
+        )
+        .range(0.0, MOST_CORES)
+        .rule(rules::INFERENCE_CORES),
         Spec::text("execution_provider", "cpu", "What runs the graphs, where ONNX Runtime here has it.")
             .choices(&["cpu", "cuda", "tensorrt", "openvino"]),
         Spec::text(
@@ -47,4 +51,31 @@ pub fn specs() -> Vec<Spec> {
             .range(0.0, 9e15),
     ]);
     specs
+}
+
+/// For how long joint states are kept, s: those at the time of the oldest picture that is worked on, and `look_back` seconds before it, are asked for.
+pub fn joint_memory(params: &Params, look_back: f64) -> f64 {
+    /// At least.
+    const USUAL: f64 = 3.0;
+    USUAL.max(look_back + params.double("max_image_age") + 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn joint_states_are_kept_for_as_long_as_a_picture_may_be_old() {
+        let memory = |age: f64, look_back| {
+            let params = json!({"policy": "p", "joint_limits_file": "l", "max_image_age": age});
+            let params = Params::from_json(specs(), &serde_json::from_value(params).unwrap()).unwrap();
+            joint_memory(&params, look_back)
+        };
+        assert_eq!(memory(0.5, 0.0), 3.0);
+        for (age, look_back) in [(5.0, 0.0), (10.0, 2.0), (0.5, 4.0)] {
+            assert!(memory(age, look_back) > age + look_back);
+        }
+    }
 }

@@ -2,28 +2,23 @@
 //! and in the ROS-free packages; the executables in `src/bin` only run them.
 
 pub mod camera;
-pub mod controller_state;
 pub mod controller_watch;
 pub mod cores;
 pub mod description;
 pub mod emergency;
 pub mod engine;
 pub mod execution;
-pub mod files;
 pub mod filter_state;
 pub mod goal_change;
 pub mod goals;
 pub mod inference_params;
 pub mod motion_report;
 pub mod nodes;
-pub mod pace;
 pub mod pairing;
-pub mod percentiles;
+pub mod param_rules;
 pub mod picture_ring;
 pub mod planning_scene;
-pub mod play;
 pub mod punctual;
-pub mod record;
 pub mod replan;
 pub mod scene_feed;
 pub mod scene_keeper;

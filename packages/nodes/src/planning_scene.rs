@@ -3,9 +3,9 @@
 //! The message is read here rather than by r2r's types, so that everything below is built and tested where nobody has moveit_msgs. Layout: the
 //! .msg files of moveit_msgs 2.4 to 2.6 (Humble to Jazzy, which do not differ in it), shape_msgs, object_recognition_msgs and octomap_msgs.
 
-use efm_bag::cdr::CdrReader;
-use efm_bag::{CdrError, Decode, RosType};
 use efm_collision::{AllowedMatrix, Operation, SceneAttached, SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
+use efm_wire::cdr::CdrReader;
+use efm_wire::{CdrError, Decode, RosType};
 
 /// A frame that does not move, as the message gives it.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,8 @@
 //! What stands around the robot according to the planning scenes that came, and what of it is not known.
 
 use crate::planning_scene::{Change, FixedFrame, PlanningScene, Unknown};
-use efm_bag::Decode;
 use efm_collision::{AllowedMatrix, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
+use efm_wire::Decode;
 use nalgebra::Isometry3;
 use std::collections::BTreeMap;
 

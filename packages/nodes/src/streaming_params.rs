@@ -1,11 +1,13 @@
 //! Parameters of the publisher of trajectories, and what they mean to the filter.
 
+use crate::cores::MOST_CORES;
+use crate::param_rules as rules;
 use crate::surroundings::{self, max_tool_speed};
 use crate::trace;
 use crate::wiring::robot_specs;
 use efm_ros::{Params, Spec};
-use efm_safety::{StreamConfig, TaskLimits};
-use efm_schedule::{ACT_DECAY, Mode, OnNewGoal};
+use efm_safety::{StreamConfig, TaskLimits, bounds};
+use efm_schedule::{ACT_DECAY, LEAST_BLEND_S, Mode, OnNewGoal};
 use std::time::Duration;
 
 /// Parameters of `trajectory_publisher`.
@@ -13,11 +15,18 @@ pub fn specs() -> Vec<Spec> {
     let mut specs = robot_specs();
     specs.extend(surroundings::specs());
     specs.push(trace::spec());
+    // Of a pair: what `StreamConfig` takes.
+    let within = |spec: Spec, (least, most): (f64, f64)| spec.range(least, most);
     specs.extend([
         Spec::lists("controllers", &[], "Joints of each controller; it is commanded on <name>/joint_trajectory.")
-            .required(),
-        Spec::texts("gripper_joints", &[], "Joints that open and close a gripper: no jerk limit, may hold something."),
-        Spec::double("rate", 100.0, "Windows a second, and points a second within them, Hz.").range(50.0, 1000.0),
+            .required()
+            .example(r#"{"arm_controller": ["joint_1", "joint_2", "joint_3", "joint_4", "joint_5", "joint_6"]}"#)
+            .rule(rules::CONTROLLERS),
+        Spec::texts("gripper_joints", &[], "Joints that open and close a gripper: no jerk limit, may hold something.")
+            .rule(rules::GRIPPER_JOINTS),
+        Spec::double("rate", 100.0, "Windows a second, and points a second within them.")
+            .unit("Hz")
+            .range(1.0 / bounds::PERIOD_S.1, 1.0 / bounds::PERIOD_S.0),
         Spec::bool(
             "armed_at_start",
             false,
@@ -32,93 +41,138 @@ pub fn specs() -> Vec<Spec> {
         Spec::double(
             "emergency_stop_heartbeat",
             0.0,
-            "Longest silence of the topic emergency_stop while armed, s: a longer one is an emergency stop. 0: any.",
+            "Longest silence of the topic emergency_stop while armed: a longer one is an emergency stop.",
         )
-        .range(0.0, 60.0),
-        Spec::double("max_chunk_age", 1.0, "Oldest observation whose action chunk is still taken, s.")
+        .unit("s")
+        .range(0.01, 60.0)
+        .or_zero("any"),
+        Spec::double("max_chunk_age", 1.0, "Oldest observation whose action chunk is still taken.")
+            .unit("s")
             .range(0.01, 60.0),
-        Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on, s.").range(0.001, 10.0),
-        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
-        Spec::double(
-            "max_tracking_error",
-            0.2,
-            "Largest distance of a joint from its command, rad or m; beyond it the arm stops.",
-        )
-        .range(1e-3, 10.0),
+        within(
+            Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on.").unit("s"),
+            bounds::MAX_JOINT_STATE_AGE_S,
+        ),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie.").unit("s").range(0.0, 1.0),
+        within(
+            Spec::double(
+                "max_tracking_error",
+                0.2,
+                "Largest distance of a joint from its command; beyond it the arm stops.",
+            )
+            .unit("rad or m"),
+            bounds::MAX_TRACKING_ERROR,
+        ),
         Spec::double(
             "max_reference_error",
             0.01,
-            "Largest distance of a controller's own reference (<controller>/controller_state) from what it was sent, for 0.1 s, rad or m; \
-             beyond it the controller has failed. 0: not listened to.",
+            "Largest distance of a controller's own reference (<controller>/controller_state) from what it was sent, for 0.1 s; beyond it the \
+             controller has failed.",
         )
-        .range(0.0, 10.0),
-        Spec::double(
-            "max_start_error",
-            0.05,
-            "Largest distance from where the last motion ended, to begin there again, rad or m; and how far outside of its position limits a joint may stand at a start.",
-        )
-        .range(0.0, 1.0),
-        Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest, rad/s or m/s.").range(0.0, 10.0),
-        Spec::double(
-            "max_clock_jump",
-            0.05,
-            "A tick later than the usual spacing by more than this brings the arm to rest, s.",
-        )
-        .range(1e-3, 10.0),
-        Spec::double(
-            "window",
-            0.06,
-            "How far a window goes on before its stop tail begins, s. The arm bridges a silence of this less `committed` without braking.",
-        )
-        .range(0.02, 2.0),
+        .unit("rad or m")
+        .range(1e-6, 10.0)
+        .or_zero("not listened to"),
+        within(
+            Spec::double(
+                "max_start_error",
+                0.05,
+                "Largest distance from where the last motion ended, to begin there again; and how far outside of its position limits a joint may stand at a start.",
+            )
+            .unit("rad or m"),
+            bounds::MAX_START_ERROR,
+        ),
+        within(
+            Spec::double("max_start_speed", 0.05, "Largest speed that counts as rest.").unit("rad/s or m/s"),
+            bounds::MAX_START_SPEED,
+        ),
+        within(
+            Spec::double(
+                "max_clock_jump",
+                0.05,
+                "A tick later than the usual spacing by more than this brings the arm to rest.",
+            )
+            .unit("s"),
+            bounds::MAX_CLOCK_JUMP_S,
+        ),
+        within(
+            Spec::double(
+                "window",
+                0.06,
+                "How far a window goes on before its stop tail begins; a point longer than `committed` where it is not. The arm bridges a silence of this less \
+                 `committed` without braking.",
+            )
+            .unit("s"),
+            bounds::WINDOW_S,
+        ),
         Spec::integer(
             "ticks_per_point",
             1,
             "Decisions in the time of a point: above 1 chunks and faults take effect sooner; more is sent only where something is new.",
         )
         .range(1.0, 10.0),
-        Spec::double(
-            "committed",
-            0.03,
-            "How far ahead a window is final, s: longer than transport plus two control periods.",
+        within(
+            Spec::double(
+                "committed",
+                0.03,
+                "How far ahead a window is final: longer than transport plus two control periods.",
+            )
+            .unit("s"),
+            bounds::COMMITTED_S,
         )
-        .range(0.0, 2.0),
-        Spec::double("clock_skew", 0.0, "How far the controllers' clock may be behind ours, s.").range(0.0, 0.1),
-        Spec::double("limit_share", 0.98, "Part of the limits that following may use; the rest is for braking.")
-            .range(0.05, 0.99),
-        Spec::double(
-            "max_observation_age",
-            1.0,
-            "Age of the observation behind the chunk that is followed, beyond which the arm slows down, to stand still at the chunk's \
-             end, s: two camera frames and the time that the policy takes.",
-        )
-        .range(0.01, 60.0),
+        .rule(rules::COMMITTED),
+        within(
+            Spec::double("clock_skew", 0.0, "How far the controllers' clock may be behind ours.").unit("s"),
+            bounds::CLOCK_SKEW_S,
+        ),
+        within(
+            Spec::double("limit_share", 0.98, "Part of the limits that following may use; the rest is for braking."),
+            bounds::SHARE,
+        ),
+        within(
+            Spec::double(
+                "max_observation_age",
+                1.0,
+                "Age of the observation behind the chunk that is followed, beyond which the arm slows down, to stand still at the chunk's end: two camera \
+                 frames and the time that the policy takes.",
+            )
+            .unit("s"),
+            bounds::MAX_OBSERVATION_AGE_S,
+        ),
         Spec::integers(
             "control_cores",
             &[],
-            "Processor cores that this node keeps to, as the operating system counts them; best others than vla_inference's              inference_cores. Empty: all.",
-        ),
+            "Processor cores that this node keeps to, as the operating system counts them; best others than vla_inference's inference_cores. \
+             Each once, and one that is there. Empty: all.",
+        )
+        .range(0.0, MOST_CORES)
+        .rule(rules::CONTROL_CORES),
         Spec::integer(
             "realtime_priority",
             40,
             "Priority among what runs in real time (SCHED_FIFO), where the operating system permits it, so that no load delays what moves the \
-             robot; below that of ros2_control's controller manager, which is 50. 0: none.",
+             robot; below that of ros2_control's controller manager, which is 50.",
         )
-        .range(0.0, 98.0),
-        Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good.")
-            .range(1.0, 1000.0),
+        .range(0.0, 98.0)
+        .or_zero("none"),
+        within(
+            Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good."),
+            bounds::MAX_BAD_CHUNKS,
+        ),
         Spec::double(
             "speed_scale",
             1.0,
-            "Part of the policy's own speed, 0 to 1. Set it to raise or lower; the topic speed_scale only lowers it.",
+            "Part of the policy's own speed. Set it to raise or lower; the topic speed_scale only lowers it.",
         )
         .range(0.0, 1.0)
         .dynamic(),
         Spec::lists(
             "task_limits",
             &[],
-            "Tighter limits of tasks: <name>: [words of the instruction, speed_scale=<0..1>, max_tool_speed=<m/s>].",
-        ),
+            "Tighter limits of tasks: <name>: [words of the instruction, speed_scale=<0..1>, max_tool_speed=<m/s above 0>], one limit or both.",
+        )
+        .example(r#"{"careful": ["pour", "speed_scale=0.3"]}"#)
+        .rule(rules::TASK_LIMITS)
+        .rule(rules::TASK_LIMITS_OF_A_TOOL),
         Spec::text(
             "mode",
             "blend",
@@ -135,7 +189,9 @@ pub fn specs() -> Vec<Spec> {
              finish_chunk (the chunk in use is followed to its end first) or stop_first (the arm comes to rest first).",
         )
         .choices(&OnNewGoal::NAMES),
-        Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in, s.").range(0.0, 2.0),
+        Spec::double("blend_time", 0.15, "Shortest time in which a new chunk is blended in.")
+            .unit("s")
+            .range(LEAST_BLEND_S, 2.0),
     ]);
     specs
 }
@@ -212,7 +268,7 @@ fn task_rule(name: &str, list: &[String]) -> Result<TaskRule, String> {
         let number: f64 = value.trim().parse().map_err(|_| wrong(format!("'{value}' is no number")))?;
         match key.trim() {
             "speed_scale" if (0.0..=1.0).contains(&number) => rule.limits.speed_scale = number,
-            "max_tool_speed" if number > 0.0 => rule.limits.max_tool_speed = number,
+            "max_tool_speed" if number > 0.0 && number.is_finite() => rule.limits.max_tool_speed = number,
             _ => return Err(wrong(format!("'{limit}' is no limit"))),
         }
     }
@@ -273,6 +329,7 @@ mod tests {
             &["pour", "speed_scale=2"],
             &["pour", "fast"],
             &["pour", "max_tool_speed=0"],
+            &["pour", "max_tool_speed=inf"],
         ] {
             let error = rule(list).unwrap_err();
             assert!(error.contains("task_limits.r") && error.contains("wanted"), "{error}");

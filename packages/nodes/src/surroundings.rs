@@ -1,10 +1,12 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
-use crate::files;
+use crate::param_rules as rules;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_core::JointNames;
 use efm_robot::{RobotModel, Srdf, other_joints};
+use efm_ros::files;
 use efm_ros::{NodeError, Params, Spec};
+use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
 use nalgebra::Point3;
 use std::collections::BTreeMap;
@@ -28,22 +30,37 @@ pub fn specs() -> Vec<Spec> {
             "",
             "Obstacles of the cell, in the words of MoveIt's planning scene. Empty: none.",
         ),
-        Spec::double("clearance", 0.01, "Distance that is kept between the robot and everything, m.").range(0.0, 1.0),
-        Spec::double("padding", 0.0, "Added to every body of the robot, m.").range(0.0, 1.0),
+        Spec::double("clearance", 0.01, "Distance that is kept between the robot and everything.")
+            .unit("m")
+            .range(0.0, 1.0),
+        Spec::double("padding", 0.0, "Added to every body of the robot.").unit("m").range(0.0, 1.0),
         Spec::texts(
             "fixed_joints",
             &[],
             "Joints of the robot that no controller moves and nobody tells in joint_states, with where they are fixed: name=position (rad or \
-             m), as 'rail=0.35'. Every other joint that moves what is checked must be told before anything moves.",
-        ),
-        Spec::text("tool_link", "", "Link that workspace and max_tool_speed hold for."),
+             m), as 'rail=0.35'. Every other joint that moves what is checked must be told before anything moves. With the robot description it is seen \
+             whether they are there, and within their limits.",
+        )
+        .rule(rules::FIXED_JOINTS)
+        .rule(rules::FIXED_IS_NOT_MOVED),
+        Spec::text(
+            "tool_link",
+            "",
+            "Link that workspace and max_tool_speed hold for. With the robot description it is seen whether it is there.",
+        )
+        .rule(rules::TOOL_LINK),
         Spec::doubles(
             "workspace",
             &[],
-            "Where the tool may be, in the root link's frame, m: least x, y, z, greatest x, y, z. Empty: anywhere.",
-        ),
-        Spec::double("max_tool_speed", 0.0, "Greatest speed of the tool, m/s (0.25 is usual beside people). 0: any.")
-            .range(0.0, 100.0),
+            "Where the tool may be, in the root link's frame: least x, y, z, greatest x, y, z. Empty: anywhere.",
+        )
+        .unit("m")
+        .rule(rules::WORKSPACE)
+        .rule(rules::WORKSPACE_IS_CHECKED),
+        Spec::double("max_tool_speed", 0.0, "Greatest speed of the tool (0.25 is usual beside people).")
+            .unit("m/s")
+            .range(LEAST_TOOL_SPEED, 100.0)
+            .or_zero("any"),
     ]
 }
 
@@ -56,6 +73,9 @@ pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, NodeError>
     for entry in params.texts("fixed_joints") {
         let wrong = |what: &str| format!("parameter 'fixed_joints': '{entry}' {what}; wanted: <joint>=<rad or m>");
         let (name, position) = entry.split_once('=').ok_or_else(|| wrong("has no '='"))?;
+        if name.trim().is_empty() {
+            return Err(wrong("has no joint before the '='").into());
+        }
         let position = position.trim().parse::<f64>().ok().filter(|p| p.is_finite());
         let position = position.ok_or_else(|| wrong("has no finite number behind the '='"))?;
         if fixed.insert(name.trim().to_owned(), position).is_some() {
@@ -101,6 +121,36 @@ pub fn max_tool_speed(params: &Params) -> f64 {
     if speed > 0.0 { speed } else { f64::INFINITY }
 }
 
+/// Whether the link is named that `workspace` and `max_tool_speed` hold for.
+///
+/// # Errors
+/// When it is not, and one of them is set.
+pub fn tool_is_named(params: &Params) -> Result<(), String> {
+    let (workspace, speed) = (params.doubles("workspace"), max_tool_speed(params));
+    if !params.text("tool_link").is_empty() || workspace.is_empty() && speed.is_infinite() {
+        return Ok(());
+    }
+    let for_what = match workspace.as_slice() {
+        [] => format!("'max_tool_speed' is {speed} m/s"),
+        corners => format!("'workspace' is {corners:?}"),
+    };
+    Err(format!("parameter 'tool_link' is empty, but {for_what}; it must name the link that this holds for"))
+}
+
+/// Whether there is collision checking where there is a workspace, as that looks at both.
+///
+/// # Errors
+/// When there is none.
+pub fn workspace_is_checked(params: &Params) -> Result<(), String> {
+    let corners = params.doubles("workspace");
+    if corners.is_empty() || params.bool("check_collisions") {
+        return Ok(());
+    }
+    Err(format!(
+        "parameter 'workspace' is {corners:?}, but 'check_collisions' is false; it must be true for a workspace"
+    ))
+}
+
 /// The text of the file that a parameter names; `None` where it names none.
 ///
 /// # Errors
@@ -128,19 +178,16 @@ pub fn surroundings(
     params: &Params,
 ) -> Result<Surroundings, NodeError> {
     let (link, max_speed) = (params.text("tool_link"), max_tool_speed(params));
-    let workspace = workspace(&params.doubles("workspace"))?;
-    if link.is_empty() && (workspace.is_some() || max_speed.is_finite()) {
-        return Err("parameter 'tool_link' must name the link that 'workspace' and 'max_tool_speed' hold for".into());
-    }
+    let workspace = named_workspace(params)?;
+    // Rules of the parameters, so that nobody gets here with less; a bound that were not heeded would be worse than an error.
+    tool_is_named(params)?;
+    workspace_is_checked(params)?;
     let tool = match link.as_str() {
         "" => None,
         link => Some(Tool::new(model, link, joints).map_err(|e| format!("parameter 'tool_link': {e}"))?),
     };
     let bounds = tool.clone().map(|tool| ToolBounds { tool, workspace, max_speed });
     if !params.bool("check_collisions") {
-        if workspace.is_some() {
-            return Err("parameter 'workspace' needs 'check_collisions'".into());
-        }
         return Ok(Surroundings { space: None, tool });
     }
     let srdf = srdf.map(|text| Srdf::parse(text, model)).transpose().map_err(|e| format!("SRDF: {e}"))?;
@@ -158,16 +205,19 @@ pub fn surroundings(
     Ok(Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, bounds))), tool })
 }
 
-fn workspace(corners: &[f64]) -> Result<Option<Workspace>, NodeError> {
-    match corners {
+/// The parameter `workspace`.
+///
+/// # Errors
+/// When it is no box.
+pub fn named_workspace(params: &Params) -> Result<Option<Workspace>, String> {
+    match params.doubles("workspace").as_slice() {
         [] => Ok(None),
         [a, b, c, d, e, f] if a < d && b < e && c < f => {
             Ok(Some(Workspace { min: Point3::new(*a, *b, *c), max: Point3::new(*d, *e, *f) }))
         }
         other => Err(format!(
             "parameter 'workspace' is {other:?}; it must be six numbers, least x, y, z and greatest x, y, z, each greatest above its least"
-        )
-        .into()),
+        )),
     }
 }
 
@@ -194,8 +244,13 @@ mod tests {
         <joint name='elbow' type='continuous'><parent link='b'/><child link='c'/></joint></robot>";
 
     fn read(entries: &[&str]) -> Result<BTreeMap<String, f64>, String> {
-        let params = BTreeMap::from([("fixed_joints".to_owned(), serde_json::json!(entries))]);
-        fixed_joints(&Params::from_json(specs(), &params).unwrap()).map_err(|e| e.to_string())
+        let params = BTreeMap::from([
+            ("fixed_joints".to_owned(), serde_json::json!(entries)),
+            ("joint_limits_file".to_owned(), "limits.yaml".into()),
+            ("controllers.arm".to_owned(), serde_json::json!(["j1"])),
+        ]);
+        let params = Params::from_json(crate::streaming_params::specs(), &params).map_err(|e| e[0].to_string())?;
+        fixed_joints(&params).map_err(|e| e.to_string())
     }
 
     #[test]

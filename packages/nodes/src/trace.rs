@@ -323,7 +323,7 @@ impl TraceMessage {
     ///
     /// # Errors
     /// In words, when it is no trace, or one of another format.
-    pub fn read(message: &efm_bag::msgs::DiagnosticArray) -> Result<Self, String> {
+    pub fn read(message: &efm_wire::msgs::DiagnosticArray) -> Result<Self, String> {
         let [status] = message.status.as_slice() else {
             return Err(format!("{} statuses in one message; a trace has one", message.status.len()));
         };

@@ -1,10 +1,10 @@
 //! What the publisher of trajectories says.
 
-use efm_bag::cdr::CdrWriter;
 use efm_core::Stamp;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{NodeError, Publisher};
 use efm_safety::{Execution, VerifiedWindow};
+use efm_wire::cdr::CdrWriter;
 
 /// Publishes what goes out, written as CDR into memory that is used again and again: r2r's messages would be copied into C's first, which
 /// allocates for every list of every point.

@@ -1,8 +1,8 @@
 //! Wiring that several nodes share.
 
-use crate::files;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_robot::LimitsFile;
+use efm_ros::files;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Latest, Node, NodeError, Params, Received, RosClock, Spec, qos};
 use std::path::PathBuf;
@@ -22,13 +22,12 @@ pub fn robot_specs() -> Vec<Spec> {
     vec![
         robot_description_spec(),
         Spec::text("joint_limits_file", "", "File with velocity, acceleration and jerk limits, in MoveIt's format.")
-            .required(),
-        Spec::double(
-            "default_jerk",
-            0.0,
-            "Jerk limit (rad/s3, m/s3) of joints to which the file gives none; 0: that is an error.",
-        )
-        .range(0.0, 1e6),
+            .required()
+            .example(r#""config/joint_limits.yaml""#),
+        Spec::double("default_jerk", 0.0, "Jerk limit of joints to which the file gives none.")
+            .unit("rad/s3 or m/s3")
+            .range(0.01, 1e6)
+            .or_zero("that is an error"),
     ]
 }
 
@@ -96,7 +95,8 @@ impl ReceiptClock {
 pub fn policy_specs() -> Vec<Spec> {
     vec![
         Spec::text("policy", "", "The policy package: its name within models_path, or a path to its folder.")
-            .required(),
+            .required()
+            .example(r#""panda_tabletop_flow""#),
         Spec::texts("models_path", &["models"], "Folders that are searched for policy packages and sentence encoders."),
     ]
 }

@@ -4,7 +4,6 @@
 #[path = "support/scene_writer.rs"]
 mod scene_writer;
 
-use efm_bag::Decode;
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles, Operation, ScenePose, SolidKind};
 use efm_core::{JointLimits, JointNames};
 use efm_nodes::planning_scene::{Change, PlanningScene};
@@ -13,6 +12,7 @@ use efm_nodes::scene_keeper::SceneKeeper;
 use efm_robot::{RobotModel, Srdf};
 use efm_ros::Level;
 use efm_safety::{CollisionSpace, ControllerSpec, Limits, StreamConfig, Surroundings, TrajectoryStreamer};
+use efm_wire::Decode;
 use nalgebra::Vector3;
 use proptest::prelude::*;
 use scene_writer::{Object, Scene, at};

@@ -60,7 +60,8 @@ pub struct Manifest {
     pub action: ActionSpec,
     /// How it is run.
     pub runner: RunnerSpec,
-    /// The ONNX graphs by role: `encode` and `step` for flow matching, `policy` for a single pass.
+    /// The ONNX graphs by role: `policy` (single pass, recurrent), or `encode` and what is then repeated: `step` (flow matching, diffusion)
+    /// or `decode` (action tokens).
     pub graphs: BTreeMap<String, GraphSpec>,
     /// How its chunks are executed.
     pub execution: ExecutionSpec,

@@ -1,9 +1,9 @@
 //! Other parameters than those of the recording, and what is different about them.
 
 use anyhow::{Context, Result, anyhow, bail};
-use efm_nodes::files;
 use efm_nodes::trace::Setup;
 use efm_ros::Spec;
+use efm_ros::files;
 use efm_ros::params::{declares, is_for};
 use serde_json::Value;
 use std::collections::BTreeMap;

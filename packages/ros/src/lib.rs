@@ -42,6 +42,7 @@ mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
+pub mod files;
 pub mod graph;
 pub mod latest;
 pub mod logging;
@@ -56,7 +57,7 @@ pub use diagnostics::{Diagnostics, Level, Task};
 pub use entities::{Bytes, Request, RosError};
 pub use graph::{Endpoint, Graph};
 pub use latest::{Latest, Received};
-pub use params::{Params, Spec, Value};
+pub use params::{Params, Rule, Spec, Value};
 pub use r2r;
 pub use run::{Node, NodeError, Plan, Publisher, run, run_together};
 

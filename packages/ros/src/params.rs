@@ -2,10 +2,17 @@
 
 pub(crate) mod given;
 mod json;
+pub mod pages;
+mod range;
+mod rules;
 mod services;
+pub mod wrong;
 
 pub use given::is_for;
+pub use rules::{Judge, Rule};
 pub use services::serve;
+
+use range::Range;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -66,10 +73,13 @@ pub struct Spec {
     default: Value,
     family: Vec<(&'static str, &'static [&'static str])>,
     is_family: bool,
-    range: Option<(f64, f64)>,
+    unit: &'static str,
+    range: Option<Range>,
     choices: &'static [&'static str],
     dynamic: bool,
     required: bool,
+    example: Option<&'static str>,
+    rules: Vec<Rule>,
 }
 
 impl Spec {
@@ -94,10 +104,13 @@ impl Spec {
             default,
             family: Vec::new(),
             is_family: false,
+            unit: "",
             range: None,
             choices: &[],
             dynamic: false,
             required: false,
+            example: None,
+            rules: Vec::new(),
         }
     }
 
@@ -106,12 +119,12 @@ impl Spec {
         Self::new(name, Value::Bool(default), description)
     }
 
-    /// A whole number. Say the units in the description.
+    /// A whole number. See [`Self::unit`].
     pub fn integer(name: &'static str, default: i64, description: &'static str) -> Self {
         Self::new(name, Value::Integer(default), description)
     }
 
-    /// A finite number. Say the units in the description.
+    /// A finite number. See [`Self::unit`].
     pub fn double(name: &'static str, default: f64, description: &'static str) -> Self {
         Self::new(name, Value::Double(default), description)
     }
@@ -149,7 +162,68 @@ impl Spec {
     /// Values from `min` to `max`, both included. For numbers, and for each number of a list.
     #[must_use]
     pub fn range(self, min: f64, max: f64) -> Self {
-        Self { range: Some((min, max)), ..self }
+        Self { range: Some(Range { least: min, above: false, most: max, zero: None }), ..self }
+    }
+
+    /// Values above `min` and up to `max`, which is included.
+    #[must_use]
+    pub fn above(self, min: f64, max: f64) -> Self {
+        Self { range: Some(Range { least: min, above: true, most: max, zero: None }), ..self }
+    }
+
+    /// Zero besides the range, which is given before, with what it means.
+    #[must_use]
+    pub fn or_zero(self, meaning: &'static str) -> Self {
+        Self { range: self.range.map(|range| Range { zero: Some(meaning), ..range }), ..self }
+    }
+
+    /// What its numbers count or measure: "s", "rad/s". A number without unit has none.
+    #[must_use]
+    pub fn unit(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
+    }
+
+    /// A value to show, as JSON, where there is no sensible default: for the example file and the tests.
+    #[must_use]
+    pub fn example(self, json: &'static str) -> Self {
+        Self { example: Some(json), ..self }
+    }
+
+    /// Something that must hold of it, alone or with others.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// The name; of a family that under which its lists stand.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What must hold of it, alone or with others.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Its default; a family's are not told.
+    pub fn default_value(&self) -> &Value {
+        &self.default
+    }
+
+    /// The value to show, as JSON, for a parameter that must be set.
+    pub fn needed_example(&self) -> Option<&'static str> {
+        self.example.filter(|_| self.required)
+    }
+
+    /// Whether it must be set.
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// Its unit; empty for none.
+    pub fn unit_of(&self) -> &'static str {
+        self.unit
     }
 
     /// Only these texts.
@@ -170,16 +244,29 @@ impl Spec {
         Self { required: true, ..self }
     }
 
-    /// Description with range and choices, for people.
+    /// Description with unit, range, choices and rules, for people.
     fn help(&self) -> String {
         let mut text = self.description.to_owned();
-        if let Some((min, max)) = self.range {
-            text += &format!(" From {min} to {max}.");
+        match (self.unit, self.range) {
+            ("", Some(range)) => {
+                text += &format!(" {range}.").replacen(" from", " From", 1).replacen(" above", " Above", 1)
+            }
+            (unit, Some(range)) => text += &format!(" In {unit}, {range}."),
+            ("", None) => {}
+            (unit, None) => text += &format!(" In {unit}."),
         }
-        if !self.choices.is_empty() {
-            text += &format!(" One of: {}.", self.choices.join(", "));
+        let conditions = self.conditions();
+        if !conditions.is_empty() {
+            text += &format!(" {conditions}");
         }
         text
+    }
+
+    /// Choices and rules, in words.
+    fn conditions(&self) -> String {
+        let choices = (!self.choices.is_empty()).then(|| format!("One of: {}.", self.choices.join(", ")));
+        let rules = self.rules.iter().map(|rule| rule.says.to_owned()).filter(|says| !says.is_empty());
+        choices.into_iter().chain(rules).collect::<Vec<_>>().join(" ")
     }
 
     /// Reads a value that came from outside as this parameter's type and checks it.
@@ -202,7 +289,7 @@ impl Spec {
                 return Err(ParamError::Type {
                     name: name.to_owned(),
                     expected: expected.type_name(),
-                    actual: if *actual == Ros::NotSet { "an empty list" } else { actual.type_name() },
+                    actual: said(actual),
                 });
             }
         };
@@ -211,12 +298,18 @@ impl Spec {
     }
 
     fn check(&self, name: &str, value: &Value) -> Result<(), ParamError> {
-        let out_of_range =
-            |v: f64, (min, max): (f64, f64)| ParamError::Range { name: name.to_owned(), value: v, min, max };
-        let number = |v: f64| match self.range {
-            Some(range) if !(range.0..=range.1).contains(&v) => Err(out_of_range(v, range)),
-            None if !v.is_finite() => Err(out_of_range(v, (f64::MIN, f64::MAX))),
-            _ => Ok(()),
+        let out_of_range = |value: String| {
+            let unit = if self.unit.is_empty() { String::new() } else { format!(" {}", self.unit) };
+            let wanted = self.range.map_or("a finite number".to_owned(), |range| range.to_string());
+            Err(ParamError::Range { name: name.to_owned(), value, unit, wanted })
+        };
+        let number = |v: f64| match self.range.map_or(v.is_finite(), |range| range.contains(v)) {
+            true => Ok(()),
+            false => out_of_range(v.to_string()),
+        };
+        let whole = |v: i64| match self.range.is_none_or(|range| range.contains_whole(v)) {
+            true => Ok(()),
+            false => out_of_range(v.to_string()),
         };
         let missing = || ParamError::Missing { name: name.to_owned(), description: self.help() };
         let text = |v: &String| {
@@ -229,11 +322,11 @@ impl Spec {
         };
         match value {
             Value::Bool(_) => Ok(()),
-            Value::Integer(v) => number(*v as f64),
+            Value::Integer(v) => whole(*v),
             Value::Double(v) => number(*v),
             Value::Doubles(v) if v.is_empty() && self.required => Err(missing()),
             Value::Integers(v) if v.is_empty() && self.required => Err(missing()),
-            Value::Integers(v) => v.iter().try_for_each(|&v| number(v as f64)),
+            Value::Integers(v) => v.iter().try_for_each(|&v| whole(v)),
             Value::Doubles(v) => v.iter().try_for_each(|&v| number(v)),
             Value::Text(v) if v.is_empty() && self.required => Err(missing()),
             Value::Text(v) => text(v),
@@ -262,19 +355,19 @@ pub enum ParamError {
         /// What it must be.
         expected: &'static str,
         /// What it was.
-        actual: &'static str,
+        actual: String,
     },
     /// Out of range, or not a finite number.
-    #[error("parameter '{name}' is {value}; it must be from {min} to {max}")]
+    #[error("parameter '{name}' is {value}{unit}; it must be {wanted}")]
     Range {
         /// The name.
         name: String,
         /// What it was.
-        value: f64,
-        /// Least.
-        min: f64,
-        /// Greatest.
-        max: f64,
+        value: String,
+        /// Behind the number, with a space before it.
+        unit: String,
+        /// What it must be.
+        wanted: String,
     },
     /// Not one of the words.
     #[error("parameter '{name}' is '{value}'; it must be one of: {choices}")]
@@ -300,6 +393,43 @@ pub enum ParamError {
         /// What it is for.
         description: String,
     },
+    /// It breaks a rule, alone or with others.
+    #[error("{why}")]
+    Rule {
+        /// The name.
+        name: String,
+        /// A sentence with the name, the value and what would be right.
+        why: String,
+    },
+}
+
+impl ParamError {
+    /// The parameter that is refused.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. }
+            | Self::Type { name, .. }
+            | Self::Range { name, .. }
+            | Self::Choice { name, .. }
+            | Self::ReadOnly { name }
+            | Self::Missing { name, .. }
+            | Self::Rule { name, .. } => name,
+        }
+    }
+}
+
+/// A value that came from outside, with its type.
+fn said(value: &r2r::ParameterValue) -> String {
+    use r2r::ParameterValue as Ros;
+    let kind = value.type_name();
+    match value {
+        Ros::NotSet => "an empty list".to_owned(),
+        Ros::Bool(v) => format!("{kind} {v}"),
+        Ros::Integer(v) => format!("{kind} {v}"),
+        Ros::Double(v) => format!("{kind} {v:?}"),
+        Ros::String(v) => format!("{kind} {:?}", v.chars().take(60).collect::<String>()),
+        _ => kind.to_owned(),
+    }
 }
 
 /// Whether a value stands for an empty list. YAML's `[]` has no type, so ROS has no value for it; and where other nodes cannot be given
@@ -316,6 +446,11 @@ fn is_no_list(value: &r2r::ParameterValue) -> bool {
         Ros::DoubleArray(v) => v.is_empty(),
         Ros::Bool(_) | Ros::Integer(_) | Ros::Double(_) => false,
     }
+}
+
+/// Parameters that every node has.
+pub(crate) fn common() -> Vec<Spec> {
+    vec![Spec::bool("use_sim_time", false, "Take time from /clock instead of the wall clock.")]
 }
 
 /// Parameters that other tools put into files for all nodes and that mean nothing here.
@@ -345,13 +480,14 @@ fn meant(specs: &[Spec], name: &str) -> String {
 /// Specs and values. Checked by construction: every value is of its type and in its range.
 #[derive(Debug, Clone)]
 struct Store {
-    specs: Vec<Spec>,
+    specs: Arc<[Spec]>,
     values: BTreeMap<String, Value>,
 }
 
 impl Store {
-    fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> Result<Self, Vec<ParamError>> {
-        let mut store = Self { specs, values: BTreeMap::new() };
+    /// With what is wrong: a parameter that is refused has no value then.
+    fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> (Self, Vec<ParamError>) {
+        let mut store = Self { specs: specs.into(), values: BTreeMap::new() };
         let mut errors = Vec::new();
         // Families of which something was given.
         let mut given = BTreeSet::new();
@@ -380,8 +516,8 @@ impl Store {
                 Err(error) => errors.push(error),
             }
         }
-        for spec in &store.specs {
-            let refused = |e: &ParamError| matches!(e, ParamError::Type { name, .. } | ParamError::Range { name, .. } | ParamError::Choice { name, .. } if name == spec.name);
+        for spec in store.specs.iter() {
+            let refused = |e: &ParamError| e.name() == spec.name;
             if spec.is_family {
                 let prefix = format!("{}.", spec.name);
                 if !given.contains(spec.name) {
@@ -391,7 +527,7 @@ impl Store {
                     }
                 }
                 let is_there = store.values.keys().any(|name| name.starts_with(&prefix));
-                let is_refused = errors.iter().any(|e| matches!(e, ParamError::Type { name, .. } if spec.is_of(name)));
+                let is_refused = errors.iter().any(|e| spec.is_of(e.name()));
                 if spec.required && !is_there && !is_refused {
                     let name = format!("{prefix}<name>");
                     errors.push(ParamError::Missing { name, description: spec.help() });
@@ -403,7 +539,7 @@ impl Store {
                 store.values.insert(spec.name.to_owned(), spec.default.clone());
             }
         }
-        if errors.is_empty() { Ok(store) } else { Err(errors) }
+        (store, errors)
     }
 
     fn spec_of(&self, name: &str) -> Result<&Spec, ParamError> {
@@ -426,7 +562,7 @@ impl Store {
             let spec = self.spec_of(name)?;
             if value == r2r::ParameterValue::NotSet {
                 // An empty list of a file; of the services' it is the wish to take the parameter away.
-                let (expected, actual) = (spec.default.type_name(), "not set");
+                let (expected, actual) = (spec.default.type_name(), "not set".to_owned());
                 return Err(ParamError::Type { name: name.to_owned(), expected, actual });
             }
             let value = spec.admit(name, &value)?;
@@ -438,9 +574,18 @@ impl Store {
                 admitted.push((name.to_owned(), value));
             }
         }
-        let names = admitted.iter().map(|(name, _)| name.clone()).collect();
-        self.values.extend(admitted);
-        Ok(names)
+        if admitted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let changed = admitted.iter().map(|(name, _)| name.clone()).collect();
+        let mut after = self.clone();
+        after.values.extend(admitted);
+        let after = Params::of(after);
+        if let Some(error) = rules::broken(&after, Some(&changed), &[]).into_iter().next() {
+            return Err(error);
+        }
+        self.values = std::mem::take(&mut after.store().values);
+        Ok(changed.into_iter().collect())
     }
 }
 
@@ -459,8 +604,24 @@ impl Params {
     /// Everything that is wrong, so that one start shows all of it.
     pub fn new(specs: Vec<Spec>, overrides: &[(String, r2r::ParameterValue)]) -> Result<Self, Vec<ParamError>> {
         let mut specs = specs;
-        specs.push(Spec::bool("use_sim_time", false, "Take time from /clock instead of the wall clock."));
-        Ok(Self { store: Arc::new(Mutex::new(Store::new(specs, overrides)?)), version: watch::Sender::new(0) })
+        specs.extend(common());
+        let (store, mut errors) = Store::new(specs, overrides);
+        let params = Self::of(store);
+        errors.extend(rules::broken(&params, None, &errors));
+        if errors.is_empty() { Ok(params) } else { Err(errors) }
+    }
+
+    fn of(store: Store) -> Self {
+        Self { store: Arc::new(Mutex::new(store)), version: watch::Sender::new(0) }
+    }
+
+    /// Sets all of these or none, as the parameter services do it.
+    ///
+    /// # Errors
+    /// What is wrong first: a value, a parameter that is read-only, or a rule that would be broken then.
+    pub fn set(&self, changes: &[(String, r2r::ParameterValue)]) -> Result<(), ParamError> {
+        let changes = changes.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        self.store().set(changes).map(drop)
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
@@ -563,18 +724,8 @@ impl Params {
     pub fn describe(specs: &[Spec]) -> String {
         let mut text = String::new();
         for spec in specs {
-            let name = if spec.is_family { format!("{}.<name>", spec.name) } else { spec.name.to_owned() };
-            let default = if spec.is_family {
-                spec.family.iter().map(|(key, texts)| format!("{key}: {texts:?}")).collect::<Vec<_>>().join(", ")
-            } else {
-                spec.default.to_string()
-            };
-            let dynamic = if spec.dynamic { ", dynamic" } else { "" };
-            text += &format!(
-                "  {name}  ({}{dynamic}; default {default})\n      {}\n",
-                spec.default.type_name(),
-                spec.help()
-            );
+            text +=
+                &format!("  {}  ({}; {})\n      {}\n", shown(spec), spec.kind(), spec.default_in_words(), spec.help());
         }
         text
     }
@@ -646,7 +797,7 @@ mod tests {
         ]);
         for part in [
             "'rate' is 1000; it must be from 1 to 500",
-            "'depth' must be an integer, not string",
+            "'depth' must be an integer, not string \"five\"",
             "'reliability' is 'perfect'; it must be one of: best_effort, reliable",
             "'weights' is NaN",
         ] {
@@ -675,6 +826,8 @@ mod tests {
         let text = Params::new(specs(), &[]).unwrap_err()[0].to_string();
         assert_eq!(text, "parameter 'policy' must be set: Folder of the policy package.");
         assert!(Params::new(specs(), &[("policy".into(), Ros::String("p".into()))]).is_ok());
+        let empty = Params::new(specs(), &[("policy".into(), Ros::String(String::new()))]).unwrap_err();
+        assert_eq!(empty.len(), 1, "asked for once: {empty:?}");
     }
 
     #[test]
@@ -742,7 +895,100 @@ mod tests {
     fn the_services_cannot_take_a_parameter_away() {
         let params = with(&[("cores", Ros::NotSet)]).unwrap();
         let refused = params.store().set([("cores", Ros::NotSet)]);
-        assert!(matches!(refused, Err(ParamError::Type { actual: "not set", .. })), "{refused:?}");
+        assert!(matches!(&refused, Err(ParamError::Type { actual, .. }) if actual == "not set"), "{refused:?}");
+    }
+
+    /// A pair of which one must not be above the other, and a time that is more than the spacing of a rate.
+    fn ruled() -> Vec<Spec> {
+        fn ordered(params: &Params) -> Result<(), String> {
+            let (least, most) = (params.double("least"), params.double("most"));
+            if least <= most {
+                return Ok(());
+            }
+            Err(format!("parameter 'least' is {least} m; it must be at most 'most', which is {most}"))
+        }
+        const ORDERED: Rule = Rule::new("At most `most`.", &["most"], ordered, &[r#"{"least": 2.0, "most": 1.0}"#]);
+        vec![
+            Spec::double("least", 0.2, "Least.").unit("m").range(0.0, 10.0).dynamic().rule(ORDERED),
+            Spec::double("most", 0.5, "Most.").unit("m").above(0.0, 10.0).or_zero("any").dynamic(),
+            Spec::double("other", 0.5, "Other.").dynamic(),
+        ]
+    }
+
+    #[test]
+    fn a_rule_is_judged_at_the_start_unless_what_it_is_about_is_wrong_already() {
+        let start = |given: &[(&str, Ros)]| {
+            let given: Vec<_> = given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+            Params::new(ruled(), &given).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert!(start(&[("least", Ros::Double(0.5))]).is_ok());
+        let broken = start(&[("least", Ros::Double(0.6))]).unwrap_err();
+        assert_eq!(broken, ["parameter 'least' is 0.6 m; it must be at most 'most', which is 0.5"]);
+        for (least, most) in [(Ros::Double(f64::NAN), Ros::Double(1.0)), (Ros::Double(3.0), Ros::Bool(true))] {
+            assert_eq!(start(&[("least", least), ("most", most)]).unwrap_err().len(), 1);
+        }
+        let both = start(&[("least", Ros::Double(3.0)), ("other", Ros::Bool(true))]).unwrap_err();
+        assert_eq!(both.len(), 2, "{both:?}");
+        let range = start(&[("most", Ros::Double(-0.1))]).unwrap_err();
+        assert_eq!(range, ["parameter 'most' is -0.1 m; it must be above 0 and at most 10, or 0 (any)"]);
+    }
+
+    #[test]
+    fn what_would_break_a_rule_is_refused_while_the_node_runs_and_both_may_change_together() {
+        let params = Params::new(ruled(), &[]).unwrap();
+        let set = |changes: &[(&str, f64)]| {
+            let changes: Vec<_> = changes.iter().map(|(name, v)| ((*name).to_owned(), Ros::Double(*v))).collect();
+            params.set(&changes).map_err(|error| error.to_string())
+        };
+        let refused = set(&[("least", 0.7)]).unwrap_err();
+        assert_eq!(refused, "parameter 'least' is 0.7 m; it must be at most 'most', which is 0.5", "as at the start");
+        // The other one of the pair is blamed by the same rule, and nothing else of the request holds.
+        assert!(set(&[("other", 9.0), ("most", 0.1)]).unwrap_err().contains("'least' is 0.2"));
+        assert_eq!((params.double("least"), params.double("most"), params.double("other")), (0.2, 0.5, 0.5));
+        assert_eq!(set(&[("least", 2.0), ("most", 3.0)]), Ok(()));
+        assert_eq!(set(&[("other", 1.0)]), Ok(()));
+        assert_eq!((params.double("least"), params.double("most"), params.double("other")), (2.0, 3.0, 1.0));
+    }
+
+    #[test]
+    fn help_says_unit_range_zero_and_rule() {
+        let text = Params::describe(&ruled());
+        assert!(
+            text.contains(
+                "  least  (a number, dynamic; default 0.2)\n      Least. In m, from 0 to 10. At most `most`."
+            ),
+            "{text}"
+        );
+        assert!(text.contains("Most. In m, above 0 and at most 10, or 0 (any)."), "{text}");
+    }
+
+    #[test]
+    fn every_wrong_value_of_a_declaration_is_refused_by_name_and_its_edges_are_taken() {
+        let specs = || {
+            let mut all = specs();
+            all.extend(ruled().into_iter().map(|spec| Spec { rules: Vec::new(), ..spec }));
+            all.push(Spec::integer("priority", 2, "Priority.").range(2.0, 4.0).or_zero("none"));
+            all.push(Spec::texts("words", &["a"], "Words.").choices(&["a", "b"]).required());
+            all
+        };
+        let mut kinds = BTreeSet::new();
+        for spec in specs().iter().chain(&common()) {
+            for wrong in spec.wrong_values() {
+                let case = format!("{} {}: {:?}", wrong.kind, wrong.name, wrong.value);
+                let Err(errors) = Params::new(specs(), &[(wrong.name.clone(), wrong.value)]) else { panic!("{case}") };
+                assert!(errors.len() == 1 && errors[0].to_string().contains(&format!("'{}", wrong.name)), "{case}");
+                kinds.insert(wrong.kind);
+            }
+            for edge in spec.edges() {
+                assert!(
+                    Params::new(specs(), &[(spec.name.to_owned(), edge.clone())]).is_ok(),
+                    "{}: {edge:?}",
+                    spec.name
+                );
+            }
+        }
+        let all = ["above", "below", "choice", "empty", "infinite", "no number", "type"];
+        assert_eq!(kinds.into_iter().collect::<Vec<_>>(), all);
     }
 
     #[test]

@@ -10,7 +10,9 @@
 //! - motion starts only from rest, at the measured pose, while armed and with a fresh joint state; and while it is known where every
 //!   joint stands that nobody here moves and on which it depends what comes close.
 //!
-//! It keeps limits and does not know obstacles. It is not a safety-rated function (ISO 10218, ISO 13849).
+//! It keeps limits, and away from what its [`Space`] knows ([`CollisionSpace`]: the robot itself, its cell, its workspace); without one it
+//! knows no obstacles, and it sees nothing itself. `docs/safety.md` has what holds when. It is not a safety-rated function (ISO 10218,
+//! ISO 13849).
 //!
 //! Time is passed in; a tick does not allocate.
 
@@ -37,7 +39,7 @@ pub use plan::PlanReport;
 pub use progress::PathLimit;
 pub use silence::{Silence, Voice};
 pub use space::{Intrusion, Space, Step, Tool, Workspace};
-pub use streamer::config::{ControllerSpec, SetupError, StreamConfig};
+pub use streamer::config::{ControllerSpec, SetupError, StreamConfig, bounds};
 pub use streamer::{
     Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, TaskLimits,
     Tick, TrajectoryStreamer,

@@ -24,7 +24,8 @@ pub use goal::{Duty, GoalId, GoalRefusal, GoalSwitch, MotionNow, OnNewGoal, Unkn
 pub use mode::{ACT_DECAY, Mode, UnknownMode};
 pub use rtc::{Decay, Guide, RawChunk, RtcError, RtcPlan, prefix_weights};
 pub use scheduler::{
-    Accepted, ChunkRefusal, Moment, Reference, ReferenceStatus, Scheduler, SchedulerConfig, SchedulerError,
+    Accepted, ChunkRefusal, LEAST_BLEND_S, Moment, Reference, ReferenceStatus, Scheduler, SchedulerConfig,
+    SchedulerError,
 };
 pub use seam::{SEAM_STEP, Seam};
 

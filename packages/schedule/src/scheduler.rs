@@ -8,6 +8,9 @@ use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
 use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
 use std::f64::consts::TAU;
 
+/// [`SchedulerConfig::blend_s`] at least, seconds.
+pub const LEAST_BLEND_S: f64 = 1.0e-3;
+
 /// How chunks are taken and blended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SchedulerConfig {
@@ -293,7 +296,7 @@ impl Scheduler {
         for (field, value, least) in [
             ("max_chunk_age_s", config.max_chunk_age_s, 1.0e-3),
             ("future_tolerance_s", config.future_tolerance_s, 0.0),
-            ("blend_s", config.blend_s, 1.0e-3),
+            ("blend_s", config.blend_s, LEAST_BLEND_S),
             ("max_blend_s", config.max_blend_s, config.blend_s),
         ] {
             if !(value.is_finite() && value >= least) {

@@ -5,12 +5,12 @@
 use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::trace::{self, PassedOn, Setup, Trace};
 use crate::wiring::{policy_manifest, policy_specs};
-use efm_bag::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
-use efm_bag::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
 use efm_ros::{Bytes, Latest, Level, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
+use efm_wire::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
+use efm_wire::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -107,23 +107,31 @@ impl Ingest {
     }
 }
 
-/// The node `camera_ingest`.
-pub fn plan() -> Plan {
+/// Parameters of `camera_ingest`.
+pub fn specs() -> Vec<Spec> {
     let mut specs = policy_specs();
     specs.extend([
         Spec::text("transport", "raw", "What cameras send: <camera>/image_raw or <camera>/image_raw/compressed.")
             .choices(&["raw", "compressed"]),
         Spec::text("reliability", "best_effort", "QoS of the camera subscriptions. best_effort matches every camera.")
             .choices(&["best_effort", "reliable"]),
-        Spec::double("max_rate", 0.0, "Most pictures a second and camera that are passed on, Hz; 0: all.")
-            .range(0.0, 1000.0),
-        Spec::double("max_age", 1.0, "Oldest stamp of a picture that is passed on, s.").range(0.01, 60.0),
-        Spec::double("max_future", 0.05, "How far in the future a stamp may lie, s.").range(0.0, 1.0),
-        Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale, s.")
+        Spec::double("max_rate", 0.0, "Most pictures a second and camera that are passed on.")
+            .unit("Hz")
+            .range(0.01, 1000.0)
+            .or_zero("all"),
+        Spec::double("max_age", 1.0, "Oldest stamp of a picture that is passed on.").unit("s").range(0.01, 60.0),
+        Spec::double("max_future", 0.05, "How far in the future a stamp may lie.").unit("s").range(0.0, 1.0),
+        Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale.")
+            .unit("s")
             .range(0.05, 60.0),
         trace::spec(),
     ]);
-    Plan::new("camera_ingest", specs, |node| {
+    specs
+}
+
+/// The node `camera_ingest`.
+pub fn plan() -> Plan {
+    Plan::new("camera_ingest", specs(), |node| {
         let params = node.params().clone();
         let health = node.diagnostics().task("policy");
         let manifest = match policy_manifest(&params) {

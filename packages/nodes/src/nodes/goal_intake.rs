@@ -5,6 +5,7 @@
 //! that names nothing of it is refused; what was understood is told on `goal_status` before the instruction is given.
 
 use crate::goals::{GoalDesk, News, Status, TaskReport};
+use crate::param_rules as rules;
 use crate::trace::{self, Asked, Setup, Trace};
 use crate::wiring::policy_manifest;
 use efm_core::Stamp;
@@ -84,11 +85,13 @@ fn lexicon(params: &Params) -> Result<Option<Lexicon>, String> {
     policy_manifest(params).map(|(_, manifest)| manifest.lexicon())
 }
 
-/// The node `goal_intake`.
-pub fn plan() -> Plan {
-    let specs = vec![
-        Spec::double("goal_timeout", 60.0, "Seconds after which an active goal ends as timed_out; 0: never.")
-            .range(0.0, 86_400.0),
+/// Parameters of `goal_intake`.
+pub fn specs() -> Vec<Spec> {
+    vec![
+        Spec::double("goal_timeout", 60.0, "How long a goal may be active before it ends as timed_out.")
+            .unit("s")
+            .range(0.0, 86_400.0)
+            .or_zero("for ever"),
         Spec::text(
             "policy",
             "",
@@ -99,10 +102,15 @@ pub fn plan() -> Plan {
             "stop_words",
             STOP_WORDS,
             "What asks to stop: a goal that says only this is answered by cancelling; with three dots behind it, one that begins so. [\"\"]: nothing.",
-        ),
+        )
+        .rule(rules::STOP),
         trace::spec(),
-    ];
-    Plan::new("goal_intake", specs, |node| {
+    ]
+}
+
+/// The node `goal_intake`.
+pub fn plan() -> Plan {
+    Plan::new("goal_intake", specs(), |node| {
         let mut goals = node.every::<Text>("goal", qos::event_input())?;
         let mut reports = node.every::<Text>("task_status", qos::event_input())?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;

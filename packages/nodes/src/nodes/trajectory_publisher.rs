@@ -3,13 +3,11 @@
 //! `action_chunk` and `joint_states` -> `<controller>/joint_trajectory` (all with one stamp) and `execution_state`. Starts
 //! disarmed unless told otherwise: then it takes nothing until `~/arm`. What it decides is in [`crate::streaming`]; here are the topics.
 
-use crate::controller_state::ControllerState;
 use crate::controller_watch::ControllerWatches;
 use crate::cores::{Cores, run_in_real_time};
 use crate::emergency::{Heartbeat, KeptStop};
 use crate::filter_state::{self, Known, Slowed};
 use crate::motion_report::{Around, Phase, SlowBy, explain};
-use crate::percentiles::Percentiles;
 use crate::planning_scene::PlanningScene;
 use crate::punctual::Punctual;
 use crate::scene_feed::{self, Outcome, SceneFeed};
@@ -20,8 +18,7 @@ use crate::streaming_params::{specs, tick_period};
 use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
 use crate::wiring::{ReceiptClock, robot_description};
-use efm_bag::cdr::{CdrWriter, Encode};
-use efm_bag::msgs::JointState as FilterState;
+use efm_core::percentiles::Percentiles;
 use efm_core::{SenderId, Stamp};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
@@ -34,6 +31,9 @@ use efm_ros::{
 use efm_safety::{
     Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
 };
+use efm_wire::cdr::{CdrWriter, Encode};
+use efm_wire::controller_state::ControllerState;
+use efm_wire::msgs::JointState as FilterState;
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -6,19 +6,19 @@
 use crate::cores::Cores;
 use crate::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
 use crate::execution::ExecutionFeed;
-use crate::files;
-use crate::inference_params::specs;
+use crate::inference_params::{joint_memory, specs};
 use crate::pairing::Pairing;
-use crate::percentiles::Percentiles;
 use crate::picture_ring::PictureRing;
 use crate::replan::Replan;
 use crate::surroundings::named_file;
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
 use crate::wiring::{ReceiptClock, joint_limits, models_path, policy_manifest, robot_description};
 use efm_core::freshness::FreshnessBounds;
+use efm_core::percentiles::Percentiles;
 use efm_core::words::{Heard, Lexicon, StopWords, hear};
 use efm_core::{JointNames, JointSample, Stamp};
 use efm_policy::{ImageSpec, Manifest, Provider};
+use efm_ros::files;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
@@ -33,8 +33,6 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 
-/// Joint states are kept for so long, s: longer than any observation may be old.
-const RING: f64 = 3.0;
 /// The engine's job in hand may take so long to end when the node does.
 const PATIENCE: Duration = Duration::from_millis(1200);
 
@@ -462,10 +460,6 @@ pub fn plan() -> Plan {
         let cores = Cores::named(&params.integers("inference_cores"))
             .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
         let threads = usize::try_from(params.integer("threads")).unwrap_or(1);
-        if let Some(cores) = cores.as_ref().filter(|cores| cores.len() < threads) {
-            let problem = format!("parameter 'threads' is {threads}, but inference_cores lists {}", cores.len());
-            return Err(problem.into());
-        }
         let mut started = trace::Setup::new("vla_inference", &params);
         started.files.insert("joint_limits_file".to_owned(), limits_text);
         if let Some(manifest) = &manifest {
@@ -508,7 +502,7 @@ pub fn plan() -> Plan {
             executions,
             cameras,
             pairing: Pairing::new(params.double("max_image_skew")),
-            feed: JointFeed::new(joints, RING.max(look_back + 1.0)),
+            feed: JointFeed::new(joints, joint_memory(&params, look_back)),
             graph: node.graph().clone(),
             seen: PictureRing::new(earlier, step),
             jobs,

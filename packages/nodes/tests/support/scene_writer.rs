@@ -1,8 +1,8 @@
 //! Writes moveit_msgs/PlanningScene, field by field as its .msg files have them.
 #![allow(dead_code)]
 
-use efm_bag::cdr::CdrWriter;
 use efm_core::Stamp;
+use efm_wire::cdr::CdrWriter;
 
 /// x, y, z, then the quaternion x, y, z, w.
 pub type Pose = [f64; 7];

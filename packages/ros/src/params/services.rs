@@ -61,12 +61,16 @@ fn descriptor(name: &str, spec: Option<&Spec>) -> ParameterDescriptor {
         type_: type_code(&spec.default),
         description: spec.description.to_owned(),
         read_only: !spec.dynamic,
+        additional_constraints: spec.conditions(),
         ..Default::default()
     };
-    if !spec.choices.is_empty() {
-        descriptor.additional_constraints = format!("One of: {}.", spec.choices.join(", "));
+    if !spec.unit.is_empty() {
+        descriptor.description += &format!(" In {}.", spec.unit);
     }
-    match (spec.range, &spec.default) {
+    if let Some(range) = spec.range.filter(|range| !range.is_plain()) {
+        descriptor.additional_constraints = format!("{range}. {}", spec.conditions()).trim_end().to_owned();
+    }
+    match (spec.range.map(|range| range.ends()), &spec.default) {
         (Some((min, max)), Value::Integer(_) | Value::Integers(_)) => {
             descriptor.integer_range =
                 vec![IntegerRange { from_value: min.ceil() as i64, to_value: max.floor() as i64, step: 1 }];

@@ -12,10 +12,42 @@ pub struct ControllerSpec {
     pub joints: JointNames,
 }
 
+/// What the numbers of [`StreamConfig`] may be: the least and the greatest. Whoever declares parameters for them declares these.
+pub mod bounds {
+    /// [`super::StreamConfig::period_s`], seconds.
+    pub const PERIOD_S: (f64, f64) = (0.001, 0.02);
+    /// [`super::StreamConfig::window_s`], seconds.
+    pub const WINDOW_S: (f64, f64) = (0.02, 2.0);
+    /// [`super::StreamConfig::committed_s`] in periods, at least: what is final must not end before the next window can come.
+    pub const COMMITTED_PERIODS: f64 = 1.5;
+    /// [`super::StreamConfig::committed_s`], seconds; the least is that of the shortest period.
+    pub const COMMITTED_S: (f64, f64) = (COMMITTED_PERIODS * PERIOD_S.0, 0.5);
+    /// [`super::StreamConfig::clock_skew_s`], seconds.
+    pub const CLOCK_SKEW_S: (f64, f64) = (0.0, 0.1);
+    /// [`super::StreamConfig::max_joint_state_age_s`], seconds.
+    pub const MAX_JOINT_STATE_AGE_S: (f64, f64) = (0.001, 10.0);
+    /// [`super::StreamConfig::max_tracking_error`], rad or m.
+    pub const MAX_TRACKING_ERROR: (f64, f64) = (1.0e-3, 10.0);
+    /// [`super::StreamConfig::max_start_error`], rad or m.
+    pub const MAX_START_ERROR: (f64, f64) = (0.0, 1.0);
+    /// [`super::StreamConfig::max_start_speed`], rad/s or m/s.
+    pub const MAX_START_SPEED: (f64, f64) = (0.0, 10.0);
+    /// [`super::StreamConfig::max_clock_jump_s`], seconds.
+    pub const MAX_CLOCK_JUMP_S: (f64, f64) = (0.001, 10.0);
+    /// [`super::StreamConfig::share`].
+    pub const SHARE: (f64, f64) = (0.05, 0.99);
+    /// [`super::StreamConfig::max_observation_age_s`], seconds.
+    pub const MAX_OBSERVATION_AGE_S: (f64, f64) = (0.01, 60.0);
+    /// [`super::StreamConfig::max_bad_chunks`].
+    pub const MAX_BAD_CHUNKS: (f64, f64) = (1.0, 1000.0);
+    /// [`super::StreamConfig::max_tool_speed`] at least, m/s.
+    pub const LEAST_TOOL_SPEED: f64 = 1.0e-3;
+}
+
 /// How motion is planned and streamed. Seconds, radians (metres for prismatic joints).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamConfig {
-    /// Time between points, and between ticks.
+    /// Time between points. [`crate::TrajectoryStreamer::tick`] may be called more often.
     pub period_s: f64,
     /// How far past its publication a window goes on before its stop tail begins; not less than what is committed. What is longer
     /// tolerates longer silence without braking, and lets a dead publisher's arm move on for longer.
@@ -134,23 +166,25 @@ pub enum SetupError {
 
 impl StreamConfig {
     pub(crate) fn check(&self) -> Result<(), SetupError> {
+        let of = |field, value, (least, most)| (field, value, least, most);
+        let least_committed_s = bounds::COMMITTED_PERIODS * self.period_s;
         let ranges = [
-            ("period_s", self.period_s, 0.001, 0.02),
-            ("window_s", self.window_s, 0.02, 2.0),
+            of("period_s", self.period_s, bounds::PERIOD_S),
+            of("window_s", self.window_s, bounds::WINDOW_S),
             ("least_window_s", self.least_window_s, 0.05, 4.0),
-            ("max_observation_age_s", self.max_observation_age_s, 0.01, 60.0),
-            ("max_bad_chunks", f64::from(self.max_bad_chunks), 1.0, 1000.0),
-            ("max_tool_speed", self.max_tool_speed, 1.0e-3, f64::INFINITY),
-            ("committed_s", self.committed_s, 1.5 * self.period_s, 0.5),
-            ("clock_skew_s", self.clock_skew_s, 0.0, 0.1),
-            ("max_joint_state_age_s", self.max_joint_state_age_s, 0.001, 10.0),
-            ("max_tracking_error", self.max_tracking_error, 1.0e-3, 10.0),
-            ("max_start_error", self.max_start_error, 0.0, 1.0),
-            ("max_start_speed", self.max_start_speed, 0.0, 10.0),
+            of("max_observation_age_s", self.max_observation_age_s, bounds::MAX_OBSERVATION_AGE_S),
+            of("max_bad_chunks", f64::from(self.max_bad_chunks), bounds::MAX_BAD_CHUNKS),
+            ("max_tool_speed", self.max_tool_speed, bounds::LEAST_TOOL_SPEED, f64::INFINITY),
+            ("committed_s", self.committed_s, least_committed_s, bounds::COMMITTED_S.1),
+            of("clock_skew_s", self.clock_skew_s, bounds::CLOCK_SKEW_S),
+            of("max_joint_state_age_s", self.max_joint_state_age_s, bounds::MAX_JOINT_STATE_AGE_S),
+            of("max_tracking_error", self.max_tracking_error, bounds::MAX_TRACKING_ERROR),
+            of("max_start_error", self.max_start_error, bounds::MAX_START_ERROR),
+            of("max_start_speed", self.max_start_speed, bounds::MAX_START_SPEED),
             ("start_agreement_s", self.start_agreement_s, 0.0, 10.0),
             ("start_agreement_after_jump_s", self.start_agreement_after_jump_s, self.start_agreement_s, 60.0),
-            ("max_clock_jump_s", self.max_clock_jump_s, 0.001, 10.0),
-            ("share", self.share, 0.05, 0.99),
+            of("max_clock_jump_s", self.max_clock_jump_s, bounds::MAX_CLOCK_JUMP_S),
+            of("share", self.share, bounds::SHARE),
             ("bandwidth", self.bandwidth, 0.1, 1.0 / self.period_s),
         ];
         for (field, value, least, most) in ranges {

@@ -1,4 +1,4 @@
-"""Writes the controller state that `packages/nodes/src/controller_state.rs` reads in its tests, with somebody else's serialisers.
+"""Writes the controller state that `packages/wire/src/controller_state.rs` reads in its tests, with somebody else's serialisers.
 
     pip install rosbags==0.11.9 mcap-ros2-support==0.6.0        # in a venv
     python make_controller_state.py FOLDER_OF_CONTROL_MSGS

@@ -3,11 +3,12 @@
 //! Topics are found as they appear and subscribed to as their publishers offer; messages go into the bag as the middleware has them.
 
 use efm_bag::{BagOptions, Compression};
-use efm_nodes::files;
-use efm_nodes::record::subscriptions::{Heard, Subscriptions};
-use efm_nodes::record::{BagOfTopics, RecordOptions, Selection, Status};
+use efm_recorder::record::params::{self, named};
+use efm_recorder::record::subscriptions::{Heard, Subscriptions};
+use efm_recorder::record::{BagOfTopics, RecordOptions, Selection, Status};
+use efm_ros::files;
 use efm_ros::raw::RawError;
-use efm_ros::{Level, NodeError, Params, Spec, Task};
+use efm_ros::{Level, NodeError, Params, Task};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,41 +18,6 @@ use std::time::Duration;
 const GRAPH: &str = "config/graph.yaml";
 /// For what waits to be written at the end. `ros2 launch` sends SIGKILL 15 s after SIGINT.
 const TO_COMPLETE_THE_BAG: Duration = Duration::from_secs(10);
-
-fn specs() -> Vec<Spec> {
-    vec![
-        Spec::texts(
-            "topics",
-            &[],
-            "Topics to record: names (relative ones are in the node's namespace; * is any one part), regular expressions for whole names, or 'all'. \
-             Default: those that config/graph.yaml lists under 'record'.",
-        ),
-        Spec::texts("exclude", &[], "Topics to leave out: names or regular expressions for whole names."),
-        Spec::text(
-            "folder",
-            "",
-            "New folder of the bag. Default: recording_ and the time (UTC), in the working directory.",
-        ),
-        Spec::text("images", "raw", "raw: as they come. compressed: as JPEG on <topic>/compressed.")
-            .choices(&["raw", "compressed"]),
-        Spec::integer("jpeg_quality", 85, "Quality of the JPEGs.").range(1.0, 100.0),
-        Spec::integer("zstd_level", 1, "Compression of the bag: 1 (fast) to 22 (small); 0: none.").range(0.0, 22.0),
-        Spec::integer("max_file_mb", 4096, "MB after which the next file of the bag is begun; 0: never.")
-            .range(0.0, 1e6),
-        Spec::double("max_file_s", 3600.0, "Seconds after which the next file of the bag is begun; 0: never.")
-            .range(0.0, 1e6),
-        Spec::integer("queue_mb", 128, "MB of messages that may wait to be written. More are lost, which is told.")
-            .range(1.0, 65_536.0),
-        Spec::integer("min_free_mb", 500, "The recording ends before the disk has less than this left, MB.")
-            .range(0.0, 1e9),
-        Spec::bool(
-            "end_on_error",
-            false,
-            "Whether the node ends with code 1 when the recording ends by itself (a full disk). \
-             Otherwise it stays, idle, and tells it in /diagnostics.",
-        ),
-    ]
-}
 
 fn options(params: &Params) -> Result<RecordOptions, NodeError> {
     let bytes = |name: &str| params.integer(name).unsigned_abs() << 20;
@@ -96,11 +62,6 @@ fn wanted(params: &Params) -> Result<Vec<String>, NodeError> {
         .map_err(|error| format!("{}: {error}; name the topics by the parameter 'topics'", file.display()))?;
     let graph: Graph = serde_yaml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(graph.record)
-}
-
-/// A list without the empty text that stands for an empty list.
-fn named(params: &Params, name: &str) -> Vec<String> {
-    params.texts(name).into_iter().filter(|text| !text.is_empty()).collect()
 }
 
 /// Tells how the recording goes, once a second.
@@ -157,7 +118,7 @@ impl Teller {
 }
 
 fn main() -> ExitCode {
-    efm_ros::run("recorder", specs(), |node| {
+    efm_ros::run("recorder", params::specs(), |node| {
         let params = node.params().clone();
         let namespace = node.full_name().strip_suffix(node.name()).unwrap_or("/").to_owned();
         let selection = Selection::new(&wanted(&params)?, &named(&params, "exclude"), &namespace)?;

@@ -2,18 +2,19 @@
 //!
 //! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
 
+use efm_core::percentiles::Percentiles;
 use efm_core::{Stamp, Trajectory};
-use efm_nodes::files;
-use efm_nodes::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
-use efm_nodes::percentiles::Percentiles;
+use efm_ros::files;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Spec, Task as Health, convert, qos};
+use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Task as Health, convert, qos};
 use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
 use efm_sim::{Camera, Scene, World, WorldFiles};
+use efm_sim_node::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
+use efm_sim_node::params::specs;
 use futures::StreamExt;
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
@@ -22,29 +23,6 @@ use tokio::sync::oneshot;
 
 /// Where simulated time begins under `publish_clock`: not at zero, which means "no stamp".
 const EPOCH: Stamp = Stamp::from_nanos(1_000_000_000);
-
-fn specs() -> Vec<Spec> {
-    vec![
-        Spec::text(
-            "robot_description_file",
-            "urdf/panda.urdf",
-            "URDF file of the robot; also published on robot_description.",
-        ),
-        Spec::integer("seed", 1_000_000_000, "Seed of the scene that the next ~/reset brings (and of the first one).")
-            .range(0.0, 9_007_199_254_740_992.0)
-            .dynamic(),
-        Spec::texts("cameras", &["front", "wrist"], "Cameras that are drawn.").choices(&["front", "wrist"]),
-        Spec::double("camera_rate", 30.0, "Pictures a second, Hz.").range(0.1, 100.0),
-        Spec::double("joint_rate", 100.0, "Joint states a second, Hz.").range(10.0, 500.0),
-        Spec::bool(
-            "publish_clock",
-            false,
-            "Publish /clock and stamp with simulated time. Others then need use_sim_time.",
-        ),
-        Spec::double("clock_rate", 250.0, "Messages a second on /clock, Hz.").range(10.0, 500.0),
-        Spec::double("real_time_factor", 1.0, "Speed of simulated time; only with publish_clock.").range(0.01, 100.0),
-    ]
-}
 
 /// What reaches the physics from the graph.
 enum Input {
@@ -361,11 +339,6 @@ fn main() -> ExitCode {
             .map_err(|e| format!("parameter 'robot_description_file': cannot read '{}': {e}", urdf.display()))?;
         let description = node.publisher::<Text>("robot_description", qos::latched())?;
         let publish_clock = params.bool("publish_clock");
-        if publish_clock && params.bool("use_sim_time") {
-            return Err(
-                "parameters 'publish_clock' and 'use_sim_time' exclude each other: this node makes the time".into()
-            );
-        }
 
         let (sender, inputs) = channel();
         for controller in [ARM_CONTROLLER, HAND_CONTROLLER] {

@@ -3,6 +3,7 @@
 
 pub mod bag;
 pub mod jpeg;
+pub mod params;
 pub mod queue;
 pub mod selection;
 pub mod subscriptions;

@@ -4,9 +4,9 @@ use clap::Parser;
 use efm_bag::msgs::Clock;
 use efm_bag::{BagMessage, BagReader, Encode, OfferedQos, Qos};
 use efm_core::Stamp;
-use efm_nodes::play::{Contents, Pace, Remaps};
-use efm_nodes::record::Selection;
-use efm_nodes::record::subscriptions::to_offer;
+use efm_recorder::play::{Contents, Pace, Remaps};
+use efm_recorder::record::Selection;
+use efm_recorder::record::subscriptions::to_offer;
 use efm_ros::raw::{PublisherId, RawNode, RawQos};
 use efm_ros::{NodeError, Shutdown};
 use std::collections::HashMap;
@@ -74,8 +74,10 @@ fn positive(name: &str, value: f64, most: f64) -> Result<(), NodeError> {
 fn play(args: &Args) -> Result<ExitCode, NodeError> {
     positive("--rate", args.rate, 1000.0)?;
     args.clock.map_or(Ok(()), |hz| positive("--clock", hz, 10_000.0))?;
-    if !(0.0..=1e9).contains(&args.start) || !(0.0..=1e4).contains(&args.delay) {
-        return Err("--start and --delay are seconds, not negative".into());
+    for (name, seconds, most) in [("--start", args.start, 1e9), ("--delay", args.delay, 1e4)] {
+        if !(0.0..=most).contains(&seconds) {
+            return Err(format!("{name} {seconds}: must be from 0 to {most} seconds").into());
+        }
     }
     let remaps = Remaps::parse(&args.remap)?;
     let all = ["/.*".to_owned()];

@@ -3,8 +3,7 @@
 //! Read here rather than by r2r's types, so that everything below is built and tested where nobody has control_msgs. Only the beginning is read, which
 //! Humble and Jazzy share: in the place of `reference`, older versions have `desired`, which is the same.
 
-use efm_bag::cdr::CdrReader;
-use efm_bag::{CdrError, Decode, RosType};
+use crate::cdr::{CdrError, CdrReader, Decode, RosType};
 use efm_core::Stamp;
 
 /// What of the message matters here.
