@@ -22,6 +22,9 @@ DEGREES = 180.0 / math.pi
 TURN = 2.0 * math.pi
 # Less is more likely another zero than degrees.
 LEAST_DEGREES = 7.0
+# What was normalised ends where it should within this; fewer joints may end there by chance.
+EXACTLY = 1e-3
+LEAST_NORMALISED = 3
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class Stat:
         if self.kind == "min_max":
             return [middle, ("least value", self.first, 1.5), ("largest value", self.second, 1.5)]
         return [middle, ("low quantile", self.first, 1.0), ("high quantile", self.second, 1.0)]
+
+    def is_normalised(self) -> bool:
+        """Whether these are numbers that were normalised: -1 to 1, or 0 to 1."""
+        if self.kind == "mean_std" or abs(self.second - 1.0) > EXACTLY:
+            return False
+        return min(abs(self.first + 1.0), abs(self.first)) <= EXACTLY
 
     def over(self, factor: float) -> Stat:
         """Divided."""
@@ -129,6 +138,18 @@ class Column:
             return self.problem(f"the lower end of its {of}", least)
         return None
 
+    def not_finite(self) -> Problem | None:
+        """A number that is none."""
+        stats = [("states", self.state), ("actions", self.action), ("changes", self.change)]
+        numbers = [(f"a statistic of its {of}", value) for of, stat in stats if stat for value in (stat.first, stat.second)]
+        single = [*self.seen, *self.done, *([] if self.rest is None else [self.rest])]
+        numbers += [("a number of the worked example or of the rest posture", value) for value in single]
+        for what, value in numbers:
+            if not math.isfinite(value):
+                against, looks_like = "it must be a finite number", "a data set with samples that are none"
+                return Problem(self.name, what, value, self.unit, against, looks_like)
+        return None
+
     def wrong_change(self, stat: Stat) -> Problem | None:
         """Changes are as small as the way from limit to limit."""
         low, high = self.bounds()
@@ -196,6 +217,8 @@ class Column:
 
 def short(value: float) -> str:
     """A number with as many digits as are read."""
+    if not math.isfinite(value):
+        return str(value)
     digits = 1.0 if value == 0.0 else math.floor(math.log10(abs(value)))
     text = f"{value:.{int(min(max(3.0 - digits, 0.0), 6.0))}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -236,6 +259,22 @@ def tiny(columns: list[Column], unit: str, factor: float) -> list[int]:
     return small if len(small) >= (len(moved) - 1 if len(moved) >= 4 else max(len(moved), 2)) else []
 
 
+def normalised(columns: list[Column]) -> list[tuple[int, str, Stat]]:
+    """Joints whose numbers were normalised, as those of all of them were; but for those whose limits are these numbers."""
+    for of in ("state", "action"):
+        stats = [getattr(column, of) for column in columns]
+        if len(stats) < LEAST_NORMALISED or not all(stat is not None and stat.is_normalised() for stat in stats):
+            continue
+
+        def apart(column: Column, stat: Stat) -> bool:
+            if column.limits is None:
+                return True
+            return abs(stat.first - column.limits[0]) > EXACTLY or abs(stat.second - column.limits[1]) > EXACTLY
+
+        return [(k, f"{of}s", stat) for k, (column, stat) in enumerate(zip(columns, stats, strict=True)) if apart(column, stat)]
+    return []
+
+
 def _of_unit_length(four: list[Column], name: str) -> bool:
     stats = [getattr(column, name) for column in four]
     if any(s is None or s.kind != "mean_std" or abs(s.first) > 1.0 for s in stats):
@@ -271,6 +310,10 @@ def quaternion(columns: list[Column]) -> list[int]:
 
 def compare(columns: list[Column]) -> tuple[list[Problem], list[Problem]]:
     """What is refused, and what would be of joints that are named in ranges_not_compared."""
+    # With these nothing can be compared, whatever is waived.
+    problems = [problem for column in columns if (problem := column.not_finite())]
+    if problems:
+        return problems, []
     found = [column.wrong() for column in columns]
     far = [column for column, problem in zip(columns, found, strict=True) if problem]
     for column, problem in zip(columns, found, strict=True):
@@ -287,6 +330,12 @@ def compare(columns: list[Column]) -> tuple[list[Problem], list[Problem]]:
                 low, high = stat.interval(2.0)
                 found[place] = columns[place].problem("the largest of its positions", high if abs(high) > abs(low) else low)
                 found[place].looks_like = looks_like
+    for place, of, stat in normalised(columns):
+        if found[place] is None:
+            problem = columns[place].problem(f"the largest value of its {of}", stat.second)
+            problem.against += ", and all joints have just these numbers"
+            problem.looks_like = "numbers that were normalised (-1 to 1, or 0 to 1), not positions"
+            found[place] = problem
     for place in quaternion(columns):
         problem = found[place]
         if problem is None:

@@ -112,3 +112,18 @@ def test_another_robots_description_is_refused_by_joint(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace('name="elbow"', 'name="elbow_flex"').replace("revolute", "prismatic"))
     with pytest.raises(ImportFailure, match=r"'shoulder_pan' is in rad, but .* prismatic"):
         gather("--urdf", str(file))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", ["first", "second", "seen", "done", "rest"])
+def test_what_is_no_number_is_refused_by_joint(bad: float, place: str) -> None:
+    good = [ranges.Column(name, "rad", limits, state=ranges.Stat("min_max", -0.5, 0.5)) for name, limits in JOINTS.items()]
+    joint = good[2]
+    # Nothing passes it, not even an override.
+    joint.waived = True
+    if place in ("first", "second"):
+        joint.action = ranges.Stat("mean_std", *((bad, 0.1) if place == "first" else (0.0, bad)))
+    else:
+        setattr(joint, place, bad if place == "rest" else [0.1, bad])
+    with pytest.raises(ImportFailure, match=r"'elbow_flex': a .*(nan|inf) rad, but it must be a finite number"):
+        ranges.check(good)

@@ -5,22 +5,28 @@
 //!
 //! * **Stopping** ([`StopWords`]). A text is taken apart at its punctuation. A part that consists of phrases of stopping and of words that add
 //!   nothing ("please", "now", "the robot") asks to stop: "STOP!!!", "please stop now", "no, wait", "do nothing". So does one that *begins*, after such
-//!   words, with a phrase that is listed with three dots behind it ("stop ..."): "stop pushing the cube". A word of stopping further on is part of
-//!   the task: "put the stop sign cube in the left zone". The error that remains, a task that is taken for a stop, leaves the robot at rest.
+//!   words, with a phrase that is listed with three dots behind it ("stop ..."): "stop pushing the cube"; and a text that *ends* in one, for that is how
+//!   people correct themselves: "push the cube stop". A word of stopping in between is part of the task: "put the stop sign cube in the left
+//!   zone". The error that remains, a task that is taken for a stop ("push the cube, then stop"), leaves the robot at rest.
 //! * **Forbidding**. A text with a negation is refused, unless the package says that its policy understands them: it would do what it was told not to do.
+//! * **Asking**. A question about the world ("is the red cube heavy?") is no task; one that asks for something ("can you push it?") is.
 //! * **Naming** ([`Lexicon`]). Where the package lists its objects and goals, a text that names none of them is refused.
 //!
 //! Case, accents, punctuation, repeated words and letters ("stoooop"), letters set apart ("s t o p"), look-alikes of other alphabets and characters
 //! that are not seen make no difference to the first two.
 
+mod asked;
 mod fold;
+mod forbidden;
 mod lists;
 
 use crate::goal::{GoalRefusal, Sentence};
+use asked::question;
 use fold::Word;
 pub(crate) use fold::is_invisible;
+use forbidden::{negates_a_stop, negation};
+use lists::FILLERS;
 pub use lists::STOP_WORDS;
-use lists::{FILLERS, NEGATIONS, NEGATIONS_WITHIN};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -69,6 +75,9 @@ pub enum Refusal {
          (packages whose policies understand negations say so: vocabulary.negations)"
     )]
     Negated(String),
+    /// It asks something.
+    #[error("the goal is a question ('{0} ...'), and nobody answers here: say what the robot shall do")]
+    Question(String),
     /// It names nothing that the package lists.
     #[error("the goal names nothing that the policy knows ({0})")]
     NamesNothing(String),
@@ -128,7 +137,32 @@ impl StopWords {
 
     /// The phrase that makes a text one that asks to stop.
     fn find(&self, words: &[Word], lexicon: Option<&Lexicon>) -> Option<String> {
-        words.chunk_by(|a, b| a.clause == b.clause).find_map(|part| self.find_in(part, lexicon))
+        let parts = || words.chunk_by(|a, b| a.clause == b.clause);
+        parts().find_map(|part| self.find_in(part, lexicon)).or_else(|| self.find_at_the_end(words, lexicon))
+    }
+
+    /// The last thing that is said asks to stop: "push the cube stop stop please".
+    fn find_at_the_end(&self, words: &[Word], lexicon: Option<&Lexicon>) -> Option<String> {
+        let named = lexicon.map_or_else(|| vec![false; words.len()], |l| l.named(words));
+        let mut end = words.len();
+        while end > 0 && !named[end - 1] {
+            let ends = |phrase: &&Phrase| {
+                let begin = end.checked_sub(phrase.words.len());
+                begin.is_some_and(|begin| {
+                    begins(&words[begin..end], &phrase.words)
+                        && !named[begin]
+                        && !words[..begin].last().is_some_and(negates_a_stop)
+                })
+            };
+            if let Some(phrase) = self.0.iter().filter(|phrase| phrase.open).find(ends) {
+                return Some(phrase.words.join(" "));
+            }
+            if !is_filler(&words[end - 1]) {
+                return None;
+            }
+            end -= 1;
+        }
+        None
     }
 
     fn find_in(&self, words: &[Word], lexicon: Option<&Lexicon>) -> Option<String> {
@@ -138,20 +172,31 @@ impl StopWords {
             let matching = self.0.iter().filter(|phrase| begins(rest, &phrase.words));
             let longest = matching.clone().max_by_key(|phrase| phrase.words.len());
             match longest {
-                // "stop sign", where the package knows one, is not a stop.
-                Some(phrase) if lexicon.is_none_or(|l| l.name_at(rest) <= phrase.words.len()) => {
+                // "stop sign", where the package knows one, is not a stop; nor is "release", where that is what it does.
+                Some(phrase)
+                    if lexicon.is_none_or(|l| l.name_at(rest) < phrase.words.len() + usize::from(phrase.open)) =>
+                {
+                    let open = matching.clone().any(|phrase| phrase.open);
+                    // "Don't stop" is none.
+                    if open && words[..at].last().is_some_and(negates_a_stop) {
+                        return None;
+                    }
                     said.get_or_insert_with(|| phrase.words.join(" "));
-                    if matching.clone().any(|phrase| phrase.open) {
+                    if open {
                         return said;
                     }
                     at += phrase.words.len();
                 }
-                None if FILLERS.iter().any(|filler| rest[0].is(filler)) => at += 1,
+                None if is_filler(&rest[0]) => at += 1,
                 _ => return None,
             }
         }
         said
     }
+}
+
+fn is_filler(word: &Word) -> bool {
+    FILLERS.iter().any(|filler| word.is(filler))
 }
 
 /// Something that a package lists, and all that it is called.
@@ -187,6 +232,11 @@ impl Lexicon {
         !(self.objects.is_empty() && self.goals.is_empty())
     }
 
+    /// Words of the longest name of an object that the words begin with.
+    fn object_at(&self, words: &[Word]) -> usize {
+        longest(&self.objects, words).map_or(0, |(_, length)| length)
+    }
+
     /// Words of the longest name that the words begin with.
     fn name_at(&self, words: &[Word]) -> usize {
         [&self.objects, &self.goals]
@@ -195,6 +245,17 @@ impl Lexicon {
             .map(|(_, n)| n)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Which of the words are part of a name.
+    fn named(&self, words: &[Word]) -> Vec<bool> {
+        let (mut named, mut at) = (vec![false; words.len()], 0);
+        while at < words.len() {
+            let length = self.name_at(&words[at..]);
+            named[at..at + length].fill(true);
+            at += length.max(1);
+        }
+        named
     }
 
     fn understand(&self, words: &[Word]) -> Understood {
@@ -259,34 +320,17 @@ fn goal(text: &str, words: &[Word], lexicon: Option<&Lexicon>) -> Result<(Senten
     {
         return Err(Refusal::Negated(word));
     }
-    let Some(lexicon) = lexicon.filter(|l| l.names_something()) else { return Ok((sentence, None)) };
-    let understood = lexicon.understand(words);
-    if understood.objects.is_empty() && understood.goals.is_empty() {
+    let understood = lexicon.filter(|l| l.names_something()).map(|l| (l.understand(words), l));
+    if let Some((understood, lexicon)) = &understood
+        && understood.objects.is_empty()
+        && understood.goals.is_empty()
+    {
         return Err(Refusal::NamesNothing(lexicon.told()));
     }
-    Ok((sentence, Some(understood)))
-}
-
-/// The first word that negates, beside those that are part of a name.
-fn negation(words: &[Word], lexicon: Option<&Lexicon>) -> Option<String> {
-    let mut at = 0;
-    while at < words.len() {
-        let rest = &words[at..];
-        let name = lexicon.map_or(0, |l| l.name_at(rest));
-        if name > 0 {
-            at += name;
-            continue;
-        }
-        let word = &rest[0];
-        if word.contracted || NEGATIONS_WITHIN.iter().any(|part| word.plain.contains(part)) {
-            return Some(word.raw.clone());
-        }
-        if let Some(phrase) = NEGATIONS.iter().find(|phrase| begins_with(rest, phrase.split(' '))) {
-            return Some((*phrase).to_owned());
-        }
-        at += 1;
+    match question(text, words) {
+        Some(word) => Err(Refusal::Question(word)),
+        None => Ok((sentence, understood.map(|(understood, _)| understood))),
     }
-    None
 }
 
 fn begins(words: &[Word], phrase: &[String]) -> bool {

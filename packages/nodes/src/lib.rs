@@ -22,6 +22,7 @@ pub mod punctual;
 pub mod replan;
 pub mod scene_feed;
 pub mod scene_keeper;
+pub mod seldom;
 pub mod senders;
 pub mod sole_sender;
 pub mod streaming;

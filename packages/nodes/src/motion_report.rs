@@ -51,11 +51,34 @@ impl Phase {
     }
 }
 
+/// What keeps the arm from moving at the policy's own speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowBy {
+    /// The parameter or the topic `speed_scale`.
+    Operator,
+    /// The parameter `task_limits`, for this instruction.
+    Task,
+}
+
+impl SlowBy {
+    /// Of the scale that is set and that of the task, the one that holds, where it is below a hundredth.
+    pub fn of(set: f64, task: f64) -> Option<(f64, Self)> {
+        /// Below this nobody sees that it moves.
+        const UNSEEN: f64 = 0.01;
+        let (scale, by) = if set <= task { (set, Self::Operator) } else { (task, Self::Task) };
+        (scale < UNSEEN).then_some((scale, by))
+    }
+}
+
 /// What is known beside the phase.
 #[derive(Debug, Clone, Default)]
 pub struct Around {
     /// What is wrong with the joint states.
     pub joints: Option<String>,
+    /// What was wrong with them first since the robot moved last.
+    pub lost: Option<String>,
+    /// Part of the policy's own speed that is allowed, and what sets it, where that is so little that nothing seems to move.
+    pub slow: Option<(f64, SlowBy)>,
     /// Names of the robot's joints that no controller moves.
     pub others: Vec<String>,
     /// Seconds since the last chunk came; `None` before the first.
@@ -130,10 +153,12 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         StopReason::OtherJointLost { other } => {
             let lost =
                 || format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other));
-            format!("{}; call ~/resume when it is back", around.joints.clone().unwrap_or_else(lost))
+            let what = around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost);
+            format!("{what}; call ~/resume when it is back")
         }
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
-            let what = around.joints.clone().unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
+            let told = around.joints.clone().or_else(|| around.lost.clone());
+            let what = told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
             format!("{what}; call ~/resume when they are back")
         }
         StopReason::Contradiction(contradiction) => {
@@ -147,7 +172,10 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             Level::Warn,
             format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory"),
         ),
-        Phase::Following => (Level::Ok, "following action chunks".to_owned()),
+        Phase::Following => match around.slow {
+            None => (Level::Ok, "following action chunks".to_owned()),
+            Some((scale, by)) => (Level::Warn, format!("following action chunks, but {}", slow(scale, by))),
+        },
         Phase::Blocked(intrusion) => (
             Level::Warn,
             format!(
@@ -246,6 +274,17 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
     }
 }
 
+fn slow(scale: f64, by: SlowBy) -> String {
+    let (what, raise) = match by {
+        SlowBy::Operator => ("the speed scale", "set the parameter speed_scale to raise it (the topic only lowers it)"),
+        SlowBy::Task => ("the speed_scale in task_limits for this instruction", "raise it there"),
+    };
+    match scale {
+        0.0 => format!("nothing moves: {what} is 0; {raise}"),
+        scale => format!("hardly anything moves: {what} is {scale:?}; {raise}"),
+    }
+}
+
 fn silent(controller: &str, seconds: f64) -> String {
     format!(
         "{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated? It goes on by itself when that comes again and \
@@ -300,6 +339,36 @@ mod tests {
         assert!(text.contains("vla_inference") && text.contains("silent for 3.2 s"), "{text}");
         let (level, text) = told(Phase::Stopping(StopReason::Exhausted), around);
         assert!(level == Level::Warn && text.contains("silent for 3.2 s"), "{text}");
+    }
+
+    #[test]
+    fn a_speed_of_nothing_is_told_with_the_way_out() {
+        for (set, task, what, raise) in [
+            (0.0, 1.0, "the speed scale is 0;", "parameter speed_scale"),
+            (0.0, 0.0, "the speed scale is 0;", "parameter speed_scale"),
+            (-0.0, 1.0, "the speed scale is 0;", "parameter speed_scale"),
+            (1.0, 0.0, "task_limits for this instruction is 0;", "raise it there"),
+            (1.0e-300, 1.0, "the speed scale is 1e-300;", "parameter speed_scale"),
+            (0.5, 0.009, "task_limits for this instruction is 0.009;", "raise it there"),
+        ] {
+            let around = Around { slow: SlowBy::of(set, task), ..Around::default() };
+            let (level, text) = told(Phase::Following, around);
+            assert!(level == Level::Warn && text.contains(what) && text.contains(raise), "{text}");
+            assert!(text.starts_with("following action chunks, but "), "{text}");
+        }
+        assert_eq!((SlowBy::of(0.01, 1.0), SlowBy::of(1.0, 0.02)), (None, None));
+        assert_eq!(told(Phase::Following, Around::default()).0, Level::Ok);
+    }
+
+    #[test]
+    fn what_was_wrong_with_joint_states_is_still_told_when_they_are_right_again() {
+        let lost = Some("joint_states of node '/x' carry position NaN of joint 'b'".to_owned());
+        let latched = Phase::Idle(IdleReason::Latched(StopReason::JointStateMissing));
+        let (_, text) = told(latched.clone(), Around { lost: lost.clone(), ..Around::default() });
+        assert!(text.contains("'/x'") && text.contains("'b'") && text.contains("~/resume"), "{text}");
+        // What is wrong now comes first.
+        let now = Around { joints: Some("joint_states are silent".to_owned()), lost, ..Around::default() };
+        assert!(told(latched, now).1.contains("silent"));
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct Neighbours {
     pub instruction: Vec<String>,
     /// Nodes that publish `emergency_stop`.
     pub emergency: Vec<String>,
+    /// Publishers of `/clock` by their nodes, where time is taken from it.
+    pub clock: Vec<String>,
 }
 
 /// Others that have sent to a controller since somebody looked.
@@ -91,7 +93,7 @@ impl Senders {
         let on = |topic: &String| topics.iter().filter(|other| *other == topic).count();
         let own = topics.iter().map(|topic| if listens { on(topic) } else { 0 }).collect();
         let (tell, neighbours) = watch::channel(Neighbours::default());
-        let look = Look { graph: graph.clone(), topics: topics.clone(), ours };
+        let look = Look { graph: graph.clone(), topics: topics.clone(), ours, simulated: node.clock().is_simulated() };
         node.spawn(look.on(tell));
         Ok(Self {
             graph,
@@ -200,6 +202,11 @@ fn explain(neighbours: &Neighbours, refused: Option<&str>) -> (Level, String) {
         let nodes = neighbours.instruction.join(", ");
         told.push(format!("several nodes publish 'instruction': {nodes}; what came last holds"));
     }
+    if neighbours.clock.len() > 1 {
+        let nodes = neighbours.clock.join(", ");
+        let many = neighbours.clock.len();
+        told.push(format!("{many} publishers of /clock: {nodes}; time jumps between them, so end all but one"));
+    }
     if told.is_empty() {
         (Level::Ok, "nobody else sends to the controllers".to_owned())
     } else {
@@ -212,6 +219,8 @@ struct Look {
     graph: Graph,
     topics: Vec<String>,
     ours: Arc<[SenderId]>,
+    /// Time is taken from `/clock`.
+    simulated: bool,
 }
 
 impl Look {
@@ -235,6 +244,12 @@ impl Look {
             let found: BTreeSet<String> = self.graph.publishers_of(topic).iter().map(called).collect();
             found.into_iter().collect()
         };
+        // By publisher: two of one node are two clocks, too.
+        let mut clock: Vec<String> = match self.simulated {
+            true => self.graph.publishers_of("/clock").iter().map(called).collect(),
+            false => Vec::new(),
+        };
+        clock.sort_unstable();
         let topics: BTreeSet<&String> = self.topics.iter().collect();
         let commands = topics.into_iter().flat_map(|topic| {
             let others = self.graph.publishers_of(topic).into_iter().filter(|p| !self.ours.contains(&p.sender));
@@ -245,6 +260,7 @@ impl Look {
             chunks: self.graph.publishers_of("action_chunk").iter().map(|publisher| publisher.sender).collect(),
             instruction: nodes("instruction"),
             emergency: nodes("emergency_stop"),
+            clock,
         }
     }
 }
@@ -269,6 +285,14 @@ mod tests {
         seen = Neighbours { instruction: vec!["node '/a'".into(), "node '/b'".into()], ..Neighbours::default() };
         let (level, text) = explain(&seen, None);
         assert!(level == Level::Warn && text.contains("node '/a', node '/b'"), "{text}");
+        for nodes in [&["/a", "/b"][..], &["/a", "/a"], &["/a", "/b", "/c"]] {
+            let clock = nodes.iter().map(|node| format!("node '{node}'")).collect();
+            let (level, text) = explain(&Neighbours { clock, ..Neighbours::default() }, None);
+            assert!(level == Level::Warn && nodes.iter().all(|node| text.contains(node)), "{text}");
+            assert!(text.contains("publishers of /clock"), "{text}");
+        }
+        let clock = vec!["node '/sim'".into()];
+        assert_eq!(explain(&Neighbours { clock, ..Neighbours::default() }, None).0, Level::Ok);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //! | column of the worked example: mean more than R, any value more than 2 R beyond | networks overshoot on pictures they never saw |
 //! | all joints (all but one, of four or more) so near zero that 57.3 (1000) times as much would still be within 1.5 times the limits | radians taken for degrees |
 //! | states and actions that lie more than R/4 apart, or one 20 times as wide as the other | an action is where the joint shall be next: tracking errors are smaller |
+//! | least and largest value (quantiles) of all joints, three at least, exactly -1 and 1 or 0 and 1 | nobody's data end so, joint by joint: they were normalised before. (Limits that are these numbers are none of it; means of 0 with standard deviations of 1 are how statistics are written where there are none.) |
 //! | four columns from the fourth on with mean squares that sum up to 1 | the unit quaternion of a pose |
 //!
 //! A joint without limits (continuous) is compared with two turns, 16 for single values: nobody winds up an arm. Coordinates of the tool are compared with
@@ -36,6 +37,11 @@ use std::fmt;
 const DEGREES: f64 = 180.0 / PI;
 /// Less is more likely another zero than degrees.
 const LEAST_DEGREES: f64 = 7.0;
+
+/// What was normalised ends where it should within this.
+const EXACTLY: f64 = 1.0e-3;
+/// Fewer joints may end there by chance.
+const LEAST_NORMALISED: usize = 3;
 
 /// A number of a package that is no position of its joint.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +135,21 @@ impl Stat {
             Self::Quantiles(low, high) => {
                 [("middle", f64::midpoint(low, high), 0.5), ("low quantile", low, 1.0), ("high quantile", high, 1.0)]
             }
+        }
+    }
+
+    /// Whether these are numbers that were normalised: -1 to 1, or 0 to 1.
+    fn is_normalised(self) -> bool {
+        let is = |a: f64, b: f64| (a - b).abs() <= EXACTLY;
+        match self {
+            Self::Moments(..) => false,
+            Self::Extremes(low, high) | Self::Quantiles(low, high) => is(high, 1.0) && (is(low, -1.0) || is(low, 0.0)),
+        }
+    }
+
+    fn pair(self) -> (f64, f64) {
+        match self {
+            Self::Moments(a, b) | Self::Extremes(a, b) | Self::Quantiles(a, b) => (a, b),
         }
     }
 
@@ -243,6 +264,21 @@ impl Column {
         None
     }
 
+    /// A number that is none.
+    fn not_finite(&self) -> Option<RangeProblem> {
+        let stats = [("states", self.state), ("actions", self.action), ("changes", self.change)];
+        let pairs = stats.into_iter().filter_map(|(of, stat)| Some((format!("a statistic of its {of}"), stat?.pair())));
+        let single = self.seen.iter().chain(&self.done).chain(&self.rest);
+        let (what, value) = pairs
+            .flat_map(|(what, (a, b))| [(what.clone(), a), (what, b)])
+            .chain(single.map(|value| ("a number of the worked example or of the rest posture".to_owned(), *value)))
+            .find(|(_, value)| !value.is_finite())?;
+        let mut problem = self.problem(what, value);
+        "it must be a finite number".clone_into(&mut problem.against);
+        "a data set with samples that are none".clone_into(&mut problem.looks_like);
+        Some(problem)
+    }
+
     /// Changes are as small as the way from limit to limit.
     fn wrong_change(&self, stat: Stat) -> Option<RangeProblem> {
         let (low, high) = self.bounds();
@@ -321,6 +357,11 @@ fn short(value: f64) -> String {
 
 /// Compares columns, the first so many of which are joints; those that are waived apart.
 pub(crate) fn compare(columns: &[Column], joints: usize) -> RangeReport {
+    // With these nothing can be compared, whatever is waived.
+    let problems: Vec<RangeProblem> = columns.iter().filter_map(Column::not_finite).collect();
+    if !problems.is_empty() {
+        return RangeReport { problems, waived: Vec::new() };
+    }
     let wrong = |column: &Column| {
         let state = column.state.and_then(|stat| column.wrong_statistic("states", stat));
         state
@@ -355,6 +396,14 @@ pub(crate) fn compare(columns: &[Column], joints: usize) -> RangeReport {
                 looks_like.clone_into(&mut problem.looks_like);
                 found[place] = Some(problem);
             }
+        }
+    }
+    for (place, of, stat) in normalised(&columns[..joints]) {
+        if found[place].is_none() {
+            let mut problem = columns[place].problem(format!("the largest value of its {of}"), stat.pair().1);
+            problem.against += ", and all joints have just these numbers";
+            "numbers that were normalised (-1 to 1, or 0 to 1), not positions".clone_into(&mut problem.looks_like);
+            found[place] = Some(problem);
         }
     }
     for place in quaternion(&columns[..joints]) {
@@ -441,6 +490,27 @@ fn tiny(columns: &[Column], unit: JointUnit, factor: f64) -> Vec<usize> {
     let small: Vec<usize> = moved.iter().filter(|(_, small)| *small).map(|(place, _)| *place).collect();
     let enough = if moved.len() >= 4 { moved.len() - 1 } else { moved.len().max(2) };
     if small.len() >= enough { small } else { Vec::new() }
+}
+
+/// Joints whose numbers were normalised, as those of all of them were; but for those whose limits are these numbers.
+fn normalised(columns: &[Column]) -> Vec<(usize, &'static str, Stat)> {
+    let all = |stat: fn(&Column) -> Option<Stat>| {
+        columns.len() >= LEAST_NORMALISED && columns.iter().all(|c| stat(c).is_some_and(Stat::is_normalised))
+    };
+    let stat: (&'static str, fn(&Column) -> Option<Stat>) = if all(|c| c.state) {
+        ("states", |c| c.state)
+    } else if all(|c| c.action) {
+        ("actions", |c| c.action)
+    } else {
+        return Vec::new();
+    };
+    let told = |(place, column): (usize, &Column)| {
+        let found = (stat.1)(column)?;
+        let (low, high) = column.limits.unwrap_or((f64::MIN, f64::MAX));
+        let apart = |(a, b): (f64, f64)| (a - low).abs() > EXACTLY || (b - high).abs() > EXACTLY;
+        apart(found.pair()).then_some((place, stat.0, found))
+    };
+    columns.iter().enumerate().filter_map(told).collect()
 }
 
 /// Places of four columns that hold a unit quaternion, behind three others.

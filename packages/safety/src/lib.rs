@@ -32,7 +32,9 @@ mod window;
 
 pub use collision_space::{CollisionSpace, ToolBounds};
 pub use limits::{Limits, LimitsError};
-pub use measured::{Contradiction, Doubt, Fresh, JointFeed, JointTrouble, Measured, OtherJoints, OtherTrouble, Twin};
+pub use measured::{
+    Contradiction, Doubt, Flaw, Fresh, JointFeed, JointTrouble, Malformed, Measured, OtherJoints, OtherTrouble, Twin,
+};
 pub use plan::PlanReport;
 pub use progress::PathLimit;
 pub use silence::{Silence, Voice};

@@ -5,6 +5,7 @@
 
 mod belief;
 mod feed;
+mod flaw;
 mod frozen;
 mod history;
 mod others;
@@ -13,6 +14,7 @@ pub use belief::Doubt;
 pub(crate) use belief::{Belief, BeliefConfig};
 use efm_core::{JointSample, SenderId, Stamp};
 pub use feed::{Fresh, JointFeed, JointTrouble, Twin};
+pub use flaw::{Flaw, Malformed};
 pub(crate) use frozen::Frozen;
 pub use others::{OtherJoints, OtherTrouble};
 use serde::{Deserialize, Serialize};

@@ -683,6 +683,11 @@ impl TrajectoryStreamer {
         Ok(())
     }
 
+    /// The limits of the task that is done.
+    pub fn task_limits(&self) -> TaskLimits {
+        self.task
+    }
+
     /// Lowers the speed scale; a higher one than it is changes nothing.
     ///
     /// # Errors

@@ -51,7 +51,8 @@ pub(super) fn words(text: &str) -> Vec<Word> {
     let mut characters = text.chars().filter(|c| !is_unseen(*c)).peekable();
     while let Some(c) = characters.next() {
         let next = characters.peek().copied();
-        if c.is_alphanumeric() {
+        // Some apostrophes are letters by their kind.
+        if c.is_alphanumeric() && !is_apostrophe(c) {
             if !open {
                 found.push(Word {
                     raw: String::new(),
@@ -69,24 +70,33 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         } else if open && is_apostrophe(c) && next.is_some_and(char::is_alphanumeric) {
             // It joins: don't. What `n't` is at the end of the word is a negation whatever stands before it.
             if let Some(word) = found.last_mut() {
-                word.contracted = word.skeleton.ends_with('n') && next.is_some_and(|c| c == 't' || c == 'T');
+                word.contracted = word.skeleton.ends_with('n') && next.is_some_and(is_t);
                 word.raw.push(c);
             }
-        } else if open && c.is_control() && !c.is_whitespace() && next.is_some_and(char::is_alphanumeric) {
+        } else if open
+            && c.is_control()
+            && !c.is_whitespace()
+            && !ends_a_line(c)
+            && next.is_some_and(char::is_alphanumeric)
+        {
             // Whatever made this, it is no space: such a word is no other word.
             if let Some(word) = found.last_mut() {
                 word.push(c);
             }
-        } else if c == '\u{1F6D1}' || c == '\u{26D4}' || c == '\u{270B}' {
-            // A stop sign, no entry, a raised hand.
+        } else if matches!(c, '\u{1F6D1}' | '\u{26D4}' | '\u{270B}' | '\u{1F91A}' | '\u{1F590}') {
+            // A stop sign, no entry, raised hands.
             let (raw, stop) = (c.to_string(), "stop".to_owned());
             clause += 1;
             found.push(Word { raw, plain: stop.clone(), skeleton: stop, mixed: false, contracted: false, clause });
             clause += 1;
             open = false;
+        } else if is_crossed_out(c) {
+            let (raw, no) = (c.to_string(), "no".to_owned());
+            found.push(Word { raw, plain: no.clone(), skeleton: no, mixed: false, contracted: false, clause });
+            open = false;
         } else {
             open = false;
-            let quiet = (c.is_whitespace() || c.is_control()) && c != '\n' && c != '\r';
+            let quiet = (c.is_whitespace() || c.is_control()) && !ends_a_line(c);
             let quiet = quiet || is_apostrophe(c) || is_quote(c);
             clause += usize::from(!quiet && c != '-' && c != '_');
         }
@@ -140,8 +150,60 @@ fn squeezed(word: &str) -> String {
     letters.into_iter().collect()
 }
 
+/// Apostrophes, and what is typed or drawn for one: primes, accents that stand alone, modifier letters.
 fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201B}' | '\u{02BC}' | '\u{2032}' | '\u{FF07}' | '`' | '\u{B4}')
+    matches!(
+        c,
+        '\'' | '`'
+            | '\u{B4}'
+            | '\u{2018}'
+            | '\u{2019}'
+            | '\u{201B}'
+            | '\u{2032}'
+            | '\u{2035}'
+            | '\u{FF07}'
+            | '\u{FF40}'
+            | '\u{275B}'
+            | '\u{275C}'
+            | '\u{02B9}'
+            | '\u{02BB}'
+            ..='\u{02BF}'
+                | '\u{02C8}'
+                | '\u{02CA}'
+                | '\u{02CB}'
+                | '\u{02F4}'
+                | '\u{0374}'
+                | '\u{0384}'
+                | '\u{055A}'
+                | '\u{05F3}'
+                | '\u{07F4}'
+                | '\u{07F5}'
+                | '\u{1FBD}'
+                | '\u{1FBF}'
+                | '\u{1FEF}'
+                | '\u{1FFD}'
+                | '\u{1FFE}'
+                | '\u{A78B}'
+                | '\u{A78C}'
+    )
+}
+
+/// What separates as a line's end does: with it new words begin.
+fn ends_a_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{B}' | '\u{C}' | '\u{1C}'..='\u{1F}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// Crosses and signs of what is not allowed.
+fn is_crossed_out(c: char) -> bool {
+    matches!(
+        c,
+        '\u{274C}' | '\u{274E}' | '\u{2716}' | '\u{2718}' | '\u{1F6AB}' | '\u{1F6C7}' | '\u{1F44E}' | '\u{1F645}'
+    )
+}
+
+/// Whether it is a t, or looks like one.
+fn is_t(c: char) -> bool {
+    c.to_lowercase().any(|lower| lower == 't' || look(lower) == Some('t'))
 }
 
 fn is_quote(c: char) -> bool {
@@ -167,18 +229,18 @@ fn is_unseen(c: char) -> bool {
 /// A letter without its accent.
 fn unaccented(c: char, out: &mut String) {
     let plain = match c {
-        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' | 'ả' | 'ạ' | 'ấ' | 'ầ' => "a",
+        'à'..='å' | 'ā' | 'ă' | 'ą' | 'ǎ' => "a",
         'æ' => "ae",
         'ç' | 'ć' | 'ĉ' | 'ċ' | 'č' => "c",
         'ď' | 'đ' | 'ð' => "d",
-        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' | 'ẽ' | 'ế' => "e",
+        'è'..='ë' | 'ē' | 'ĕ' | 'ė' | 'ę' | 'ě' => "e",
         'ĝ' | 'ğ' | 'ġ' | 'ģ' => "g",
         'ĥ' | 'ħ' => "h",
         'ì'..='ï' | 'ĩ' | 'ī' | 'ĭ' | 'į' | 'ı' => "i",
         'ķ' => "k",
         'ĺ' | 'ļ' | 'ľ' | 'ł' => "l",
         'ñ' | 'ń' | 'ņ' | 'ň' => "n",
-        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' | 'ơ' | 'ọ' | 'ố' => "o",
+        'ò'..='ö' | 'ø' | 'ō' | 'ŏ' | 'ő' | 'ơ' => "o",
         'œ' => "oe",
         'ŕ' | 'ř' => "r",
         'ś' | 'ŝ' | 'ş' | 'š' | 'ș' => "s",
@@ -187,6 +249,13 @@ fn unaccented(c: char, out: &mut String) {
         'þ' => "th",
         'ù'..='ü' | 'ũ' | 'ū' | 'ŭ' | 'ů' | 'ű' | 'ų' | 'ư' => "u",
         'ý' | 'ÿ' | 'ŷ' => "y",
+        // Vietnamese.
+        '\u{1EA0}'..='\u{1EB7}' => "a",
+        '\u{1EB8}'..='\u{1EC7}' => "e",
+        '\u{1EC8}'..='\u{1ECB}' => "i",
+        '\u{1ECC}'..='\u{1EE3}' => "o",
+        '\u{1EE4}'..='\u{1EF1}' => "u",
+        '\u{1EF2}'..='\u{1EF9}' => "y",
         'ź' | 'ż' | 'ž' => "z",
         'ё' => "е",
         'ά' => "α",

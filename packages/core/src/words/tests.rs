@@ -294,3 +294,224 @@ fn lists_that_cannot_be_are_refused() {
     let refusal = Lexicon::new(&twice, &Names::new(), &Names::new(), false).unwrap_err();
     assert!(refusal.to_string().contains("'red cube' and of 'yellow cube'"), "{refusal}");
 }
+
+#[test]
+fn whatever_ends_a_line_ends_what_was_said_before() {
+    for end in [
+        '\n', '\r', '\u{B}', '\u{C}', '\u{1C}', '\u{1E}', '\u{85}', '\u{2028}', '\u{2029}', ';', '\u{FF1B}', '\u{3002}',
+    ] {
+        for text in
+            [format!("push the red cube{end}stop"), format!("push the red cube{end}hold it{end}"), format!("no{end}")]
+        {
+            assert!(stops(&text), "{text:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_corrects_himself_at_the_end_is_understood() {
+    for text in [
+        "push the red cube stop",
+        "push the red cube then stop",
+        "push the red cube stop stop stop",
+        "push the red cube STOP please",
+        "push the red cube no stop",
+        "put the red cube on the plate wait wait",
+        "red cube stop",
+        "push the red cube stop what you are doing",
+        "push the red cube, stop. Please!",
+        "schiebe den red cube halt stopp",
+        "push the red cube стоп",
+        "push the red cube never mind",
+        "push the red cube \u{1F6D1}",
+    ] {
+        assert!(stops(text), "{text:?}");
+    }
+    // Those that mean something else, too, do not end a sentence; nor does what a package knows by name.
+    for text in [
+        "put the red cube on the plate to rest",
+        "push the red cube as far as you may hold",
+        "push the red cube and stop at the plate",
+        "put the red cube next to the stop sign",
+        "push the red cube and stop to the right",
+    ] {
+        assert!(matches!(heard(text), Heard::Goal(..)), "{text:?}: {:?}", heard(text));
+    }
+    // What takes the meaning from it.
+    for text in [
+        "don't stop",
+        "do not stop",
+        "never stop",
+        "push the red cube and don't stop",
+        "push the red cube and do not stop now",
+    ] {
+        assert!(matches!(heard(text), Heard::Refused(Refusal::Negated(_))), "{text:?}: {:?}", heard(text));
+    }
+    assert!(matches!(heard("push the red cube without stop"), Heard::Goal(..)));
+}
+
+#[test]
+fn a_sentence_that_can_only_mean_not_that_asks_to_stop() {
+    for text in [
+        "no",
+        "No!",
+        "no no no",
+        "nooo",
+        "nope",
+        "oh no",
+        "nein",
+        "nein nein",
+        "Nein, halt!",
+        "non",
+        "nee",
+        "nej",
+        "não",
+        "нет",
+        "hayır",
+        "不要",
+        "だめ!",
+        "안돼",
+        "لا",
+        "नहीं",
+        "ไม่",
+        "không",
+        "tidak",
+        "hang on",
+        "hang on a second",
+        "hold up",
+        "kill it",
+        "let go",
+        "release",
+        "release!",
+        "back off",
+        "help",
+        "help!",
+        "help me please",
+        "basta così",
+        "basta cosi",
+        "lass das",
+        "lass das sein",
+        "หยุด",
+        "dừng lại",
+        "DỪNG LẠI!",
+        "dung lai",
+        "berhenti",
+        "Berhenti!",
+        "not that one",
+        "no, not that one",
+        "don't",
+        "please don't!",
+        "don't do that",
+        "do not do it",
+        "nobody move",
+        "time out",
+        "lass es",
+        "ouch!",
+        "get away from me",
+        "one moment please",
+        "moment mal",
+        "push the red cube? no!",
+        "\u{274C}",
+        "\u{1F6AB}",
+        "\u{1F44E}",
+        "hands off!",
+        "red cube: hands off",
+        "du\u{31B}\u{300}ng la\u{323}i",
+    ] {
+        assert!(stops(text), "{text:?}");
+    }
+    // Where a package does something that is called so, that is what it is told to do.
+    let goals = names(&[("release", &["let go"]), ("stop", &[])]);
+    let lexicon = Lexicon::new(&Names::new(), &goals, &Names::new(), false).unwrap();
+    for text in ["release", "let go"] {
+        assert!(matches!(hear(text, &StopWords::default(), Some(&lexicon)), Heard::Goal(..)), "{text}");
+    }
+    assert!(matches!(hear("stop", &StopWords::default(), Some(&lexicon)), Heard::Stop(_)));
+}
+
+#[test]
+fn however_it_is_forbidden_it_is_refused() {
+    for apostrophe in "'’‘`´ʼʹʻʽ′‵＇՚׳ꞌ᾽\u{384}".chars() {
+        for text in
+            [format!("don{apostrophe}t push the red cube"), format!("YOU SHOULDN{apostrophe}T PUSH THE RED CUBE")]
+        {
+            assert!(matches!(heard(&text), Heard::Refused(Refusal::Negated(_))), "{text}: {:?}", heard(&text));
+        }
+    }
+    for text in [
+        "donot push the red cube",
+        "you mustnot push the red cube",
+        "don t push the red cube",
+        "can t push the red cube",
+        "without touching the red cube push the yellow cube",
+        "push the red cube without touching it",
+        "put the yellow cube left without the red cube",
+        "leave the red cube",
+        "please leave the red cube.",
+        "push the yellow cube and leave the red cube",
+        "leave the red cube in peace",
+        "prevent the red cube from moving",
+        "keep the red cube from moving",
+        "do the opposite of push the red cube",
+        "stay off the red cube",
+        "push the red cube 0 times",
+        "push the red cube zero times",
+        "push all other than the red cube",
+        "push everything apart from the red cube",
+        "unless it is heavy push the red cube",
+        "enough with the red cube",
+        "hardly push the red cube",
+        "\u{1F6AB} push the red cube",
+        "push the red cube \u{274C}",
+        "schiebe alles ausser den red cube",
+        "Finger weg vom red cube",
+        "empuja todo excepto el red cube",
+        "spingi tutto tranne il red cube",
+        "pousse tout sauf le red cube",
+    ] {
+        assert!(matches!(heard(text), Heard::Refused(Refusal::Negated(_))), "{text:?}: {:?}", heard(text));
+    }
+    for text in [
+        "get the red cube and leave it on the left side",
+        "push the red cube and leave it on the line",
+        "push the red cube to the line and leave it",
+        "leave the red cube on the plate",
+        "keep the red cube on the table and press it onward to the line",
+        "push the red cube away from the robot",
+        "push the red cube 10 times",
+        "push the red cube to the opposite side",
+        "l'red cube to the left",
+    ] {
+        assert!(matches!(heard(text), Heard::Goal(..)), "{text:?}: {:?}", heard(text));
+    }
+}
+
+#[test]
+fn a_question_is_no_task_and_a_request_is_no_question() {
+    for text in [
+        "is the red cube heavy?",
+        "Is the red cube, by chance, heavy?",
+        "what is a red cube",
+        "what's the red cube",
+        "where is the red cube?",
+        "how many red cubes are on the plate",
+        "did you push the red cube?",
+        "do you see the red cube",
+        "why is the red cube on the plate？",
+        "ist der red cube schwer?",
+    ] {
+        assert!(matches!(heard(text), Heard::Refused(Refusal::Question(_))), "{text:?}: {:?}", heard(text));
+    }
+    for text in [
+        "can you push the red cube to the line?",
+        "could you put the red cube on the plate?",
+        "would you push the red cube please?",
+        "see the red cube? it lives on the plate",
+        "what about the red cube on the plate?",
+        "have the red cube sit on the plate",
+    ] {
+        assert!(matches!(heard(text), Heard::Goal(..)), "{text:?}: {:?}", heard(text));
+    }
+    let told = Refusal::Question("is".to_owned()).to_string();
+    assert!(told.contains("question") && told.contains("what the robot shall do"), "{told}");
+}

@@ -7,10 +7,11 @@ use crate::controller_watch::ControllerWatches;
 use crate::cores::{Cores, run_in_real_time};
 use crate::emergency::{Heartbeat, KeptStop};
 use crate::filter_state::{self, Known, Slowed};
-use crate::motion_report::{Around, Phase, explain};
+use crate::motion_report::{Around, Phase, SlowBy, explain};
 use crate::planning_scene::PlanningScene;
 use crate::punctual::Punctual;
 use crate::scene_feed::{self, Outcome, SceneFeed};
+use crate::seldom::Seldom;
 use crate::senders::Senders;
 use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
 use crate::streaming_params::{specs, tick_period};
@@ -27,7 +28,9 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
     Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Contradiction, Execution, JointFeed, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow};
+use efm_safety::{
+    Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
+};
 use efm_wire::cdr::{CdrWriter, Encode};
 use efm_wire::controller_state::ControllerState;
 use efm_wire::msgs::JointState as FilterState;
@@ -105,6 +108,8 @@ struct Publishing {
     slowed: Slowed,
     phase: Phase,
     around: Around,
+    /// For values of the topic `speed_scale` that are none.
+    bad_scales: Seldom,
     max_joint_state_age: f64,
     max_future: f64,
     chunk_came: Option<f64>,
@@ -286,10 +291,15 @@ impl Publishing {
             Ok(_) if self.streaming.speed_scale() < before => {
                 // The parameter tells what holds, so that setting it to what it was raises it again.
                 self.params.adopt("speed_scale", Value::Double(scale));
-                log::info!("speed_scale lowered to {scale}");
+                log::info!("speed_scale lowered to {scale:?}");
             }
             Ok(_) => {}
-            Err(error) => log::warn!("topic 'speed_scale': {error}"),
+            Err(error) => {
+                let say = self
+                    .bad_scales
+                    .say(self.receipts.now(), || format!("topic 'speed_scale': {error}; it is left out"));
+                say.into_iter().for_each(|words| log::warn!("{words}"));
+            }
         }
     }
 
@@ -489,6 +499,7 @@ impl Publishing {
             Ok(fresh) => (Some(fresh), None),
             Err(trouble) => (None, Some(trouble)),
         };
+        let troubled = trouble.is_some();
         let known = Known {
             armed: self.streaming.armed(),
             controllers: self.listening.iter().filter(|listening| **listening).count(),
@@ -551,11 +562,22 @@ impl Publishing {
             self.filter.1.encode(&mut self.filter_message);
             self.filter.0.publish_bytes(self.filter_message.bytes())?;
         }
-        let troubled = trouble.is_some() || self.streaming.unknown_other_joint().is_some();
+        match trouble {
+            // The first word of it is kept: a node that said it may be gone when somebody looks.
+            Some(trouble) if self.around.lost.is_none() => self.around.lost = Some(self.joint_words(&trouble)),
+            None if self.phase == Phase::Following => self.around.lost = None,
+            _ => {}
+        }
+        let troubled = troubled || self.streaming.unknown_other_joint().is_some();
         if changed || troubled != self.around.joints.is_some() {
             self.report(changed);
         }
         Ok(())
+    }
+
+    /// What is wrong with the joint states, in words, with the names of nodes.
+    fn joint_words(&self, trouble: &JointTrouble) -> String {
+        trouble.in_words(|sender| self.graph.name_of(JOINT_STATES, sender))
     }
 
     /// Why nothing may move before one of the other joints is known.
@@ -632,8 +654,12 @@ impl Publishing {
         let (now, received_now) = (self.clock.now(), self.receipts.now());
         self.around.chunk_silence = self.chunk_came.map(|came| (received_now - came).max(0.0));
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
-        let feed = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future);
-        self.around.joints = feed.err().map(|t| t.to_string()).or_else(|| self.other_trouble());
+        let trouble = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err();
+        self.around.joints = trouble.map(|trouble| self.joint_words(&trouble)).or_else(|| self.other_trouble());
+        let slow =
+            |streamer: &TrajectoryStreamer| SlowBy::of(streamer.speed_scale(), streamer.task_limits().speed_scale);
+        self.around.slow = self.streamer().and_then(slow);
+        let left_out = self.feed.left_out(received_now).map(|left_out| self.joint_words(&left_out));
         let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
             (Some(trouble), _) => (efm_ros::Level::Error, trouble.clone()),
             (None, Some(Twin { joint, senders: (one, other) })) => {
@@ -645,7 +671,12 @@ impl Publishing {
                 );
                 (efm_ros::Level::Warn, text)
             }
-            (None, None) => (efm_ros::Level::Ok, "fresh and complete".to_owned()),
+            (None, None) => match left_out {
+                Some(what) => {
+                    (efm_ros::Level::Warn, format!("{what}; it is left out, as another node tells that joint"))
+                }
+                None => (efm_ros::Level::Ok, "fresh and complete".to_owned()),
+            },
         };
         self.joint_health.report(level, text, self.other_values());
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
@@ -809,6 +840,7 @@ pub fn plan() -> Plan {
             joint_states,
             controller_states,
             usual: tick_period(&params).as_secs_f64(),
+            bad_scales: Seldom::default(),
             others: streaming.other_joints(),
             feed: JointFeed::new(streaming.joints().clone(), 0.0),
             stamps: Vec::with_capacity(streaming.joints().len()),

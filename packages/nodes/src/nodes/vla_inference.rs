@@ -125,12 +125,15 @@ impl Inference {
     fn fresh_joints(&mut self) -> Result<(), String> {
         let received_now = self.receipts.now();
         let (max_age, max_future) = (self.max_joint_state_age, self.bounds.max_future);
-        self.feed.fresh(self.clock.now(), received_now, max_age, max_future).map_err(|trouble| trouble.to_string())?;
+        let graph = &self.graph;
+        let name = |sender| graph.name_of("joint_states", sender);
+        self.feed
+            .fresh(self.clock.now(), received_now, max_age, max_future)
+            .map_err(|trouble| trouble.in_words(name))?;
         match self.feed.contradiction(received_now) {
             Some(two @ Contradiction::Senders { joint, .. }) => {
-                let name = self.feed.wanted().as_slice().get(joint).map_or("?", String::as_str);
-                let graph = &self.graph;
-                Err(two.in_words(name, |sender| graph.name_of("joint_states", sender)))
+                let joint = self.feed.wanted().as_slice().get(joint).map_or("?", String::as_str);
+                Err(two.in_words(joint, name))
             }
             _ => Ok(()),
         }

@@ -56,3 +56,31 @@ fn numbers_that_are_no_positions_are_refused_by_joint_and_honest_ones_pass() {
         }
     }
 }
+
+#[test]
+fn what_is_no_number_is_refused_by_joint_whatever_is_waived() {
+    type Spoil = fn(&mut Column, f64);
+    let spoilers: [Spoil; 5] = [
+        |c, bad| c.state = Some(Stat::Moments(bad, 0.1)),
+        |c, bad| c.action = Some(Stat::Extremes(-0.1, bad)),
+        |c, bad| c.seen = vec![0.1, bad],
+        |c, bad| c.done = vec![bad],
+        |c, bad| c.rest = Some(bad),
+    ];
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for spoil in spoilers {
+            let joint = |name: &str| {
+                let state = serde_json::json!({"kind": "min_max", "of": [-0.5, 0.5]});
+                column(
+                    &serde_json::json!({"name": name, "unit": "rad", "limits": [-2.0, 2.0], "state": state, "waived": true}),
+                )
+            };
+            let mut columns: Vec<Column> = ["a", "b", "c", "d"].map(joint).to_vec();
+            spoil(&mut columns[2], bad);
+            let report = compare(&columns, 4);
+            assert!(report.problems.len() == 1 && report.problems[0].joint == "c", "{report:?}");
+            let told = report.problems[0].to_string();
+            assert!(told.contains("it must be a finite number") && told.len() < 200, "{told}");
+        }
+    }
+}

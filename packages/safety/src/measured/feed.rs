@@ -4,6 +4,7 @@
 //! history by its own stamps, every joint is aged by itself (one that vanishes is found and named even while the others go on), and every joint belongs to
 //! one sender: another one that speaks of it at the same time is found out.
 
+use super::flaw::{Flaw, Malformed};
 use super::history::History;
 use super::{Contradiction, is_jump, way};
 use efm_core::{JointNames, JointSample, SenderId, Stamp};
@@ -22,6 +23,9 @@ const OVER: f64 = 0.04;
 const VOICES: usize = 4;
 /// Sources that are remembered: a stranger who makes up names fills nothing.
 const SOURCES: usize = 16;
+
+/// For so long after its last message a sender is told of whose messages are left out, seconds.
+const TOLD_FOR: f64 = 1.0;
 
 /// What is wrong with the joint states. Displays with the joint's name.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -52,9 +56,24 @@ pub enum JointTrouble {
     /// No stamps.
     #[error("joint_states carry no stamp")]
     Unstamped,
-    /// The newest message was malformed.
-    #[error("{0}")]
-    Malformed(String),
+    /// The newest message of who tells a joint cannot be read.
+    #[error("{}", .what.in_words(.joint, |sender| format!("sender {sender}")))]
+    Malformed {
+        /// The joint that it is about, by name.
+        joint: String,
+        /// What is wrong, and whose it is.
+        what: Malformed,
+    },
+}
+
+impl JointTrouble {
+    /// In words; `sender` names who sent something.
+    pub fn in_words(&self, sender: impl Fn(SenderId) -> String) -> String {
+        match self {
+            Self::Malformed { joint, what } => what.in_words(joint, sender),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Two senders of one joint whose values agree: one of them should not speak.
@@ -122,6 +141,8 @@ struct Owner {
     /// Who spoke of it last, the newest at the end.
     voices: [Option<Voice>; VOICES],
     both: Option<Both>,
+    /// Who has the word, or would have it, sent this last, and it cannot be read.
+    malformed: Option<Malformed>,
 }
 
 impl Owner {
@@ -151,7 +172,8 @@ pub struct JointFeed {
     velocity: Vec<f64>,
     continuous: Vec<bool>,
     newest: Option<f64>,
-    malformed: Option<String>,
+    /// The last that could not be read of one who has not the word for its joint, and when it came.
+    left_out: Option<(Malformed, f64)>,
     jump: Option<Contradiction>,
 }
 
@@ -171,7 +193,7 @@ impl JointFeed {
             velocity: vec![f64::INFINITY; n],
             continuous: vec![false; n],
             newest: None,
-            malformed: None,
+            left_out: None,
             jump: None,
         }
     }
@@ -189,9 +211,10 @@ impl JointFeed {
         }
     }
 
-    /// Takes a message of a sender, received at `received` seconds of a clock that only goes forward. A malformed one (sizes, positions that are no
-    /// numbers, a joint twice) is left out and remembered; velocities that are missing or NaN are not told. Returns whether the message held any of the
-    /// wanted joints.
+    /// Takes a message of a sender, received at `received` seconds of a clock that only goes forward. One that names no joint of ours, or that
+    /// carries no positions (legal: velocities or efforts only), says nothing. One that cannot be read (another number of positions than of names,
+    /// positions that are no numbers or too far from zero, a joint twice) is left out; it counts against those of its joints that its sender has the
+    /// word for, and against those that nobody has. Velocities that are missing or NaN are not told. Returns whether the message told any of the wanted joints.
     pub fn update(
         &mut self,
         sender: SenderId,
@@ -202,34 +225,30 @@ impl JointFeed {
         received: f64,
     ) -> bool {
         self.newest = Some(received);
-        if names.len() != positions.len() {
-            self.malformed =
-                Some(format!("joint_states name {} joints but carry {} positions", names.len(), positions.len()));
+        if positions.is_empty() {
             return false;
         }
         let source = match self.source(sender, names) {
             Ok(source) => source,
-            Err(malformed) => {
-                self.malformed = Some(malformed);
+            Err(joint) => {
+                self.leave_out(Malformed { joint, flaw: Flaw::Twice, sender }, names, received);
                 return false;
             }
         };
-        if self.sources[source].places.is_empty() {
+        let places = &self.sources[source].places;
+        let Some((first, _)) = places.first() else { return false };
+        let flaw = if names.len() != positions.len() {
+            Some((*first, Flaw::Sizes { names: names.len(), positions: positions.len() }))
+        } else {
+            places.iter().find_map(|(joint, place)| {
+                let velocity = velocities.get(*place).copied().unwrap_or(0.0);
+                Some((*joint, Flaw::of(positions[*place], velocity)?))
+            })
+        };
+        if let Some((joint, flaw)) = flaw {
+            self.leave_out(Malformed { joint, flaw, sender }, names, received);
             return false;
         }
-        let bad = self.sources[source].places.iter().find(|(_, place)| {
-            !positions[*place].is_finite() || velocities.get(*place).is_some_and(|v| v.is_infinite())
-        });
-        if let Some((_, place)) = bad {
-            self.malformed = Some(format!(
-                "joint_states carry position {} and velocity {} of joint '{}'; both must be finite numbers",
-                positions[*place],
-                velocities.get(*place).copied().unwrap_or(0.0),
-                names[*place]
-            ));
-            return false;
-        }
-        self.malformed = None;
         let told = &mut self.sources[source];
         told.received = received;
         told.unstamped = stamp == Stamp::ZERO;
@@ -259,8 +278,20 @@ impl JointFeed {
         true
     }
 
-    /// Where a sender's messages with these names are kept.
-    fn source(&mut self, sender: SenderId, names: &[String]) -> Result<usize, String> {
+    /// A message cannot be read: it counts against its sender's joints.
+    fn leave_out(&mut self, what: Malformed, names: &[String], received: f64) {
+        for joint in names.iter().filter_map(|name| self.wanted.index_of(name)) {
+            let owner = &mut self.owners[joint];
+            if owner.source.is_none_or(|(source, _)| self.sources[source].sender == what.sender) {
+                owner.malformed = Some(what);
+            } else if joint == what.joint {
+                self.left_out = Some((what, received));
+            }
+        }
+    }
+
+    /// Where a sender's messages with these names are kept; or the joint that they name twice.
+    fn source(&mut self, sender: SenderId, names: &[String]) -> Result<usize, usize> {
         if let Some(at) = self.sources.iter().position(|s| s.sender == sender && s.names == names) {
             return Ok(at);
         }
@@ -268,7 +299,7 @@ impl JointFeed {
         for (place, name) in names.iter().enumerate() {
             let Some(joint) = self.wanted.index_of(name) else { continue };
             if places.iter().any(|(before, _)| *before == joint) {
-                return Err(format!("joint_states name joint '{name}' twice in one message"));
+                return Err(joint);
             }
             places.push((joint, place));
         }
@@ -318,19 +349,15 @@ impl JointFeed {
             }
         }
         owner.hear(Voice { sender, position, at: received });
-        match owner.source {
-            Some((held, _)) if held == source => true,
-            Some((held, _))
-                if self.sources[held].sender != sender && received - self.sources[held].received <= SILENT =>
-            {
-                false
-            }
-            // Another message of the same sender, or a sender that was started anew.
-            _ => {
-                owner.source = Some((source, place));
-                false
-            }
+        if let Some((held, _)) = owner.source
+            && self.sources[held].sender != sender
+            && received - self.sources[held].received <= SILENT
+        {
+            return false;
         }
+        owner.malformed = None;
+        // Else another message of the same sender, or a sender that was started anew.
+        owner.source.replace((source, place)).is_some_and(|(held, _)| held == source)
     }
 
     /// The joints, and how old they are.
@@ -349,8 +376,8 @@ impl JointFeed {
         if silent > max_age {
             return Err(JointTrouble::Silent(silent));
         }
-        if let Some(malformed) = &self.malformed {
-            return Err(JointTrouble::Malformed(malformed.clone()));
+        if let Some(what) = self.owners.iter().find_map(|owner| owner.malformed) {
+            return Err(JointTrouble::Malformed { joint: self.name(what.joint), what });
         }
         let (mut oldest, mut newest, mut velocity_told) = (0.0f64, None::<Stamp>, true);
         for (joint, name) in self.wanted.iter().enumerate() {
@@ -394,6 +421,17 @@ impl JointFeed {
         both.find(|both| both.differs && received_now - both.at <= INTERLEAVED).map(|both| both.contradiction).or(jump)
     }
 
+    /// What was left out just now, since it cannot be read, of a sender that is not the one who tells the joint: no harm is done, but it should not send
+    /// that. With the name of the joint.
+    pub fn left_out(&self, received_now: f64) -> Option<JointTrouble> {
+        let (what, _) = self.left_out.filter(|(_, at)| received_now - at <= TOLD_FOR)?;
+        Some(JointTrouble::Malformed { joint: self.name(what.joint), what })
+    }
+
+    fn name(&self, joint: usize) -> String {
+        self.wanted.as_slice().get(joint).cloned().unwrap_or_default()
+    }
+
     /// Two senders that tell the same joint the same, where there are two.
     pub fn twin(&self, received_now: f64) -> Option<Twin> {
         self.owners.iter().enumerate().find_map(|(joint, owner)| match owner.both {
@@ -427,7 +465,7 @@ impl JointFeed {
         self.sources.iter_mut().for_each(|source| source.history.clear());
         self.owners.fill(Owner::default());
         self.newest = None;
-        self.malformed = None;
+        self.left_out = None;
         self.jump = None;
     }
 }

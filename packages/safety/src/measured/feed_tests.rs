@@ -68,20 +68,116 @@ fn old_future_and_missing_stamps_are_told_apart() {
 }
 
 #[test]
-fn what_is_not_a_number_is_not_taken_and_the_joint_is_named_until_a_good_message_comes() {
+fn what_is_not_a_number_is_not_taken_and_joint_and_sender_are_named_until_a_good_message_comes() {
     let mut feed = feed();
     let both = names(&["a", "b"]);
+    let named = |trouble: JointTrouble| trouble.in_words(|sender| format!("node '/{}'", sender.0[0]));
     tell(&mut feed, A, 1.0, [1.0, 2.0]);
-    feed.update(A, at(1.01), &both, &[1.0, f64::NAN], &[], 1.01);
-    let trouble = fresh(&mut feed, 1.01).unwrap_err().to_string();
-    assert!(trouble.contains("'b'"), "{trouble}");
-    feed.update(A, at(1.02), &both, &[1.0], &[], 1.02);
-    assert!(matches!(fresh(&mut feed, 1.02), Err(JointTrouble::Malformed(_))));
+    for (positions, velocities, wrong) in [
+        (&[1.0, f64::NAN][..], &[][..], "position NaN of joint 'b'"),
+        (&[1.0, f64::NEG_INFINITY], &[], "position -inf of joint 'b'"),
+        (&[1.0, 2.0], &[0.0, f64::INFINITY], "velocity inf of joint 'b'"),
+        (&[1.0], &[], "carry 1 positions"),
+        (&[1.0, 2.0, 3.0], &[], "carry 3 positions"),
+        // A last bit is too much for small steps.
+        (&[1.0, 6.283e12], &[], "'b' at 6.283e12: numbers are 1e-3 apart there"),
+        (&[-2.0e6, 0.0], &[], "'a' at -2.000e6"),
+    ] {
+        assert!(!feed.update(A, at(1.01), &both, positions, velocities, 1.01));
+        let trouble = named(fresh(&mut feed, 1.01).unwrap_err());
+        assert!(trouble.contains(wrong) && trouble.contains("node '/1'"), "{trouble}");
+        tell(&mut feed, A, 1.02, [1.0, 2.0]);
+        assert!(fresh(&mut feed, 1.02).is_ok());
+    }
     feed.update(A, at(1.03), &names(&["a", "b", "a"]), &[1.0, 2.0, 1.5], &[], 1.03);
-    let trouble = fresh(&mut feed, 1.03).unwrap_err().to_string();
-    assert!(trouble.contains("'a' twice"), "{trouble}");
-    tell(&mut feed, A, 1.04, [1.0, 2.5]);
-    assert_eq!(fresh(&mut feed, 1.04).unwrap().sample.positions, [1.0, 2.5]);
+    let trouble = named(fresh(&mut feed, 1.03).unwrap_err());
+    assert!(trouble.contains("'a' twice") && trouble.contains("node '/1'"), "{trouble}");
+    // Another one that tells a single one of its joints does not make the others good.
+    feed.update(A, at(1.04), &names(&["a"]), &[1.0], &[], 1.04);
+    assert!(matches!(fresh(&mut feed, 1.04), Err(JointTrouble::Malformed { .. })));
+    tell(&mut feed, A, 1.05, [1.0, 2.5]);
+    assert_eq!(fresh(&mut feed, 1.05).unwrap().sample.positions, [1.0, 2.5]);
+}
+
+#[test]
+fn who_tells_no_position_of_ours_stops_nobody() {
+    let (both, other, none) = (names(&["a", "b"]), names(&["wheel", "wheel"]), names(&[]));
+    let nan = f64::NAN;
+    for (what, sender, names, positions, velocities) in [
+        ("velocities of wheels", B, &other, &[][..], &[0.1, 0.2][..]),
+        ("velocities of ours", B, &both, &[], &[0.1, 0.2]),
+        ("efforts of ours", B, &both, &[], &[]),
+        ("efforts of ours by who tells the positions as well", A, &both, &[], &[]),
+        ("nothing", B, &none, &[], &[]),
+        ("values without names", B, &none, &[1.0, 2.0], &[]),
+        ("others, too few", B, &other, &[1.0], &[]),
+        ("others, NaN and twice", B, &other, &[nan, nan], &[]),
+        ("others, at the end of the world", B, &other, &[1.0e300, f64::INFINITY], &[]),
+    ] {
+        let mut feed = feed();
+        // Before anybody told anything, and in between.
+        assert!(!feed.update(sender, at(0.99), names, positions, velocities, 0.99));
+        assert_eq!(fresh(&mut feed, 0.99), Err(JointTrouble::Missing("a".into())), "{what}");
+        for k in 0..10 {
+            let t = 1.0 + 0.01 * f64::from(k);
+            tell(&mut feed, A, t, [1.0, 2.0]);
+            assert!(!feed.update(sender, at(t + 0.005), names, positions, velocities, t + 0.005), "{what}");
+            assert_eq!(fresh(&mut feed, t + 0.005).map(|told| told.age_s < 0.0051), Ok(true), "{what}");
+            assert_eq!((feed.contradiction(t + 0.005), feed.left_out(t + 0.005)), (None, None), "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_of_a_stranger_counts_for_nothing_and_is_told_with_its_name() {
+    let (nan, both) = (f64::NAN, names(&["a", "b"]));
+    let one = names(&["b"]);
+    for (what, names, positions) in [
+        ("NaN", &one, &[nan][..]),
+        ("NaN for all", &both, &[nan, nan]),
+        ("too few", &both, &[1.0]),
+        ("far", &one, &[1.0e9]),
+    ] {
+        let mut feed = feed();
+        feed.update(B, at(0.99), names, positions, &[], 0.99);
+        // Nobody else tells it: that is what is wrong.
+        let trouble = fresh(&mut feed, 0.99).unwrap_err().in_words(|sender| format!("node {}", sender.0[0]));
+        assert!(trouble.contains("node 2"), "{what}: {trouble}");
+        for k in 0..10 {
+            let t = 1.0 + 0.01 * f64::from(k);
+            tell(&mut feed, A, t, [1.0, 2.0]);
+            feed.update(B, at(t), names, positions, &[], t + 0.005);
+            assert!(fresh(&mut feed, t + 0.005).is_ok() && feed.contradiction(t + 0.005).is_none(), "{what}");
+            let told = feed.left_out(t + 0.005).unwrap().in_words(|sender| format!("node {}", sender.0[0]));
+            assert!(told.contains("node 2") && told.contains('\''), "{told}");
+        }
+        assert_eq!(feed.left_out(3.0), None);
+        // What the one who has the word says stays what it was: wrong, or missing.
+        feed.update(A, at(1.1), &both, &[nan, 2.0], &[], 1.1);
+        feed.update(B, at(1.1), names, positions, &[], 1.1);
+        let trouble = fresh(&mut feed, 1.1).unwrap_err().in_words(|sender| format!("node {}", sender.0[0]));
+        assert!(trouble.contains("node 1") && trouble.contains("'a'"), "{what}: {trouble}");
+    }
+}
+
+#[test]
+fn arm_and_hand_fail_apart() {
+    let mut feed = feed();
+    let (arm, hand) = (names(&["a"]), names(&["b"]));
+    feed.update(A, at(1.0), &arm, &[1.0], &[], 1.0);
+    feed.update(B, at(1.0), &hand, &[2.0], &[], 1.0);
+    feed.update(B, at(1.01), &hand, &[f64::NAN], &[], 1.01);
+    // The arm's good word does not hide what is wrong with the hand.
+    feed.update(A, at(1.02), &arm, &[1.0], &[], 1.02);
+    let trouble = fresh(&mut feed, 1.02).unwrap_err();
+    assert!(
+        matches!(&trouble, JointTrouble::Malformed { joint, what } if joint == "b" && what.sender == B),
+        "{trouble}"
+    );
+    // Another driver of the hand takes over.
+    feed.update(A, at(1.2), &arm, &[1.0], &[], 1.2);
+    feed.update(C, at(1.2), &hand, &[2.1], &[], 1.2);
+    assert_eq!(fresh(&mut feed, 1.2).unwrap().sample.positions, [1.0, 2.1]);
 }
 
 #[test]

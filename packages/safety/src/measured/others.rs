@@ -1,8 +1,10 @@
 //! Where the joints stand that nobody here moves: from joint states, or declared.
 //!
-//! Each is aged by itself. What is told of one is believed as it comes (nothing here knows what it can do), but for what is no number, two
-//! senders that speak of it at the same time and do not agree, and what contradicts a declaration.
+//! Each is aged by itself. What is told of one is believed as it comes (nothing here knows what it can do), but for what is no number or too far from
+//! zero, two senders that speak of it at the same time and do not agree, and what contradicts a declaration. A message that carries no positions says
+//! nothing, and no number of one sender takes the word from another that tells one.
 
+use super::flaw::FARTHEST;
 use super::way;
 use efm_core::{SenderId, Stamp};
 use std::collections::BTreeMap;
@@ -25,8 +27,13 @@ pub enum OtherTrouble {
     Future(f64),
     /// It has no stamp.
     Unstamped,
-    /// What is told is no number.
-    NotFinite(f64),
+    /// What is told is no number, or too far from zero.
+    NoPosition {
+        /// What is told, radians or metres.
+        position: f64,
+        /// Who says so.
+        sender: SenderId,
+    },
     /// Two senders tell different positions, radians or metres.
     Senders {
         /// What each says.
@@ -65,9 +72,11 @@ impl OtherTrouble {
             Self::Unstamped => {
                 format!("joint '{joint}', which no controller moves, is told in joint_states without a stamp")
             }
-            Self::NotFinite(value) => {
-                format!("joint_states carry position {value} of joint '{joint}'; it must be a finite number")
-            }
+            Self::NoPosition { position, sender: who } => format!(
+                "joint_states of {} carry position {position:?} of joint '{joint}', which no controller moves; it must be a finite number within \
+                 {FARTHEST:.0e} rad or m of zero",
+                sender(*who)
+            ),
             Self::Senders { positions: (a, b), senders: (one, other) } => format!(
                 "two nodes publish joint '{joint}', which no controller moves: {} says {a:.4}, {} says {b:.4}; only one may",
                 sender(*one),
@@ -106,8 +115,18 @@ struct Joint {
     both: Option<(OtherTrouble, f64)>,
 }
 
+impl Told {
+    fn is_position(&self) -> bool {
+        self.position.is_finite() && self.position.abs() <= FARTHEST
+    }
+}
+
 impl Joint {
     fn hear(&mut self, told: Told) {
+        let tells = |last: Told| last.is_position() && told.received - last.received < INTERLEAVED;
+        if !told.is_position() && self.told.is_some_and(|last| last.sender != told.sender && tells(last)) {
+            return;
+        }
         if let Some(last) = self.told.replace(told)
             && last.sender != told.sender
         {
@@ -139,8 +158,8 @@ impl Joint {
         if since.is_nan() || since > max_age {
             return Err(OtherTrouble::Gone(since));
         }
-        if !told.position.is_finite() {
-            return Err(OtherTrouble::NotFinite(told.position));
+        if !told.is_position() {
+            return Err(OtherTrouble::NoPosition { position: told.position, sender: told.sender });
         }
         if told.stamp == Stamp::ZERO {
             return Err(OtherTrouble::Unstamped);
@@ -300,13 +319,40 @@ mod tests {
         }
         all.update(ONE, at(5.0), &both, &[f64::NAN, 0.2], 5.0);
         assert_eq!(look(&mut all, 5.0), [None, Some(0.2)]);
-        assert!(words(&all, 0).contains("NaN"), "{}", words(&all, 0));
+        assert!(words(&all, 0).contains("NaN") && words(&all, 0).contains("/node1"), "{}", words(&all, 0));
         all.update(ONE, at(5.01), &both, &[f64::INFINITY, 0.2], 5.01);
         assert_eq!(look(&mut all, 5.01), [None, Some(0.2)]);
         all.update(ONE, at(5.02), &both, &[0.3, 0.2], 5.02);
         assert_eq!(look(&mut all, 5.02), [Some(0.3), Some(0.2)]);
         all.clear();
         assert_eq!(look(&mut all, 5.02), [None, None]);
+    }
+
+    #[test]
+    fn who_tells_no_position_takes_the_word_from_nobody_and_is_named_where_it_has_it() {
+        let rail = names(&["rail", "pan"]);
+        for (what, positions) in
+            [("NaN", &[f64::NAN, 0.2][..]), ("inf", &[f64::INFINITY, 0.2]), ("far", &[1.0e300, 0.2]), ("none", &[])]
+        {
+            let mut all = joints(&[]);
+            all.update(TWO, at(0.99), &rail, positions, 0.99);
+            assert_eq!(look(&mut all, 0.99)[0], None, "{what}");
+            for k in 0..20 {
+                let now = 1.0 + 0.02 * f64::from(k);
+                all.update(ONE, at(now), &rail, &[0.1, 0.2], now);
+                assert_eq!(look(&mut all, now), [Some(0.1), Some(0.2)], "{what}");
+                all.update(TWO, at(now), &rail, positions, now + 0.01);
+                assert_eq!(look(&mut all, now + 0.01), [Some(0.1), Some(0.2)], "{what}");
+            }
+            // Nobody else tells it any more.
+            for k in 0..30 {
+                let now = 1.4 + 0.02 * f64::from(k);
+                all.update(TWO, at(now), &rail, positions, now);
+            }
+            assert_eq!(look(&mut all, 1.98)[0], None, "{what}");
+            let said = words(&all, 0);
+            assert!(said.len() < 200 && (said.contains("/node2") || positions.is_empty()), "{said}");
+        }
     }
 
     #[test]

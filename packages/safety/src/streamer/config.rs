@@ -122,7 +122,7 @@ impl Default for StreamConfig {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SetupError {
     /// A value is out of range.
-    #[error("{field} is {value}; it must lie between {least} and {most}")]
+    #[error("{field} is {value:?}; it must lie between {least} and {most}")]
     Value {
         /// Field of [`StreamConfig`].
         field: &'static str,
