@@ -101,7 +101,7 @@ pub fn specs() -> Vec<Spec> {
         Spec::texts(
             "stop_words",
             STOP_WORDS,
-            "What asks to stop: a goal that says only this is answered by cancelling; with three dots behind it, one that begins so. [\"\"]: nothing.",
+            "What asks to stop: a goal that says only this is answered by cancelling; with three dots behind it, one that begins or ends so. [\"\"]: nothing.",
         )
         .rule(rules::STOP),
         trace::spec(),
