@@ -1118,6 +1118,13 @@ impl TrajectoryStreamer {
             let (measured, held) = (sample.positions[joint], self.rest[joint]);
             return Err(IdleReason::Elsewhere { joint, measured, held });
         }
+        // Nothing that it cannot have done, and yet elsewhere than it stood: that is believed as after a jump.
+        let pushed = |joint: &usize| self.rest_known && self.was_moved(*joint) && arm(&self.plan.planners()[*joint]);
+        if let Some(doubt) =
+            (0..sample.positions.len()).filter(pushed).find_map(|joint| self.belief.doubt_as_after_jump(joint))
+        {
+            return Err(IdleReason::Unconfirmed(doubt));
+        }
         let there = self.rest_known && elsewhere.is_none();
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             // Refused as a whole or not at all: where one joint cannot start, the others keep what is known of them.

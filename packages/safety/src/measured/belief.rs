@@ -92,9 +92,12 @@ impl Joint {
     }
 
     fn doubt(&self, place: usize, config: &BeliefConfig) -> Option<Doubt> {
+        self.doubt_within(place, if self.jump.is_some() { config.after_jump_s } else { config.agreement_s })
+    }
+
+    fn doubt_within(&self, place: usize, needs_s: f64) -> Option<Doubt> {
         /// Grids of ticks and messages round, seconds.
         const ROUNDING: f64 = 1.0e-6;
-        let needs_s = if self.jump.is_some() { config.after_jump_s } else { config.agreement_s };
         let (states, seconds) = match (&self.run, self.last) {
             // By the stamps and by the ticks: stamps alone can be made up.
             (Some(run), Some((last, _))) => {
@@ -132,6 +135,11 @@ impl Belief {
         let of = |joint: &Joint| now.seconds_since(joint.seen);
         let is_quiet = |joint: &Joint| joint.last.is_some() && of(joint) > (INTERVALS * joint.usual).max(QUIET);
         self.joints.iter().position(is_quiet).map(|place| (place, of(&self.joints[place])))
+    }
+
+    /// As [`Self::doubt`] after a jump that a joint cannot have done.
+    pub fn doubt_as_after_jump(&self, joint: usize) -> Option<Doubt> {
+        self.joints[joint].doubt_within(joint, self.config.after_jump_s)
     }
 
     /// Where a joint stands that is at rest: the middle of the states that agree, radians or metres.
