@@ -977,14 +977,18 @@ impl TrajectoryStreamer {
                 if let Some(frozen) = frozen {
                     self.belief.repeats(frozen);
                 }
-                if let Some(contradiction) = contradiction.or(frozen) {
+                let reason = if let Some(contradiction) = contradiction.or(frozen) {
                     StopReason::Contradiction(contradiction)
                 } else {
                     match self.tracking_error(now, &measured) {
                         Some((joint, error)) => StopReason::Tracking { joint, error },
                         None => return,
                     }
+                };
+                if self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).is_none_or(StopReason::may_continue) {
+                    self.note_who_stands();
                 }
+                reason
             }
         };
         self.begin_stop(reason, now);

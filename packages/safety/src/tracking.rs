@@ -372,6 +372,19 @@ impl Follows {
         }
     }
 
+    /// Whether these joints stand, by their last positions and by their speeds.
+    pub fn still(&self, joints: &[usize]) -> bool {
+        let stays = |place: &usize| {
+            let joint = &self.joints[*place];
+            let Some((_, newest, _)) = joint.state(0) else { return false };
+            (1..STATES).all(|back| {
+                let near = 5.0e-4 * joint.top;
+                joint.state(back).is_none_or(|(_, was, _)| way(joint.continuous, *was, *newest).abs() <= near)
+            })
+        };
+        joints.iter().all(stays) && self.newest_speeds_are_zero(joints)
+    }
+
     fn newest_speeds_are_zero(&self, joints: &[usize]) -> bool {
         joints.iter().all(|place| {
             let joint = &self.joints[*place];

@@ -16,6 +16,8 @@ pub(super) struct Hold {
     holds: Vec<bool>,
     /// By controller: whether its robot stood still while it was commanded on, and was not seen to follow since; and where it stood.
     suspect: Vec<bool>,
+    /// By controller: whether its robot stood, by positions and speeds alike, when its states were found not to be where it was commanded.
+    stood: Vec<bool>,
     /// By joint: where.
     at: Vec<f64>,
     /// When that was sent last, without a motion.
@@ -37,6 +39,7 @@ impl Hold {
             silent: vec![None; n],
             holds: vec![false; n],
             suspect: vec![false; n],
+            stood: vec![false; n],
             at: vec![0.0; joints],
             sent: None,
             follows,
@@ -119,12 +122,13 @@ impl TrajectoryStreamer {
 
     /// Looks whether the robot does what it is sent. True where it is held and nothing else of it is to be judged.
     pub(super) fn watch_following(&mut self, now: Stamp, measured: &Measured<'_>) -> bool {
-        // States that have just been found not to tell where the robot is do not tell where it stands either.
-        let disbelieved = self
-            .motion
-            .as_ref()
-            .and_then(|motion| motion.stop.as_ref())
-            .is_some_and(|stop| matches!(stop, StopReason::Tracking { .. } | StopReason::Contradiction(_)));
+        // States that have just been found not to tell where the robot is do not tell where it stands either: but for those of a robot that stood then.
+        let disbelieved =
+            self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).map_or(Some(false), |stop| match stop {
+                StopReason::Tracking { .. } | StopReason::Contradiction(Contradiction::Frozen { .. }) => None,
+                StopReason::Contradiction(_) => Some(true),
+                _ => Some(false),
+            });
         let (plan, hold, max_speed) = (&self.plan, &mut self.hold, self.config.max_start_speed);
         for (arm, suspect) in hold.arms.iter().zip(&mut hold.suspect) {
             // It moves, so it is there.
@@ -150,7 +154,7 @@ impl TrajectoryStreamer {
             }
             let arm = &hold.arms[controller];
             let word = Word { told: measured.velocity_told, suspect: hold.suspect[controller] };
-            if disbelieved && !silent {
+            if !silent && disbelieved.unwrap_or(!hold.stood[controller]) {
                 continue;
             }
             let within = |joint: &usize| {
@@ -185,6 +189,14 @@ impl TrajectoryStreamer {
             }
         }
         self.hold.any()
+    }
+
+    /// The robot is not where it was commanded, or tells the same again and again: whether it stands is seen now, before it comes to rest by itself.
+    pub(super) fn note_who_stands(&mut self) {
+        let hold = &mut self.hold;
+        for (arm, stood) in hold.arms.iter().zip(&mut hold.stood) {
+            *stood = hold.follows.still(arm);
+        }
     }
 
     /// What is held follows the robot where it is moved, while its controller is known to be off. One that tells nothing may be there after all, and would
