@@ -129,7 +129,8 @@ fn stand(robot: &RobotModel, others: &[String], shares: &[Option<f64>]) -> Vec<O
 impl Scene {
     /// The others move.
     fn place_others(&mut self, shares: &[f64]) {
-        let shares: Vec<Option<f64>> = shares.iter().map(|share| Some(*share)).collect();
+        // In steps that the model does not leave out as too small (1e-5 of a joint's own unit).
+        let shares: Vec<Option<f64>> = shares.iter().map(|share| Some((share * 1e3).round() * 1e-3)).collect();
         let stand = stand(&self.robot, self.model.others(), &shares);
         self.model.place_others(&stand);
         stand.iter().enumerate().for_each(|(other, stands)| self.tree.place_other(other, stands.unwrap()));
