@@ -362,5 +362,7 @@ mod tests {
     }
 }
 
+// The path is for fuzz/ruckig, which has this file as a module of its own.
 #[cfg(test)]
+#[path = "motion/edges.rs"]
 mod edges;
