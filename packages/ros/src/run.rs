@@ -21,8 +21,6 @@ use tokio::sync::mpsc;
 /// Any error that ends a node.
 pub type NodeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How long a node stays after what it says at its end.
-const LAST_WORDS: Duration = Duration::from_millis(200);
 /// A process that has not ended this long after it was asked to is ended by force. `ros2 launch` and people expect 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// Messages that may wait where each one counts.
@@ -533,15 +531,10 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
         process.failed.store(true, Ordering::SeqCst);
     }
     force_the_end_after(patience, if failed { 1 } else { 0 });
-    let last_words = !farewells.is_empty();
     for farewell in farewells {
         farewell();
     }
     shutdown.request();
-    if last_words {
-        // What was sent, but not yet taken by who hears it, may go with its publisher.
-        std::thread::sleep(LAST_WORDS);
-    }
     drop(entities);
     Ok(())
 }
