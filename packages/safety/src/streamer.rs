@@ -1081,7 +1081,7 @@ impl TrajectoryStreamer {
         let measured = state?;
         let sample = measured.sample;
         // It may have been moved since, while it would still do for a motion under way.
-        if let Some((_, age_s)) = self.belief.quiet(now) {
+        if let Some(age_s) = self.belief.quiet(now) {
             return Err(IdleReason::JointStateStale { age_s });
         }
         if let Some(other) = self.unknown_other_joint() {

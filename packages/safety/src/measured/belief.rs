@@ -130,11 +130,13 @@ impl Belief {
         }
     }
 
-    /// A joint of which nothing new was told for more than three of its usual intervals (and [`QUIET`]), and for how many seconds.
-    pub fn quiet(&self, now: Stamp) -> Option<(usize, f64)> {
-        let of = |joint: &Joint| now.seconds_since(joint.seen);
-        let is_quiet = |joint: &Joint| joint.last.is_some() && of(joint) > (INTERVALS * joint.usual).max(QUIET);
-        self.joints.iter().position(is_quiet).map(|place| (place, of(&self.joints[place])))
+    /// For how many seconds nothing new was told of a joint, where that is more than three of its usual intervals (and [`QUIET`]).
+    pub fn quiet(&self, now: Stamp) -> Option<f64> {
+        let quiet = |joint: &Joint| {
+            let seconds = now.seconds_since(joint.seen);
+            (joint.last.is_some() && seconds > (INTERVALS * joint.usual).max(QUIET)).then_some(seconds)
+        };
+        self.joints.iter().find_map(quiet)
     }
 
     /// As [`Self::doubt`] after a jump that a joint cannot have done.

@@ -122,13 +122,15 @@ impl TrajectoryStreamer {
 
     /// Looks whether the robot does what it is sent. True where it is held and nothing else of it is to be judged.
     pub(super) fn watch_following(&mut self, now: Stamp, measured: &Measured<'_>) -> bool {
-        // States that have just been found not to tell where the robot is do not tell where it stands either: but for those of a robot that stood then.
-        let disbelieved =
-            self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).map_or(Some(false), |stop| match stop {
-                StopReason::Tracking { .. } | StopReason::Contradiction(Contradiction::Frozen { .. }) => None,
-                StopReason::Contradiction(_) => Some(true),
-                _ => Some(false),
-            });
+        // States that have just been found not to tell where the robot is do not tell where it stands either: but for those of a robot that stood when it
+        // was found off its command, or whose controller is known to be off.
+        let (off_command, contradicted) = match self.motion.as_ref().and_then(|motion| motion.stop.as_ref()) {
+            Some(StopReason::Tracking { .. } | StopReason::Contradiction(Contradiction::Frozen { .. })) => {
+                (true, false)
+            }
+            Some(StopReason::Contradiction(_)) => (false, true),
+            _ => (false, false),
+        };
         let (plan, hold, max_speed) = (&self.plan, &mut self.hold, self.config.max_start_speed);
         for (arm, suspect) in hold.arms.iter().zip(&mut hold.suspect) {
             // It moves, so it is there.
@@ -154,7 +156,7 @@ impl TrajectoryStreamer {
             }
             let arm = &hold.arms[controller];
             let word = Word { told: measured.velocity_told, suspect: hold.suspect[controller] };
-            if !silent && disbelieved.unwrap_or(!hold.stood[controller]) {
+            if contradicted || (off_command && !silent && !hold.stood[controller]) {
                 continue;
             }
             let within = |joint: &usize| {
@@ -203,9 +205,8 @@ impl TrajectoryStreamer {
     /// take the robot along from wherever it sags to: there it stays where it was found.
     pub(super) fn hold_where_it_stands(&mut self, measured: &Measured<'_>) {
         let hold = &mut self.hold;
-        let (holds, silent) = (&hold.holds, &hold.silent);
-        let off = |controller: &usize| holds[*controller] && silent[*controller].is_some();
-        for (_, arm) in hold.arms.iter().enumerate().filter(|(controller, _)| off(controller)) {
+        let controllers = hold.arms.iter().zip(&hold.holds).zip(&hold.silent);
+        for ((arm, _), _) in controllers.filter(|((_, holds), silent)| **holds && silent.is_some()) {
             for joint in arm {
                 let position = measured.sample.positions[*joint];
                 // What jumped is no robot that is moved by hand.
