@@ -20,6 +20,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// ROS refused something.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -162,6 +163,9 @@ impl Drop for Context {
 
 /// Ends what a node has, once.
 trait Entity: Send + Sync {
+    /// Waits until whoever hears it reliably has all that it sent, until then at most.
+    fn deliver(&self, _until: Instant) {}
+
     fn close(&self, node: *mut rcl::rcl_node_t);
 }
 
@@ -490,6 +494,16 @@ impl Entities {
     }
 }
 
+impl Entities {
+    /// Waits until every reliable subscriber has all that was published, `timeout` at most: what is on its way is lost with the node.
+    pub fn wait_for_delivery(&self, timeout: Duration) {
+        let until = Instant::now() + timeout;
+        for entity in &self.entities {
+            entity.deliver(until);
+        }
+    }
+}
+
 impl Drop for Entities {
     /// Takes the node off the graph. Publishers and requests that somebody still has are refused from now on.
     fn drop(&mut self) {
@@ -684,6 +698,18 @@ unsafe impl Send for PublisherHandle {}
 unsafe impl Sync for PublisherHandle {}
 
 impl Entity for PublisherHandle {
+    fn deliver(&self, until: Instant) {
+        let left = until.saturating_duration_since(Instant::now());
+        // 0 would not wait, less than 0 for ever.
+        let nanos = i64::try_from(left.as_nanos()).unwrap_or(i64::MAX).max(1);
+        // SAFETY: the handle is a publisher; to wait changes nothing of it.
+        let waited = self.with(|handle| unsafe { rcl::rcl_publisher_wait_for_all_acked(handle, nanos) });
+        if waited.is_ok_and(|code| code != OK) {
+            // SAFETY: forgets a text.
+            unsafe { rcl::rcutils_reset_error() };
+        }
+    }
+
     fn close(&self, node: *mut rcl::rcl_node_t) {
         self.connection.close();
         if let Some(mut handle) = self.handle.write().unwrap_or_else(PoisonError::into_inner).take() {

@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 /// Any error that ends a node.
 pub type NodeError = Box<dyn std::error::Error + Send + Sync>;
 
+/// So long at most a node that ends waits until its last words are taken by who hears them.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// A process that has not ended this long after it was asked to is ended by force. `ros2 launch` and people expect 2 s.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// Messages that may wait where each one counts.
@@ -535,6 +537,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
         farewell();
     }
     shutdown.request();
+    entities.wait_for_delivery(LAST_WORDS);
     drop(entities);
     Ok(())
 }
