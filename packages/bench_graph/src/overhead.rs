@@ -10,10 +10,10 @@ use crate::relay::Bare;
 use crate::robot::{Heard, Robot, Says};
 use crate::stack::{self, Package, Stack};
 use anyhow::{Context, Result, bail};
+use efm_app::publisher::streaming::Event;
+use efm_app::trace::{Inferred, PassedOn};
 use efm_bench::section::{Section, Table, Target};
 use efm_bench::usage::{cpu_seconds, memory_mb};
-use efm_nodes::streaming::Event;
-use efm_nodes::trace::{Inferred, PassedOn};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -418,7 +418,7 @@ fn judge(section: &mut Section, package: &Package, found: &mut [(Stack, Measured
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use efm_nodes::trace::TraceMessage;
+    use efm_app::trace::TraceMessage;
 
     fn trace(node: &str, events: &str) -> TraceMessage {
         TraceMessage { node: node.to_owned(), sequence: 0, setup: None, events: events.to_owned() }

@@ -1,8 +1,8 @@
 //! What the machine takes from whoever runs on it: a virtual one's cores stand still while the host does something else.
 
 use anyhow::{Context, Result};
+use efm_app::cores::{Cores, run_this_thread_in_real_time};
 use efm_bench::section::Table;
-use efm_nodes::cores::{Cores, run_this_thread_in_real_time};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 

@@ -5,10 +5,10 @@ use crate::messages::{
 };
 use crate::robot::now;
 use anyhow::{Context, Result};
+use efm_app::cores::run_in_real_time;
 use efm_bench::tick::play::thread_nanos;
 use efm_bench::usage::memory_mb;
 use efm_core::Stamp;
-use efm_nodes::cores::run_in_real_time;
 use efm_policy::{BareGraphs, EncoderPackage, LanguageSpec, PolicyPackage, RuntimeOptions, SentenceEncoder};
 use efm_ros::raw::{PublisherId, RawNode, RawQos};
 use efm_ros::time::after;

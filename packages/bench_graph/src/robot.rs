@@ -6,8 +6,8 @@ use crate::messages::{
     DIAGNOSTICS, IMAGE, JOINT_STATE, TEXT, TRAJECTORY, joint_state, picture, set_stamp, stamp_of, trajectory,
 };
 use anyhow::{Context, Result, bail};
+use efm_app::trace::TraceMessage;
 use efm_core::Stamp;
-use efm_nodes::trace::TraceMessage;
 use efm_ros::RosClock;
 use efm_ros::raw::{RawNode, RawQos};
 use efm_wire::cdr::{Decode, Encode};

@@ -1,6 +1,6 @@
 //! Action chunks: what a policy proposes.
 
-use crate::{JointNames, Stamp};
+use crate::{JointNames, JointNamesError, Stamp, Trajectory, TrajectoryPoint};
 
 /// A proposal of a policy: desired joint positions at evenly spaced times after an observation.
 ///
@@ -43,7 +43,73 @@ pub enum ChunkError {
     },
 }
 
+/// Why a trajectory is not an action chunk.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum TrajectoryChunkError {
+    /// The joint names.
+    #[error("the action chunk's joint_names: {0}")]
+    Names(#[from] JointNamesError),
+    /// A point has not one position a joint.
+    #[error("point {point} of the action chunk has {positions} positions for {joints} joints")]
+    Width {
+        /// Which point.
+        point: usize,
+        /// How many positions.
+        positions: usize,
+        /// How many joints.
+        joints: usize,
+    },
+    /// The points are not evenly spaced from one step after the stamp on.
+    #[error(
+        "point {point} of the action chunk is due {due} s after its stamp; with the first point at {step} s it must be {expected} s"
+    )]
+    Spacing {
+        /// Which point.
+        point: usize,
+        /// Its time, in seconds.
+        due: f64,
+        /// The first point's time, in seconds.
+        step: f64,
+        /// What it must be, in seconds.
+        expected: f64,
+    },
+    /// The values.
+    #[error(transparent)]
+    Chunk(#[from] ChunkError),
+}
+
 impl ActionChunk {
+    /// Reads an action chunk from its message: the header stamp is the observation's, point k is due (k + 1) steps later.
+    ///
+    /// # Errors
+    /// When names, sizes, spacing (to a microsecond) or values are not those of a chunk.
+    pub fn from_trajectory(message: &Trajectory) -> Result<Self, TrajectoryChunkError> {
+        let joints = JointNames::new(message.joint_names.iter().cloned())?;
+        let step = message.points.first().map_or(0, |point| point.time_from_start);
+        let mut positions = Vec::with_capacity(message.points.len() * joints.len());
+        for (k, point) in message.points.iter().enumerate() {
+            if point.positions.len() != joints.len() {
+                let positions = point.positions.len();
+                return Err(TrajectoryChunkError::Width { point: k, positions, joints: joints.len() });
+            }
+            let (due, expected) = (point.time_from_start, step.saturating_mul(k as i64 + 1));
+            if due.abs_diff(expected) > 1_000 {
+                let seconds = |nanos| nanos as f64 * 1e-9;
+                return Err(TrajectoryChunkError::Spacing {
+                    point: k,
+                    due: seconds(due),
+                    step: seconds(step),
+                    expected: seconds(expected),
+                });
+            }
+            positions.extend_from_slice(&point.positions);
+        }
+        if positions.is_empty() {
+            return Err(ChunkError::Empty.into());
+        }
+        Ok(Self::new(message.stamp, step as f64 * 1e-9, joints, positions)?)
+    }
+
     /// Checks and keeps a chunk. `positions` is row-major, `[horizon x joints]`, radians or metres; `step` in seconds.
     ///
     /// # Errors
@@ -66,6 +132,21 @@ impl ActionChunk {
             });
         }
         Ok(Self { observed_at, step, joints, positions })
+    }
+
+    /// As it travels: a point a row, each due so long after the observation. `frame_id` is that of the observation.
+    pub fn to_trajectory(&self, frame_id: &str) -> Trajectory {
+        let point = |k| TrajectoryPoint {
+            positions: self.row(k).to_vec(),
+            time_from_start: self.time_of(k).nanos_since(self.observed_at),
+            ..TrajectoryPoint::default()
+        };
+        Trajectory {
+            stamp: self.observed_at,
+            frame_id: frame_id.to_owned(),
+            joint_names: self.joints.as_slice().to_vec(),
+            points: (0..self.horizon()).map(point).collect(),
+        }
     }
 
     /// Time of the observation that the chunk was made from.

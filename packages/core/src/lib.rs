@@ -6,6 +6,7 @@
 pub mod chunk;
 pub mod freshness;
 pub mod goal;
+pub mod health;
 pub mod joints;
 pub mod limits;
 pub mod percentiles;
@@ -14,7 +15,8 @@ pub mod stamp;
 pub mod trajectory;
 pub mod words;
 
-pub use chunk::{ActionChunk, ChunkError};
+pub use chunk::{ActionChunk, ChunkError, TrajectoryChunkError};
+pub use health::Level;
 pub use joints::{JointNames, JointNamesError, JointSample, JointSampleError};
 pub use limits::JointLimits;
 pub use sender::SenderId;

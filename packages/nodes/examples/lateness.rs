@@ -8,9 +8,9 @@
 //! nobody infers. `shared`: inference may use all cores, with a thread each. `apart`: the loop keeps to the first core, inference to the others
 //! with a thread each. Turn by turn, so that other work on the machine meets all alike.
 
+use efm_app::cores::{Cores, available};
 use efm_core::percentiles::Percentiles;
 use efm_core::{JointSample, Stamp};
-use efm_nodes::cores::{Cores, available};
 use efm_policy::{Observation, Policy, PolicyPackage, RuntimeOptions};
 use efm_robot::{LimitSet, RobotModel};
 use std::error::Error;

@@ -4,13 +4,14 @@
 //! After a declaration has changed, `EFM_UPDATE=1 cargo test -p efm_nodes --test parameters` writes page and files anew.
 #![allow(clippy::unwrap_used)]
 
+use efm_app::inference::inference_params;
+use efm_app::publisher::streaming::{Event, Files, Streaming};
+use efm_app::publisher::streaming_params;
+use efm_config::ParameterValue as Ros;
+use efm_config::pages;
+use efm_config::{Params, Spec, Value};
 use efm_nodes::nodes::{camera_ingest, goal_intake};
-use efm_nodes::streaming::{Event, Files, Streaming};
-use efm_nodes::{inference_params, streaming_params};
 use efm_recorder::record;
-use efm_ros::params::pages;
-use efm_ros::r2r::ParameterValue as Ros;
-use efm_ros::{Params, Spec, Value};
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

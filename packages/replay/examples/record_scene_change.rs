@@ -5,18 +5,18 @@
 //! A planning scene puts a pillar in the arm's way while it moves, another one takes it away.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../nodes/tests/support/scene_writer.rs"]
+#[path = "../../app/tests/support/scene_writer.rs"]
 mod scene_writer;
 
+use efm_app::publisher::planning_scene::PlanningScene;
+use efm_app::publisher::streaming::{Event, Files, Measured, Streaming};
+use efm_app::publisher::{scene_keeper::SceneKeeper, streaming_params};
+use efm_app::trace::{self, Setup};
 use efm_bag::msgs::{DiagnosticArray, DiagnosticStatus, Header};
 use efm_bag::{BagOptions, BagWriter, Compression, Definition};
+use efm_config::Params;
 use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::planning_scene::PlanningScene;
-use efm_nodes::streaming::{Event, Files, Measured, Streaming};
-use efm_nodes::trace::{self, Setup};
-use efm_nodes::{scene_keeper::SceneKeeper, streaming_params};
 use efm_replay::safety::Collected;
-use efm_ros::{Params, convert};
 use scene_writer::{Object, Scene, at};
 use serde_json::json;
 use std::borrow::Cow;
@@ -84,7 +84,7 @@ impl Cell {
             points: (1..=8).map(row).collect(),
             ..Trajectory::default()
         };
-        let _ = self.streaming.on_chunk(&convert::trajectory_msg(&chunk), SENDER, Stamp::from_nanos(self.now));
+        let _ = self.streaming.on_chunk(&chunk, SENDER, Stamp::from_nanos(self.now));
         self.events.push(Event::Chunk { now: self.now, stamp: observed, sender: SENDER });
         chunk
     }

@@ -1,10 +1,10 @@
 //! Other parameters than those of the recording, and what is different about them.
 
 use anyhow::{Context, Result, anyhow, bail};
-use efm_nodes::trace::Setup;
-use efm_ros::Spec;
-use efm_ros::files;
-use efm_ros::params::{declares, is_for};
+use efm_app::trace::Setup;
+use efm_config::Spec;
+use efm_config::files;
+use efm_config::{declares, is_for};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn an_empty_list_empties_a_list_of_lists() {
         let params = applied("arm: {ros__parameters: {controllers: []}}", "/arm").unwrap();
-        let params = efm_ros::Params::from_json(specs(), &params).unwrap();
+        let params = efm_config::Params::from_json(specs(), &params).unwrap();
         assert_eq!(params.lists("controllers"), []);
     }
 

@@ -3,7 +3,7 @@
 //! others it is told what would have been different.
 //!
 //! [`recorded`] reads the bag, [`policy`] and [`safety`] are the two halves of the run, [`compare`] holds them against each other, [`report`] and
-//! [`picture`] tell people and programs. The logic is that of the nodes ([`efm_nodes::streaming`], [`efm_nodes::engine`]); nothing of ROS runs.
+//! [`picture`] tell people and programs. The logic is that of the nodes ([`efm_app::publisher::streaming`], [`efm_app::inference::engine`]); nothing of ROS runs.
 
 pub mod changes;
 pub mod compare;

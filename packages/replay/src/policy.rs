@@ -2,13 +2,13 @@
 
 use crate::recorded::{NodeTrace, Pictures, Recorded};
 use anyhow::{Context, Result, anyhow};
+use efm_app::inference::engine::{Answer, Job, Setup, Worker};
+use efm_app::inference::execution::OnChunk;
+use efm_app::setup::{joint_limits, models_path, policy_manifest};
+use efm_app::trace::{self, Inferred, Look, Seen};
+use efm_config::Params;
 use efm_core::{JointSample, Stamp, Trajectory};
-use efm_nodes::engine::{Answer, Job, Setup, Worker};
-use efm_nodes::execution::OnChunk;
-use efm_nodes::trace::{self, Inferred, Look, Seen};
-use efm_nodes::wiring::{joint_limits, models_path, policy_manifest};
 use efm_policy::Provider;
-use efm_ros::{Params, convert};
 use efm_schedule::Mode;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -104,10 +104,7 @@ pub fn think(
                 let answer = worker.work(&setup, job);
                 thought.seconds += began.elapsed().as_secs_f64();
                 looked = match answer {
-                    Answer::Acted(Ok(acted)) => {
-                        let message = convert::chunk_msg(&acted.chunk, "");
-                        Some((look.stamp, Some(convert::trajectory(message))))
-                    }
+                    Answer::Acted(Ok(acted)) => Some((look.stamp, Some(acted.chunk.to_trajectory("")))),
                     Answer::Acted(Err(reason)) => {
                         thought
                             .differences

@@ -1,12 +1,12 @@
 //! What a bag tells of a run: what its nodes worked on, what was proposed, what was commanded.
 
 use anyhow::{Context, Result, bail};
+use efm_app::publisher::planning_scene::PlanningScene;
+use efm_app::publisher::streaming::Event;
+use efm_app::trace::{Inferred, Setup, TraceMessage};
 use efm_bag::msgs::DiagnosticArray;
 use efm_bag::{BagMessage, BagReader};
 use efm_core::{Stamp, Trajectory};
-use efm_nodes::planning_scene::PlanningScene;
-use efm_nodes::streaming::Event;
-use efm_nodes::trace::{Inferred, Setup, TraceMessage};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 

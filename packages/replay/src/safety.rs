@@ -4,10 +4,11 @@ use crate::policy::seconds;
 use crate::recorded::NodeTrace;
 use crate::scenes::Scenes;
 use anyhow::{Result, anyhow};
+use efm_app::Failure;
+use efm_app::publisher::motion_report::{Around, Phase, explain};
+use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming, Ticked};
+use efm_config::Params;
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::motion_report::{Around, Phase, explain};
-use efm_nodes::streaming::{Event, Files, Outlet, Streaming, Ticked};
-use efm_ros::{NodeError, Params, convert};
 use efm_safety::{Execution, PathLimit, VerifiedWindow};
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ impl Collected {
 }
 
 impl Outlet for Collected {
-    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
         for ((_, sent), window) in self.commands.iter_mut().zip(windows) {
             let point = |k| TrajectoryPoint {
                 positions: window.positions(k).to_vec(),
@@ -63,11 +64,11 @@ impl Outlet for Collected {
         Ok(windows.len())
     }
 
-    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn rest(&mut self) -> Result<(), NodeError> {
+    fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -121,9 +122,7 @@ pub fn filter(
             }
             Event::Chunk { now, stamp, sender } => {
                 let verdict = match chunks(*stamp) {
-                    Some(chunk) => {
-                        streaming.on_chunk(&convert::trajectory_msg(&chunk), *sender, Stamp::from_nanos(*now))
-                    }
+                    Some(chunk) => streaming.on_chunk(&chunk, *sender, Stamp::from_nanos(*now)),
                     None => {
                         let problem = format!("the action_chunk stamped {} is not in the bag", seconds(*stamp));
                         filtered.problems.push(problem.clone());

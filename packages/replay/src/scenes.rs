@@ -4,9 +4,9 @@
 //! each note in the trace is answered by the next robot, or else the next message of the bag. What the robot holds is placed by the joints of the
 //! decision before, as those of the very moment are not in the trace.
 
+use efm_app::publisher::scene_keeper::SceneKeeper;
+use efm_app::publisher::streaming::{Measured, Streaming};
 use efm_collision::CollisionModel;
-use efm_nodes::scene_keeper::SceneKeeper;
-use efm_nodes::streaming::{Measured, Streaming};
 use efm_safety::{CollisionSpace, TrajectoryStreamer};
 use std::collections::VecDeque;
 

@@ -1,20 +1,21 @@
 //! Runs that are recorded here, without a graph, by the logic of the nodes itself, and done again from their bags.
 #![allow(clippy::unwrap_used)]
 
+use efm_app::inference::engine::{Answer, Job, Worker};
+use efm_app::inference::inference_params;
+use efm_app::publisher::streaming::{Event, Files, Measured, Streaming};
+use efm_app::publisher::streaming_params;
+use efm_app::trace::{self, Inferred, Look, Seen, SeenPicture, Setup};
 use efm_bag::msgs::{DiagnosticArray, DiagnosticStatus, Header, Image};
 use efm_bag::{BagOptions, BagWriter};
+use efm_config::Params;
 use efm_core::{JointSample, SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::engine::{Answer, Job, Worker};
-use efm_nodes::streaming::{Event, Files, Measured, Streaming};
-use efm_nodes::trace::{self, Inferred, Look, Seen, SeenPicture, Setup};
-use efm_nodes::{inference_params, streaming_params};
 use efm_policy::Provider;
 use efm_replay::compare::Comparison;
 use efm_replay::policy::{How, think};
 use efm_replay::recorded::Recorded;
 use efm_replay::safety::{Collected, Filtered, filter};
 use efm_robot::LimitsFile;
-use efm_ros::{Params, convert};
 use efm_schedule::Mode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ fn streamed() -> Run {
         let now = BEGIN + 10 * MS * tick + (tick * 7919) % 100_000;
         if tick == 3 || tick == 20 {
             let proposed = chunk(now - 30 * MS, at[0]);
-            let verdict = streaming.on_chunk(&convert::trajectory_msg(&proposed), SENDER, Stamp::from_nanos(now));
+            let verdict = streaming.on_chunk(&proposed, SENDER, Stamp::from_nanos(now));
             assert_eq!(verdict, Ok(()));
             events.push(Event::Chunk { now, stamp: proposed.stamp.nanos(), sender: SENDER });
             chunks.push(proposed);
@@ -200,7 +201,7 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
         efm_policy::use_library(&library).unwrap();
     }
     let folder = data().join("recurrent");
-    let engine = efm_nodes::engine::Setup {
+    let engine = efm_app::inference::engine::Setup {
         folder: folder.clone(),
         models_path: vec![data()],
         cameras: Vec::new(),
@@ -258,7 +259,7 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
             let image = Image { header, height: 2, width: 3, encoding: "rgb8".into(), is_bigendian: 0, step: 9, data };
             writer.write("observation/front/image", &image, at).unwrap();
         }
-        let message = convert::trajectory(convert::chunk_msg(&acted.chunk, "front"));
+        let message = acted.chunk.to_trajectory("front");
         writer.write("action_chunk", &message, Stamp::from_nanos(stamp + 9 * MS)).unwrap();
     }
     let setup = Setup {

@@ -4,7 +4,7 @@
 //! types came later.
 
 use crate::entities::{OK, RosError, rcl_error, text_of};
-use crate::params::given::Sayings;
+use efm_config::given::Sayings;
 use r2r_rcl as rcl;
 use std::ffi::CString;
 
@@ -128,8 +128,8 @@ fn kinds(value: &rcl::rcl_variant_t) -> usize {
 
 /// # Safety
 /// The value is one of rcl's, whose pointers are null or valid.
-unsafe fn value_of(value: &rcl::rcl_variant_t) -> r2r::ParameterValue {
-    use r2r::ParameterValue as Ros;
+unsafe fn value_of(value: &rcl::rcl_variant_t) -> efm_config::ParameterValue {
+    use efm_config::ParameterValue as Ros;
     // SAFETY: of every array rcl gives values and their number.
     unsafe fn list<'a, T>(values: *const T, size: usize) -> &'a [T] {
         if values.is_null() { &[] } else { unsafe { std::slice::from_raw_parts(values, size) } }

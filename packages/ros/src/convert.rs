@@ -1,8 +1,7 @@
 //! Between ROS messages and the plain types of [`efm_core`].
 
 use efm_core::{
-    ActionChunk, ChunkError, JointNames, JointNamesError, JointSample, JointSampleError, Stamp, Trajectory,
-    TrajectoryPoint,
+    ActionChunk, JointNames, JointSample, JointSampleError, Stamp, Trajectory, TrajectoryChunkError, TrajectoryPoint,
 };
 use r2r::builtin_interfaces::msg::{Duration as DurationMsg, Time};
 use r2r::sensor_msgs::msg::JointState;
@@ -86,91 +85,24 @@ pub fn joint_sample(wanted: &JointNames, msg: &JointState) -> Result<JointSample
     JointSample::pick(wanted, stamp(&msg.header.stamp), &msg.name, &msg.position, &msg.velocity)
 }
 
-/// Why a trajectory message is not an action chunk.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum ChunkMsgError {
-    /// The joint names.
-    #[error("the action chunk's joint_names: {0}")]
-    Names(#[from] JointNamesError),
-    /// A point has not one position a joint.
-    #[error("point {point} of the action chunk has {positions} positions for {joints} joints")]
-    Width {
-        /// Which point.
-        point: usize,
-        /// How many positions.
-        positions: usize,
-        /// How many joints.
-        joints: usize,
-    },
-    /// The points are not evenly spaced from one step after the stamp on.
-    #[error(
-        "point {point} of the action chunk is due {due} s after its stamp; with the first point at {step} s it must be {expected} s"
-    )]
-    Spacing {
-        /// Which point.
-        point: usize,
-        /// Its time, in seconds.
-        due: f64,
-        /// The first point's time, in seconds.
-        step: f64,
-        /// What it must be, in seconds.
-        expected: f64,
-    },
-    /// The values.
-    #[error(transparent)]
-    Chunk(#[from] ChunkError),
-}
-
-/// Reads an action chunk from its message: the header stamp is the observation's, point k is due (k + 1) steps later.
+/// Reads an action chunk from its message, see [`ActionChunk::from_trajectory`].
 ///
 /// # Errors
-/// When names, sizes, spacing (to a microsecond) or values are not those of a chunk.
-pub fn chunk(msg: &JointTrajectory) -> Result<ActionChunk, ChunkMsgError> {
-    let joints = JointNames::new(msg.joint_names.iter().cloned())?;
-    let step = msg.points.first().map_or(0, |point| duration_nanos(&point.time_from_start));
-    let mut positions = Vec::with_capacity(msg.points.len() * joints.len());
-    for (k, point) in msg.points.iter().enumerate() {
-        if point.positions.len() != joints.len() {
-            return Err(ChunkMsgError::Width { point: k, positions: point.positions.len(), joints: joints.len() });
-        }
-        let (due, expected) = (duration_nanos(&point.time_from_start), step.saturating_mul(k as i64 + 1));
-        if due.abs_diff(expected) > 1_000 {
-            let seconds = |nanos| nanos as f64 * 1e-9;
-            return Err(ChunkMsgError::Spacing {
-                point: k,
-                due: seconds(due),
-                step: seconds(step),
-                expected: seconds(expected),
-            });
-        }
-        positions.extend_from_slice(&point.positions);
-    }
-    if positions.is_empty() {
-        return Err(ChunkError::Empty.into());
-    }
-    Ok(ActionChunk::new(stamp(&msg.header.stamp), step as f64 * 1e-9, joints, positions)?)
+/// When names, sizes, spacing or values are not those of a chunk.
+pub fn chunk(msg: JointTrajectory) -> Result<ActionChunk, TrajectoryChunkError> {
+    ActionChunk::from_trajectory(&trajectory(msg))
 }
 
 /// An action chunk as its message. `frame_id` is that of the observation.
 pub fn chunk_msg(chunk: &ActionChunk, frame_id: &str) -> JointTrajectory {
-    let points = (0..chunk.horizon())
-        .map(|k| JointTrajectoryPoint {
-            positions: chunk.row(k).to_vec(),
-            time_from_start: duration(chunk.time_of(k).nanos_since(chunk.observed_at())),
-            ..Default::default()
-        })
-        .collect();
-    JointTrajectory {
-        header: header(chunk.observed_at(), frame_id),
-        joint_names: chunk.joints().as_slice().to_vec(),
-        points,
-    }
+    trajectory_msg(&chunk.to_trajectory(frame_id))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use efm_core::ChunkError;
     use proptest::prelude::*;
 
     fn sample_chunk() -> ActionChunk {
@@ -182,7 +114,7 @@ mod tests {
     fn a_chunk_survives_its_message() {
         let msg = chunk_msg(&sample_chunk(), "camera");
         assert_eq!(msg.header.frame_id, "camera");
-        assert_eq!(chunk(&msg), Ok(sample_chunk()));
+        assert_eq!(chunk(msg.clone()), Ok(sample_chunk()));
     }
 
     #[test]
@@ -190,19 +122,19 @@ mod tests {
         let good = chunk_msg(&sample_chunk(), "");
         let mut late = good.clone();
         late.points[2].time_from_start = duration(310_000_000);
-        assert!(chunk(&late).unwrap_err().to_string().contains("point 2"), "{:?}", chunk(&late));
+        assert!(chunk(late.clone()).unwrap_err().to_string().contains("point 2"), "{:?}", chunk(late.clone()));
         let mut narrow = good.clone();
         narrow.points[1].positions.pop();
-        assert_eq!(chunk(&narrow), Err(ChunkMsgError::Width { point: 1, positions: 1, joints: 2 }));
+        assert_eq!(chunk(narrow), Err(TrajectoryChunkError::Width { point: 1, positions: 1, joints: 2 }));
         let mut nan = good.clone();
         nan.points[0].positions[1] = f64::NAN;
-        assert!(matches!(chunk(&nan), Err(ChunkMsgError::Chunk(ChunkError::NotFinite { step: 0, .. }))));
+        assert!(matches!(chunk(nan), Err(TrajectoryChunkError::Chunk(ChunkError::NotFinite { step: 0, .. }))));
         let mut unnamed = good.clone();
         unnamed.joint_names[0].clear();
-        assert!(matches!(chunk(&unnamed), Err(ChunkMsgError::Names(_))));
+        assert!(matches!(chunk(unnamed), Err(TrajectoryChunkError::Names(_))));
         let mut empty = good;
         empty.points.clear();
-        assert_eq!(chunk(&empty), Err(ChunkMsgError::Chunk(ChunkError::Empty)));
+        assert_eq!(chunk(empty), Err(TrajectoryChunkError::Chunk(ChunkError::Empty)));
     }
 
     proptest! {
@@ -235,7 +167,7 @@ mod tests {
                 point.time_from_start = DurationMsg { sec, nanosec };
                 point.positions = vec![value; n];
             }
-            let _ = chunk(&msg);
+            let _ = chunk(msg.clone());
         }
     }
 }

@@ -1,23 +1,10 @@
 //! `/diagnostics`: once a second, and at once when a level changes.
 
-use efm_core::Stamp;
+use efm_core::{Level, Stamp};
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-
-/// Level of a task's health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// As it should be.
-    Ok = 0,
-    /// Works, but somebody should look.
-    Warn = 1,
-    /// Does not do its work.
-    Error = 2,
-    /// Has not been heard of for too long.
-    Stale = 3,
-}
 
 #[derive(Debug)]
 struct State {

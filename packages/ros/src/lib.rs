@@ -31,7 +31,7 @@
 //! Messages, services and their conversions are r2r's; its node is not used. r2r's traps, and where they are kept away from the nodes: a
 //! wait set that is put together anew for each message and cannot be woken, and a queue of ten that drops the *newest* ([`mod@run`] is
 //! called back by the middleware instead); types that were not compiled in cannot be heard ([`raw`]); SIGINT is not handled
-//! ([`shutdown`]); parameters know no ranges and no lists ([`params`]).
+//! ([`shutdown`]); parameters know no ranges and no lists ([`efm_config`]).
 
 mod alarm;
 mod arguments;
@@ -42,22 +42,22 @@ mod type_support;
 
 pub mod convert;
 pub mod diagnostics;
-pub mod files;
 pub mod graph;
 pub mod latest;
 pub mod logging;
-pub mod params;
+mod params;
 pub mod qos;
 pub mod raw;
 pub mod run;
 pub mod shutdown;
 pub mod time;
 
-pub use diagnostics::{Diagnostics, Level, Task};
+pub use diagnostics::{Diagnostics, Task};
+pub use efm_config::{Params, Rule, Spec, Value};
+pub use efm_core::Level;
 pub use entities::{Bytes, Request, RosError};
 pub use graph::{Endpoint, Graph};
 pub use latest::{Latest, Received};
-pub use params::{Params, Rule, Spec, Value};
 pub use r2r;
 pub use run::{Node, NodeError, Plan, Publisher, run, run_together};
 

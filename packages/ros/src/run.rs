@@ -486,7 +486,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     logging::init(if process.several { &process.executable } else { &name }, level);
     logging::speak_as(&name);
 
-    let overrides = params::given::overrides(entities.parameters(), &plan.specs, &process.specs);
+    let overrides = efm_config::given::overrides(entities.parameters(), &plan.specs, &process.specs);
     let params = Params::new(plan.specs, &overrides).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         lines.join("\n")

@@ -2,9 +2,9 @@
 //!
 //! `<camera>/image_raw` (or `<camera>/image_raw/compressed`) -> `observation/<camera>/image`, for each camera of the policy.
 
-use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::trace::{self, PassedOn, Setup, Trace};
-use crate::wiring::{policy_manifest, policy_specs};
+use efm_app::camera::{CameraStream, CameraTrouble, Picture};
+use efm_app::setup::{policy_manifest, policy_specs};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;

@@ -4,10 +4,10 @@
 //! stop (parameter `stop_words`); `task_status` may report its success. Where the policy's package (parameter `policy`) lists what it knows by name, a text
 //! that names nothing of it is refused; what was understood is told on `goal_status` before the instruction is given.
 
-use crate::goals::{GoalDesk, News, Status, TaskReport};
-use crate::param_rules as rules;
 use crate::trace::{self, Asked, Setup, Trace};
-use crate::wiring::policy_manifest;
+use efm_app::goals::{GoalDesk, News, Status, TaskReport};
+use efm_app::param_rules as rules;
+use efm_app::setup::policy_manifest;
 use efm_core::Stamp;
 use efm_core::words::{Lexicon, STOP_WORDS, StopWords};
 use efm_ros::r2r::std_msgs::msg::String as Text;

@@ -1,23 +1,23 @@
 //! Streams what a policy proposes to the robot's controllers, within limits and always with an end at rest.
 //!
 //! `action_chunk` and `joint_states` -> `<controller>/joint_trajectory` (all with one stamp) and `execution_state`. Starts
-//! disarmed unless told otherwise: then it takes nothing until `~/arm`. What it decides is in [`crate::streaming`]; here are the topics.
+//! disarmed unless told otherwise: then it takes nothing until `~/arm`. What it decides is in [`efm_app::publisher::streaming`]; here are the topics.
 
-use crate::controller_watch::ControllerWatches;
-use crate::cores::{Cores, run_in_real_time};
-use crate::emergency::{Heartbeat, KeptStop};
-use crate::filter_state::{self, Known, Slowed};
-use crate::motion_report::{Around, Phase, SlowBy, explain};
-use crate::planning_scene::PlanningScene;
 use crate::punctual::Punctual;
-use crate::scene_feed::{self, Outcome, SceneFeed};
-use crate::seldom::Seldom;
 use crate::senders::Senders;
-use crate::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
-use crate::streaming_params::{specs, tick_period};
 use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
 use crate::wiring::{ReceiptClock, robot_description};
+use efm_app::cores::{Cores, run_in_real_time};
+use efm_app::publisher::controller_watch::ControllerWatches;
+use efm_app::publisher::emergency::{Heartbeat, KeptStop};
+use efm_app::publisher::filter_state::{self, Known, Slowed};
+use efm_app::publisher::motion_report::{Around, Phase, SlowBy, explain};
+use efm_app::publisher::planning_scene::PlanningScene;
+use efm_app::publisher::scene_feed::{self, Outcome, SceneFeed};
+use efm_app::publisher::streaming::{Event, Files, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming_params::{specs, tick_period};
+use efm_app::seldom::Seldom;
 use efm_core::percentiles::Percentiles;
 use efm_core::{SenderId, Stamp};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
@@ -165,20 +165,21 @@ impl Publishing {
         self.streaming.streamer().ok()
     }
 
-    fn on_chunk(&mut self, message: &Received<JointTrajectory>) {
+    fn on_chunk(&mut self, message: Received<JointTrajectory>) {
         let (now, stamp) = (self.clock.now(), convert::stamp(&message.msg.header.stamp));
-        self.chunk_came = Some(self.receipts.of(message));
+        self.chunk_came = Some(self.receipts.of(&message));
+        let sender = message.sender;
         self.chunk_seen = Some(stamp);
-        self.trace.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos(), sender: message.sender });
-        match self.streaming.on_chunk(&message.msg, message.sender, now) {
+        self.trace.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos(), sender });
+        match self.streaming.on_chunk(&convert::trajectory(message.msg), sender, now) {
             Ok(()) => {
                 self.taken += 1;
                 self.around.refused = None;
             }
             Err(reason) => {
                 self.refused += 1;
-                let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != message.sender);
-                let reason = held.map_or(reason, |held| self.senders.refuse_chunk(message.sender, held));
+                let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
+                let reason = held.map_or(reason, |held| self.senders.refuse_chunk(sender, held));
                 if self.around.refused.as_ref() != Some(&reason) {
                     log::debug!("action chunk refused: {reason}");
                 }
@@ -906,7 +907,7 @@ pub fn plan() -> Plan {
                     // What stands around comes before what is proposed.
                     Some(message) = scene_messages.recv() => this.on_scene(message.msg)?,
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(outcome)?,
-                    Some(message) = chunks.recv() => this.on_chunk(&message),
+                    Some(message) = chunks.recv() => this.on_chunk(message),
                     Some(Received { msg: (controller, message), .. }) = this.controller_states.recv() => this.on_controller_state(controller, &message)?,
                     Some(Received { msg: (controller, message), .. }) = statuses.recv() => this.on_goal_status(controller, &message)?,
                     Some(request) = arms.next() => {

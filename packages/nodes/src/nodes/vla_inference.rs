@@ -1,24 +1,25 @@
 //! Runs the policy: the newest pictures, the joints at their time and the instruction -> `action_chunk`.
 //!
-//! Inference has a thread of its own (`crate::engine`); intake goes on meanwhile, and each run works on the newest observation.
+//! Inference has a thread of its own (`efm_app::inference::engine`); intake goes on meanwhile, and each run works on the newest observation.
 //! A package that does not fit is refused with its reason; the node stays and proposes nothing.
 
-use crate::cores::Cores;
-use crate::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
-use crate::execution::ExecutionFeed;
-use crate::inference_params::{joint_memory, specs};
-use crate::pairing::Pairing;
-use crate::picture_ring::PictureRing;
-use crate::replan::Replan;
-use crate::surroundings::named_file;
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
-use crate::wiring::{ReceiptClock, joint_limits, models_path, policy_manifest, robot_description};
+use crate::wiring::{ReceiptClock, robot_description};
+use efm_app::cores::Cores;
+use efm_app::inference::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
+use efm_app::inference::execution::ExecutionFeed;
+use efm_app::inference::inference_params::{joint_memory, specs};
+use efm_app::inference::pairing::Pairing;
+use efm_app::inference::picture_ring::PictureRing;
+use efm_app::inference::replan::Replan;
+use efm_app::setup::{joint_limits, models_path, policy_manifest};
+use efm_app::surroundings::named_file;
+use efm_config::files;
 use efm_core::freshness::FreshnessBounds;
 use efm_core::percentiles::Percentiles;
 use efm_core::words::{Heard, Lexicon, StopWords, hear};
 use efm_core::{JointNames, JointSample, Stamp};
 use efm_policy::{ImageSpec, Manifest, Provider};
-use efm_ros::files;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;

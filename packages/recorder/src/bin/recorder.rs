@@ -3,10 +3,10 @@
 //! Topics are found as they appear and subscribed to as their publishers offer; messages go into the bag as the middleware has them.
 
 use efm_bag::{BagOptions, Compression};
+use efm_config::files;
 use efm_recorder::record::params::{self, named};
 use efm_recorder::record::subscriptions::{Heard, Subscriptions};
 use efm_recorder::record::{BagOfTopics, RecordOptions, Selection, Status};
-use efm_ros::files;
 use efm_ros::raw::RawError;
 use efm_ros::{Level, NodeError, Params, Task};
 use std::path::PathBuf;

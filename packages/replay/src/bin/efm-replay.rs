@@ -2,16 +2,16 @@
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
-use efm_nodes::streaming::Files;
-use efm_nodes::streaming_params;
-use efm_nodes::trace::Setup;
+use efm_app::publisher::streaming::Files;
+use efm_app::publisher::streaming_params;
+use efm_app::trace::Setup;
+use efm_config::{Params, Spec};
 use efm_replay::compare::Comparison;
 use efm_replay::policy::{How, Thought, think};
 use efm_replay::recorded::Recorded;
 use efm_replay::report::{OtherVerdict, Report};
 use efm_replay::safety::{Filtered, filter};
 use efm_replay::{changes, picture};
-use efm_ros::{Params, Spec};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,11 +85,17 @@ fn run(args: &Args) -> Result<bool> {
         Some(trace) if !args.without_model => {
             let mut setup = trace.setup.clone();
             if let Some(file) = &args.params {
-                let specs = efm_nodes::inference_params::specs();
+                let specs = efm_app::inference::inference_params::specs();
                 report.changes.extend(changes::apply(&mut setup, &trace.node, &specs, file)?);
             }
             let how = How { policy: args.policy.clone(), threads: args.threads };
-            Some(think(&recorded, trace, &setup.files, &params(&setup, efm_nodes::inference_params::specs())?, &how)?)
+            Some(think(
+                &recorded,
+                trace,
+                &setup.files,
+                &params(&setup, efm_app::inference::inference_params::specs())?,
+                &how,
+            )?)
         }
         None if args.policy.is_some() => {
             return Err(anyhow!(

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::entities::{Context, Entities};
-use crate::params::given::To;
-use r2r::ParameterValue as Ros;
+use efm_config::ParameterValue as Ros;
+use efm_config::given::To;
 use std::path::{Path, PathBuf};
 
 /// A folder that goes with the test.

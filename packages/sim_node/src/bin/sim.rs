@@ -2,9 +2,9 @@
 //!
 //! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
 
+use efm_config::files;
 use efm_core::percentiles::Percentiles;
 use efm_core::{Stamp, Trajectory};
-use efm_ros::files;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;

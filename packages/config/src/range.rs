@@ -2,23 +2,23 @@
 
 /// Numbers from one to another, and perhaps zero, which then means something else.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Range {
-    pub least: f64,
+pub struct Range {
+    pub(crate) least: f64,
     /// Whether `least` itself is too little.
     pub above: bool,
-    pub most: f64,
+    pub(crate) most: f64,
     /// What zero means, where it stands for itself.
     pub zero: Option<&'static str>,
 }
 
 impl Range {
-    pub fn contains(&self, value: f64) -> bool {
+    pub(crate) fn contains(&self, value: f64) -> bool {
         let enough = if self.above { value > self.least } else { value >= self.least };
         enough && value <= self.most || value == 0.0 && self.zero.is_some()
     }
 
     /// The same for whole numbers, to the last digit of large ones.
-    pub fn contains_whole(&self, value: i64) -> bool {
+    pub(crate) fn contains_whole(&self, value: i64) -> bool {
         let (least, most, value) = (self.least.ceil() as i128, self.most.floor() as i128, i128::from(value));
         let enough = if self.above { value as f64 > self.least } else { value >= least };
         enough && value <= most || value == 0 && self.zero.is_some()

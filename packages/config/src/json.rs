@@ -1,7 +1,7 @@
 //! Parameters as JSON, for records of how a node was started.
 
-use super::{ParamError, Params, Spec, Value};
-use r2r::ParameterValue as Ros;
+use crate::ParameterValue as Ros;
+use crate::{ParamError, Params, Spec, Value};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 

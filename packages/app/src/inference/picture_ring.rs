@@ -1,6 +1,6 @@
 //! The last pictures, for policies that look at more than the present.
 
-use crate::engine::Pictures;
+use crate::inference::engine::Pictures;
 use efm_core::Stamp;
 use std::collections::VecDeque;
 

@@ -4,13 +4,13 @@
 #[path = "support/scene_writer.rs"]
 mod scene_writer;
 
+use efm_app::publisher::planning_scene::{Change, PlanningScene};
+use efm_app::publisher::scene_feed::{self, SceneFeed};
+use efm_app::publisher::scene_keeper::SceneKeeper;
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles, Operation, ScenePose, SolidKind};
+use efm_core::Level;
 use efm_core::{JointLimits, JointNames};
-use efm_nodes::planning_scene::{Change, PlanningScene};
-use efm_nodes::scene_feed::{self, SceneFeed};
-use efm_nodes::scene_keeper::SceneKeeper;
 use efm_robot::{RobotModel, Srdf};
-use efm_ros::Level;
 use efm_safety::{CollisionSpace, ControllerSpec, Limits, StreamConfig, Surroundings, TrajectoryStreamer};
 use efm_wire::Decode;
 use nalgebra::Vector3;

@@ -2,11 +2,12 @@
 //! robot, and descriptions that come while armed.
 #![allow(clippy::unwrap_used)]
 
+use efm_app::Failure;
+use efm_app::publisher::motion_report::Phase;
+use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming_params;
+use efm_config::Params;
 use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::motion_report::Phase;
-use efm_nodes::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
-use efm_nodes::streaming_params;
-use efm_ros::{NodeError, Params, convert};
 use efm_safety::{ControllerFault, Execution, IdleReason, StopReason, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
@@ -31,17 +32,17 @@ struct Sent {
 }
 
 impl Outlet for Sent {
-    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
         self.windows += 1;
         self.at = windows[0].positions(0).to_vec();
         Ok(windows.len())
     }
 
-    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn rest(&mut self) -> Result<(), NodeError> {
+    fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -132,7 +133,7 @@ impl Rig {
             points: (0..50).map(point).collect(),
             ..Trajectory::default()
         };
-        self.streaming.on_chunk(&convert::trajectory_msg(&chunk), sender, Stamp::from_nanos(self.now))
+        self.streaming.on_chunk(&chunk, sender, Stamp::from_nanos(self.now))
     }
 }
 

@@ -2,14 +2,16 @@
 //! what was asked for: never a motion while disarmed, stopped, taken back or somebody else's; never a step that a joint cannot do; every latch has its
 //! reason and its way out; every refusal says why; the diagnostics always say why nothing moves.
 //!
-//! `EFM_SEQUENCES=300000 EFM_FIRST=0 cargo test -p efm_nodes --release --test any_order` plays more of them, from any one on.
+//! `EFM_SEQUENCES=300000 EFM_FIRST=0 cargo test -p efm_app --release --test any_order` plays more of them, from any one on.
 #![allow(clippy::unwrap_used)]
 
+use efm_app::Failure;
+use efm_app::publisher::motion_report::{Around, Phase, explain};
+use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming_params;
+use efm_config::Params;
+use efm_core::Level;
 use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::motion_report::{Around, Phase, explain};
-use efm_nodes::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
-use efm_nodes::streaming_params;
-use efm_ros::{Level, NodeError, Params, convert};
 use efm_safety::{Contradiction, Execution, IdleReason, StopReason, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
@@ -101,7 +103,7 @@ impl Robot {
 }
 
 impl Outlet for Robot {
-    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
         let left = self.late.take().map_or(windows.len(), |left| left.min(windows.len()));
         for (mine, new) in self.windows.iter_mut().zip(windows).take(left) {
             *mine = Some(new.clone());
@@ -110,11 +112,11 @@ impl Outlet for Robot {
         Ok(left)
     }
 
-    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn rest(&mut self) -> Result<(), NodeError> {
+    fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -348,7 +350,7 @@ impl Play {
             ..Trajectory::default()
         };
         let now = Stamp::from_nanos(self.now);
-        let taken = self.streaming.on_chunk(&convert::trajectory_msg(&chunk), sender, now);
+        let taken = self.streaming.on_chunk(&chunk, sender, now);
         self.log.push(format!("{} chunk {kind}: {taken:?}", self.now / MS));
         match (&taken, self.asked.forbidden()) {
             (Err(why), _) if why.trim().is_empty() => return Err("a chunk was refused without a reason".to_owned()),
@@ -536,7 +538,7 @@ impl Play {
                 ..Trajectory::default()
             };
             let now = Stamp::from_nanos(self.now);
-            let taken = self.streaming.on_chunk(&convert::trajectory_msg(&chunk), SenderId([7; 16]), now);
+            let taken = self.streaming.on_chunk(&chunk, SenderId([7; 16]), now);
             self.log.push(format!("{} last chunks: {taken:?}", self.now / MS));
             let sent = self.robot.sent;
             (0..5).try_for_each(|_| self.tick(10 * MS, Told::True))?;

@@ -1,9 +1,9 @@
 //! Planning scenes beside the control loop: a thread of its own builds the new geometry, which may take long, the loop takes it over.
 
 use crate::cores::run_as_ordinary;
-use crate::scene_keeper::{SceneKeeper, SceneStatus};
+use crate::publisher::scene_keeper::{SceneKeeper, SceneStatus};
 use efm_collision::CollisionModel;
-use efm_ros::Level;
+use efm_core::Level;
 use efm_safety::{CollisionSpace, TrajectoryStreamer};
 use std::sync::mpsc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};

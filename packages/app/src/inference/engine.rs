@@ -3,7 +3,7 @@
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
 use crate::cores::Cores;
-use crate::execution::OnChunk;
+use crate::inference::execution::OnChunk;
 use efm_core::{ActionChunk, JointSample, Stamp};
 use efm_policy::{Chunking, Goal, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};

@@ -1,6 +1,6 @@
 //! What stands around the robot according to the planning scenes that came, and what of it is not known.
 
-use crate::planning_scene::{Change, FixedFrame, PlanningScene, Unknown};
+use crate::publisher::planning_scene::{Change, FixedFrame, PlanningScene, Unknown};
 use efm_collision::{AllowedMatrix, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
 use efm_wire::Decode;
 use nalgebra::Isometry3;

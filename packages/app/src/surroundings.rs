@@ -1,11 +1,12 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
+use crate::Failure;
 use crate::param_rules as rules;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
+use efm_config::files;
+use efm_config::{Params, Spec};
 use efm_core::JointNames;
 use efm_robot::{RobotModel, Srdf, other_joints};
-use efm_ros::files;
-use efm_ros::{NodeError, Params, Spec};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
 use nalgebra::Point3;
@@ -68,7 +69,7 @@ pub fn specs() -> Vec<Spec> {
 ///
 /// # Errors
 /// When an entry of it is no name with a position: which one, and what is wanted.
-pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, NodeError> {
+pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, Failure> {
     let mut fixed = BTreeMap::new();
     for entry in params.texts("fixed_joints") {
         let wrong = |what: &str| format!("parameter 'fixed_joints': '{entry}' {what}; wanted: <joint>=<rad or m>");
@@ -89,7 +90,7 @@ pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, NodeError>
 ///
 /// # Errors
 /// The first that is not, and what would be right.
-pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &JointNames) -> Result<(), NodeError> {
+pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &JointNames) -> Result<(), Failure> {
     let others = other_joints(model, joints);
     for (name, position) in fixed {
         if joints.index_of(name).is_some() {
@@ -155,7 +156,7 @@ pub fn workspace_is_checked(params: &Params) -> Result<(), String> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, NodeError> {
+pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Failure> {
     let named = params.text(parameter);
     if named.is_empty() {
         return Ok(None);
@@ -176,7 +177,7 @@ pub fn surroundings(
     joints: &JointNames,
     obstacles: &Obstacles,
     params: &Params,
-) -> Result<Surroundings, NodeError> {
+) -> Result<Surroundings, Failure> {
     let (link, max_speed) = (params.text("tool_link"), max_tool_speed(params));
     let workspace = named_workspace(params)?;
     // Rules of the parameters, so that nobody gets here with less; a bound that were not heeded would be worse than an error.
@@ -249,7 +250,8 @@ mod tests {
             ("joint_limits_file".to_owned(), "limits.yaml".into()),
             ("controllers.arm".to_owned(), serde_json::json!(["j1"])),
         ]);
-        let params = Params::from_json(crate::streaming_params::specs(), &params).map_err(|e| e[0].to_string())?;
+        let params =
+            Params::from_json(crate::publisher::streaming_params::specs(), &params).map_err(|e| e[0].to_string())?;
         fixed_joints(&params).map_err(|e| e.to_string())
     }
 

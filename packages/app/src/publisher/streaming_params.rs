@@ -2,10 +2,10 @@
 
 use crate::cores::MOST_CORES;
 use crate::param_rules as rules;
+use crate::setup::robot_specs;
 use crate::surroundings::{self, max_tool_speed};
 use crate::trace;
-use crate::wiring::robot_specs;
-use efm_ros::{Params, Spec};
+use efm_config::{Params, Spec};
 use efm_safety::{StreamConfig, TaskLimits, bounds};
 use efm_schedule::{ACT_DECAY, LEAST_BLEND_S, Mode, OnNewGoal};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub fn specs() -> Vec<Spec> {
         ),
         Spec::text(
             "emergency_stop_file",
-            crate::emergency::AUTO,
+            crate::publisher::emergency::AUTO,
             "File that keeps an emergency stop until ~/arm, so that it outlives this process. auto: one for this node in $XDG_STATE_HOME/embodied_fm \
              or ~/.local/state/embodied_fm. Empty: none.",
         ),

@@ -1,6 +1,6 @@
 //! What must hold of several parameters at once, or of one in more than its numbers.
 
-use super::{ParamError, Params};
+use crate::{ParamError, Params};
 use std::collections::BTreeSet;
 
 /// Says what is wrong, in a whole sentence that names the parameter, what it is and what would be right.
@@ -16,7 +16,7 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// A rule of the parameter that it is given to ([`super::Spec::rule`]) `with` others: `judge` reads no more than these. `says` is a sentence for
+    /// A rule of the parameter that it is given to ([`crate::Spec::rule`]) `with` others: `judge` reads no more than these. `says` is a sentence for
     /// `--help` and the page of parameters. `refuses` are sets of parameters, as JSON, that break it and nothing else: a test has each refused.
     pub const fn new(
         says: &'static str,

@@ -1,6 +1,6 @@
 //! The page of parameters and the example files, from the declarations.
 
-use super::{Spec, Value, common, shown};
+use crate::{Spec, Value, common, shown};
 use serde_json::Value as Json;
 
 /// Columns of prose.
@@ -48,12 +48,12 @@ fn escaped(text: &str) -> String {
 
 impl Spec {
     /// Its type, and whether it may change: in words.
-    pub(crate) fn kind(&self) -> String {
+    pub fn kind(&self) -> String {
         format!("{}{}", self.default.type_name(), if self.dynamic { ", dynamic" } else { "" })
     }
 
     /// What holds where nothing is said.
-    pub(crate) fn default_in_words(&self) -> String {
+    pub fn default_in_words(&self) -> String {
         let default = if self.is_family {
             self.family.iter().map(|(key, texts)| format!("{key}: {texts:?}")).collect::<Vec<_>>().join(", ")
         } else {

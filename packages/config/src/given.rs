@@ -7,13 +7,13 @@
 //! rcl itself loses what is written again under a key where its type is another (1, then 0.5) or where it is an empty list. Here the later one
 //! holds then, too: a slower speed must not be lost because somebody wrote it with a point.
 
-use super::Spec;
-use r2r::ParameterValue;
+use crate::ParameterValue;
+use crate::Spec;
 use std::collections::BTreeSet;
 
 /// To whom something is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum To {
+pub enum To {
     /// To this node, by its full name.
     Node,
     /// To many nodes: under a key with a wildcard.
@@ -24,7 +24,7 @@ pub(crate) enum To {
 
 /// A parameter that is given to a node.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Given {
+pub struct Given {
     /// Its name.
     pub name: String,
     /// Its value.
@@ -62,7 +62,7 @@ fn last(name: &str) -> Option<&str> {
 
 /// Everything that is said of parameters, in the order in which it holds.
 #[derive(Debug, Default)]
-pub(crate) struct Sayings(Vec<(String, Vec<Said>)>);
+pub struct Sayings(Vec<(String, Vec<Said>)>);
 
 #[derive(Debug)]
 struct Said {
@@ -111,16 +111,16 @@ impl Sayings {
 }
 
 /// What of it a node with these parameters takes, with what others of the process (`of_process`) declare: one value for a name, the last.
-pub(crate) fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) -> Vec<(String, ParameterValue)> {
+pub fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) -> Vec<(String, ParameterValue)> {
     let mut taken: Vec<(String, ParameterValue)> = Vec::new();
     let mut by_hand = BTreeSet::new();
     for Given { name, value, to, key } in given {
-        if to != To::Node && !super::means_nothing_here(&name) && !super::declares(own, &name) {
-            let somebody_elses = super::declares(of_process, &name);
+        if to != To::Node && !crate::means_nothing_here(&name) && !crate::declares(own, &name) {
+            let somebody_elses = crate::declares(of_process, &name);
             if to == To::Many && !somebody_elses {
                 log::warn!(
                     "parameter '{name}' is said to many nodes (by '{key}'); this one has no such parameter{}",
-                    super::meant(own, &name)
+                    crate::meant(own, &name)
                 );
             }
             if to == To::Many || somebody_elses {

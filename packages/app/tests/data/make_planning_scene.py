@@ -1,4 +1,4 @@
-"""Writes the planning scenes that `packages/nodes/tests/planning_scene.rs` reads, with somebody else's serialisers.
+"""Writes the planning scenes that `packages/app/tests/planning_scene.rs` reads, with somebody else's serialisers.
 
     pip install rosbags==0.11.9 mcap-ros2-support==0.6.0        # in a venv
     python make_planning_scene.py FOLDER_OF_MOVEIT_MSGS FOLDER_OF_OBJECT_RECOGNITION_MSGS FOLDER_OF_OCTOMAP_MSGS

@@ -1,11 +1,12 @@
 //! What is told of joints that no controller moves decides, is traced, and decides the same again.
 #![allow(clippy::unwrap_used)]
 
+use efm_app::Failure;
+use efm_app::publisher::motion_report::Phase;
+use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming_params;
+use efm_config::Params;
 use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_nodes::motion_report::Phase;
-use efm_nodes::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
-use efm_nodes::streaming_params;
-use efm_ros::{NodeError, Params, convert};
 use efm_safety::{Execution, IdleReason, StopReason, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
@@ -64,17 +65,17 @@ struct Sent {
 }
 
 impl Outlet for Sent {
-    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, NodeError> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
         self.next = Some(windows[0].positions(1).to_vec());
         self.bits.extend((0..windows[0].len()).flat_map(|k| windows[0].positions(k)).map(|p| p.to_bits()));
         Ok(windows.len())
     }
 
-    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), NodeError> {
+    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), Failure> {
         Ok(())
     }
 
-    fn rest(&mut self) -> Result<(), NodeError> {
+    fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -101,7 +102,7 @@ fn run() -> (Vec<Phase>, Vec<Event<'static>>, Sent) {
     for tick in 1..300 {
         let now = BEGIN + 10 * MS * tick;
         if tick % 20 == 10 {
-            let message = convert::trajectory_msg(&chunk(now));
+            let message = chunk(now);
             let _ = streaming.on_chunk(&message, SENDER, Stamp::from_nanos(now));
             events.push(Event::Chunk { now, stamp: now, sender: SENDER });
         }
@@ -158,7 +159,7 @@ fn from_its_trace_the_same_comes_out_to_the_bit_and_old_traces_are_read() {
                 drop(streaming.tick(Stamp::from_nanos(now), joints.as_ref(), &others, &mut again).unwrap());
             }
             Event::Chunk { now, stamp, sender } => {
-                let message = convert::trajectory_msg(&chunk(stamp));
+                let message = chunk(stamp);
                 let _ = streaming.on_chunk(&message, sender, Stamp::from_nanos(now));
             }
             other => drop(streaming.on(&other).unwrap()),

@@ -1,7 +1,7 @@
 //! Every kind of wrong value of a declaration, for tests that have each of them refused by name.
 
-use super::{Range, Spec, Value};
-use r2r::ParameterValue as Ros;
+use crate::ParameterValue as Ros;
+use crate::{Range, Spec, Value};
 
 /// A value that a declaration does not allow.
 #[derive(Debug, Clone, PartialEq)]

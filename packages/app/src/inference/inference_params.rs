@@ -2,9 +2,9 @@
 
 use crate::cores::MOST_CORES;
 use crate::param_rules as rules;
+use crate::setup::{policy_specs, robot_specs};
 use crate::trace;
-use crate::wiring::{policy_specs, robot_specs};
-use efm_ros::{Params, Spec};
+use efm_config::{Params, Spec};
 use efm_schedule::Mode;
 
 /// Parameters of `vla_inference`.

@@ -1,19 +1,18 @@
 //! What `trajectory_publisher` does, without its topics: everything that happens to it comes in as an [`Event`] with its time, what it sends goes to an
 //! [`Outlet`]. The node feeds it from ROS and notes the events in its trace; the replay feeds it the trace. So both come to the same bits.
 
-use crate::description::Described;
-use crate::goal_change::{Change, GoalChange};
-use crate::motion_report::Phase;
-use crate::sole_sender::SoleSender;
-use crate::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
+use crate::Failure;
+use crate::publisher::description::Described;
+use crate::publisher::goal_change::{Change, GoalChange};
+use crate::publisher::motion_report::Phase;
+use crate::publisher::sole_sender::SoleSender;
+use crate::publisher::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
+use crate::setup::joint_limits;
 use crate::surroundings::{check_fixed, fixed_joints, named_file, surroundings};
-use crate::wiring::joint_limits;
 use efm_collision::Obstacles;
-use efm_core::{ChunkError, JointNames, JointSample, SenderId, Stamp};
+use efm_config::Params;
+use efm_core::{ActionChunk, ChunkError, JointNames, JointSample, SenderId, Stamp, Trajectory, TrajectoryChunkError};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
-use efm_ros::convert::ChunkMsgError;
-use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{NodeError, Params, convert};
 use efm_safety::{
     Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Limits, OtherJoints, PlanReport, StopReason,
     StreamConfig, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
@@ -207,19 +206,19 @@ pub trait Outlet {
     ///
     /// # Errors
     /// When they cannot be sent.
-    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, NodeError>;
+    fn send(&mut self, windows: &[VerifiedWindow], leave_by: Stamp) -> Result<usize, Failure>;
 
     /// What of the chunk is committed.
     ///
     /// # Errors
     /// When it cannot be told.
-    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), NodeError>;
+    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), Failure>;
 
     /// No chunk is followed any more.
     ///
     /// # Errors
     /// When it cannot be told.
-    fn rest(&mut self) -> Result<(), NodeError>;
+    fn rest(&mut self) -> Result<(), Failure>;
 }
 
 /// The files that parameters name, as text.
@@ -242,7 +241,7 @@ impl Files {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn read(params: &Params) -> Result<Self, NodeError> {
+    pub fn read(params: &Params) -> Result<Self, Failure> {
         Ok(Self {
             joint_limits: named_file(params, LIMITS)?.unwrap_or_default(),
             obstacles: named_file(params, OBSTACLES)?,
@@ -303,7 +302,7 @@ struct Maker {
 }
 
 impl Maker {
-    fn streamer(&self) -> Result<(TrajectoryStreamer, Described), NodeError> {
+    fn streamer(&self) -> Result<(TrajectoryStreamer, Described), Failure> {
         let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
         let model = RobotModel::from_urdf(urdf)?;
         check_fixed(&self.fixed, &model, &self.joints)?;
@@ -366,7 +365,7 @@ impl Streaming {
     ///
     /// # Errors
     /// When a parameter or a file is wrong: which one, and why.
-    pub fn new(params: &Params, files: &Files) -> Result<Self, NodeError> {
+    pub fn new(params: &Params, files: &Files) -> Result<Self, Failure> {
         let limits = joint_limits(params, &files.joint_limits)?;
         let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
         let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
@@ -618,7 +617,7 @@ impl Streaming {
     ///
     /// # Errors
     /// In words, when it is not followed.
-    pub fn on_chunk(&mut self, message: &JointTrajectory, sender: SenderId, now: Stamp) -> Result<(), String> {
+    pub fn on_chunk(&mut self, message: &Trajectory, sender: SenderId, now: Stamp) -> Result<(), String> {
         self.chunks_of.admits(sender, now).map_err(|held| {
             format!("the chunks of publisher {held} are followed, this one is of publisher {sender}")
         })?;
@@ -627,9 +626,11 @@ impl Streaming {
         taken
     }
 
-    fn propose(&mut self, message: &JointTrajectory, now: Stamp) -> Result<(), String> {
-        let chunk = convert::chunk(message).map_err(|error| {
-            if let (ChunkMsgError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) = (&error, &mut self.streamer) {
+    fn propose(&mut self, message: &Trajectory, now: Stamp) -> Result<(), String> {
+        let chunk = ActionChunk::from_trajectory(message).map_err(|error| {
+            if let (TrajectoryChunkError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) =
+                (&error, &mut self.streamer)
+            {
                 streamer.reject_chunk(now);
             }
             error.to_string()
@@ -662,7 +663,7 @@ impl Streaming {
         joints: Option<&Measured<'_>>,
         others: &[Option<f64>],
         outlet: &mut impl Outlet,
-    ) -> Result<Ticked, NodeError> {
+    ) -> Result<Ticked, Failure> {
         self.watch_listeners(now);
         if !self.waiting.is_empty() && self.may_be_redescribed() {
             self.take_descriptions(now);

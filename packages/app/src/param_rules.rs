@@ -1,11 +1,11 @@
 //! What must hold of the nodes' parameters together, beyond what each of them may be by itself. What depends on the robot (whether a link or a joint is
 //! there, and within which limits) is judged with its description.
 
-use crate::streaming_params::task_rules;
+use crate::publisher::streaming_params::task_rules;
 use crate::surroundings::{fixed_joints, named_workspace, tool_is_named, workspace_is_checked};
+use efm_config::{Params, Rule};
 use efm_core::JointNames;
 use efm_core::words::StopWords;
-use efm_ros::{Params, Rule};
 use efm_safety::bounds::COMMITTED_PERIODS;
 
 /// What is committed and the spacing of points.

@@ -1,7 +1,7 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
+use efm_core::Level;
 use efm_core::{JointNames, SenderId};
-use efm_ros::Level;
 use efm_safety::{Activity, Contradiction, ControllerFault, IdleReason, Intrusion, StopReason};
 
 /// What the publisher of trajectories is doing.

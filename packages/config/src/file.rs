@@ -1,0 +1,1 @@
+//! Parameter files (`NODE: {ros__parameters: {NAME: VALUE}}`), read without ROS.
