@@ -6,7 +6,6 @@ use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
-use efm_safety::IdleReason;
 use efm_schedule::{Mode, OnNewGoal};
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
@@ -67,6 +66,8 @@ impl Default for EpisodeOptions {
     }
 }
 
+/// What a policy looks back at is seen every so many nanoseconds: 30 Hz, as cameras do.
+const CAMERA_NANOS: i64 = 33_333_333;
 /// The observer looks every so many steps: every 10 ms.
 const OBSERVE_NANOS: i64 = 5 * STEP_NANOS;
 
@@ -105,7 +106,6 @@ pub fn run_watched(
     rig.reset(scene)?;
     let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
-    agent.schedule(rig.mode(), options.delay.as_secs_f64());
     let delay = options.delay.as_nanos() as i64;
     let mut next_look = 0;
     let mut deliveries = Deliveries::default();
@@ -135,11 +135,14 @@ pub fn run_watched(
             rig.instruct(&own_sentence)?;
             agent.tell(&own_sentence)?;
         }
+        if agent.looks_back() && nanos % CAMERA_NANOS < STEP_NANOS {
+            agent.remember(rig)?;
+        }
         let look = if options.one_at_a_time { nanos >= next_look } else { nanos % period < STEP_NANOS };
         if look {
             if options.one_at_a_time {
                 // What comes in this moment is there before the agent looks again.
-                deliveries.deliver(rig, agent, heard, &mut observer, &mut outcome);
+                deliveries.deliver(rig, heard, &mut observer, &mut outcome);
                 next_look = nanos + period.max(delay);
             }
             outcome.looks += 1;
@@ -148,13 +151,8 @@ pub fn run_watched(
                 None => outcome.refused += 1,
             }
         }
-        deliveries.deliver(rig, agent, heard, &mut observer, &mut outcome);
-        if let Some(IdleReason::NoChunk(Some(_)) | IdleReason::Latched(_)) = rig.step()? {
-            agent.ended();
-        }
-        if let Some(seam) = rig.seam() {
-            agent.followed(seam);
-        }
+        deliveries.deliver(rig, heard, &mut observer, &mut outcome);
+        rig.step()?;
     }
 }
 
@@ -173,24 +171,15 @@ struct Deliveries {
 
 impl Deliveries {
     /// Hands over what is there by now. What was made for an instruction that is over is not published, as by the node.
-    fn deliver(
-        &mut self,
-        rig: &mut Rig,
-        agent: &mut Agent,
-        heard: u64,
-        observer: &mut Observer,
-        outcome: &mut EpisodeOutcome,
-    ) {
+    fn deliver(&mut self, rig: &mut Rig, heard: u64, observer: &mut Observer, outcome: &mut EpisodeOutcome) {
         let (t, now) = (rig.cell().elapsed(), rig.cell().now());
         while self.under_way.front().is_some_and(|(due, ..)| *due <= now) {
             let Some((_, goal, chunk)) = self.under_way.pop_front() else { return };
             if goal != heard {
-                agent.arrived(false);
                 outcome.refused += 1;
                 continue;
             }
             let offered = rig.offer(&chunk);
-            agent.arrived(offered.is_ok());
             if let Err(refusal) = offered {
                 log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
                 outcome.refused += 1;

@@ -65,14 +65,13 @@ impl Flow {
         }
     }
 
-    /// Sees what the scheduler has done in a tick: chunks that it dropped so far, seams so far, and the last of them. Says whether a chunk took over
-    /// from another one.
-    pub(crate) fn scheduled(&mut self, dropped: u64, count: u64, last: Option<Seam>) -> Option<Seam> {
+    /// Sees what the scheduler has done in a tick: chunks that it dropped so far, seams so far, and the last of them.
+    pub(crate) fn scheduled(&mut self, dropped: u64, count: u64, last: Option<Seam>) {
         self.dropped = dropped;
-        let seam = last.filter(|_| count > self.counted)?;
-        self.counted = count;
-        self.seams.push(seam);
-        Some(seam)
+        if count > self.counted {
+            self.counted = count;
+            self.seams.extend(last);
+        }
     }
 }
 

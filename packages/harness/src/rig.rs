@@ -15,7 +15,7 @@ use efm_app::publisher::publishing::{At, Host, Publishing};
 use efm_app::publisher::streaming::{Event, Outlet};
 use efm_core::{ActionChunk, JointSample, SenderId, Stamp, Trajectory};
 use efm_safety::{Execution, IdleReason, StopReason, TrajectoryStreamer, VerifiedWindow};
-use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError, Seam};
+use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError};
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
 use efm_sim::{Cell, CellError, CommandRefusal, Scene, WorldFiles};
@@ -127,7 +127,6 @@ pub struct Rig {
     names: Vec<String>,
     flow: Flow,
     execution: ExecutionFeed,
-    seam: Option<Seam>,
     sample: JointSample,
     message: Trajectory,
     period_nanos: i64,
@@ -174,7 +173,7 @@ impl Rig {
         let follower = Self::follower(filter, deployed, &mut cell, &mut flow, &mut execution, &mut message)?;
         let period_nanos = (1e9 * deployed.cell().config().period_s).round() as i64;
         let deployed = deployed.clone();
-        Ok(Self { cell, follower, filter, deployed, names, flow, execution, seam: None, sample, message, period_nanos })
+        Ok(Self { cell, follower, filter, deployed, names, flow, execution, sample, message, period_nanos })
     }
 
     fn follower(
@@ -207,7 +206,7 @@ impl Rig {
     /// Never for limits and settings that worked once.
     pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
         self.cell.reset(scene, START);
-        (self.flow, self.execution, self.seam) = (Flow::default(), ExecutionFeed::default(), None);
+        (self.flow, self.execution) = (Flow::default(), ExecutionFeed::default());
         let Self { filter, deployed, cell, flow, execution, message, .. } = self;
         self.follower = Self::follower(*filter, deployed, cell, flow, execution, message)?;
         Ok(())
@@ -232,11 +231,6 @@ impl Rig {
     /// What the ticks since the last reset saw; forgets it.
     pub fn take_flow(&mut self) -> Flow {
         self.flow.take()
-    }
-
-    /// The seam of the last step, if a chunk took over from another one in it.
-    pub fn seam(&self) -> Option<&Seam> {
-        self.seam.as_ref()
     }
 
     /// What is followed, as those hear who propose.
@@ -274,12 +268,6 @@ impl Rig {
         let now = at(cell.now());
         let mut host = InCell { cell, message, flow, execution, controllers: deployed.cell().controllers().len() };
         publisher.on_instruction(&mut host, now, text).map_err(RigError::Publisher)
-    }
-
-    /// Plan time: the clock, less what the filter has slowed the path down by.
-    pub fn plan_time(&self) -> Stamp {
-        let lag_s = self.streamer().filter(|streamer| streamer.is_streaming()).map_or(0.0, |s| s.report().lag_s);
-        self.cell.now().offset_seconds(-lag_s)
     }
 
     /// The cell, to look at.
@@ -331,7 +319,6 @@ impl Rig {
     /// When a controller refuses a verified window.
     pub fn step(&mut self) -> Result<Option<IdleReason>, RigError> {
         let mut idle = None;
-        self.seam = None;
         if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
             self.measured();
             let Self { cell, follower, flow, execution, message, deployed, names, sample, .. } = self;
@@ -368,7 +355,7 @@ impl Rig {
                 .scheduler()
                 .map(|scheduler| (scheduler.dropped().0, scheduler.seams().0, scheduler.seams().1.copied()));
             if let Some((dropped, count, last)) = seam {
-                self.seam = self.flow.scheduled(dropped, count, last);
+                self.flow.scheduled(dropped, count, last);
             }
         }
         self.cell.step();
