@@ -29,7 +29,7 @@ use efm_ros::{
     Bytes, Graph, Latest, NodeError, Params, Plan, Publisher, Received, RosClock, RosError, Task, Value, convert, qos,
 };
 use efm_safety::{
-    Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
+    Contradiction, Execution, JointFeed, JointTrouble, Monitor, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
 };
 use efm_wire::cdr::{CdrWriter, Encode};
 use efm_wire::controller_state::ControllerState;
@@ -657,9 +657,7 @@ impl Publishing {
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let trouble = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err();
         self.around.joints = trouble.map(|trouble| self.joint_words(&trouble)).or_else(|| self.other_trouble());
-        let slow =
-            |streamer: &TrajectoryStreamer| SlowBy::of(streamer.speed_scale(), streamer.task_limits().speed_scale);
-        self.around.slow = self.streamer().and_then(slow);
+        self.around.slow = self.streamer().and_then(SlowBy::now);
         let left_out = self.feed.left_out(received_now).map(|left_out| self.joint_words(&left_out));
         let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
             (Some(trouble), _) => (efm_ros::Level::Error, trouble.clone()),
@@ -740,7 +738,12 @@ fn tracking_in_words(streamer: &TrajectoryStreamer) -> String {
 
 /// The node `trajectory_publisher`.
 pub fn plan() -> Plan {
-    Plan::new("trajectory_publisher", specs(), |node| {
+    plan_watched_by(Vec::new)
+}
+
+/// The same with monitors besides those that every robot has: for a robot whose executable is another crate's.
+pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
+    Plan::new("trajectory_publisher", specs(), move |node| {
         let params = node.params().clone();
         let wrong_cores = |why: String| format!("parameter 'control_cores': {why}");
         let alone = !node.shares_process();
@@ -759,7 +762,7 @@ pub fn plan() -> Plan {
             );
         }
         let files = Files::read(&params)?;
-        let streaming = Streaming::new(&params, &files)?;
+        let streaming = Streaming::new(&params, &files)?.watched_by(monitors());
         let controllers = streaming.controllers().to_vec();
         let mut setup = Setup::new("trajectory_publisher", &params);
         setup.files = files.by_parameter();
