@@ -10,13 +10,14 @@ use efm_app::publisher::motion_report::{Around, Phase, explain};
 use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
-use efm_core::Level;
-use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_safety::{Contradiction, Execution, IdleReason, StopReason, VerifiedWindow};
+use efm_core::{Level, Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
+use efm_safety::{Contradiction, Execution, IdleReason, Latch, Moment, Monitor, StopReason, Verdict, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MS: i64 = 1_000_000;
 const EVENTS: usize = 200;
@@ -67,6 +68,31 @@ enum Planted {
     StopIsLost,
     /// And the emergency stop.
     EmergencyIsLost,
+}
+
+/// A monitor that says whatever it likes, until it is told to be quiet.
+struct Whimsical(Random, Arc<AtomicBool>);
+
+impl Monitor for Whimsical {
+    fn name(&self) -> &'static str {
+        "whimsical"
+    }
+
+    fn judge(&mut self, _: &Moment<'_>) -> Verdict {
+        let why = || Reason::new("whim", Level::Warn, "it does not like that", "ask again");
+        let said = self.0.below(200);
+        if self.1.load(Ordering::Relaxed) {
+            return Verdict::Go;
+        }
+        match said {
+            0 => Verdict::Stop(why(), Latch::UntilResume),
+            1 => Verdict::Stop(why(), Latch::UntilRest),
+            2 | 3 => Verdict::Refuse(why()),
+            4 => Verdict::Slow(f64::NAN),
+            5..100 => Verdict::Slow(self.0.between(-0.2, 1.5)),
+            _ => Verdict::Go,
+        }
+    }
 }
 
 /// The robot and its controllers: each follows the newest window that has reached it.
@@ -164,6 +190,8 @@ struct Play {
     log: Vec<String>,
     urdf: String,
     instruction: usize,
+    /// Monitors say nothing any more.
+    quiet: Arc<AtomicBool>,
 }
 
 type Found = Result<(), String>;
@@ -191,7 +219,11 @@ impl Play {
             "on_new_goal": rule, "mode": mode,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let quiet = Arc::<AtomicBool>::default();
+        let whim: Box<dyn Monitor + Send> = Box::new(Whimsical(Random(seed), quiet.clone()));
+        // Every second sequence is watched by it.
+        let monitors = if seed.is_multiple_of(2) { Vec::new() } else { vec![whim] };
+        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap().watched_by(monitors);
         let robot = Robot { windows: vec![None, None], at: [0.0, 0.0, 0.3, 0.02], sent: 0, late: None };
         let asked = Asked { armed, deaf: true, rested: true, ..Asked::default() };
         Self {
@@ -204,6 +236,7 @@ impl Play {
             log: Vec::new(),
             urdf: urdf(),
             instruction: 0,
+            quiet,
         }
     }
 
@@ -503,6 +536,7 @@ impl Play {
     /// Every latch has its way out: with all that was asked for taken back, it moves.
     fn comes_back(&mut self) -> Found {
         self.log.push("all is well again".to_owned());
+        self.quiet.store(true, Ordering::Relaxed);
         let now = self.now;
         for controller in 0..2 {
             self.on(&Event::Goal { now, controller, active: false })?;
