@@ -925,7 +925,7 @@ impl TrajectoryStreamer {
         let believed = if self.motion.is_some() {
             self.watch_robot(now, state.as_ref().ok(), contradiction)
         } else {
-            let begun = self.start(now, state.clone(), contradiction);
+            let begun = self.start(now, state, contradiction);
             if let Err(reason) = begun {
                 // (Asked first, as what is sent borrows all of this.)
                 return if self.hold.any() && self.armed {

@@ -115,8 +115,11 @@ impl Cell {
     }
 }
 
-/// What is sent in two seconds of two chunks, bit by bit, and by what it was limited.
-fn sent(say: impl FnMut(&Moment<'_>) -> Verdict + Send + 'static) -> (Vec<(i64, [u64; 8])>, Vec<PathLimit>, f64) {
+/// Where the arm went: nanoseconds, and the bits of positions.
+type Went = Vec<(i64, [u64; 8])>;
+
+/// What is sent in two seconds of two chunks, by what it was limited, and how far it went.
+fn sent(say: impl FnMut(&Moment<'_>) -> Verdict + Send + 'static) -> (Went, Vec<PathLimit>, f64) {
     let mut cell = Cell::saying(say);
     let mut limits = Vec::new();
     for tick in 0..200 {
@@ -142,7 +145,7 @@ fn nothing_that_a_monitor_says_makes_it_faster_and_one_that_says_nothing_changes
         }
         without_any.tick();
     }
-    let bits: Vec<_> = without_any.recorder.followed.iter().map(|(t, p, _)| (*t, p.map(f64::to_bits))).collect();
+    let bits: Went = without_any.recorder.followed.iter().map(|(t, p, _)| (*t, p.map(f64::to_bits))).collect();
     assert!(bits == without);
     for rate in [1.0, 2.0, 1.0e300, f64::INFINITY] {
         assert!(sent(move |_| Verdict::Slow(rate)).0 == without, "{rate}");
