@@ -342,7 +342,8 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(graph, graph.at(), outcome)?,
                     Some(message) = chunks.recv() => {
                         let at = graph.came(&message);
-                        this.on_chunk(graph, at, &convert::trajectory(message.msg), message.sender);
+                        // Why it is not followed is told by the diagnostics.
+                        let _ = this.on_chunk(graph, at, &convert::trajectory(message.msg), message.sender);
                     }
                     Some(Received { msg: (controller, message), .. }) = waiting.controller_states.recv() => {
                         this.on_controller_state(graph, graph.at(), controller, &message)?;
