@@ -869,9 +869,7 @@ impl Publishing {
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let trouble = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err();
         self.around.joints = trouble.map(|trouble| joint_words(host, &trouble)).or_else(|| self.other_trouble(host));
-        let slow =
-            |streamer: &TrajectoryStreamer| SlowBy::of(streamer.speed_scale(), streamer.task_limits().speed_scale);
-        self.around.slow = self.streamer().and_then(slow);
+        self.around.slow = self.streamer().and_then(SlowBy::now);
         let left_out = self.feed.left_out(received_now).map(|left_out| joint_words(host, &left_out));
         let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
             (Some(trouble), _) => (Level::Error, trouble.clone()),
