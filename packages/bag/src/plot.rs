@@ -2,6 +2,7 @@
 
 use crate::timeline::{Camera, Chunk, Filtered, Joint, Range, Timeline};
 use base64::Engine;
+use efm_core::limited::LIMITED_BY;
 use maud::{Markup, PreEscaped, html};
 
 /// Columns of the drawing that hold data; a timeline has as many steps.
@@ -17,19 +18,9 @@ const STYLE: &str = "text { font: 11px system-ui, sans-serif; fill: #1c2430; } .
     .frame { fill: #7d8a99; } .gap, .blocked { fill: #c0392b; } .disarmed { fill: #d5dbe2; } .change { stroke: #1d7a43; stroke-dasharray: 3 3; } \
     .asked { fill: #1d7a43; } .panel { fill: #f8fafc; }";
 
-/// What slows the arm down, by the number in `filter_state`, and its colour.
-const LIMITS: [(&str, &str); 10] = [
-    ("nothing", "#9aa5b1"),
-    ("velocity", "#e2b33c"),
-    ("acceleration", "#e08e2b"),
-    ("jerk", "#c8642a"),
-    ("speed of the tool", "#7aa74f"),
-    ("speed scale", "#4f7fb0"),
-    ("old observation", "#8a5fb5"),
-    ("obstacle, itself or workspace", "#c0392b"),
-    ("finding back to the path", "#3f9a8f"),
-    ("a monitor", "#5d4037"),
-];
+/// By the number in `filter_state`: the colour of what slows the arm down.
+const COLOURS: [&str; LIMITED_BY.len()] =
+    ["#9aa5b1", "#e2b33c", "#e08e2b", "#c8642a", "#7aa74f", "#4f7fb0", "#8a5fb5", "#c0392b", "#3f9a8f", "#5d4037"];
 
 /// Draws a timeline.
 pub fn svg(timeline: &Timeline, title: &str) -> String {
@@ -210,10 +201,10 @@ impl Page {
         let known: Vec<&Filtered> = filter.iter().flatten().collect();
         let mut legend = Vec::new();
         let mut x = LEFT;
-        for (i, (name, colour)) in LIMITS.iter().enumerate().skip(1) {
+        for (i, (limit, colour)) in LIMITED_BY.iter().zip(COLOURS).enumerate().skip(1) {
             if known.iter().any(|f| usize::from(f.limited_by) == i) {
-                legend.push((x, *name, *colour));
-                x += 6.0 * name.len() as f64 + 28.0;
+                legend.push((x, limit.words, colour));
+                x += 6.0 * limit.words.len() as f64 + 28.0;
             }
         }
         self.parts.push(html! {
@@ -229,7 +220,8 @@ impl Page {
             @for (begin, length, f) in runs(filter) {
                 @let (x, w) = (LEFT + begin as f64, length);
                 @let taken = HEIGHT * (1.0 - f.rate);
-                @let (name, colour) = LIMITS.get(usize::from(f.limited_by)).unwrap_or(&("unknown", "#9aa5b1"));
+                @let name = LIMITED_BY.get(usize::from(f.limited_by)).map_or("unknown", |limit| limit.words);
+                @let colour = COLOURS.get(usize::from(f.limited_by)).unwrap_or(&COLOURS[0]);
                 @if f.disarmed { rect.disarmed x=(x) y=(top) width=(w) height=(HEIGHT) { title { "disarmed" } } }
                 // What is limited by nothing and slow is slow because the path ends.
                 @if taken > 0.4 || f.limited_by != 0 {

@@ -5,6 +5,46 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+/// A code of reasons, as it stands in a list of them: see [`codes!`](crate::codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// In `snake_case`.
+    pub code: &'static str,
+    /// What it means, for people: a sentence without a full stop.
+    pub means: &'static str,
+}
+
+impl Code {
+    /// Whether this is in `snake_case`, as codes are.
+    pub fn is_well_formed(code: &str) -> bool {
+        let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        code.split('_').all(word)
+    }
+}
+
+/// Declares codes of reasons, each once: a constant, and its line in the list `CODES`.
+///
+/// ```
+/// mod codes {
+///     efm_core::codes! {
+///         DISARMED = "disarmed", "motion is not allowed: call `~/arm`";
+///     }
+/// }
+/// assert_eq!(codes::CODES[0].code, codes::DISARMED);
+/// ```
+#[macro_export]
+macro_rules! codes {
+    ($($name:ident = $code:literal, $means:literal;)*) => {
+        $(
+            #[doc = $means]
+            pub const $name: &str = $code;
+        )*
+
+        /// All of them.
+        pub const CODES: &[$crate::Code] = &[$($crate::Code { code: $name, means: $means }),*];
+    };
+}
+
 /// Why something is refused, stopped or not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {

@@ -9,7 +9,7 @@ use efm_app::publisher::motion_report::{Around, Phase, explain};
 use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming, Ticked};
 use efm_config::Params;
 use efm_core::{Stamp, Trajectory, TrajectoryPoint};
-use efm_safety::{Execution, PathLimit, VerifiedWindow};
+use efm_safety::{Execution, VerifiedWindow};
 use std::collections::BTreeMap;
 
 /// What was sent, and why.
@@ -187,17 +187,6 @@ fn note(filtered: &mut Filtered, ticked: &Ticked, streaming: &Streaming) {
     {
         let joints = streaming.joints().as_slice();
         let name = |joint: usize| joints.get(joint).map_or("?", String::as_str);
-        let what = match limit {
-            PathLimit::Velocity { joint } => format!("velocity of '{}'", name(joint)),
-            PathLimit::Acceleration { joint } => format!("acceleration of '{}'", name(joint)),
-            PathLimit::Jerk { joint } => format!("jerk of '{}'", name(joint)),
-            PathLimit::ToolSpeed => "speed of the tool".to_owned(),
-            PathLimit::Scale => "speed_scale".to_owned(),
-            PathLimit::StaleObservation => "old observation".to_owned(),
-            PathLimit::Space => "obstacle, itself or workspace".to_owned(),
-            PathLimit::Rejoining => "finding back to the path".to_owned(),
-            PathLimit::Monitor(name) => format!("monitor '{name}'"),
-        };
-        *filtered.slowed.entry(what).or_default() += 1;
+        *filtered.slowed.entry(limit.in_words(name)).or_default() += 1;
     }
 }

@@ -16,6 +16,7 @@
 //!
 //! Time is passed in; a tick does not allocate.
 
+pub mod codes;
 mod collision_space;
 mod limits;
 mod measured;

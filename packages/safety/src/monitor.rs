@@ -7,6 +7,7 @@
 //! The shipped ones, and the list to which one is added, are in `monitors.rs`; [`TrajectoryStreamer::add_monitors`](crate::TrajectoryStreamer::add_monitors)
 //! takes those of another crate.
 
+use crate::codes;
 use crate::limits::Limits;
 use crate::measured::{Measured, measured_at, way};
 use crate::plan::Plan;
@@ -253,9 +254,9 @@ impl Heard {
 }
 
 fn panicked() -> Reason {
-    Reason::new("monitor_panicked", Level::Error, "it panicked", "look at the log for where")
+    Reason::new(codes::MONITOR_PANICKED, Level::Error, "it panicked", "look at the log for where")
 }
 
 fn no_number() -> Reason {
-    Reason::new("monitor_no_number", Level::Error, "the speed that it asks for is no number", "mend it")
+    Reason::new(codes::MONITOR_NO_NUMBER, Level::Error, "the speed that it asks for is no number", "mend it")
 }

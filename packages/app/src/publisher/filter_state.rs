@@ -39,22 +39,11 @@ pub fn message() -> JointState {
     JointState { name: NAMES.map(str::to_owned).to_vec(), position: vec![0.0; NAMES.len()], ..JointState::default() }
 }
 
-/// Writes what the filter knew and did at `now`. What is not known is NaN. `limited_by`: 0 nothing, 1 velocity, 2 acceleration, 3 jerk, 4 speed of
-/// the tool, 5 speed scale, 6 old observation, 7 obstacles, 8 finding back to the path, 9 a monitor.
+/// Writes what the filter knew and did at `now`. What is not known is NaN. `limited_by` is a place in
+/// [`LIMITED_BY`](efm_core::limited::LIMITED_BY).
 pub fn write(report: &PlanReport, speed_scale: f64, known: &Known, now: Stamp, message: &mut JointState) {
     message.header.stamp = now;
-    let limited = match report.limited {
-        None => 0.0,
-        Some(PathLimit::Velocity { .. }) => 1.0,
-        Some(PathLimit::Acceleration { .. }) => 2.0,
-        Some(PathLimit::Jerk { .. }) => 3.0,
-        Some(PathLimit::ToolSpeed) => 4.0,
-        Some(PathLimit::Scale) => 5.0,
-        Some(PathLimit::StaleObservation) => 6.0,
-        Some(PathLimit::Space) => 7.0,
-        Some(PathLimit::Rejoining) => 8.0,
-        Some(PathLimit::Monitor(_)) => 9.0,
-    };
+    let limited = report.limited.map_or(0.0, |limit| f64::from(limit.number()));
     let values = [
         report.rate,
         speed_scale,
@@ -106,24 +95,13 @@ impl Slowed {
     pub fn in_words(&self, name: impl Fn(usize) -> String) -> Vec<(String, String)> {
         let mut counts = self.counts.clone();
         counts.sort_by_key(|count| std::cmp::Reverse(count.1));
-        let told = |limit: PathLimit| match limit {
-            PathLimit::Velocity { joint } => format!("velocity of '{}'", name(joint)),
-            PathLimit::Acceleration { joint } => format!("acceleration of '{}'", name(joint)),
-            PathLimit::Jerk { joint } => format!("jerk of '{}'", name(joint)),
-            PathLimit::ToolSpeed => "tool speed".to_owned(),
-            PathLimit::Scale => "speed scale".to_owned(),
-            PathLimit::StaleObservation => "old observation".to_owned(),
-            PathLimit::Space => "obstacle, itself or workspace".to_owned(),
-            PathLimit::Rejoining => "finding back to the path".to_owned(),
-            PathLimit::Monitor(name) => format!("monitor '{name}'"),
-        };
         let of = self.ticks.max(1);
         counts
             .into_iter()
             .map(|(limit, count, least)| {
                 let share = 100.0 * count as f64 / of as f64;
                 (
-                    format!("slowed by {}", told(limit)),
+                    format!("slowed by {}", limit.in_words(&name)),
                     format!("{count} ticks ({share:.1} %), to {:.0} %", 100.0 * least),
                 )
             })
@@ -145,7 +123,7 @@ mod tests {
         slowed.note(&report(Some(PathLimit::ToolSpeed), 0.9));
         let words = slowed.in_words(|joint| format!("j{joint}"));
         assert_eq!(words[0], ("slowed by jerk of 'j1'".to_owned(), "2 ticks (50.0 %), to 40 %".to_owned()));
-        assert_eq!(words[1].0, "slowed by tool speed");
+        assert_eq!(words[1].0, "slowed by speed of the tool");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use efm_core::{ActionChunk, JointNames, JointSample, Stamp, Trajectory};
 use efm_harness::deployed::Deployed;
 use efm_harness::planner::RobotFiles;
 use efm_robot::{RobotModel, Srdf};
-use efm_safety::{Activity, IdleReason, Limits, PathLimit, Tick, TrajectoryStreamer};
+use efm_safety::{Activity, IdleReason, Limits, Tick, TrajectoryStreamer};
 use efm_sim::WorldFiles;
 use efm_sim::jtc::{JointTrajectoryController, JtcConfig};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, ObstacleWorld};
@@ -507,13 +507,7 @@ impl Run<'_> {
                 if let Activity::Blocked(intrusion) = outgoing.activity {
                     blocked = Some(intrusion);
                 }
-                limited = match outgoing.report.limited {
-                    Some(PathLimit::Velocity { .. }) => "velocity".to_owned(),
-                    Some(PathLimit::Acceleration { .. }) => "acceleration".to_owned(),
-                    Some(PathLimit::Jerk { .. }) => "jerk".to_owned(),
-                    Some(other) => format!("{other:?}"),
-                    None => "none".to_owned(),
-                };
+                limited = outgoing.report.limited.map_or("none", |limit| limit.code()).to_owned();
                 if self.settings.tell {
                     let r = outgoing.report;
                     said = format!(
