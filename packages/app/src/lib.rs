@@ -10,6 +10,7 @@ pub mod goals;
 pub mod inference;
 pub mod param_rules;
 pub mod publisher;
+pub mod reasons;
 pub mod seldom;
 pub mod setup;
 pub mod surroundings;

@@ -9,6 +9,7 @@ use efm_app::Failure;
 use efm_app::publisher::motion_report::{Around, Phase, explain};
 use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
+use efm_app::reasons::is_listed;
 use efm_config::Params;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Contradiction, Execution, IdleReason, Latch, Moment, Monitor, StopReason, Verdict, VerifiedWindow};
@@ -94,7 +95,7 @@ impl Monitor for Whimsical {
     }
 
     fn judge(&mut self, _: &Moment<'_>) -> Verdict {
-        let why = || Reason::new("whim", Level::Warn, "it does not like that", "ask again");
+        let why = || Reason::new(OWN_CODE, Level::Warn, "it does not like that", "ask again");
         let said = self.random.below(200);
         if self.heard.quiet.load(Ordering::Relaxed) {
             return Verdict::Go;
@@ -213,6 +214,9 @@ struct Play {
     heard: Arc<Heard>,
 }
 
+/// What the monitor here calls its reason: of its own, so it is in no list.
+const OWN_CODE: &str = "whim";
+
 type Found = Result<(), String>;
 
 fn urdf() -> String {
@@ -275,8 +279,11 @@ impl Play {
         }
         let said = self.streaming.on(&serde_json::from_str(&text).unwrap());
         // Whoever asks here may not look at it.
-        assert!(said.as_ref().err().is_none_or(|why| !why.trim().is_empty()), "refused without a reason: {text}");
-        said
+        if let Err(why) = &said {
+            assert!(!why.text.trim().is_empty(), "refused without a reason: {text}");
+            assert!(is_listed(why.code), "refused with a code that is not in the list: {why:?}");
+        }
+        said.map_err(|why| why.text.to_string())
     }
 
     /// What it has said now.
@@ -360,7 +367,10 @@ impl Play {
         }
         // Whatever it is, it is said; what latched it has its way out.
         let around = Around { joints: None, controllers: vec!["arm".into(), "hand".into()], ..Around::default() };
-        let (level, words) = explain(phase, &around, self.streaming.joints());
+        let Reason { code, severity: level, text: words, .. } = explain(phase, &around, self.streaming.joints());
+        if !is_listed(code) && code != OWN_CODE {
+            return Err(format!("the code '{code}' of {phase:?} is not in the list"));
+        }
         if words.trim().is_empty() {
             return Err(format!("nothing is said of {phase:?}"));
         }
@@ -415,7 +425,12 @@ impl Play {
         self.hear_monitor();
         self.log.push(format!("{} chunk {kind}: {taken:?}", self.now / MS));
         match (&taken, self.asked.forbidden()) {
-            (Err(why), _) if why.trim().is_empty() => return Err("a chunk was refused without a reason".to_owned()),
+            (Err(why), _) if why.text.trim().is_empty() => {
+                return Err("a chunk was refused without a reason".to_owned());
+            }
+            (Err(why), _) if !is_listed(why.code) && why.code != OWN_CODE => {
+                return Err(format!("a chunk was refused with a code that is not in the list: {why:?}"));
+            }
             (Ok(()), Some(why)) => return Err(format!("a chunk was taken {why}")),
             (Ok(()), None) if kind < 4 => return Err(format!("a chunk of kind {kind} was taken")),
             _ => {}
@@ -573,7 +588,7 @@ impl Play {
         }
         self.on(&Event::Listeners { now, listening: vec![true, true].into() })?;
         self.on(&Event::Surroundings { now, trouble: None })?;
-        self.streaming.on(&Event::SpeedScale(1.0))?;
+        self.streaming.on(&Event::SpeedScale(1.0)).map_err(|why| why.text.to_string())?;
         self.robot.late = None;
         self.asked = Asked { armed: true, ..Asked::default() };
         // Others were silent for long enough; a chunk's sender as well. Whatever is under way ends.

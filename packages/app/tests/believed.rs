@@ -7,7 +7,7 @@ use efm_app::publisher::motion_report::Phase;
 use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
-use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
+use efm_core::{Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{ControllerFault, Execution, IdleReason, StopReason, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
@@ -78,12 +78,12 @@ impl Rig {
     }
 
     /// Through its text: what is traced is what is done again.
-    fn on(&mut self, event: Event<'_>) -> Result<String, String> {
+    fn on(&mut self, event: Event<'_>) -> Result<String, Reason> {
         let text = serde_json::to_string(&event).unwrap();
         self.streaming.on(&serde_json::from_str(&text).unwrap())
     }
 
-    fn describe(&mut self, text: &str) -> Result<String, String> {
+    fn describe(&mut self, text: &str) -> Result<String, Reason> {
         self.on(Event::Description { now: self.now, urdf: Cow::Borrowed(text) })
     }
 
@@ -120,7 +120,7 @@ impl Rig {
     }
 
     /// A second of motion from where the robot is.
-    fn chunk(&mut self, sender: SenderId, by: f64) -> Result<(), String> {
+    fn chunk(&mut self, sender: SenderId, by: f64) -> Result<(), Reason> {
         let from = self.sent.at.clone();
         let point = |k: i64| TrajectoryPoint {
             positions: vec![from[0] + by * (k + 1) as f64 / 50.0, from[1], from[2], from[3]],
@@ -157,7 +157,7 @@ fn another_that_commands_ends_all_sending_at_once_until_resume_and_a_second_of_s
     assert!(contested(rig.ticks(1).0), "it still sends");
     rig.on(Event::Resume).unwrap();
     rig.ticks(90);
-    assert!(rig.chunk(A, 0.05).unwrap_err().contains("'/teleop'"));
+    assert!(rig.chunk(A, 0.05).unwrap_err().text.contains("'/teleop'"));
     rig.ticks(20);
     rig.chunk(A, 0.05).unwrap();
     assert!(rig.ticks(20).1 > 10);
@@ -171,7 +171,7 @@ fn another_that_commands_stops_a_robot_at_rest_that_is_armed_and_delays_one_that
     let mut rig = Rig::ready(false);
     rig.other();
     rig.arm(true);
-    assert!(rig.chunk(A, 0.05).unwrap_err().contains("'/teleop'"));
+    assert!(rig.chunk(A, 0.05).unwrap_err().text.contains("'/teleop'"));
     assert!(!contested(rig.ticks(101).0), "nothing of ours was at stake");
     rig.ticks(40);
     rig.chunk(A, 0.05).unwrap();
@@ -230,7 +230,7 @@ fn another_description_waits_until_the_robot_is_disarmed_and_at_rest_and_only_th
     let before = limit(&rig);
     rig.chunk(A, 0.05).unwrap();
     rig.ticks(10);
-    assert!(rig.describe(&slower("0.011")).unwrap_err().contains("while armed"));
+    assert!(rig.describe(&slower("0.011")).unwrap_err().text.contains("while armed"));
     assert!(rig.describe(&slower("0.012")).is_err());
     assert!(rig.streaming.is_described_by(&slower("0.012")), "the same once more is no news");
     // Back to what holds: nothing waits any more.

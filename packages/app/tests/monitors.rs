@@ -100,7 +100,7 @@ impl Rig {
     }
 
     /// It is traced, and done as the trace has it.
-    fn on(&mut self, event: &Event<'_>) -> Result<String, String> {
+    fn on(&mut self, event: &Event<'_>) -> Result<String, Reason> {
         let text = serde_json::to_string(event).unwrap();
         self.traced.push((text.clone(), None));
         self.streaming.on(&serde_json::from_str(&text).unwrap())
@@ -136,7 +136,7 @@ impl Rig {
     }
 
     /// A second of motion from where the robot is.
-    fn chunk(&mut self) -> Result<(), String> {
+    fn chunk(&mut self) -> Result<(), Reason> {
         let from = self.sent.at.clone();
         let point = |k: i64| TrajectoryPoint {
             positions: vec![from[0] + 0.2 * (k + 1) as f64 / 50.0, from[1], from[2], from[3]],
@@ -158,7 +158,8 @@ impl Rig {
     fn words(&self, phase: Option<Phase>) -> (Level, String) {
         let slow = self.streaming.streamer().ok().and_then(SlowBy::now);
         let around = Around { slow, chunk_silence: Some(0.1), ..Around::default() };
-        explain(&phase.unwrap(), &around, self.streaming.joints())
+        let said = explain(&phase.unwrap(), &around, self.streaming.joints());
+        (said.severity, said.text.to_string())
     }
 
     /// What a run was, once more from its trace; what was sent then.
@@ -184,7 +185,8 @@ fn a_refused_chunk_is_refused_in_the_monitors_words() {
         _ => Verdict::Go,
     });
     let refused = rig.chunk().unwrap_err();
-    assert_eq!(refused, "monitor 'says': the motor of joint 'slide_x' is hot; let it cool down");
+    assert_eq!(refused.code, "motor_hot");
+    assert_eq!(&*refused.text, "monitor 'says': the motor of joint 'slide_x' is hot; let it cool down");
 }
 
 #[test]
@@ -200,7 +202,7 @@ fn a_latched_stop_says_who_why_what_to_do_and_the_way_out() {
     let phase = rig.ticks(100);
     assert!(matches!(phase, Some(Phase::Idle(IdleReason::Latched(StopReason::Monitor { .. })))));
     assert_eq!(rig.words(phase), (Level::Error, format!("at rest: {words}")));
-    assert!(rig.chunk().unwrap_err().contains("the motor of joint 'slide_x' is hot"));
+    assert!(rig.chunk().unwrap_err().text.contains("the motor of joint 'slide_x' is hot"));
     let said = rig.on(&Event::Resume).unwrap();
     assert!(said.contains("the motor of joint 'slide_x' is hot"), "{said}");
     rig.ticks(20);
@@ -262,7 +264,7 @@ fn another_description_keeps_the_monitors_with_what_they_know() {
     rig.ticks(40);
     rig.on(&Event::Arm { now: rig.now, armed: true }).unwrap();
     rig.ticks(40);
-    assert!(rig.chunk().unwrap_err().starts_with("monitor 'says'"));
+    assert!(rig.chunk().unwrap_err().text.starts_with("monitor 'says'"));
 }
 
 #[test]

@@ -13,8 +13,9 @@ use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::motion_report::Phase;
 use efm_app::publisher::publishing::{At, Host, Publishing};
 use efm_app::publisher::streaming::{Event, Outlet};
-use efm_core::{ActionChunk, JointSample, SenderId, Stamp, Trajectory};
-use efm_safety::{Execution, IdleReason, StopReason, TrajectoryStreamer, VerifiedWindow};
+use efm_app::reasons::refused;
+use efm_core::{ActionChunk, JointSample, Reason, SenderId, Stamp, Trajectory};
+use efm_safety::{Execution, IdleReason, OfferRefusal, StopReason, TrajectoryStreamer, VerifiedWindow};
 use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError};
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
@@ -196,7 +197,7 @@ impl Rig {
             .on_description(&mut host, at(START), deployed.urdf(), SenderId::UNKNOWN)
             .and_then(|()| publisher.every_tenth(&mut host, at(START)))
             .and_then(|()| publisher.arm(&mut host, at(START), true).map(drop))
-            .map_err(RigError::Publisher)?;
+            .map_err(|why| RigError::Publisher(why.to_string()))?;
         Ok(Follower::Filtered(Box::new(publisher)))
     }
 
@@ -267,7 +268,7 @@ impl Rig {
         let Follower::Filtered(publisher) = follower else { return Ok(()) };
         let now = at(cell.now());
         let mut host = InCell { cell, message, flow, execution, controllers: deployed.cell().controllers().len() };
-        publisher.on_instruction(&mut host, now, text).map_err(RigError::Publisher)
+        publisher.on_instruction(&mut host, now, text).map_err(|why| RigError::Publisher(why.to_string()))
     }
 
     /// The cell, to look at.
@@ -297,8 +298,8 @@ impl Rig {
     /// Hands a chunk to the publisher.
     ///
     /// # Errors
-    /// When it is not followed, in words.
-    pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), String> {
+    /// When it is not followed: why.
+    pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), Reason> {
         self.flow.step = chunk.step();
         let Self { cell, follower, flow, execution, message, deployed, .. } = self;
         let now = cell.now();
@@ -308,7 +309,10 @@ impl Rig {
                 let mut host = InCell { cell, message, flow, execution, controllers };
                 publisher.on_chunk(&mut host, at(now), &chunk.to_trajectory(""), POLICY)
             }
-            Follower::Unfiltered(follower) => follower.offer(chunk, now).map_err(|refusal| refusal.to_string()),
+            Follower::Unfiltered(follower) => follower.offer(chunk, now).map_err(|refusal| {
+                let refusal = OfferRefusal::Chunk(refusal);
+                refused(refusal.code(), refusal.to_string())
+            }),
         }
     }
 

@@ -7,8 +7,9 @@ use anyhow::{Result, anyhow};
 use efm_app::Failure;
 use efm_app::publisher::motion_report::{Around, Phase, explain};
 use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming, Ticked};
+use efm_app::reasons;
 use efm_config::Params;
-use efm_core::{Stamp, Trajectory, TrajectoryPoint};
+use efm_core::{Reason, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Execution, VerifiedWindow};
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub struct Filtered {
     /// By controller: what was sent, in order.
     pub commands: Vec<(String, Vec<Trajectory>)>,
     /// By the stamp of the chunk in ns: taken, or why not. The last word on it.
-    pub verdicts: BTreeMap<i64, Result<(), String>>,
+    pub verdicts: BTreeMap<i64, Result<(), Reason>>,
     /// Ticks in which a limit slowed the arm down, by what it was.
     pub slowed: BTreeMap<String, u64>,
     /// What the arm was doing and, at rest, why: from when on (ns), and in the words of the diagnostics.
@@ -140,7 +141,7 @@ pub fn filter_with(
                     None => {
                         let problem = format!("the action_chunk stamped {} is not in the bag", seconds(*stamp));
                         filtered.problems.push(problem.clone());
-                        Err(problem)
+                        Err(reasons::refused(reasons::NOT_RECORDED, problem))
                     }
                 };
                 filtered.verdicts.insert(*stamp, verdict);
@@ -176,7 +177,7 @@ fn time_of(event: &Event<'_>) -> Option<i64> {
 fn tell(filtered: &mut Filtered, at: i64, phase: &mut Option<Phase>, now_is: Phase, streaming: &Streaming) {
     if phase.as_ref().is_none_or(|before| !before.is_like(&now_is)) {
         let around = Around { obstacle: streaming.obstacle(&now_is), ..Around::default() };
-        filtered.phases.push((at, explain(&now_is, &around, streaming.joints()).1));
+        filtered.phases.push((at, explain(&now_is, &around, streaming.joints()).text.to_string()));
         *phase = Some(now_is);
     }
 }

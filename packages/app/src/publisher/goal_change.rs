@@ -3,8 +3,9 @@
 //! Chunks do not say which instruction they were made for. `vla_inference` makes none for an old one from an observation that is newer than the
 //! new one, so the time of a chunk's observation tells.
 
-use efm_core::Stamp;
-use efm_schedule::{Duty, GoalId, GoalSwitch, MotionNow, OnNewGoal};
+use crate::reasons::{self, refused};
+use efm_core::{Reason, Stamp};
+use efm_schedule::{Duty, GoalId, GoalRefusal, GoalSwitch, MotionNow, OnNewGoal};
 
 /// Until it is known how often chunks come, this long before the end of a chunk that is to be finished one for the next instruction is
 /// taken, s.
@@ -110,11 +111,11 @@ impl GoalChange {
     /// Whether a chunk of this observation may be followed.
     ///
     /// # Errors
-    /// In words, when it may not.
-    pub fn admit(&mut self, observed: Stamp, motion: MotionNow, now: Stamp) -> Result<(), String> {
+    /// When it may not: why.
+    pub fn admit(&mut self, observed: Stamp, motion: MotionNow, now: Stamp) -> Result<(), Reason> {
         match self.text.as_deref() {
             None => return Ok(()),
-            Some("") => return Err("there is no goal".to_owned()),
+            Some("") => return Err(refused(reasons::NO_GOAL, "there is no goal")),
             Some(_) => {}
         }
         self.heed_clock(now);
@@ -125,11 +126,12 @@ impl GoalChange {
             self.switch.set_lead(observed.seconds_since(last).min(LONGEST_LEAD));
         }
         if observed < self.from {
-            return Err("the chunk was made from an observation before the arm came to rest".to_owned());
+            let words = "the chunk was made from an observation before the arm came to rest";
+            return Err(refused(reasons::CHUNK_BEFORE_REST, words));
         }
         self.switch.update(motion, now);
         let made_for = if observed >= self.asked_at { self.goal } else { self.goal - 1 };
-        self.switch.admit(made_for, now).map(|_| ()).map_err(|refusal| refusal.to_string())
+        self.switch.admit(made_for, now).map(|_| ()).map_err(|refusal| refused(code(&refusal), refusal.to_string()))
     }
 
     /// A chunk of this observation is followed now. For the first of an instruction, the seconds since that came.
@@ -147,6 +149,16 @@ impl GoalChange {
         if now < self.asked_at.max(self.from) {
             (self.asked_at, self.from, self.last_chunk) = (Stamp::ZERO, Stamp::ZERO, None);
         }
+    }
+}
+
+/// For machines: why a chunk is dropped.
+fn code(refusal: &GoalRefusal) -> &'static str {
+    match refusal {
+        GoalRefusal::Replaced { .. } => reasons::CHUNK_OF_ANOTHER_GOAL,
+        GoalRefusal::Finishing { .. } => reasons::GOAL_FINISHES_FIRST,
+        GoalRefusal::Stopping { .. } => reasons::GOAL_STOPS_FIRST,
+        GoalRefusal::None => reasons::NO_GOAL,
     }
 }
 
@@ -190,7 +202,7 @@ mod tests {
         assert!(!change.must_stop(moves(1800), ms(410)));
         assert_eq!(change.before(), Some("one"));
         let refusal = change.admit(ms(390), moves(1800), ms(430)).unwrap_err();
-        assert!(refusal.contains("instruction"), "{refusal}");
+        assert!(refusal.text.contains("instruction") && refusal.code == reasons::CHUNK_OF_ANOTHER_GOAL, "{refusal:?}");
         assert_eq!(change.admit(ms(420), moves(1800), ms(460)), Ok(()));
         assert_eq!((took(&mut change, 210, 465), took(&mut change, 420, 470)), (None, Some(70)));
         assert_eq!(change.before(), None);
@@ -217,7 +229,8 @@ mod tests {
         assert!(change.must_stop(moves(1800), ms(410)) && !change.must_stop(stopping, ms(420)));
         assert!(change.admit(ms(420), stopping, ms(460)).is_err());
         assert!(!change.must_stop(RESTS, ms(700)));
-        assert!(change.admit(ms(640), RESTS, ms(710)).unwrap_err().contains("came to rest"));
+        let refusal = change.admit(ms(640), RESTS, ms(710)).unwrap_err();
+        assert!(refusal.text.contains("came to rest") && refusal.code == reasons::CHUNK_BEFORE_REST, "{refusal:?}");
         assert_eq!(change.admit(ms(720), RESTS, ms(760)), Ok(()));
         assert_eq!(took(&mut change, 720, 770), Some(370));
     }
@@ -227,7 +240,8 @@ mod tests {
         for rule in OnNewGoal::ALL {
             let mut change = moving(rule);
             assert_eq!(change.ask("", moves(1800), ms(400)), Change::Anew);
-            assert_eq!(change.admit(ms(410), moves(1800), ms(450)), Err("there is no goal".to_owned()));
+            let refusal = change.admit(ms(410), moves(1800), ms(450)).unwrap_err();
+            assert_eq!((&*refusal.text, refusal.code), ("there is no goal", reasons::NO_GOAL));
             assert_eq!(change.ask("two", RESTS, ms(900)), Change::Anew);
             assert_eq!(change.admit(ms(910), RESTS, ms(950)), Ok(()));
         }

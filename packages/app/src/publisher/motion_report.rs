@@ -1,16 +1,16 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
-use efm_core::Level;
-use efm_core::{JointNames, SenderId};
+use crate::reasons;
+use efm_core::{JointNames, Level, Reason, SenderId, Text};
 use efm_safety::{
-    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, StopReason, TrajectoryStreamer,
+    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, StopReason, TrajectoryStreamer, codes,
 };
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Phase {
     /// No robot description yet, or one that does not fit.
-    NoRobot(String),
+    NoRobot(Reason),
     /// Somebody else's goal runs on a controller.
     Owned(String),
     /// Nothing is sent.
@@ -56,7 +56,8 @@ impl Phase {
             },
             (Phase::Stopping(a), Phase::Stopping(b)) => stop(a) == stop(b),
             (Phase::Holding(a), Phase::Holding(b)) => a.as_ref().map(stop) == b.as_ref().map(stop),
-            (Phase::NoRobot(a), Phase::NoRobot(b)) | (Phase::Owned(a), Phase::Owned(b)) => a == b,
+            (Phase::NoRobot(a), Phase::NoRobot(b)) => a == b,
+            (Phase::Owned(a), Phase::Owned(b)) => a == b,
             _ => kind(self) == kind(other),
         }
     }
@@ -105,7 +106,7 @@ pub struct Around {
     /// Seconds since the last chunk came; `None` before the first.
     pub chunk_silence: Option<f64>,
     /// Why the last chunk was refused, if it was.
-    pub refused: Option<String>,
+    pub refused: Option<Reason>,
     /// What is wrong with a controller, by name.
     pub controller: Option<String>,
     /// Names of the controllers, in their order.
@@ -126,8 +127,8 @@ pub struct Around {
     pub instruction: Option<String>,
 }
 
-/// How bad it is, and why the arm is at rest.
-pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, String) {
+/// What the arm does, how bad that is and, when it is at rest, why. Its text says what to do as well.
+pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
     let other_name = |place: usize| around.others.get(place).map_or("?", String::as_str);
     let sender = |sender: SenderId| {
@@ -174,7 +175,7 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             let way_out = if *latch == Latch::UntilResume { "; call ~/resume when it is safe" } else { "" };
             format!("monitor '{monitor}': {}{way_out}", reason.in_words())
         }
-        StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around)),
+        StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around).1),
         StopReason::OtherJointLost { other } => {
             let lost =
                 || format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other));
@@ -191,40 +192,54 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         }
         other => other.to_string(),
     };
-    match phase {
-        Phase::NoRobot(why) => (Level::Error, format!("at rest: {why}")),
+    let (code, level, text) = match phase {
+        Phase::NoRobot(why) => (why.code, Level::Error, format!("at rest: {why}")),
         Phase::Owned(controller) => (
+            reasons::GOAL_OF_ANOTHER,
             Level::Warn,
             format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory"),
         ),
         Phase::Following => match around.slow {
-            None => (Level::Ok, "following action chunks".to_owned()),
-            Some((scale, by)) => (Level::Warn, format!("following action chunks, but {}", slow(scale, by))),
+            None => (reasons::FOLLOWING, Level::Ok, "following action chunks".to_owned()),
+            Some((scale, by)) => {
+                let words = format!("following action chunks, but {}", slow(scale, by));
+                (reasons::FOLLOWING_SLOWLY, Level::Warn, words)
+            }
         },
         Phase::Blocked(intrusion) => (
+            codes::OBSTACLE,
             Level::Warn,
             format!(
                 "stopped before an obstacle: {}; it goes on as soon as an action chunk leads elsewhere",
                 around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
             ),
         ),
-        Phase::Stopping(StopReason::Cancelled) if around.surroundings.is_some() => {
-            (Level::Error, format!("coming to rest: {}", around.surroundings.as_deref().unwrap_or_default()))
+        Phase::Stopping(StopReason::Cancelled) if around.surroundings.is_some() => (
+            reasons::SURROUNDINGS_UNKNOWN,
+            Level::Error,
+            format!("coming to rest: {}", around.surroundings.as_deref().unwrap_or_default()),
+        ),
+        Phase::Stopping(reason @ StopReason::Cancelled) => {
+            (reason.code(), Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
         }
-        Phase::Stopping(StopReason::Cancelled) => {
-            (Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
+        Phase::Stopping(reason) => (reason.code(), Level::Warn, format!("coming to rest: {}", stop(reason))),
+        Phase::Holding(Some(reason)) => (reason.code(), Level::Error, format!("at rest: {}", stop(reason))),
+        Phase::Holding(None) => (
+            reasons::HELD_WHERE_IT_STANDS,
+            Level::Warn,
+            "at rest: it is sent to where it stands; the next action chunk begins from there".to_owned(),
+        ),
+        Phase::Idle(why @ IdleReason::ControllerSilent { controller: place, seconds }) => {
+            (why.code(), Level::Error, format!("at rest: {}", silent(&controller(*place), *seconds)))
         }
-        Phase::Stopping(reason) => (Level::Warn, format!("coming to rest: {}", stop(reason))),
-        Phase::Holding(Some(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
-        Phase::Holding(None) => {
-            (Level::Warn, "at rest: it is sent to where it stands; the next action chunk begins from there".to_owned())
+        Phase::Idle(why @ IdleReason::Latched(reason)) => {
+            (why.code(), Level::Error, format!("at rest: {}", stop(reason)))
         }
-        Phase::Idle(IdleReason::ControllerSilent { controller: place, seconds }) => {
-            (Level::Error, format!("at rest: {}", silent(&controller(*place), *seconds)))
+        Phase::Idle(why @ IdleReason::Disarmed) => {
+            (why.code(), Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned())
         }
-        Phase::Idle(IdleReason::Latched(reason)) => (Level::Error, format!("at rest: {}", stop(reason))),
-        Phase::Idle(IdleReason::Disarmed) => (Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned()),
-        Phase::Idle(IdleReason::Space(intrusion)) => (
+        Phase::Idle(why @ IdleReason::Space(intrusion)) => (
+            why.code(),
             Level::Error,
             format!(
                 "at rest: {}: the robot may not move from where it stands; move it by hand, or declare the contact",
@@ -232,33 +247,42 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             ),
         ),
         // Without joint states nothing will move, whatever else is missing.
-        Phase::Idle(_) if around.joints.is_some() => {
-            (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
+        Phase::Idle(why) if around.joints.is_some() => {
+            let code = if is_of_joints(why) { why.code() } else { reasons::JOINT_STATES_UNUSABLE };
+            (code, Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
         }
-        Phase::Idle(IdleReason::Monitor { monitor, reason }) => (
+        Phase::Idle(why @ IdleReason::Monitor { monitor, reason }) => (
+            why.code(),
             reason.severity.max(Level::Warn),
             format!("at rest: monitor '{monitor}' lets no motion begin: {}", reason.in_words()),
         ),
-        Phase::Idle(IdleReason::OtherJointUnknown { other }) => (
+        Phase::Idle(why @ IdleReason::OtherJointUnknown { other }) => (
+            why.code(),
             Level::Error,
             format!("at rest: nobody tells where joint '{}' is, which no controller moves", other_name(*other)),
         ),
-        Phase::Idle(IdleReason::Settling) => {
-            (Level::Warn, "at rest soon: the controllers come to the end of what they were sent last".to_owned())
-        }
-        Phase::Idle(IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
+        Phase::Idle(why @ IdleReason::Settling) => (
+            why.code(),
+            Level::Warn,
+            "at rest soon: the controllers come to the end of what they were sent last".to_owned(),
+        ),
+        Phase::Idle(why @ IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
+            why.code(),
             Level::Error,
             format!(
                 "at rest: {}; it begins when they change, or when it is disarmed and armed again",
                 contradicted(contradiction)
             ),
         ),
-        Phase::Idle(IdleReason::Contradiction(contradiction)) => {
-            (Level::Error, format!("at rest: {}; it begins when they agree again", contradicted(contradiction)))
-        }
-        Phase::Idle(IdleReason::Unconfirmed(doubt)) => {
+        Phase::Idle(why @ IdleReason::Contradiction(contradiction)) => (
+            why.code(),
+            Level::Error,
+            format!("at rest: {}; it begins when they agree again", contradicted(contradiction)),
+        ),
+        Phase::Idle(why @ IdleReason::Unconfirmed(doubt)) => {
             let because = doubt.because.as_ref().map(|because| format!(" since {}", contradicted(because)));
             (
+                why.code(),
                 Level::Warn,
                 format!(
                     "at rest: joint '{}' has not stood still for long enough: {} joint states over {:.2} s agree, {:.2} s are needed{}",
@@ -270,7 +294,8 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 ),
             )
         }
-        Phase::Idle(IdleReason::Elsewhere { joint, measured, held }) => (
+        Phase::Idle(why @ IdleReason::Elsewhere { joint, measured, held }) => (
+            why.code(),
             Level::Error,
             format!(
                 "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held; call ~/resume to begin \
@@ -278,14 +303,16 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
                 name(*joint)
             ),
         ),
-        Phase::Idle(IdleReason::NotAtRest { joint, speed }) => (
+        Phase::Idle(why @ IdleReason::NotAtRest { joint, speed }) => (
+            why.code(),
             Level::Warn,
             format!(
                 "at rest: joint '{}' still moves at {speed:.3} a second; motion begins from standstill",
                 name(*joint)
             ),
         ),
-        Phase::Idle(IdleReason::OutsideLimits { joint, position }) => (
+        Phase::Idle(why @ IdleReason::OutsideLimits { joint, position }) => (
+            why.code(),
             Level::Error,
             format!(
                 "at rest: joint '{}' stands at {position:.4}, outside of its position limits; move it back by hand",
@@ -293,14 +320,30 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             ),
         ),
         Phase::Idle(IdleReason::NoChunk(_)) if around.controller.is_some() => {
-            (Level::Error, format!("at rest: {}", around.controller.as_deref().unwrap_or_default()))
+            let words = format!("at rest: {}", around.controller.as_deref().unwrap_or_default());
+            (codes::CONTROLLER_MISSING, Level::Error, words)
         }
         Phase::Idle(IdleReason::NoChunk(_)) if around.surroundings.is_some() => {
-            (Level::Error, format!("at rest: {}", around.surroundings.as_deref().unwrap_or_default()))
+            let words = format!("at rest: {}", around.surroundings.as_deref().unwrap_or_default());
+            (reasons::SURROUNDINGS_UNKNOWN, Level::Error, words)
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => (Level::Error, format!("at rest: {other:?}")),
-    }
+        Phase::Idle(other) => (other.code(), Level::Error, format!("at rest: {other:?}")),
+    };
+    Reason::new(code, level, text, Text::default())
+}
+
+/// Whether it is the joint states that are waited for.
+fn is_of_joints(why: &IdleReason) -> bool {
+    matches!(
+        why,
+        IdleReason::JointStateMissing
+            | IdleReason::JointStateStale { .. }
+            | IdleReason::JointStateInvalid
+            | IdleReason::OtherJointUnknown { .. }
+            | IdleReason::Contradiction(_)
+            | IdleReason::Unconfirmed(_)
+    )
 }
 
 fn slow(scale: f64, by: SlowBy) -> String {
@@ -327,33 +370,37 @@ fn silent(controller: &str, seconds: f64) -> String {
     )
 }
 
-fn silence(around: &Around) -> String {
+fn silence(around: &Around) -> (&'static str, String) {
     match around.chunk_silence {
-        None => "no action_chunk has come yet".to_owned(),
+        None => (reasons::NO_CHUNK_YET, "no action_chunk has come yet".to_owned()),
         Some(s) if s < 1.0 => match &around.refused {
-            Some(refused) => format!("action chunks are refused: {refused}"),
-            None => "no newer one can be followed".to_owned(),
+            Some(refused) => (reasons::CHUNKS_REFUSED, format!("action chunks are refused: {refused}")),
+            None => (reasons::NO_NEWER_CHUNK, "no newer one can be followed".to_owned()),
         },
-        Some(s) => format!("action_chunk (vla_inference) is silent for {s:.1} s"),
+        Some(s) => (reasons::CHUNKS_SILENT, format!("action_chunk (vla_inference) is silent for {s:.1} s")),
     }
 }
 
 /// At rest without a chunk.
-fn idle(last: Option<&StopReason>, around: &Around, stop: impl Fn(&StopReason) -> String) -> (Level, String) {
+fn idle(
+    last: Option<&StopReason>,
+    around: &Around,
+    stop: impl Fn(&StopReason) -> String,
+) -> (&'static str, Level, String) {
     if around.instruction.as_deref() == Some("") {
-        return (Level::Ok, "at rest: no goal".to_owned());
+        return (reasons::NO_GOAL, Level::Ok, "at rest: no goal".to_owned());
     }
     let goal = around.instruction.is_some();
     let level = if goal { Level::Error } else { Level::Warn };
+    let (code, silence) = silence(around);
     match last {
+        Some(reason @ StopReason::Exhausted) => (code, level, format!("at rest: {}", stop(reason))),
+        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, format!("at rest: {}", stop(reason))),
         // A stop that is over does not tell why it does not go on: that is the silence of the chunks.
-        Some(reason @ (StopReason::Exhausted | StopReason::ClockJump { .. })) => {
-            (level, format!("at rest: {}", stop(reason)))
-        }
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
-            (level, format!("at rest: {}; {}", stop(reason), silence(around)))
+            (code, level, format!("at rest: {}; {silence}", stop(reason)))
         }
-        _ => (if goal { Level::Warn } else { Level::Ok }, format!("at rest: {}", silence(around))),
+        _ => (code, if goal { Level::Warn } else { Level::Ok }, format!("at rest: {silence}")),
     }
 }
 
@@ -363,7 +410,9 @@ mod tests {
     use super::*;
 
     fn told(phase: Phase, around: Around) -> (Level, String) {
-        explain(&phase, &around, &JointNames::new(["a", "b"]).unwrap())
+        let said = explain(&phase, &around, &JointNames::new(["a", "b"]).unwrap());
+        assert!(reasons::is_listed(said.code), "{said:?}");
+        (said.severity, said.text.to_string())
     }
 
     #[test]

@@ -9,12 +9,13 @@ use crate::publisher::emergency::{Heartbeat, KeptStop};
 use crate::publisher::filter_state::{self, Known, Slowed};
 use crate::publisher::motion_report::{Around, Phase, SlowBy, explain};
 use crate::publisher::scene_feed::{self, Outcome, SceneFeed};
-use crate::publisher::streaming::{Event, Measured, NO_ROBOT, Outlet, Streaming, Ticked};
+use crate::publisher::streaming::{Event, Measured, Outlet, Streaming, Ticked, no_robot};
 use crate::publisher::streaming_params::tick_period;
+use crate::reasons::{self, refused};
 use crate::seldom::Seldom;
 use efm_config::Params;
 use efm_core::percentiles::Percentiles;
-use efm_core::{Level, SenderId, Stamp, Trajectory};
+use efm_core::{Level, Reason, SenderId, Stamp, Trajectory};
 use efm_safety::{
     Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
 };
@@ -232,7 +233,7 @@ impl Publishing {
             listening: Vec::with_capacity(controllers.len()),
             filter: filter_state::message(),
             slowed: Slowed::default(),
-            phase: Phase::NoRobot(NO_ROBOT.to_owned()),
+            phase: Phase::NoRobot(no_robot()),
             around,
             bad_scales: Seldom::default(),
             max_joint_state_age: params.double("max_joint_state_age"),
@@ -264,7 +265,7 @@ impl Publishing {
     }
 
     /// Something happens: it is noted, and worked on.
-    fn on(&mut self, host: &mut impl Host, event: &Event<'_>) -> Result<String, String> {
+    fn on(&mut self, host: &mut impl Host, event: &Event<'_>) -> Result<String, Reason> {
         host.note(event);
         self.streaming.on(event)
     }
@@ -283,7 +284,7 @@ impl Publishing {
         at: At,
         message: &Trajectory,
         sender: SenderId,
-    ) -> Result<(), String> {
+    ) -> Result<(), Reason> {
         let (now, stamp) = (at.now, message.stamp);
         self.chunk_came = Some(at.received);
         self.chunk_seen = Some(stamp);
@@ -291,7 +292,8 @@ impl Publishing {
         if let Err(reason) = self.streaming.on_chunk(message, sender, now) {
             self.refused += 1;
             let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
-            let reason = held.map_or(reason, |held| host.refuse_chunk(sender, held));
+            let reason =
+                held.map_or(reason, |held| refused(reasons::CHUNK_OF_ANOTHER_SENDER, host.refuse_chunk(sender, held)));
             if self.around.refused.as_ref() != Some(&reason) {
                 log::debug!("action chunk refused: {reason}");
             }
@@ -304,7 +306,7 @@ impl Publishing {
     }
 
     /// Silence of controllers, after what came of their states.
-    fn hear_controllers(&mut self, host: &mut impl Host, now: Stamp) -> Result<(), String> {
+    fn hear_controllers(&mut self, host: &mut impl Host, now: Stamp) -> Result<(), Reason> {
         if let Some((controller, seconds)) = self.watches.tick(now, self.usual) {
             self.on(host, &Event::Silent { now: now.nanos(), controller, seconds: Some(seconds) })?;
         }
@@ -312,7 +314,7 @@ impl Publishing {
     }
 
     /// What must not wait for a report: a controller that has gone while others move.
-    fn watch_controllers(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    fn watch_controllers(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         let now = at.now;
         self.heed_others(host, now)?;
         self.heed_heartbeat(host, at)?;
@@ -336,7 +338,7 @@ impl Publishing {
         at: At,
         controller: usize,
         bytes: &[u8],
-    ) -> Result<(), String> {
+    ) -> Result<(), Reason> {
         let heard = self.watches.heard(controller, bytes);
         if heard.voice.is_some() {
             self.on(host, &Event::Silent { now: at.now.nanos(), controller, seconds: None })?;
@@ -351,7 +353,7 @@ impl Publishing {
     }
 
     /// Somebody else sends to a controller.
-    fn heed_others(&mut self, host: &mut impl Host, now: Stamp) -> Result<(), String> {
+    fn heed_others(&mut self, host: &mut impl Host, now: Stamp) -> Result<(), Reason> {
         while let Some((controller, by)) = host.other(now, self.streaming.heeds_others()) {
             self.around.contested = Some(by.clone());
             self.on(host, &Event::OtherCommands { now: now.nanos(), controller, by: Cow::Owned(by) })?;
@@ -359,7 +361,7 @@ impl Publishing {
         Ok(())
     }
 
-    fn heed_heartbeat(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    fn heed_heartbeat(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         let silent = self.heartbeat.silence(at.received).filter(|_| self.streaming.armed());
         match silent {
             Some(silent) => self.emergency(host, at, &format!("topic emergency_stop is silent for {silent:.2} s")),
@@ -371,7 +373,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_emergency(&mut self, host: &mut impl Host, at: At, stop: bool, sender: SenderId) -> Result<(), String> {
+    pub fn on_emergency(&mut self, host: &mut impl Host, at: At, stop: bool, sender: SenderId) -> Result<(), Reason> {
         self.heartbeat.heard(at.received);
         if !stop || (self.streaming.is_emergency() && !self.streaming.armed()) {
             return Ok(());
@@ -388,7 +390,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn emergency(&mut self, host: &mut impl Host, at: At, why: &str) -> Result<(), String> {
+    pub fn emergency(&mut self, host: &mut impl Host, at: At, why: &str) -> Result<(), Reason> {
         self.on(host, &Event::EmergencyStop)?;
         self.tell_emergency(host, at, why);
         Ok(())
@@ -405,7 +407,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn emergency_from_before(&mut self, host: &mut impl Host) -> Result<(), String> {
+    pub fn emergency_from_before(&mut self, host: &mut impl Host) -> Result<(), Reason> {
         let Some(why) = self.kept_stop.read() else { return Ok(()) };
         self.on(host, &Event::EmergencyStop)?;
         log::error!("the emergency stop from before still holds ({why}): disarmed; call ~/arm when it is safe");
@@ -434,7 +436,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_instruction(&mut self, host: &mut impl Host, at: At, text: &str) -> Result<(), String> {
+    pub fn on_instruction(&mut self, host: &mut impl Host, at: At, text: &str) -> Result<(), Reason> {
         self.around.instruction = Some(text.to_owned());
         self.on(host, &Event::Instruction { now: at.now.nanos(), text: Cow::Borrowed(text) })?;
         Ok(())
@@ -495,7 +497,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_scene(&mut self, host: &mut impl Host, at: At, bytes: Vec<u8>) -> Result<(), String> {
+    pub fn on_scene(&mut self, host: &mut impl Host, at: At, bytes: Vec<u8>) -> Result<(), Reason> {
         let Some(scenes) = &mut self.scenes else { return Ok(()) };
         scenes.came(bytes);
         let others = self.others.look(at.now, at.received, self.max_joint_state_age, self.max_future);
@@ -508,7 +510,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_surroundings(&mut self, host: &mut impl Host, at: At, outcome: Outcome) -> Result<(), String> {
+    pub fn on_surroundings(&mut self, host: &mut impl Host, at: At, outcome: Outcome) -> Result<(), Reason> {
         host.note(&Event::SceneTaken);
         if let (Some(scenes), Some(streamer)) = (&mut self.scenes, self.streaming.streamer_mut()) {
             scenes.take_over(outcome, streamer);
@@ -517,7 +519,7 @@ impl Publishing {
     }
 
     /// Something is there and nobody knows where: no motion, until that is known.
-    fn heed_scenes(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    fn heed_scenes(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         let trouble = self.scenes.as_ref().and_then(SceneFeed::trouble);
         if self.around.surroundings.as_deref() == trouble {
             return Ok(());
@@ -538,7 +540,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_goal(&mut self, host: &mut impl Host, at: At, controller: usize, active: bool) -> Result<(), String> {
+    pub fn on_goal(&mut self, host: &mut impl Host, at: At, controller: usize, active: bool) -> Result<(), Reason> {
         let before = self.streaming.is_owned();
         self.on(host, &Event::Goal { now: at.now.nanos(), controller, active })?;
         if self.streaming.is_owned() != before {
@@ -551,7 +553,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn stop(&mut self, host: &mut impl Host, at: At) -> Result<String, String> {
+    pub fn stop(&mut self, host: &mut impl Host, at: At) -> Result<String, Reason> {
         self.on(host, &Event::Stop { now: at.now.nanos() })
     }
 
@@ -559,7 +561,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub fn resume(&mut self, host: &mut impl Host) -> Result<String, String> {
+    pub fn resume(&mut self, host: &mut impl Host) -> Result<String, Reason> {
         self.on(host, &Event::Resume)
     }
 
@@ -567,7 +569,7 @@ impl Publishing {
     ///
     /// # Errors
     /// When it is no part of one.
-    pub fn set_speed_scale(&mut self, host: &mut impl Host, scale: f64) -> Result<(), String> {
+    pub fn set_speed_scale(&mut self, host: &mut impl Host, scale: f64) -> Result<(), Reason> {
         self.on(host, &Event::SpeedScale(scale)).map(drop)
     }
 
@@ -576,7 +578,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_description(&mut self, host: &mut impl Host, at: At, urdf: &str, sender: SenderId) -> Result<(), String> {
+    pub fn on_description(&mut self, host: &mut impl Host, at: At, urdf: &str, sender: SenderId) -> Result<(), Reason> {
         if self.streaming.is_described_by(urdf) {
             return Ok(());
         }
@@ -588,7 +590,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn on_semantics(&mut self, host: &mut impl Host, at: At, srdf: &str, sender: SenderId) -> Result<(), String> {
+    pub fn on_semantics(&mut self, host: &mut impl Host, at: At, srdf: &str, sender: SenderId) -> Result<(), Reason> {
         if self.streaming.is_explained_by(srdf) {
             return Ok(());
         }
@@ -600,9 +602,9 @@ impl Publishing {
     ///
     /// # Errors
     /// Why it cannot be done.
-    pub fn arm(&mut self, host: &mut impl Host, at: At, armed: bool) -> Result<String, String> {
+    pub fn arm(&mut self, host: &mut impl Host, at: At, armed: bool) -> Result<String, Reason> {
         if armed && let Some(why) = self.heartbeat.forbids(at.received) {
-            return Err(why);
+            return Err(refused(reasons::HEARTBEAT_SILENT, why));
         }
         let said = self.on(host, &Event::Arm { now: at.now.nanos(), armed })?;
         log::info!("{said}");
@@ -623,7 +625,7 @@ impl Publishing {
         event: &Event<'_>,
         what: &'static str,
         sender: SenderId,
-    ) -> Result<(), String> {
+    ) -> Result<(), Reason> {
         let by = match sender {
             SenderId::UNKNOWN => "a file".to_owned(),
             sender => host.name_of(what, sender),
@@ -668,7 +670,7 @@ impl Publishing {
     }
 
     /// After the robot may have become another one.
-    fn adopt_robot(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    fn adopt_robot(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         if let Ok(streamer) = self.streaming.streamer() {
             self.feed.bound(streamer.limits().velocity(), streamer.limits().continuous());
         }
@@ -835,13 +837,16 @@ impl Publishing {
         let (level, text) = match (told.is_empty(), self.streaming.described()) {
             (false, _) => (Level::Warn, told.join("; ")),
             (true, Some(words)) => (Level::Ok, words),
-            (true, None) => (Level::Warn, self.streaming.streamer().err().unwrap_or(NO_ROBOT).to_owned()),
+            (true, None) => {
+                let why = self.streaming.streamer().err().cloned().unwrap_or_else(no_robot);
+                (Level::Warn, why.text.to_string())
+            }
         };
         host.report(Line::RobotDescription, level, text, Vec::new());
     }
 
     /// Senders of chunks that are not on the graph any more.
-    fn heed_the_gone(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    fn heed_the_gone(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         let Some((held, heard)) = self.streaming.chunks_of() else { return Ok(()) };
         // One that spoke a moment ago may be newer than what is known of the graph.
         let silent = at.now.seconds_since(heard) > 1.0;
@@ -855,7 +860,7 @@ impl Publishing {
     ///
     /// # Errors
     /// Never, but for a mistake of ours.
-    pub fn every_tenth(&mut self, host: &mut impl Host, at: At) -> Result<(), String> {
+    pub fn every_tenth(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         self.watch_controllers(host, at)?;
         self.heed_the_gone(host, at)?;
         self.report(host, at, false);
@@ -892,9 +897,11 @@ impl Publishing {
         host.report(Line::Surroundings, level, text, values);
         self.report_others(host, at);
         self.around.obstacle = self.streaming.obstacle(&self.phase);
-        let (mut level, mut text) = explain(&self.phase, &self.around, self.streaming.joints());
+        let said = explain(&self.phase, &self.around, self.streaming.joints());
+        let (mut code, mut level, mut text) = (said.code, said.severity, said.text.to_string());
         if let Some(silence) = host.clock_silence().filter(|silence| *silence > 1.0) {
-            (level, text) = (Level::Error, format!("at rest: /clock is silent for {silence:.1} s"));
+            let words = format!("at rest: /clock is silent for {silence:.1} s");
+            (code, level, text) = (reasons::CLOCK_SILENT, Level::Error, words);
         }
         let held_back = self.late - std::mem::replace(&mut self.late_told, self.late);
         if held_back > 0 {
@@ -906,11 +913,14 @@ impl Publishing {
         if log_it {
             log::info!("{text}");
         }
+        let refusal = self.around.refused.as_ref();
         let mut values = vec![
             ("armed".to_owned(), self.streaming.armed().to_string()),
             ("chunks taken".to_owned(), self.taken.to_string()),
             ("chunks refused".to_owned(), self.refused.to_string()),
-            ("last refusal".to_owned(), self.around.refused.clone().unwrap_or_default()),
+            ("code".to_owned(), code.to_owned()),
+            ("last refusal".to_owned(), refusal.map_or(String::new(), |why| why.text.to_string())),
+            ("last refusal code".to_owned(), refusal.map_or("", |why| why.code).to_owned()),
         ];
         values.push(("held back, too late to send".to_owned(), self.late.to_string()));
         values.extend(self.change.shown_ms("instruction to motion"));

@@ -9,18 +9,28 @@ use crate::publisher::goal_change::{Change, GoalChange};
 use crate::publisher::motion_report::Phase;
 use crate::publisher::sole_sender::SoleSender;
 use crate::publisher::streaming_params::{TaskRule, on_new_goal, task_limits, task_rules, tightest};
+use crate::reasons::{self, refused, wrong};
 use efm_config::Params;
-use efm_core::{ActionChunk, ChunkError, JointNames, JointSample, SenderId, Stamp, Trajectory, TrajectoryChunkError};
+use efm_core::{
+    ActionChunk, ChunkError, JointNames, JointSample, Reason, SenderId, Stamp, Trajectory, TrajectoryChunkError,
+};
 use efm_safety::{
     Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Monitor, OtherJoints, PlanReport,
-    StopReason, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
+    StopReason, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow, codes,
 };
 use efm_schedule::MotionNow;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
 /// What the streamer lacks before the first description.
-pub const NO_ROBOT: &str = "no robot_description yet";
+pub fn no_robot() -> Reason {
+    wrong(reasons::NO_ROBOT_DESCRIPTION, "no robot_description yet")
+}
+
+/// Whether that is what it lacks.
+fn is_no_robot(why: &Reason) -> bool {
+    why.code == reasons::NO_ROBOT_DESCRIPTION
+}
 
 /// The joints that a tick relies on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -252,8 +262,12 @@ struct Maker {
 }
 
 impl Maker {
-    fn streamer(&mut self) -> Result<(TrajectoryStreamer, Described), Failure> {
-        let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
+    fn streamer(&mut self) -> Result<(TrajectoryStreamer, Described), Reason> {
+        let Some(urdf) = self.urdf.clone() else { return Err(no_robot()) };
+        self.streamer_of(&urdf).map_err(|error| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, error.to_string()))
+    }
+
+    fn streamer_of(&mut self, urdf: &str) -> Result<(TrajectoryStreamer, Described), Failure> {
         let is_known = |known: &&(String, Option<String>, Cell)| known.0 == urdf && known.1 == self.srdf;
         let cell = match self.known.as_ref().filter(is_known) {
             Some((_, _, cell)) => cell.clone(),
@@ -282,7 +296,7 @@ impl Waiting {
 /// The publisher of trajectories between two events.
 pub struct Streaming {
     maker: Maker,
-    streamer: Result<TrajectoryStreamer, String>,
+    streamer: Result<TrajectoryStreamer, Reason>,
     /// Monitors that were added, while there is no streamer that has them.
     monitors: Vec<Box<dyn Monitor + Send>>,
     task_rules: Vec<TaskRule>,
@@ -339,7 +353,7 @@ impl Streaming {
                 known: None,
                 speed_scale: params.double("speed_scale"),
             },
-            streamer: Err(NO_ROBOT.to_owned()),
+            streamer: Err(no_robot()),
             monitors: Vec::new(),
             trouble: None,
             told: None,
@@ -382,8 +396,8 @@ impl Streaming {
     }
 
     /// The filter, or why there is none.
-    pub fn streamer(&self) -> Result<&TrajectoryStreamer, &str> {
-        self.streamer.as_ref().map_err(String::as_str)
+    pub fn streamer(&self) -> Result<&TrajectoryStreamer, &Reason> {
+        self.streamer.as_ref()
     }
 
     /// The filter, for planning scenes.
@@ -473,8 +487,8 @@ impl Streaming {
     /// Works on an event other than [`Event::Tick`] and [`Event::Chunk`]. Returns what there is to say to who asked.
     ///
     /// # Errors
-    /// In words: why what was asked for is not done.
-    pub fn on(&mut self, event: &Event<'_>) -> Result<String, String> {
+    /// Why what was asked for is not done.
+    pub fn on(&mut self, event: &Event<'_>) -> Result<String, Reason> {
         let at = Stamp::from_nanos;
         match event {
             Event::Tick { .. } | Event::Chunk { .. } | Event::SceneTaken => {}
@@ -516,7 +530,7 @@ impl Streaming {
             Event::LowerSpeedScale(scale) => return self.lower_speed_scale(*scale),
             Event::SpeedScale(scale) => {
                 if let Ok(streamer) = &mut self.streamer {
-                    streamer.set_speed_scale(*scale).map_err(|e| e.to_string())?;
+                    streamer.set_speed_scale(*scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string()))?;
                 }
                 self.maker.speed_scale = *scale;
             }
@@ -572,41 +586,42 @@ impl Streaming {
     /// A chunk came. One sender is held to; what others propose is not even looked at.
     ///
     /// # Errors
-    /// In words, when it is not followed.
-    pub fn on_chunk(&mut self, message: &Trajectory, sender: SenderId, now: Stamp) -> Result<(), String> {
+    /// When it is not followed: why.
+    pub fn on_chunk(&mut self, message: &Trajectory, sender: SenderId, now: Stamp) -> Result<(), Reason> {
         self.chunks_of.admits(sender, now).map_err(|held| {
-            format!("the chunks of publisher {held} are followed, this one is of publisher {sender}")
+            let words = format!("the chunks of publisher {held} are followed, this one is of publisher {sender}");
+            refused(reasons::CHUNK_OF_ANOTHER_SENDER, words)
         })?;
         let taken = self.propose(message, now);
         self.chunks_of.heard(sender, now, taken.is_ok());
         taken
     }
 
-    fn propose(&mut self, message: &Trajectory, now: Stamp) -> Result<(), String> {
+    fn propose(&mut self, message: &Trajectory, now: Stamp) -> Result<(), Reason> {
         let chunk = ActionChunk::from_trajectory(message).map_err(|error| {
-            if let (TrajectoryChunkError::Chunk(ChunkError::NotFinite { .. }), Ok(streamer)) =
-                (&error, &mut self.streamer)
-            {
+            let not_finite = matches!(error, TrajectoryChunkError::Chunk(ChunkError::NotFinite { .. }));
+            if not_finite && let Ok(streamer) = &mut self.streamer {
                 streamer.reject_chunk(now);
             }
-            error.to_string()
+            let code = if not_finite { reasons::CHUNK_NOT_FINITE } else { reasons::CHUNK_MALFORMED };
+            refused(code, error.to_string())
         })?;
         let motion = self.motion_now();
         self.goal.admit(chunk.observed_at(), motion, now)?;
         if let Some(owner) = self.owner() {
-            return Err(format!("a goal of somebody else is active on {owner}"));
+            return Err(refused(reasons::GOAL_OF_ANOTHER, format!("a goal of somebody else is active on {owner}")));
         }
         if let Some(missing) = self.missing() {
-            return Err(missing);
+            return Err(refused(codes::CONTROLLER_MISSING, missing));
         }
         if let Some(by) = self.contested(now) {
-            return Err(by.to_owned());
+            return Err(refused(codes::CONTROLLER_CONTESTED, by.to_owned()));
         }
         if let Some(trouble) = &self.trouble {
-            return Err(trouble.clone());
+            return Err(refused(reasons::SURROUNDINGS_UNKNOWN, trouble.clone()));
         }
-        let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
-        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|e| e.to_string())
+        let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
+        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|refusal| refused(refusal.code(), refusal.to_string()))
     }
 
     /// Decides. `others` is where the robot's other joints stand. Allocates nothing.
@@ -717,10 +732,10 @@ impl Streaming {
         self.contested.iter().flatten().find(|(at, _)| lately(at)).map(|(_, by)| by.as_str())
     }
 
-    fn lower_speed_scale(&mut self, scale: f64) -> Result<String, String> {
+    fn lower_speed_scale(&mut self, scale: f64) -> Result<String, Reason> {
         let Ok(streamer) = &mut self.streamer else { return Ok(String::new()) };
         let before = streamer.speed_scale();
-        streamer.lower_speed_scale(scale).map_err(|e| e.to_string())?;
+        streamer.lower_speed_scale(scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string()))?;
         if streamer.speed_scale() < before {
             self.maker.speed_scale = scale;
         }
@@ -787,12 +802,12 @@ impl Streaming {
         }
     }
 
-    fn arm(&mut self, armed: bool, now: Stamp) -> Result<String, String> {
+    fn arm(&mut self, armed: bool, now: Stamp) -> Result<String, Reason> {
         if armed && !self.waiting.is_empty() && self.may_be_redescribed() {
             self.take_descriptions(now);
         }
         let owned = self.owner().is_some();
-        let streamer = self.streamer.as_mut().map_err(|e| e.clone())?;
+        let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
         if armed && !self.armed {
             // While disarmed anything may have moved the robot.
             streamer.forget_rest();
@@ -809,13 +824,16 @@ impl Streaming {
     }
 
     /// After a description has come: a first one holds as soon as nothing moves, another one once the robot is disarmed too.
-    fn describe(&mut self, first: bool, now: Stamp) -> Result<String, String> {
+    fn describe(&mut self, first: bool, now: Stamp) -> Result<String, Reason> {
         let moves = self.streamer.as_ref().is_ok_and(|streamer| streamer.is_streaming());
         if self.may_be_redescribed() || self.streamer.is_err() || (first && !moves) {
             self.take_descriptions(now);
             return Ok(String::new());
         }
-        Err("another robot description is not taken while armed; it holds once the robot is disarmed and at rest, if it is still the newest then".to_owned())
+        Err(refused(
+            reasons::DESCRIPTION_WAITS,
+            "another robot description is not taken while armed; it holds once the robot is disarmed and at rest, if it is still the newest then",
+        ))
     }
 
     fn take_descriptions(&mut self, now: Stamp) {
@@ -825,7 +843,7 @@ impl Streaming {
         let before = self.described.take();
         self.make(now);
         self.redescribed = match (&self.streamer, &before, &self.described) {
-            (Err(why), ..) if why == NO_ROBOT => None,
+            (Err(why), ..) if is_no_robot(why) => None,
             (Err(why), ..) => Some(format!("it does not fit: {why}")),
             (Ok(_), Some(before), Some(after)) => Some(before.changes_to(after)),
             (Ok(_), ..) => self.described(),
@@ -843,13 +861,13 @@ impl Streaming {
                 self.described = Some(described);
                 Ok(streamer)
             }
-            Err(error) => Err(error.to_string()),
+            Err(why) => Err(why),
         };
         let limits = self.care();
         if let Ok(streamer) = &mut self.streamer
             && let Err(error) = streamer.set_task_limits(limits)
         {
-            self.streamer = Err(format!("parameter 'task_limits': {error}"));
+            self.streamer = Err(wrong(reasons::TASK_LIMITS, format!("parameter 'task_limits': {error}")));
         }
         match &mut self.streamer {
             Ok(streamer) => {
@@ -863,7 +881,7 @@ impl Streaming {
                 }
                 streamer.arm(self.armed, now);
             }
-            Err(error) if error == NO_ROBOT => {}
+            Err(why) if is_no_robot(why) => {}
             Err(error) => log::error!("the robot description does not fit: {error}"),
         }
     }

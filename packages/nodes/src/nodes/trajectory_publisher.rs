@@ -15,7 +15,7 @@ use efm_app::publisher::publishing::{At, Host, JOINT_STATES, Line, Publishing, S
 use efm_app::publisher::scene_feed::{Outcome, SceneFeed};
 use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
 use efm_app::publisher::streaming_params::{specs, tick_period};
-use efm_core::{Level, SenderId, Stamp};
+use efm_core::{Level, Reason, SenderId, Stamp};
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
@@ -189,7 +189,7 @@ impl Waiting {
     }
 
     /// What came of controllers' states since the last time.
-    fn hear_controllers(&mut self, this: &mut Publishing, graph: &mut Graph) -> Result<(), String> {
+    fn hear_controllers(&mut self, this: &mut Publishing, graph: &mut Graph) -> Result<(), Reason> {
         for _ in 0..self.controller_states.len() {
             let Ok(message) = self.controller_states.try_recv() else { break };
             let (controller, bytes) = &message.msg;
@@ -382,10 +382,10 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
 }
 
 /// What a service answers.
-fn said(outcome: Result<String, String>) -> (bool, String) {
+fn said(outcome: Result<String, Reason>) -> (bool, String) {
     match outcome {
         Ok(words) => (true, words),
-        Err(why) => (false, why),
+        Err(why) => (false, why.text.to_string()),
     }
 }
 

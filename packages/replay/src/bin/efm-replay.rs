@@ -6,6 +6,7 @@ use efm_app::publisher::streaming::Files;
 use efm_app::publisher::streaming_params;
 use efm_app::trace::Setup;
 use efm_config::{Params, Spec};
+use efm_core::Reason;
 use efm_replay::compare::Comparison;
 use efm_replay::policy::{How, Thought, think};
 use efm_replay::recorded::Recorded;
@@ -175,7 +176,7 @@ fn safety(
     if !report.changes.is_empty() {
         report.unchanged = Some(compared(recorded, &unchanged, args.tolerance));
     }
-    let word = |verdict: &Result<(), String>| {
+    let word = |verdict: &Result<(), Reason>| {
         verdict.as_ref().map_or_else(|why| format!("refused: {why}"), |()| "taken".to_owned())
     };
     for (stamp, verdict) in &again.verdicts {
