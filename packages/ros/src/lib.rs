@@ -39,6 +39,7 @@ mod connections;
 mod entities;
 mod everyone;
 mod type_support;
+mod written;
 
 pub mod convert;
 pub mod diagnostics;
@@ -60,6 +61,7 @@ pub use graph::{Endpoint, Graph};
 pub use latest::{Latest, Received};
 pub use r2r;
 pub use run::{Node, NodeError, Plan, Publisher, run, run_together};
+pub use written::WrittenAs;
 
 pub use shutdown::Shutdown;
 pub use time::{RosClock, Ticker};

@@ -4,10 +4,12 @@ use crate::entities::{Bytes, Context, Entities, PublisherHandle, Request, RosErr
 use crate::graph::{Endpoint, Graph};
 use crate::latest::{LatestFeed, QueueFeed};
 use crate::qos::Hearing;
+use crate::written::WrittenAs;
 use crate::{
     Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, connections, logging, params, qos, time,
 };
 use efm_core::SenderId;
+use efm_wire::{CdrOf, RosType};
 use futures::Stream;
 use r2r::{QosProfile, WrappedServiceTypeSupport, WrappedTypesupport};
 use std::marker::PhantomData;
@@ -50,13 +52,30 @@ impl<T: WrappedTypesupport + 'static> Publisher<T> {
         self.inner.publish(msg)
     }
 
-    /// Publishes a message that is CDR already, with its encapsulation header: without the way over a message of C's, which allocates for
-    /// every list in it.
+    /// Publishes a message that is CDR already: without the way over a message of C's, which allocates for every list in it. Another type than the
+    /// topic's does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// # use efm_ros::{Publisher, r2r::trajectory_msgs::msg::JointTrajectory};
+    /// fn send(to: &Publisher<JointTrajectory>, cdr: &efm_wire::CdrOf<efm_wire::msgs::StringMsg>) {
+    ///     to.publish_cdr(cdr).unwrap();
+    /// }
+    /// ```
+    ///
+    /// ```
+    /// # use efm_ros::{Publisher, r2r::trajectory_msgs::msg::JointTrajectory};
+    /// fn send(to: &Publisher<JointTrajectory>, cdr: &efm_wire::CdrOf<efm_core::Trajectory>) {
+    ///     to.publish_cdr(cdr).unwrap();
+    /// }
+    /// ```
     ///
     /// # Errors
     /// When ROS refuses, which it does once the node is gone.
-    pub fn publish_bytes(&self, cdr: &[u8]) -> Result<(), RosError> {
-        self.inner.publish_bytes(cdr)
+    pub fn publish_cdr<W: RosType>(&self, cdr: &CdrOf<W>) -> Result<(), RosError>
+    where
+        T: WrittenAs<W>,
+    {
+        self.inner.publish_bytes(cdr.bytes())
     }
 
     /// What its messages carry ([`Received::sender`]), so that one can tell oneself from others.

@@ -142,6 +142,17 @@ impl CdrWriter {
         self.u32(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
+    /// A count that is not known yet; zero until [`Self::set_count`]. Returns its place.
+    pub(crate) fn count_later(&mut self) -> usize {
+        self.count(0);
+        self.bytes.len() - 4
+    }
+
+    /// Sets a count by its place.
+    pub(crate) fn set_count(&mut self, place: usize, count: u32) {
+        self.bytes[place..place + 4].copy_from_slice(&count.to_le_bytes());
+    }
+
     /// `string`.
     pub fn string(&mut self, text: &str) {
         self.count(text.len() + 1);

@@ -14,10 +14,12 @@
 //! ```
 
 pub mod cdr;
+pub mod cdr_of;
 pub mod controller_state;
 pub mod definitions;
 pub mod msgs;
 pub mod schema;
 
 pub use cdr::{CdrError, Decode, Encode, RosType};
+pub use cdr_of::{CdrOf, PointView};
 pub use definitions::{Definition, Definitions};

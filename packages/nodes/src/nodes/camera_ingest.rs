@@ -9,7 +9,8 @@ use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
 use efm_ros::{Bytes, Latest, Level, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
-use efm_wire::cdr::{CdrError, CdrWriter, Decode, Encode, RosType};
+use efm_wire::CdrOf;
+use efm_wire::cdr::{CdrError, Decode, RosType};
 use efm_wire::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +43,7 @@ impl Ingest {
     /// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
     fn run(mut self, mut images: Latest<Bytes>, compressed: bool, (width, height): (u32, u32)) {
         let mut out = Image { encoding: "rgb8".into(), width, height, step: width * 3, ..Image::default() };
-        let mut message = CdrWriter::new();
+        let mut message = CdrOf::new();
         let mut last_trouble: Option<CameraTrouble> = None;
         let (mut passed, mut refused) = (0u64, 0u64);
         while !self.shutdown.is_requested() {
@@ -58,9 +59,8 @@ impl Ingest {
             };
             match &outcome {
                 Ok(()) => {
-                    message.restart();
-                    out.encode(&mut message);
-                    if let Err(error) = self.publisher.publish_bytes(message.bytes()) {
+                    message.write(&out);
+                    if let Err(error) = self.publisher.publish_cdr(&message) {
                         log::debug!("{error}");
                         return; // the node is gone
                     }

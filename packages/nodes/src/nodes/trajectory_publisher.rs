@@ -25,7 +25,7 @@ use efm_ros::{
     Bytes, Diagnostics, Latest, NodeError, Params, Plan, Publisher, Received, RosError, Task, Value, convert, qos,
 };
 use efm_safety::{Execution, Monitor, VerifiedWindow};
-use efm_wire::cdr::{CdrWriter, Encode};
+use efm_wire::CdrOf;
 use efm_wire::controller_state::ControllerState;
 use efm_wire::msgs::JointState as FilterState;
 use futures::StreamExt;
@@ -45,7 +45,7 @@ struct Graph {
     voice: Voice,
     punctual: Punctual,
     senders: Senders,
-    filter: (Publisher<JointState>, CdrWriter),
+    filter: (Publisher<JointState>, CdrOf<FilterState>),
     health: Health,
 }
 
@@ -151,10 +151,9 @@ impl Host for Graph {
     }
 
     fn filter_state(&mut self, message: &FilterState) -> Result<(), NodeError> {
-        let (publisher, bytes) = &mut self.filter;
-        bytes.restart();
-        message.encode(bytes);
-        publisher.publish_bytes(bytes.bytes())?;
+        let (publisher, cdr) = &mut self.filter;
+        cdr.write(message);
+        publisher.publish_cdr(cdr)?;
         Ok(())
     }
 
@@ -303,7 +302,7 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
             voice: Voice::new(windows, node.publisher("execution_state", qos::trajectory())?),
             punctual: Punctual::new(&clock),
             senders,
-            filter: (node.publisher("~/filter_state", qos::event())?, CdrWriter::new()),
+            filter: (node.publisher("~/filter_state", qos::event())?, CdrOf::new()),
             health: Health::new(node.diagnostics()),
             params: params.clone(),
         };
