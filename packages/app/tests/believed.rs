@@ -269,3 +269,68 @@ fn a_trace_from_before_senders_were_noted_is_read() {
     assert_eq!(event, Event::Chunk { now: 9, stamp: 3, sender: SenderId::UNKNOWN });
     assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"chunk":{"now":9,"stamp":3}}"#);
 }
+
+/// A chunk for the robot as it stands, with one value changed by `change`.
+fn offered(rig: &mut Rig, sender: SenderId, change: impl FnOnce(&mut Trajectory)) -> Result<(), Reason> {
+    let at = rig.sent.at.clone();
+    let point = |k: i64| TrajectoryPoint {
+        positions: at.clone(),
+        time_from_start: 20 * MS * (k + 1),
+        ..TrajectoryPoint::default()
+    };
+    let mut chunk = Trajectory {
+        stamp: Stamp::from_nanos(rig.now - 10 * MS),
+        joint_names: JOINTS.map(str::to_owned).to_vec(),
+        points: (0..50).map(point).collect(),
+        ..Trajectory::default()
+    };
+    change(&mut chunk);
+    rig.streaming.on_chunk(&chunk, sender, Stamp::from_nanos(rig.now))
+}
+
+#[test]
+fn every_refused_chunk_has_the_code_of_its_cause() {
+    let refused = |rig: &mut Rig, change: fn(&mut Trajectory)| offered(rig, A, change).unwrap_err().code;
+    let same = |_: &mut Trajectory| {};
+    assert_eq!(refused(&mut Rig::new(true), same), "no_robot_description");
+    assert_eq!(refused(&mut Rig::ready(false), same), "disarmed");
+
+    let mut rig = Rig::ready(true);
+    assert_eq!(refused(&mut rig, |chunk| chunk.points[3].positions[1] = f64::NAN), "chunk_not_finite");
+    assert_eq!(refused(&mut rig, |chunk| chunk.points.clear()), "chunk_malformed");
+    assert_eq!(refused(&mut rig, |chunk| chunk.joint_names[0] = "thumb".to_owned()), "chunk_joint_unknown");
+    assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(-9_000 * MS)), "chunk_too_old");
+    assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(9_000 * MS)), "chunk_from_the_future");
+    assert_eq!(offered(&mut rig, A, same), Ok(()));
+    assert_eq!(offered(&mut rig, B, same).unwrap_err().code, "chunk_of_another_sender");
+    assert_eq!(refused(&mut rig, same), "chunk_not_newer");
+
+    let cases: [(&str, Event<'_>); 5] = [
+        ("goal_of_another", Event::Goal { now: rig.now, controller: 0, active: true }),
+        ("controller_missing", Event::Listeners { now: rig.now, listening: vec![false].into() }),
+        ("surroundings_unknown", Event::Surroundings { now: rig.now, trouble: Some("frame 'agv' is unknown".into()) }),
+        ("no_goal", Event::Instruction { now: rig.now, text: "".into() }),
+        ("stop_requested", Event::Stop { now: rig.now }),
+    ];
+    for (code, event) in cases {
+        let mut rig = Rig::ready(true);
+        rig.on(event).unwrap();
+        assert_eq!(refused(&mut rig, same), code);
+    }
+}
+
+#[test]
+fn what_is_asked_for_and_not_done_has_the_code_of_its_cause() {
+    let mut rig = Rig::new(true);
+    assert_eq!(rig.on(Event::Resume).unwrap_err().code, "no_robot_description");
+    let without = rig.describe("<robot name='none'><link name='a'/></robot>");
+    assert_eq!(without, Ok(String::new()), "it is taken, and told of by the filter that there is not");
+    assert_eq!(rig.on(Event::Arm { now: rig.now, armed: true }).unwrap_err().code, "description_does_not_fit");
+    let mut rig = Rig::ready(true);
+    let other = urdf().replacen("<robot", "<!-- another --><robot", 1);
+    assert_eq!(rig.describe(&other).unwrap_err().code, "description_waits");
+    assert_eq!(rig.on(Event::SpeedScale(1.5)).unwrap_err().code, "speed_scale");
+    for wrong in [-0.5, f64::NAN, f64::INFINITY] {
+        assert_eq!(rig.on(Event::LowerSpeedScale(wrong)).unwrap_err().code, "speed_scale", "{wrong}");
+    }
+}

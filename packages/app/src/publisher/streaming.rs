@@ -62,6 +62,11 @@ fn yes() -> bool {
     true
 }
 
+/// In JSON what is no number is null: whoever sends that on a topic must not make a trace that cannot be read.
+fn or_nan<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+}
+
 // serde hands over a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_so(said: &bool) -> bool {
@@ -148,9 +153,9 @@ pub enum Event<'a> {
     /// The emergency stop was asked for.
     EmergencyStop,
     /// The topic `speed_scale`.
-    LowerSpeedScale(f64),
+    LowerSpeedScale(#[serde(deserialize_with = "or_nan")] f64),
     /// The parameter `speed_scale`.
-    SpeedScale(f64),
+    SpeedScale(#[serde(deserialize_with = "or_nan")] f64),
     /// Whether a goal of somebody else runs on a controller.
     Goal {
         /// Time.
