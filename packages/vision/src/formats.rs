@@ -111,11 +111,12 @@ impl Formats {
         KINDS.iter().flat_map(|kind| kind.formats).chain(&self.added).copied()
     }
 
-    fn get(&self, name: &str) -> Option<&'static dyn PixelFormat> {
+    /// The one of this name.
+    pub fn get(&self, name: &str) -> Option<&'static dyn PixelFormat> {
         self.iter().find(|format| format.names().contains(&name))
     }
 
-    /// The one of this name.
+    /// [`Self::get`], or why not.
     ///
     /// # Errors
     /// When there is none: with what is known of it, and the names of those that there are.
