@@ -56,8 +56,9 @@ impl Decoder {
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
         let (format, colours): (&'static dyn PixelFormat, _) = match decoder.input_colorspace() {
             Some(ColorSpace::Luma) => (&MONO8, ColorSpace::Luma),
-            Some(ColorSpace::LumaA) => return Err("its pixels are 8-bit grey with alpha".into()),
-            _ => (&RGB8, ColorSpace::RGB),
+            Some(ColorSpace::YCbCr | ColorSpace::RGB) => (&RGB8, ColorSpace::RGB),
+            // Not CMYK: no camera sends it, and some of its subsamplings make the decoder panic, which would end the node.
+            other => return Err(format!("its pixels are {other:?}")),
         };
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
         self.make_room(format, width as u32, height as u32)?;

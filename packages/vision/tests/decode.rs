@@ -30,7 +30,7 @@ fn same(decoder: &mut Decoder, file: &[u8], what: &str) {
 }
 
 #[test]
-fn every_kind_of_jpeg_comes_out_as_before() {
+fn every_kind_of_jpeg_comes_out_as_before_and_cmyk_is_refused() {
     let mut decoder = Decoder::new();
     let samplings = [
         SamplingFactor::F_1_1,
@@ -59,11 +59,12 @@ fn every_kind_of_jpeg_comes_out_as_before() {
                     let data = pixels(usize::from(width) * usize::from(height) * channels);
                     encoder.encode(&data, width, height, colours).unwrap();
                     let what = format!("{width}x{height} {colours:?} {sampling:?} {quality} {progressive} {restart}");
-                    // What one refuses the other refuses.
-                    if image::load_from_memory(&file).is_ok() {
-                        same(&mut decoder, &file, &what);
+                    if channels == 4 {
+                        // Some of these make the decoder panic.
+                        let error = decoder.decode("", &file).unwrap_err().to_string();
+                        assert!(error.contains("CMYK") || error.contains("YCCK"), "{what}: {error}");
                     } else {
-                        assert!(decoder.decode("", &file).is_err(), "{what}");
+                        same(&mut decoder, &file, &what);
                     }
                 }
             }

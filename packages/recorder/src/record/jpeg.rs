@@ -59,8 +59,11 @@ impl Jpeg {
         encoder.encode(&pixels[..row * usize::from(height)], width, height, colours).ok()?;
         self.message.header = Header::new(image.stamp, image.frame_id);
         // image_transport's words: the encoding of the source, then what decoders give.
-        let decoded = if colours == ColorType::Luma { image.encoding } else { "bgr8" };
-        self.message.format = format!("{}; jpeg compressed {decoded}", image.encoding);
+        let compressed = match colours {
+            ColorType::Luma => "jpeg compressed mono8",
+            _ => "jpeg compressed bgr8",
+        };
+        self.message.format = format!("{}; {compressed}", image.encoding);
         self.cdr.restart();
         self.message.encode(&mut self.cdr);
         Some(self.cdr.bytes())
@@ -122,5 +125,8 @@ mod tests {
         let short = ImageView { height: 3, ..ImageView::rgb8(Stamp::default(), "eye", 2, 2, &[0; 12]) }.to_cdr();
         assert!(jpeg.compress(&short).is_none());
         assert!(jpeg.compress(b"none").is_none());
+        // The same bytes as mono8, but they may be a mask.
+        let mask = ImageView { encoding: "8UC1", ..ImageView::rgb8(Stamp::default(), "eye", 2, 6, &[0; 12]) };
+        assert!(jpeg.compress(&ImageView { step: 2, ..mask }.to_cdr()).is_none());
     }
 }
