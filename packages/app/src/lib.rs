@@ -4,6 +4,7 @@
 //! [`efm_vision`] make pictures what a policy sees. [`trace`] is the record from which a run is done again.
 
 pub mod camera;
+pub mod cell;
 pub mod cores;
 pub mod goals;
 pub mod inference;

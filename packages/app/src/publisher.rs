@@ -7,6 +7,7 @@ pub mod filter_state;
 pub mod goal_change;
 pub mod motion_report;
 pub mod planning_scene;
+pub mod publishing;
 pub mod scene_feed;
 pub mod scene_keeper;
 pub mod sole_sender;

@@ -167,17 +167,35 @@ pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Fa
     Ok(Some(text))
 }
 
+/// What the filter knows of the robot's surroundings, to make such of it as often as is wanted.
+#[derive(Debug, Clone)]
+pub struct Around {
+    /// The bodies that are kept apart; none: not checked.
+    pub bodies: Option<CollisionModel>,
+    tool: Option<Tool>,
+    bounds: Option<ToolBounds>,
+}
+
+impl Around {
+    /// For a streamer.
+    pub fn surroundings(&self) -> Surroundings {
+        let Self { bodies, tool, bounds } = self.clone();
+        let Some(bodies) = bodies else { return Surroundings { space: None, tool } };
+        Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, bounds))), tool }
+    }
+}
+
 /// Puts together what the filter is to know. `srdf` is the text of an SRDF, where there is one.
 ///
 /// # Errors
 /// When a description or a parameter does not fit the robot: which one, and why.
-pub fn surroundings(
+pub fn around(
     model: &RobotModel,
     srdf: Option<&str>,
     joints: &JointNames,
     obstacles: &Obstacles,
     params: &Params,
-) -> Result<Surroundings, Failure> {
+) -> Result<Around, Failure> {
     let (link, max_speed) = (params.text("tool_link"), max_tool_speed(params));
     let workspace = named_workspace(params)?;
     // Rules of the parameters, so that nobody gets here with less; a bound that were not heeded would be worse than an error.
@@ -189,7 +207,7 @@ pub fn surroundings(
     };
     let bounds = tool.clone().map(|tool| ToolBounds { tool, workspace, max_speed });
     if !params.bool("check_collisions") {
-        return Ok(Surroundings { space: None, tool });
+        return Ok(Around { bodies: None, tool, bounds });
     }
     let srdf = srdf.map(|text| Srdf::parse(text, model)).transpose().map_err(|e| format!("SRDF: {e}"))?;
     let options = CollisionOptions {
@@ -203,7 +221,7 @@ pub fn surroundings(
         log::warn!("a declared contact names '{name}', which is no link, obstacle or held object (so far)");
     }
     log::info!("{} pairs of bodies are kept {} m apart", bodies.pairs(), options.clearance);
-    Ok(Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, bounds))), tool })
+    Ok(Around { bodies: Some(bodies), tool, bounds })
 }
 
 /// The parameter `workspace`.

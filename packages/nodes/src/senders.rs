@@ -122,6 +122,11 @@ impl Senders {
         self.graph.name_of(topic, sender)
     }
 
+    /// The node of a sender, where it is known.
+    pub fn node_of(&self, topic: &str, sender: SenderId) -> Option<String> {
+        self.graph.node_of(topic, sender)
+    }
+
     /// Another one that has sent to a controller since the last call, in words. `heeded`: each of them matters now.
     pub fn other(&mut self, now: Stamp, heeded: bool) -> Option<(usize, String)> {
         if !self.seen.any.load(Ordering::Acquire) {

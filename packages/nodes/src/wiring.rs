@@ -1,6 +1,7 @@
 //! Wiring that several nodes share.
 
 use efm_config::files;
+use efm_core::Stamp;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Latest, Node, NodeError, Received, RosClock, qos};
 use std::time::Instant;
@@ -33,6 +34,16 @@ impl ReceiptClock {
     /// Over the node's clock.
     pub fn new(clock: &RosClock) -> Self {
         Self { clock: clock.clone(), start: Instant::now() }
+    }
+
+    /// ROS time.
+    pub fn ros_now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// Seconds for which `/clock` is silent, where time comes from there.
+    pub fn silence(&self) -> Option<f64> {
+        self.clock.silence().map(|silence| silence.as_secs_f64())
     }
 
     /// Now.

@@ -1,15 +1,13 @@
 //! Other parameters than those of the recording, and what is different about them.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use efm_app::trace::Setup;
 use efm_config::Spec;
 use efm_config::files;
-use efm_config::{declares, is_for};
+use efm_config::file::{flatten, for_node, put};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-const PARAMETERS: &str = "ros__parameters";
 
 /// Puts the parameters that a ROS parameter file has for a node (by its full name, which takes those of `specs`) over those of the recording,
 /// and reads the files that it names. Returns what is different, in words.
@@ -18,28 +16,13 @@ const PARAMETERS: &str = "ros__parameters";
 /// When the file cannot be read, or names the node in other namespaces only.
 pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) -> Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let root = serde_yaml::from_str(&text).with_context(|| format!("{}", file.display()))?;
-    let mut all = Vec::new();
-    nodes("", &root, &mut all).map_err(|what| anyhow!("{}: {what}", file.display()))?;
-    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
-    let named: Vec<_> = all.iter().map(|(key, _)| key.as_str()).filter(|key| last(key) == last(full_name)).collect();
-    if !named.is_empty() && !named.iter().any(|key| is_for(key, full_name)) {
-        bail!("{}: '{}' is not for the recorded node, which is '{full_name}'", file.display(), named.join("', '"));
-    }
+    let named = |what: String| anyhow!("{}: {what}", file.display());
+    let all = efm_config::file::read(&text).map_err(named)?;
     let mut told = Vec::new();
     // As ROS reads it: of what stands under two keys the later one holds.
-    for (key, given) in all.iter().filter(|(key, _)| is_for(key, full_name)) {
-        let mut flat = BTreeMap::new();
-        flatten("", given, &mut flat);
-        // What is said to many nodes is none of the business of one that does not know it.
-        flat.retain(|name, _| !key.contains('*') || declares(specs, name));
-        for (name, value) in flat {
-            if value.as_array().is_some_and(Vec::is_empty) {
-                // It empties a list of lists.
-                let under = format!("{name}.");
-                setup.params.retain(|known, _| !known.starts_with(&under));
-            }
-            let before = setup.params.insert(name.clone(), value.clone());
+    for said in for_node(all, full_name, specs).map_err(|what| named(format!("{what}, the recorded node")))? {
+        for (name, value) in said {
+            let before = put(&mut setup.params, &name, value.clone());
             if before.as_ref().is_some_and(|before| alike(before, &value)) {
                 continue;
             }
@@ -56,39 +39,6 @@ pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) ->
         }
     }
     Ok(told)
-}
-
-/// What stands under which key, in the file's order. A namespace may be written as a level of its own.
-fn nodes(prefix: &str, value: &serde_yaml::Value, out: &mut Vec<(String, Value)>) -> Result<(), String> {
-    let Some(fields) = value.as_mapping() else {
-        return Err(match prefix {
-            "" => "it names no node (wanted: NODE: {ros__parameters: {NAME: VALUE}})".to_owned(),
-            key => format!("'{key}' has no ros__parameters"),
-        });
-    };
-    for (key, value) in fields {
-        let key = key.as_str().ok_or_else(|| format!("{key:?} is no name of a node"))?;
-        match key {
-            PARAMETERS if prefix.is_empty() => return Err(format!("{PARAMETERS} stands under no node")),
-            PARAMETERS => out.push((prefix.to_owned(), serde_json::to_value(value).map_err(|e| e.to_string())?)),
-            _ if prefix.is_empty() => nodes(key, value, out)?,
-            _ => nodes(&format!("{prefix}/{key}"), value, out)?,
-        }
-    }
-    Ok(())
-}
-
-/// Lists of parameters under names of their own, as ROS has them: `controllers.arm`.
-fn flatten(prefix: &str, value: &Value, out: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&name, value, out);
-            }
-        }
-        other => drop(out.insert(prefix.to_owned(), other.clone())),
-    }
 }
 
 /// 1 and 1.0 are the same number.

@@ -2,25 +2,22 @@
 //! [`Outlet`]. The node feeds it from ROS and notes the events in its trace; the replay feeds it the trace. So both come to the same bits.
 
 use crate::Failure;
+pub use crate::cell::Files;
+use crate::cell::{Cell, CellPlan};
 use crate::publisher::description::Described;
 use crate::publisher::goal_change::{Change, GoalChange};
 use crate::publisher::motion_report::Phase;
 use crate::publisher::sole_sender::SoleSender;
-use crate::publisher::streaming_params::{TaskRule, on_new_goal, stream_config, task_limits, task_rules, tightest};
-use crate::setup::joint_limits;
-use crate::surroundings::{check_fixed, fixed_joints, named_file, surroundings};
-use efm_collision::Obstacles;
+use crate::publisher::streaming_params::{TaskRule, on_new_goal, task_limits, task_rules, tightest};
 use efm_config::Params;
 use efm_core::{ActionChunk, ChunkError, JointNames, JointSample, SenderId, Stamp, Trajectory, TrajectoryChunkError};
-use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_safety::{
-    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Limits, OtherJoints, PlanReport, StopReason,
-    StreamConfig, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
+    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, OtherJoints, PlanReport, StopReason,
+    TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
 };
 use efm_schedule::MotionNow;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What the streamer lacks before the first description.
 pub const NO_ROBOT: &str = "no robot_description yet";
@@ -221,48 +218,6 @@ pub trait Outlet {
     fn rest(&mut self) -> Result<(), Failure>;
 }
 
-/// The files that parameters name, as text.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Files {
-    /// `joint_limits_file`.
-    pub joint_limits: String,
-    /// `obstacles_file`, where one is named.
-    pub obstacles: Option<String>,
-    /// `robot_description_semantic_file`, where one is named.
-    pub semantics: Option<String>,
-}
-
-const LIMITS: &str = "joint_limits_file";
-const OBSTACLES: &str = "obstacles_file";
-const SEMANTICS: &str = "robot_description_semantic_file";
-
-impl Files {
-    /// Reads the files that the parameters name.
-    ///
-    /// # Errors
-    /// When one cannot be read.
-    pub fn read(params: &Params) -> Result<Self, Failure> {
-        Ok(Self {
-            joint_limits: named_file(params, LIMITS)?.unwrap_or_default(),
-            obstacles: named_file(params, OBSTACLES)?,
-            semantics: named_file(params, SEMANTICS)?,
-        })
-    }
-
-    /// As a record of the node's start has them.
-    pub fn by_parameter(&self) -> BTreeMap<String, String> {
-        let Self { joint_limits, obstacles, semantics } = self.clone();
-        let files = [(LIMITS, Some(joint_limits)), (OBSTACLES, obstacles), (SEMANTICS, semantics)];
-        files.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
-    }
-
-    /// From such a record.
-    pub fn from_record(files: &BTreeMap<String, String>) -> Self {
-        let text = |name| files.get(name).cloned();
-        Self { joint_limits: text(LIMITS).unwrap_or_default(), obstacles: text(OBSTACLES), semantics: text(SEMANTICS) }
-    }
-}
-
 /// What came of a tick.
 #[derive(Debug)]
 // Made and taken apart within a tick: a box would be an allocation.
@@ -287,31 +242,26 @@ pub enum Ticked {
 
 /// What a streamer is made of once the robot is known.
 struct Maker {
-    limits: LimitsFile,
-    joints: JointNames,
-    controllers: Vec<ControllerSpec>,
-    config: StreamConfig,
-    obstacles: Obstacles,
-    /// Joints that are declared to be fixed.
-    fixed: BTreeMap<String, f64>,
-    params: Params,
+    plan: CellPlan,
     urdf: Option<String>,
     srdf: Option<String>,
+    /// The cell of the descriptions that made it.
+    known: Option<(String, Option<String>, Cell)>,
     /// As set last, by parameter or topic.
     speed_scale: f64,
 }
 
 impl Maker {
-    fn streamer(&self) -> Result<(TrajectoryStreamer, Described), Failure> {
+    fn streamer(&mut self) -> Result<(TrajectoryStreamer, Described), Failure> {
         let urdf = self.urdf.as_deref().ok_or(NO_ROBOT)?;
-        let model = RobotModel::from_urdf(urdf)?;
-        check_fixed(&self.fixed, &model, &self.joints)?;
-        let set = LimitSet::new(&model, &self.limits, &self.joints)?;
-        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
-        let around = surroundings(&model, self.srdf.as_deref(), &self.joints, &self.obstacles, &self.params)?;
-        let mut streamer = TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?;
+        let is_known = |known: &&(String, Option<String>, Cell)| known.0 == urdf && known.1 == self.srdf;
+        let cell = match self.known.as_ref().filter(is_known) {
+            Some((_, _, cell)) => cell.clone(),
+            None => self.plan.of(urdf, self.srdf.as_deref())?,
+        };
+        let mut streamer = cell.streamer()?;
         streamer.set_speed_scale(self.speed_scale)?;
-        let described = Described::of(&model, &mut streamer);
+        let described = cell.described(&mut streamer);
         Ok((streamer, described))
     }
 }
@@ -366,18 +316,8 @@ impl Streaming {
     /// # Errors
     /// When a parameter or a file is wrong: which one, and why.
     pub fn new(params: &Params, files: &Files) -> Result<Self, Failure> {
-        let limits = joint_limits(params, &files.joint_limits)?;
-        let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
-        let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
-        let mut controllers = Vec::new();
-        for (name, joints) in params.lists("controllers") {
-            let joints = JointNames::new(joints).map_err(|e| format!("parameter 'controllers.{name}': {e}"))?;
-            controllers.push(ControllerSpec { name, joints });
-        }
-        let joints = JointNames::new(controllers.iter().flat_map(|c| c.joints.iter().map(str::to_owned)))
-            .map_err(|e| format!("parameter 'controllers': {e}"))?;
-        let config = stream_config(params);
-        let n = joints.len();
+        let plan = CellPlan::new(params, files)?;
+        let (controllers, n) = (plan.controllers(), plan.joints().len());
         Ok(Self {
             owners: controllers.iter().map(|c| (c.name.clone(), false)).collect(),
             listening: vec![false; controllers.len()],
@@ -391,15 +331,10 @@ impl Streaming {
             waiting: Waiting::default(),
             redescribed: None,
             maker: Maker {
-                limits,
-                joints,
-                controllers,
-                config,
-                obstacles,
-                fixed: fixed_joints(params)?,
-                params: params.clone(),
+                plan,
                 urdf: None,
                 srdf: files.semantics.clone(),
+                known: None,
                 speed_scale: params.double("speed_scale"),
             },
             streamer: Err(NO_ROBOT.to_owned()),
@@ -415,14 +350,21 @@ impl Streaming {
         })
     }
 
+    /// Begins with a robot that is known: `cell` is what its parameters and these descriptions make, so that it need not be made again.
+    #[must_use]
+    pub fn in_cell(mut self, cell: Cell, urdf: &str) -> Self {
+        self.maker.known = Some((urdf.to_owned(), self.maker.srdf.clone(), cell));
+        self
+    }
+
     /// All joints, in the order of the controllers.
     pub fn joints(&self) -> &JointNames {
-        &self.maker.joints
+        self.maker.plan.joints()
     }
 
     /// The controllers.
     pub fn controllers(&self) -> &[ControllerSpec] {
-        &self.maker.controllers
+        self.maker.plan.controllers()
     }
 
     /// The filter, or why there is none.
@@ -437,7 +379,7 @@ impl Streaming {
 
     /// What is told, or declared, of the robot's other joints from now on.
     pub fn other_joints(&self) -> OtherJoints {
-        OtherJoints::new(self.streamer().map_or(&[], TrajectoryStreamer::other_joints), &self.maker.fixed)
+        OtherJoints::new(self.streamer().map_or(&[], TrajectoryStreamer::other_joints), self.maker.plan.fixed())
     }
 
     /// The first of the other joints that is asked for and was not known in the last tick, by its place.

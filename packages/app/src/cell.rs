@@ -1,0 +1,201 @@
+//! A robot's cell, from its files and parameters to a streamer: the one builder of nodes, evaluation, replay and bench.
+
+use crate::Failure;
+use crate::publisher::description::Described;
+use crate::publisher::streaming_params::stream_config;
+use crate::setup::joint_limits;
+use crate::surroundings::{Around, around, check_fixed, fixed_joints, named_file};
+use efm_collision::{CollisionModel, Obstacles};
+use efm_config::Params;
+use efm_core::JointNames;
+use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The files that parameters name, as text.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Files {
+    /// `joint_limits_file`.
+    pub joint_limits: String,
+    /// `obstacles_file`, where one is named.
+    pub obstacles: Option<String>,
+    /// `robot_description_semantic_file`, where one is named.
+    pub semantics: Option<String>,
+}
+
+const LIMITS: &str = "joint_limits_file";
+const OBSTACLES: &str = "obstacles_file";
+const SEMANTICS: &str = "robot_description_semantic_file";
+
+impl Files {
+    /// Reads the files that the parameters name.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(params: &Params) -> Result<Self, Failure> {
+        Ok(Self {
+            joint_limits: named_file(params, LIMITS)?.unwrap_or_default(),
+            obstacles: named_file(params, OBSTACLES)?,
+            semantics: named_file(params, SEMANTICS)?,
+        })
+    }
+
+    /// As a record of the node's start has them.
+    pub fn by_parameter(&self) -> BTreeMap<String, String> {
+        let Self { joint_limits, obstacles, semantics } = self.clone();
+        let files = [(LIMITS, Some(joint_limits)), (OBSTACLES, obstacles), (SEMANTICS, semantics)];
+        files.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text?))).collect()
+    }
+
+    /// From such a record.
+    pub fn from_record(files: &BTreeMap<String, String>) -> Self {
+        let text = |name| files.get(name).cloned();
+        Self { joint_limits: text(LIMITS).unwrap_or_default(), obstacles: text(OBSTACLES), semantics: text(SEMANTICS) }
+    }
+}
+
+/// What parameters and the files that they name say of a cell, before its robot is described.
+#[derive(Debug, Clone)]
+pub struct CellPlan {
+    limits: LimitsFile,
+    joints: JointNames,
+    controllers: Vec<ControllerSpec>,
+    config: StreamConfig,
+    obstacles: Obstacles,
+    /// Joints that are declared to be fixed.
+    fixed: BTreeMap<String, f64>,
+    params: Params,
+}
+
+impl CellPlan {
+    /// From the parameters of `trajectory_publisher` and the files that they name.
+    ///
+    /// # Errors
+    /// When a parameter or a file is wrong: which one, and why.
+    pub fn new(params: &Params, files: &Files) -> Result<Self, Failure> {
+        let limits = joint_limits(params, &files.joint_limits)?;
+        let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
+        let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
+        let mut controllers = Vec::new();
+        for (name, joints) in params.lists("controllers") {
+            let joints = JointNames::new(joints).map_err(|e| format!("parameter 'controllers.{name}': {e}"))?;
+            controllers.push(ControllerSpec { name, joints });
+        }
+        let joints = JointNames::new(controllers.iter().flat_map(|c| c.joints.iter().map(str::to_owned)))
+            .map_err(|e| format!("parameter 'controllers': {e}"))?;
+        let (config, fixed) = (stream_config(params), fixed_joints(params)?);
+        Ok(Self { limits, joints, controllers, config, obstacles, fixed, params: params.clone() })
+    }
+
+    /// All joints, in the order of the controllers.
+    pub fn joints(&self) -> &JointNames {
+        &self.joints
+    }
+
+    /// The controllers.
+    pub fn controllers(&self) -> &[ControllerSpec] {
+        &self.controllers
+    }
+
+    /// Joints that are declared to be fixed, rad or m.
+    pub fn fixed(&self) -> &BTreeMap<String, f64> {
+        &self.fixed
+    }
+
+    /// Other obstacles than the file's.
+    #[must_use]
+    pub fn with_obstacles(mut self, obstacles: Obstacles) -> Self {
+        self.obstacles = obstacles;
+        self
+    }
+
+    /// The obstacles of the file.
+    pub fn obstacles(&self) -> &Obstacles {
+        &self.obstacles
+    }
+
+    /// Of the robot that `urdf` describes, and `srdf` where there is one.
+    ///
+    /// # Errors
+    /// When a description or a parameter does not fit the robot: which one, and why.
+    pub fn of(&self, urdf: &str, srdf: Option<&str>) -> Result<Cell, Failure> {
+        let model = RobotModel::from_urdf(urdf)?;
+        check_fixed(&self.fixed, &model, &self.joints)?;
+        let set = LimitSet::new(&model, &self.limits, &self.joints)?;
+        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
+        let around = around(&model, srdf, &self.joints, &self.obstacles, &self.params)?;
+        Ok(Cell {
+            model: Arc::new(model),
+            limits,
+            around,
+            controllers: self.controllers.clone(),
+            config: self.config.clone(),
+        })
+    }
+}
+
+/// A cell with its robot: makes streamers, all alike.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    model: Arc<RobotModel>,
+    limits: Limits,
+    around: Around,
+    controllers: Vec<ControllerSpec>,
+    config: StreamConfig,
+}
+
+impl Cell {
+    /// The robot.
+    pub fn model(&self) -> &RobotModel {
+        &self.model
+    }
+
+    /// Of all joints, in the order of the controllers.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The bodies that are kept apart; none where that is not checked.
+    pub fn bodies(&self) -> Option<&CollisionModel> {
+        self.around.bodies.as_ref()
+    }
+
+    /// The controllers.
+    pub fn controllers(&self) -> &[ControllerSpec] {
+        &self.controllers
+    }
+
+    /// Planning and streaming.
+    pub fn config(&self) -> &StreamConfig {
+        &self.config
+    }
+
+    /// The same with other settings of planning and streaming.
+    #[must_use]
+    pub fn with_config(mut self, config: StreamConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The same with other bodies; none: not checked.
+    #[must_use]
+    pub fn with_bodies(mut self, bodies: Option<CollisionModel>) -> Self {
+        self.around.bodies = bodies;
+        self
+    }
+
+    /// A streamer, disarmed.
+    ///
+    /// # Errors
+    /// When settings are out of range.
+    pub fn streamer(&self) -> Result<TrajectoryStreamer, Failure> {
+        let (around, limits) = (self.around.surroundings(), self.limits.clone());
+        Ok(TrajectoryStreamer::within(around, limits, self.controllers.clone(), self.config.clone())?)
+    }
+
+    /// What motions rely on of the description; `streamer` is one of this cell.
+    pub(crate) fn described(&self, streamer: &mut TrajectoryStreamer) -> Described {
+        Described::of(&self.model, streamer)
+    }
+}
