@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, anyhow};
 use efm_app::trace::Setup;
 use efm_config::Spec;
-use efm_config::files;
 use efm_config::file::{flatten, for_node, put};
+use efm_config::files;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

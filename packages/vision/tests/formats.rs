@@ -129,6 +129,49 @@ proptest! {
     }
 }
 
+/// Bytes for red, green and blue where no shipped format has them.
+#[derive(Debug)]
+struct Odd(Pixel);
+
+impl PixelFormat for Odd {
+    fn names(&self) -> &'static [&'static str] {
+        &["odd"]
+    }
+    fn row_bytes(&self, width: u32) -> u64 {
+        u64::from(width) * self.0.bytes as u64
+    }
+    fn rgb_rows(&self, image: &ImageView<'_>, rows: Range<u32>, out: &mut [u8]) {
+        let pixels = rows.flat_map(|y| image.row(y).chunks_exact(self.0.bytes));
+        out.as_chunks_mut::<3>()
+            .0
+            .iter_mut()
+            .zip(pixels)
+            .for_each(|(rgb, pixel)| *rgb = self.0.rgb.map(|at| pixel[at]));
+    }
+    fn pixel(&self) -> Option<Pixel> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn pixels_that_lie_in_no_usual_way_are_read_all_the_same() {
+    static ODD: [Odd; 6] = [
+        Odd(Pixel { bytes: 4, rgb: [1, 2, 3] }),
+        Odd(Pixel { bytes: 4, rgb: [3, 2, 1] }),
+        Odd(Pixel { bytes: 3, rgb: [1, 0, 2] }),
+        Odd(Pixel { bytes: 3, rgb: [2, 2, 2] }),
+        Odd(Pixel { bytes: 2, rgb: [1, 1, 1] }),
+        Odd(Pixel { bytes: 6, rgb: [5, 0, 3] }),
+    ];
+    for odd in &ODD {
+        let (width, height, Pixel { bytes, rgb }) = (5, 4, odd.0);
+        let data: Vec<u8> = (0..width as usize * height as usize * bytes).map(|i| (i * 83 % 251) as u8).collect();
+        let rgb = data.chunks(bytes).flat_map(|pixel| rgb.map(|at| pixel[at])).collect();
+        let fixture = Fixture { width, height, step: width * bytes as u32, big_endian: false, data, rgb };
+        fixture.check(&Formats::new().with(odd).unwrap(), odd).unwrap_or_else(|e| panic!("{odd:?}: {e}"));
+    }
+}
+
 /// Sources that may name an encoding: they make pictures for measurements, or are the formats.
 const ALLOWED: [&str; 2] = ["vision/src/formats", "bench/src/image"];
 
