@@ -82,7 +82,8 @@ fn every_kind_of_png_comes_out_as_before_or_is_refused_as_before() {
                 let colour = png::ColorType::from_u8(colours).unwrap();
                 let mut file = Vec::new();
                 let mut encoder = png::Encoder::new(&mut file, width, height);
-                (encoder.set_color(colour), encoder.set_depth(depth));
+                encoder.set_color(colour);
+                encoder.set_depth(depth);
                 if colours == 3 {
                     encoder.set_palette(pixels(3 << bits.min(8)));
                     if bits == 4 {
