@@ -55,19 +55,26 @@ pub fn models_path(params: &Params) -> Vec<PathBuf> {
     params.texts("models_path").iter().map(|folder| files::find(folder)).collect()
 }
 
+/// The folder of the policy package of this name: of `folders` the first that has it, else the first of `places` that is one.
+///
+/// # Errors
+/// Where it was looked for, when there is no manifest in any.
+pub fn policy_package(named: &str, folders: &[PathBuf], places: &[PathBuf]) -> Result<PathBuf, Vec<String>> {
+    let mut all: Vec<PathBuf> = folders.iter().map(|folder| folder.join(named)).collect();
+    all.extend_from_slice(places);
+    let found = all.iter().find(|place| place.join(MANIFEST_FILE).is_file()).cloned();
+    found.ok_or_else(|| all.iter().map(|place| place.display().to_string()).collect())
+}
+
 /// The folder of the policy package that the parameters name, and its manifest.
 ///
 /// # Errors
 /// A reason in words: where it was looked for, or what is wrong with the manifest.
 pub fn policy_manifest(params: &Params) -> Result<(PathBuf, Manifest), String> {
     let named = params.text("policy");
-    let search = models_path(params);
-    let mut places: Vec<PathBuf> = search.iter().map(|folder| folder.join(&named)).collect();
-    places.push(files::find(&named));
-    let Some(folder) = places.iter().find(|place| place.join(MANIFEST_FILE).is_file()) else {
-        let looked: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
-        return Err(format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", ")));
-    };
-    let manifest = Manifest::read(folder).map_err(|e| e.to_string())?;
-    Ok((folder.clone(), manifest))
+    let folder = policy_package(&named, &models_path(params), &[files::find(&named)]).map_err(|looked| {
+        format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "))
+    })?;
+    let manifest = Manifest::read(&folder).map_err(|e| e.to_string())?;
+    Ok((folder, manifest))
 }

@@ -10,13 +10,14 @@ use efm_app::publisher::motion_report::{Around, Phase, explain};
 use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
-use efm_core::Level;
-use efm_core::{SenderId, Stamp, Trajectory, TrajectoryPoint};
-use efm_safety::{Contradiction, Execution, IdleReason, StopReason, VerifiedWindow};
+use efm_core::{Level, Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
+use efm_safety::{Contradiction, Execution, IdleReason, Latch, Moment, Monitor, StopReason, Verdict, VerifiedWindow};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const MS: i64 = 1_000_000;
 const EVENTS: usize = 200;
@@ -67,6 +68,48 @@ enum Planted {
     StopIsLost,
     /// And the emergency stop.
     EmergencyIsLost,
+    /// A monitor's latched stop.
+    MonitorIsLost,
+}
+
+/// A monitor that says whatever it likes, until it is told to be quiet.
+struct Whimsical {
+    random: Random,
+    heard: Arc<Heard>,
+    /// Nobody hears a stop of it that is latched.
+    lost: bool,
+}
+
+/// What the play and its monitor know of each other.
+#[derive(Debug, Default)]
+struct Heard {
+    quiet: AtomicBool,
+    /// It said a stop that is latched.
+    stopped: AtomicBool,
+}
+
+impl Monitor for Whimsical {
+    fn name(&self) -> &'static str {
+        "whimsical"
+    }
+
+    fn judge(&mut self, _: &Moment<'_>) -> Verdict {
+        let why = || Reason::new("whim", Level::Warn, "it does not like that", "ask again");
+        let said = self.random.below(200);
+        if self.heard.quiet.load(Ordering::Relaxed) {
+            return Verdict::Go;
+        }
+        self.heard.stopped.fetch_or(said < 2, Ordering::Relaxed);
+        match said {
+            0 | 1 if self.lost => Verdict::Go,
+            0 => Verdict::Stop(why(), Latch::UntilResume),
+            1 => Verdict::Slow(f64::NAN),
+            2 => Verdict::Stop(why(), Latch::UntilRest),
+            3 | 4 => Verdict::Refuse(why()),
+            5..100 => Verdict::Slow(self.random.between(-0.2, 1.5)),
+            _ => Verdict::Go,
+        }
+    }
 }
 
 /// The robot and its controllers: each follows the newest window that has reached it.
@@ -133,6 +176,8 @@ struct Asked {
     no_goal: bool,
     trouble: bool,
     deaf: bool,
+    /// A monitor's stop that is latched, without `~/resume` since.
+    monitor: bool,
     /// Nothing may begin: it was at rest since it was forbidden.
     rested: bool,
 }
@@ -147,6 +192,7 @@ impl Asked {
             (self.no_goal, "after the instruction was taken back"),
             (self.trouble, "while the surroundings are not known"),
             (self.deaf, "while nobody listens for a controller"),
+            (self.monitor, "after a monitor's stop, before ~/resume"),
         ]
         .into_iter()
         .find_map(|(is, words)| is.then_some(words))
@@ -164,6 +210,7 @@ struct Play {
     log: Vec<String>,
     urdf: String,
     instruction: usize,
+    heard: Arc<Heard>,
 }
 
 type Found = Result<(), String>;
@@ -191,7 +238,11 @@ impl Play {
             "on_new_goal": rule, "mode": mode,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let (heard, lost) = (Arc::<Heard>::default(), planted == Planted::MonitorIsLost);
+        let whim: Box<dyn Monitor + Send> = Box::new(Whimsical { random: Random(seed), heard: heard.clone(), lost });
+        // Every second sequence is watched by it.
+        let monitors = if seed.is_multiple_of(2) { Vec::new() } else { vec![whim] };
+        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap().watched_by(monitors);
         let robot = Robot { windows: vec![None, None], at: [0.0, 0.0, 0.3, 0.02], sent: 0, late: None };
         let asked = Asked { armed, deaf: true, rested: true, ..Asked::default() };
         Self {
@@ -204,6 +255,7 @@ impl Play {
             log: Vec::new(),
             urdf: urdf(),
             instruction: 0,
+            heard,
         }
     }
 
@@ -214,7 +266,7 @@ impl Play {
             Planted::CancelIsLost => matches!(event, Event::Instruction { text, .. } if text.is_empty()),
             Planted::StopIsLost => matches!(event, Event::Stop { .. }),
             Planted::EmergencyIsLost => matches!(event, Event::EmergencyStop),
-            Planted::Nothing | Planted::ResumesByItself => false,
+            Planted::Nothing | Planted::ResumesByItself | Planted::MonitorIsLost => false,
         };
         let text = serde_json::to_string(event).unwrap();
         self.log.push(format!("{} {text}", self.now / MS));
@@ -225,6 +277,14 @@ impl Play {
         // Whoever asks here may not look at it.
         assert!(said.as_ref().err().is_none_or(|why| !why.trim().is_empty()), "refused without a reason: {text}");
         said
+    }
+
+    /// What it has said now.
+    fn hear_monitor(&mut self) {
+        if self.heard.stopped.swap(false, Ordering::Relaxed) && !self.asked.monitor {
+            self.asked.monitor = true;
+            self.forbid();
+        }
     }
 
     fn forbid(&mut self) {
@@ -271,6 +331,7 @@ impl Play {
         let at = Stamp::from_nanos(self.now);
         let ticked = self.streaming.tick(at, joints.as_ref(), &[], &mut self.robot).map_err(|e| e.to_string())?;
         let sent = self.robot.sent > sent;
+        self.hear_monitor();
         self.log.push(format!("{} tick {told:?}: {ticked:?}", self.now / MS));
         let Ticked::Decided { phase, late, .. } = ticked else { return Ok(()) };
         if let Some(left) = late {
@@ -351,6 +412,7 @@ impl Play {
         };
         let now = Stamp::from_nanos(self.now);
         let taken = self.streaming.on_chunk(&chunk, sender, now);
+        self.hear_monitor();
         self.log.push(format!("{} chunk {kind}: {taken:?}", self.now / MS));
         match (&taken, self.asked.forbidden()) {
             (Err(why), _) if why.trim().is_empty() => return Err("a chunk was refused without a reason".to_owned()),
@@ -388,7 +450,7 @@ impl Play {
                 let said = self.on(&Event::Resume);
                 // (Without a robot there is nothing to resume.)
                 if said.is_ok() {
-                    self.asked.stopped = false;
+                    (self.asked.stopped, self.asked.monitor) = (false, false);
                 }
             }
             8 => {
@@ -503,6 +565,7 @@ impl Play {
     /// Every latch has its way out: with all that was asked for taken back, it moves.
     fn comes_back(&mut self) -> Found {
         self.log.push("all is well again".to_owned());
+        self.heard.quiet.store(true, Ordering::Relaxed);
         let now = self.now;
         for controller in 0..2 {
             self.on(&Event::Goal { now, controller, active: false })?;
@@ -590,6 +653,7 @@ fn what_is_broken_on_purpose_is_found() {
         Planted::CancelIsLost,
         Planted::StopIsLost,
         Planted::EmergencyIsLost,
+        Planted::MonitorIsLost,
     ] {
         let (seed, wrong, _) = first_wrong(planted, 0, 2000).unwrap_or_else(|| panic!("{planted:?} is not found"));
         println!("{planted:?}: sequence {seed}, {wrong}");

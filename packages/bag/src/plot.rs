@@ -18,7 +18,7 @@ const STYLE: &str = "text { font: 11px system-ui, sans-serif; fill: #1c2430; } .
     .asked { fill: #1d7a43; } .panel { fill: #f8fafc; }";
 
 /// What slows the arm down, by the number in `filter_state`, and its colour.
-const LIMITS: [(&str, &str); 9] = [
+const LIMITS: [(&str, &str); 10] = [
     ("nothing", "#9aa5b1"),
     ("velocity", "#e2b33c"),
     ("acceleration", "#e08e2b"),
@@ -28,6 +28,7 @@ const LIMITS: [(&str, &str); 9] = [
     ("old observation", "#8a5fb5"),
     ("obstacle, itself or workspace", "#c0392b"),
     ("finding back to the path", "#3f9a8f"),
+    ("a monitor", "#5d4037"),
 ];
 
 /// Draws a timeline.

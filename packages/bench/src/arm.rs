@@ -1,11 +1,11 @@
 //! Robots to test with: their limits, controllers and the settings of the stream.
 
 use crate::rng::Rng;
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use efm_core::{JointLimits, JointNames};
-use efm_robot::{LimitSet, RobotModel};
+use efm_harness::deployed::Deployed;
+use efm_harness::planner::{RobotFiles, chunk_joints};
 use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
-use std::path::Path;
 
 /// Limits as loaded, in one order of joints. What the checker knows of the robot.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,31 +96,59 @@ pub enum Odd {
     Tiny,
 }
 
-/// The Panda's limits from its files below `root`.
+/// The Panda as its nodes' parameters have it.
 ///
 /// # Errors
-/// When a file cannot be read or a limit is missing.
-pub fn panda_bounds(root: &Path) -> Result<Bounds> {
-    let model = RobotModel::load(root.join("urdf/panda.urdf")).context("urdf/panda.urdf")?;
-    let names = (1..=7).map(|i| format!("panda_joint{i}")).chain(["panda_finger_joint1".to_owned()]);
-    let set = LimitSet::load(&model, root.join("config/joint_limits.yaml"), &JointNames::new(names)?)?;
-    let gripper = set.names.iter().map(|n| n.contains("finger")).collect();
-    Ok(Bounds {
-        names: set.names.as_slice().to_vec(),
-        min: set.joints.iter().map(|l| l.lower).collect(),
-        max: set.joints.iter().map(|l| l.upper).collect(),
-        velocity: set.joints.iter().map(|l| l.velocity).collect(),
-        acceleration: set.joints.iter().map(|l| l.acceleration).collect(),
-        jerk: set.joints.iter().map(|l| l.jerk).collect(),
-        gripper,
-    })
+/// When a file cannot be read or does not fit, or the parameters are those of another robot: the motions of the bench are the Panda's.
+pub fn deployed_panda(files: &RobotFiles) -> Result<Deployed> {
+    let deployed = Deployed::read(files)?;
+    let (joints, wanted) = (deployed.cell().limits().joints(), chunk_joints()?);
+    if *joints != wanted {
+        bail!(
+            "the parameters are those of another robot: the bench plays motions of the Panda, whose joints, in this order, are {}; the controllers have {}",
+            wanted.as_slice().join(", "),
+            joints.as_slice().join(", ")
+        );
+    }
+    Ok(deployed)
+}
+
+/// The Panda that is tested with.
+#[derive(Debug, Clone)]
+pub struct Panda {
+    /// Its limits.
+    pub bounds: Bounds,
+    /// Settings of the filter, where a parameter file is evaluated; else those of the shipped ones that matter here take turns.
+    pub config: Option<StreamConfig>,
+}
+
+/// The Panda, from its files and its nodes' parameters.
+///
+/// # Errors
+/// As [`deployed_panda`].
+pub fn panda_of(files: &RobotFiles) -> Result<Panda> {
+    let deployed = deployed_panda(files)?;
+    let limits = deployed.cell().limits();
+    let shipped = files.parameters.len() < 2;
+    let bounds = Bounds {
+        names: limits.joints().as_slice().to_vec(),
+        min: limits.min_position().to_vec(),
+        max: limits.max_position().to_vec(),
+        velocity: limits.velocity().to_vec(),
+        acceleration: limits.acceleration().to_vec(),
+        jerk: limits.jerk().to_vec(),
+        gripper: limits.joints().iter().map(|name| name.contains("finger")).collect(),
+    };
+    Ok(Panda { bounds, config: (!shipped).then(|| deployed.cell().config().clone()) })
 }
 
 /// The Panda, at rest somewhere.
-pub fn panda(bounds: &Bounds, rng: &mut Rng, odd: Odd) -> Arm {
+pub fn panda(robot: &Panda, rng: &mut Rng, odd: Odd) -> Arm {
+    let bounds = &robot.bounds;
     let config = StreamConfig { gripper_joints: vec!["panda_finger_joint1".into()], ..StreamConfig::default() };
     // One half with the default, one half as in config/panda.yaml.
     let config = if rng.chance(0.5) { StreamConfig { max_clock_jump_s: 0.1, ..config } } else { config };
+    let config = robot.config.clone().unwrap_or(config);
     let start = (0..8).map(|j| start(bounds, j, rng, odd)).collect();
     let controllers =
         vec![("panda_arm_controller".to_owned(), (0..7).collect()), ("panda_hand_controller".to_owned(), vec![7])];

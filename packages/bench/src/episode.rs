@@ -1,6 +1,6 @@
 //! One episode: the filter and the rules compared with it, on the same stream.
 
-use crate::arm::Bounds;
+use crate::arm::Panda;
 use crate::checker::{Checker, Command};
 use crate::counting::allocations;
 use crate::meter::Meter;
@@ -474,7 +474,7 @@ impl Filtered {
 ///
 /// # Errors
 /// When no robot that the filter takes comes out of the seed, or there is no such scenario.
-pub fn play(seed: u64, scenario: Option<&str>, panda: &Bounds, loud: bool) -> anyhow::Result<Outcome> {
+pub fn play(seed: u64, scenario: Option<&str>, panda: &Panda, loud: bool) -> anyhow::Result<Outcome> {
     let mut stimulus = Stimulus::of_seed(seed, scenario, panda)?;
     let scenario = stimulus.scenario;
     let bounds = stimulus.arm.bounds.clone();

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use efm_bag::msgs::JointState;
 use efm_bag::{BagOptions, BagWriter, Compression};
 use efm_core::{JointNames, JointSample, Stamp};
+use efm_harness::planner::RobotFiles;
 use efm_policy::{ActionDecoder, Manifest, fill_normal};
 use efm_robot::{Chain, LimitSet, RobotModel};
 use efm_schedule::Mode;
@@ -119,7 +120,7 @@ pub fn counted_by_callgrind<T>(work: impl FnOnce() -> T) -> T {
 pub const COUNTED: &str = "*counted_by_callgrind*";
 
 fn safety_tick(root: &Path, stream: Stream, calls: u64) -> Result<()> {
-    let robot = Robot::panda(root)?;
+    let robot = Robot::panda(&RobotFiles::under(root))?;
     // No boxes: what is shipped.
     let cell = robot.cell(0, 7)?;
     // There the tick is what is counted.
@@ -130,7 +131,7 @@ fn safety_tick(root: &Path, stream: Stream, calls: u64) -> Result<()> {
 }
 
 fn schedule(root: &Path, calls: u64, of_chunks: bool) -> Result<()> {
-    let robot = Robot::panda(root)?;
+    let robot = Robot::panda(&RobotFiles::under(root))?;
     let mut scheduled = Scheduled::new(&robot, Mode::Blend, 16)?;
     let ticks = if of_chunks { calls as usize * EVERY } else { calls as usize };
     let mut active = true;

@@ -5,7 +5,7 @@
 //! [`FACTOR`] times the shortest jerk-limited stop of the loaded limits plus [`GRACE_S`]: that of the joint that takes longest from its top
 //! speed, one number for a robot. Told beside it: how it compares with the shortest stop from the very state at the moment of death.
 
-use crate::arm::Bounds;
+use crate::arm::{Bounds, Panda};
 use crate::episode::{Filtered, Said};
 use crate::meter::Meter;
 use crate::rng::Rng;
@@ -170,7 +170,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// When a controller refuses a message, or the run cannot be set up.
-pub fn die(seed: u64, panda: &Bounds, settings: Settings) -> Result<Option<Death>> {
+pub fn die(seed: u64, panda: &Panda, settings: Settings) -> Result<Option<Death>> {
     let mut stimulus = Stimulus::sane(seed, panda);
     if settings.panda_only && !stimulus.panda {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! Many episodes: in parallel, in an order that does not depend on the number of threads, and resumable.
 
-use crate::arm::Bounds;
+use crate::arm::Panda;
 use crate::episode::{Outcome, play};
 use crate::rivals::RIVALS;
 use crate::rng::episode_seed;
@@ -135,7 +135,7 @@ pub fn run(
     totals: &mut Totals,
     episodes: u64,
     threads: usize,
-    panda: &Bounds,
+    panda: &Panda,
     scenario: Option<&str>,
     file: Option<&Path>,
     mut progress: impl FnMut(&Totals),

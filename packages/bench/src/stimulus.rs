@@ -1,6 +1,6 @@
 //! What happens to a filter in an episode: a pure function of the seed, the same for every rule that is compared.
 
-use crate::arm::{Arm, Bounds, Odd, panda, random};
+use crate::arm::{Arm, Odd, Panda, panda, random};
 use crate::checker::Command;
 use crate::chunks::{Curve, RawChunk, Shape, rows};
 use crate::rng::Rng;
@@ -370,17 +370,17 @@ pub struct Stimulus {
 
 impl Stimulus {
     /// The episode of a seed. Every fourth is the Panda's.
-    pub fn new(seed: u64, panda_bounds: &Bounds) -> Self {
+    pub fn new(seed: u64, robot: &Panda) -> Self {
         let mut rng = Rng::new(seed);
         // Every other one is about what is told of the robot.
         let (given, told) = SCENARIOS.split_at(GIVEN);
         let among = if seed.is_multiple_of(2) { given } else { told };
         let scenario = &among[rng.below(among.len())];
-        Self::of(scenario, rng, panda_bounds)
+        Self::of(scenario, rng, robot)
     }
 
     /// An episode without anything that does not belong to a healthy robot, for the kill test.
-    pub fn sane(seed: u64, panda_bounds: &Bounds) -> Self {
+    pub fn sane(seed: u64, robot: &Panda) -> Self {
         const SANE: &[Scenario] = &[
             CALM,
             Scenario { name: "walk", shapes: &[Shape::Walk, Shape::Ramp], ..CALM },
@@ -388,25 +388,25 @@ impl Stimulus {
         ];
         let mut rng = Rng::new(seed);
         let scenario = &SANE[rng.below(SANE.len())];
-        Self::of(scenario, rng, panda_bounds)
+        Self::of(scenario, rng, robot)
     }
 
     /// The episode of a seed, of the scenario with this name where one is named.
     ///
     /// # Errors
     /// When there is no such scenario.
-    pub fn of_seed(seed: u64, name: Option<&str>, panda_bounds: &Bounds) -> anyhow::Result<Self> {
-        let Some(name) = name else { return Ok(Self::new(seed, panda_bounds)) };
+    pub fn of_seed(seed: u64, name: Option<&str>, robot: &Panda) -> anyhow::Result<Self> {
+        let Some(name) = name else { return Ok(Self::new(seed, robot)) };
         let Some(scenario) = SCENARIOS.iter().find(|s| s.name == name) else {
             let known: Vec<&str> = SCENARIOS.iter().map(|s| s.name).collect();
             anyhow::bail!("there is no scenario '{name}'; there are {}", known.join(", "));
         };
-        Ok(Self::of(scenario, Rng::new(seed), panda_bounds))
+        Ok(Self::of(scenario, Rng::new(seed), robot))
     }
 
-    fn of(scenario: &'static Scenario, mut rng: Rng, panda_bounds: &Bounds) -> Self {
+    fn of(scenario: &'static Scenario, mut rng: Rng, robot: &Panda) -> Self {
         let is_panda = rng.chance(0.25);
-        let arm = if is_panda { panda(panda_bounds, &mut rng, scenario.odd) } else { random(&mut rng, scenario.odd) };
+        let arm = if is_panda { panda(robot, &mut rng, scenario.odd) } else { random(&mut rng, scenario.odd) };
         let mut arm = arm;
         if scenario.wraps {
             endless(&mut arm, &mut rng);

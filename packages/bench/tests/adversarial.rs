@@ -7,13 +7,14 @@ use efm_bench::run::{Totals, episodes_for, run};
 use efm_bench::stimulus::SCENARIOS;
 use efm_bench::tally::Measured;
 use efm_bench::{arm, kill, report};
+use efm_harness::planner::RobotFiles;
 use std::path::Path;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn panda() -> arm::Bounds {
-    arm::panda_bounds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")).unwrap()
+fn panda() -> arm::Panda {
+    arm::panda_of(&RobotFiles::under(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."))).unwrap()
 }
 
 fn totals(episodes: u64, threads: usize) -> Totals {

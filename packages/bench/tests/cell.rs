@@ -9,6 +9,7 @@ use efm_bench::cell::totals::Totals;
 use efm_bench::histogram::Histogram;
 use efm_bench::rng::{Rng, episode_seed};
 use efm_core::JointNames;
+use efm_harness::planner::RobotFiles;
 use efm_robot::{LimitSet, RobotModel, Srdf};
 use efm_safety::Limits;
 use efm_sim::WorldFiles;
@@ -21,7 +22,7 @@ fn root() -> &'static Path {
 
 fn runs(first: u64, count: u64, settings: Settings) -> Totals {
     let mut totals = Totals::new();
-    batch(&Robot::load(root()).unwrap(), 7, (first, count), 2, settings, &mut totals).unwrap();
+    batch(&Robot::load(&RobotFiles::under(root())).unwrap(), 7, (first, count), 2, settings, &mut totals).unwrap();
     print!("{}", totals.table());
     totals
 }
@@ -42,7 +43,12 @@ fn nothing_is_touched_among_random_obstacles_and_clear_goals_are_reached() {
 #[test]
 fn the_run_in_which_the_command_once_came_close_keeps_its_distance() {
     let seed = 12_452_570_552_336_878_723;
-    let run = play(seed, &Robot::load(root()).unwrap(), Settings { physics: true, ..Settings::default() }).unwrap();
+    let run = play(
+        seed,
+        &Robot::load(&RobotFiles::under(root())).unwrap(),
+        Settings { physics: true, ..Settings::default() },
+    )
+    .unwrap();
     assert!(run.contacts.is_empty() && run.least_spare > -1e-5, "{}", run.least_spare);
 }
 
@@ -53,7 +59,7 @@ fn without_its_space_the_filter_lets_the_arm_touch_and_every_judge_sees_it() {
     let [_, command, parry] = totals.contacts;
     assert!(command > 0 && parry > 0, "{:?}", totals.contacts);
     assert!(totals.least[1] < 0.0 && totals.least[2] <= 0.0);
-    let robot = Robot::load(root()).unwrap();
+    let robot = Robot::load(&RobotFiles::under(root())).unwrap();
     let touched = (0..20).any(|i| {
         let run = play(episode_seed(7, i), &robot, Settings { physics: true, ..blind }).unwrap();
         run.contacts.iter().any(|c| c.judge == "mujoco" && c.distance < 0.0)
@@ -63,7 +69,7 @@ fn without_its_space_the_filter_lets_the_arm_touch_and_every_judge_sees_it() {
 
 #[test]
 fn a_seed_gives_the_same_run_again() {
-    let robot = Robot::load(root()).unwrap();
+    let robot = Robot::load(&RobotFiles::under(root())).unwrap();
     for physics in [false, true] {
         let once = || {
             let mut out = play(episode_seed(7, 3), &robot, Settings { physics, ..Settings::default() }).unwrap();

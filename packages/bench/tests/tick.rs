@@ -5,6 +5,7 @@ use efm_bench::counting;
 use efm_bench::tick::alternative::ByParry;
 use efm_bench::tick::play::{Kind, Pace, Stream, play};
 use efm_bench::tick::robot::Robot;
+use efm_harness::planner::RobotFiles;
 use std::path::Path;
 
 #[global_allocator]
@@ -18,7 +19,7 @@ fn root() -> &'static Path {
 
 #[test]
 fn a_stream_is_the_same_to_the_bit_again_allocates_nothing_and_keeps_parrys_clearance() {
-    let panda = Robot::panda(root()).unwrap();
+    let panda = Robot::panda(&RobotFiles::under(root())).unwrap();
     let cell = panda.cell(120, 7).unwrap();
     assert!(cell.bodies.pairs().abs_diff(120) <= 8, "{}", cell.bodies.pairs());
     let mut parry = ByParry::new(&panda, &cell).unwrap();

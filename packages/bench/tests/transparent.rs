@@ -4,8 +4,9 @@
 use efm_bench::transparent::compare::{ARM, Totals, Trace};
 use efm_bench::transparent::limiter::limited;
 use efm_bench::transparent::run::{play, replay};
+use efm_harness::deployed::Deployed;
 use efm_harness::planner::RobotFiles;
-use efm_harness::rig::limits;
+use efm_safety::Limits;
 use efm_sim::Split;
 use std::path::Path;
 
@@ -13,11 +14,19 @@ fn files() -> RobotFiles {
     RobotFiles::under(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")))
 }
 
+fn deployed() -> Deployed {
+    Deployed::read(&files()).unwrap()
+}
+
+fn limits() -> Limits {
+    deployed().cell().limits().clone()
+}
+
 const HOME: [f64; 8] = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785, 0.02];
 
 /// Highest share of velocity, acceleration and jerk limits in rows, by differences.
 fn asked(rows: &[[f64; ARM]], dt: f64) -> [f64; 3] {
-    let limits = limits(&files()).unwrap();
+    let limits = limits();
     let mut most = [0.0_f64; 3];
     for (j, velocity) in limits.velocity().iter().enumerate().take(ARM) {
         for p in rows.windows(4) {
@@ -38,7 +47,7 @@ fn motion(wanted: impl Fn(f64, usize) -> f64) -> Vec<[f64; ARM]> {
 
 #[test]
 fn what_asks_too_much_is_made_jerk_limited_and_arrives_all_the_same() {
-    let limits = limits(&files()).unwrap();
+    let limits = limits();
     // Half a radian at once, and back.
     let steps = motion(|t, j| HOME[j] + if (1.0..2.5).contains(&t) { 0.5 } else { 0.0 });
     let rows = limited(&steps, 0.01, &limits, 0.8).unwrap();
@@ -53,7 +62,7 @@ fn what_asks_too_much_is_made_jerk_limited_and_arrives_all_the_same() {
 #[test]
 fn what_keeps_the_limits_is_left_as_it_is() {
     let smooth = motion(|t, j| HOME[j] + 0.2 * (1.0 - (1.5 * t).cos()));
-    let rows = limited(&smooth, 0.01, &limits(&files()).unwrap(), 0.95).unwrap();
+    let rows = limited(&smooth, 0.01, &limits(), 0.95).unwrap();
     // It begins at rest, and the motion with an acceleration; it ends at rest too.
     for (k, (row, wanted)) in rows.iter().zip(&smooth).enumerate().skip(20).take(360) {
         assert_eq!(row, wanted, "{k}");
@@ -62,7 +71,7 @@ fn what_keeps_the_limits_is_left_as_it_is() {
 
 #[test]
 fn a_constant_shift_is_no_difference_and_a_milliradian_more_is_one() {
-    let limits = limits(&files()).unwrap();
+    let limits = limits();
     let trace = |late: f64, off: f64| {
         let at = |t: f64| [0.3 * (2.0 * t).sin(); ARM];
         let ticks: Vec<f64> = (0..500).map(|k| 0.01 * f64::from(k)).collect();
@@ -87,7 +96,7 @@ fn a_constant_shift_is_no_difference_and_a_milliradian_more_is_one() {
 #[test]
 fn a_demonstration_is_done_with_the_filter_and_gives_the_same_again() {
     let seed = Split::Train.seeds().start + 3;
-    let (one, other) = (play(&files(), seed).unwrap(), play(&files(), seed).unwrap());
+    let (one, other) = (play(&deployed(), &files(), seed).unwrap(), play(&deployed(), &files(), seed).unwrap());
     assert!(one.success && one.commanded.len() > 200);
     assert_eq!(one.commanded.len(), one.meant.len());
     assert_eq!((&one.commanded, &one.meant), (&other.commanded, &other.meant));
@@ -96,10 +105,10 @@ fn a_demonstration_is_done_with_the_filter_and_gives_the_same_again() {
 #[test]
 fn a_motion_that_is_easy_passes_as_it_is() {
     let easy = motion(|t, j| HOME[j] + 0.1 * (1.0 - (1.2 * t).cos()));
-    let trace = replay(&files(), &easy, 2).unwrap();
+    let trace = replay(&deployed(), &easy, 2).unwrap();
     assert!(trace.success && trace.refused == 0);
     let mut totals = Totals::default();
-    totals.add(&trace, &limits(&files()).unwrap(), 0.01);
+    totals.add(&trace, &limits(), 0.01);
     // A few ticks at the start, where it gets going.
     assert!(totals.share(totals.best()) < 0.05, "{}", totals.share(totals.best()));
     // And it is the motion that was asked for: 30 ticks later, seen from the sixth on.

@@ -49,18 +49,23 @@ pub fn put(over: &mut Said, name: &str, value: Value) -> Option<Value> {
     over.insert(name.to_owned(), value)
 }
 
-/// The parameters of a node from the texts of files, later ones over earlier ones, with what is in no file as declared.
+/// Puts what the text of a file says to a node over what was said before.
 ///
 /// # Errors
-/// In words: what is no parameter file, or all that is wrong with the parameters.
-pub fn params(texts: &[&str], full_name: &str, specs: Vec<Spec>) -> Result<Params, String> {
-    let mut over = Said::new();
-    for text in texts {
-        for said in for_node(read(text)?, full_name, &specs)? {
-            said.into_iter().for_each(|(name, value)| drop(put(&mut over, &name, value)));
-        }
+/// In words: what is no parameter file, or none for this node where it is for one of its name.
+pub fn put_all(over: &mut Said, text: &str, full_name: &str, specs: &[Spec]) -> Result<(), String> {
+    for said in for_node(read(text)?, full_name, specs)? {
+        said.into_iter().for_each(|(name, value)| drop(put(over, &name, value)));
     }
-    Params::from_json(specs, &over)
+    Ok(())
+}
+
+/// The parameters of which this is said, the others as declared.
+///
+/// # Errors
+/// In words: all that is wrong with them.
+pub fn params(said: &Said, specs: Vec<Spec>) -> Result<Params, String> {
+    Params::from_json(specs, said)
         .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
@@ -114,7 +119,9 @@ mod tests {
     }
 
     fn of(texts: &[&str]) -> Result<Params, String> {
-        params(texts, "/left/arm", specs())
+        let mut said = Said::new();
+        texts.iter().try_for_each(|text| put_all(&mut said, text, "/left/arm", &specs()))?;
+        params(&said, specs())
     }
 
     #[test]

@@ -1,43 +1,41 @@
 //! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
+use crate::deployed::{DeployError, inference};
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
 use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
-use efm_core::ActionChunk;
-use efm_policy::{
-    Chunking, Goal, MANIFEST_FILE, Observation, OpenError, PackageError, Policy, PolicyError, PolicyPackage,
-    RuntimeOptions, SentenceError,
-};
-use efm_robot::{LimitSet, RobotModel};
-use efm_schedule::{Mode, RtcError, Seam};
+use efm_app::inference::engine::{ActError, Answer, Job, Pictures, Setup, Sight, Worker};
+use efm_app::inference::picture_ring::PictureRing;
+use efm_app::setup::policy_package;
+use efm_app::surroundings::named_file;
+use efm_core::{ActionChunk, JointSample, Stamp};
+use efm_policy::{MANIFEST_FILE, Manifest, PolicyError};
+use efm_schedule::Mode;
 use efm_sim::world::{HEIGHT, WIDTH};
 use efm_sim::{Camera, Expert, ExpertView, Scene, WorldError};
 use efm_vision::{ImageView, Resizer, VisionError};
 use nalgebra::Vector3;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Why an agent cannot be made or cannot act.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// The package.
+    /// The package, or the package against the robot.
+    #[error("the policy is refused: {0}")]
+    Refused(String),
+    /// Parameters of `vla_inference`.
     #[error(transparent)]
-    Package(#[from] PackageError),
-    /// The package against the robot.
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    Deploy(#[from] DeployError),
     /// Robot files, or the expert.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// Inference.
     #[error(transparent)]
-    Policy(#[from] PolicyError),
+    Act(#[from] ActError),
     /// The sentence.
-    #[error(transparent)]
-    Sentence(#[from] SentenceError),
-    /// The guide of real-time chunking.
-    #[error("real-time chunking: {0}")]
-    Rtc(#[from] RtcError),
+    #[error("the instruction cannot be embedded: {0}")]
+    Sentence(String),
     /// Drawing.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -47,12 +45,6 @@ pub enum AgentError {
     /// A camera that the simulator has not.
     #[error("the policy needs a camera '{0}'; the simulator has front and wrist")]
     Camera(String),
-    /// The past is not kept here.
-    #[error("the policy looks at {0} observations at a time; the in-process simulator shows it one")]
-    History(usize),
-    /// No episode was begun.
-    #[error("no episode was begun")]
-    NotBegun,
     /// No such package.
     #[error("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "))]
     NotFound {
@@ -68,77 +60,94 @@ pub enum AgentError {
 /// # Errors
 /// When none of them holds a manifest.
 pub fn policy_folder(named: &str, root: &Path) -> Result<PathBuf, AgentError> {
-    // Where the nodes look for it, in their order.
-    let places = [root.join("models").join(named), PathBuf::from(named), root.join(named)];
-    let found = places.iter().find(|folder| folder.join(MANIFEST_FILE).is_file()).cloned();
-    found.ok_or_else(|| AgentError::NotFound {
-        named: named.to_owned(),
-        looked: places.iter().map(|place| place.display().to_string()).collect(),
-    })
+    // By the nodes' rule.
+    policy_package(named, &[root.join("models")], &[PathBuf::from(named), root.join(named)])
+        .map_err(|looked| AgentError::NotFound { named: named.to_owned(), looked })
 }
 
-/// A policy with everything that it needs between the simulator's cameras and a chunk.
+struct CameraView {
+    name: String,
+    camera: Camera,
+    resizer: Resizer,
+}
+
+/// A policy between the simulator's cameras and a chunk, as `vla_inference` runs it: its [`Worker`], from its parameters.
 pub struct PolicyAgent {
-    policy: Policy,
-    cameras: Vec<(String, Camera, Resizer, Vec<u8>)>,
+    worker: Worker,
+    setup: Setup,
+    manifest: Manifest,
+    hash: String,
+    cameras: Vec<CameraView>,
     picture: Vec<u8>,
-    goal: Option<Goal>,
+    /// What was seen before, for a policy that looks back, and the joints then.
+    seen: PictureRing,
+    joints: Vec<(Stamp, JointSample)>,
     seed: u64,
     count: u64,
+    guided: u64,
     inference: Vec<f64>,
-    /// Where chunks continue each other.
-    chunking: Option<Chunking>,
 }
 
 impl PolicyAgent {
-    /// Opens a package for the robot of `files`.
+    /// Opens a package for the robot of `files`. Chunks continue each other as `mode` has it.
     ///
     /// # Errors
     /// Naming what does not fit.
-    pub fn open(folder: &Path, search_path: &[PathBuf], files: &RobotFiles) -> Result<Self, AgentError> {
-        let package = PolicyPackage::load(folder, search_path)?;
-        let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
-        let joints = package.manifest().joints().map_err(PlanError::from)?;
-        let limits = LimitSet::load(&model, &files.joint_limits, &joints).map_err(PlanError::from)?;
-        let policy = Policy::open(package, &model, &limits, RuntimeOptions::default())?;
-        if policy.manifest().observation.history > 1 {
-            return Err(AgentError::History(policy.manifest().observation.history));
-        }
+    pub fn open(folder: &Path, search_path: &[PathBuf], files: &RobotFiles, mode: Mode) -> Result<Self, AgentError> {
+        let params = inference(files, folder, search_path)?;
+        let limits = named_file(&params, "joint_limits_file").map_err(|e| AgentError::Refused(e.to_string()))?;
+        let setup = Setup::new(&params, folder.to_owned(), &limits.unwrap_or_default()).map_err(AgentError::Refused)?;
+        let setup = Setup { mode, ..setup };
+        let urdf = read_urdf(&files.urdf)?;
+        let mut worker = Worker::default();
+        let hash = match worker.work(&setup, Job::Open(urdf)) {
+            Answer::Opened(opened) => opened.map_err(AgentError::Refused)?.hash,
+            _ => return Err(AgentError::Refused("it was not opened".to_owned())),
+        };
+        let manifest = worker.policy().ok_or(ActError::Closed)?.manifest().clone();
         let mut cameras = Vec::new();
-        for image in &policy.manifest().observation.images {
+        for image in &manifest.observation.images {
             let camera = match image.name.as_str() {
                 "front" => Camera::Front,
                 "wrist" => Camera::Wrist,
                 other => return Err(AgentError::Camera(other.to_owned())),
             };
             let resizer = Resizer::new(image.width, image.height, image.fit())?;
-            let small = vec![0; resizer.output_len()];
-            cameras.push((image.name.clone(), camera, resizer, small));
+            cameras.push(CameraView { name: image.name.clone(), camera, resizer });
         }
-        let (picture, inference) = (Vec::new(), Vec::new());
-        Ok(Self { policy, cameras, picture, goal: None, seed: 0, count: 0, inference, chunking: None })
-    }
-
-    /// The policy.
-    pub fn policy_mut(&mut self) -> &mut Policy {
-        &mut self.policy
+        let seen = PictureRing::new(manifest.observation.history - 1, manifest.action.step);
+        let (picture, inference, joints) = (Vec::new(), Vec::new(), Vec::new());
+        let (seed, count, guided) = (0, 0, 0);
+        Ok(Self { worker, setup, manifest, hash, cameras, picture, seen, joints, seed, count, guided, inference })
     }
 
     /// Name, version and hash of the package.
     pub fn identity(&self) -> (String, String) {
-        let info = &self.policy.manifest().policy;
-        (format!("{} {}", info.name, info.version), self.policy.package().hash().to_owned())
+        let info = &self.manifest.policy;
+        (format!("{} {}", info.name, info.version), self.hash.clone())
     }
 
-    /// Begins a goal.
+    /// Begins a goal. What was seen before it stays seen.
     fn tell(&mut self, sentence: &str) -> Result<(), AgentError> {
-        self.policy.reset();
-        self.goal = Some(self.policy.embed(sentence)?);
-        Ok(())
+        match self.worker.work(&self.setup, Job::Embed(sentence.to_owned())) {
+            Answer::Embedded(_, embedded) => embedded.map_err(AgentError::Sentence),
+            _ => Ok(()),
+        }
+    }
+
+    /// Begins an episode, of which nothing is known yet.
+    fn begin(&mut self, sentence: &str, seed: u64) -> Result<(), AgentError> {
+        self.seen = PictureRing::new(self.manifest.observation.history - 1, self.manifest.action.step);
+        self.joints.clear();
+        (self.seed, self.count) = (seed, 0);
+        // Nothing of the episode before guides its chunks.
+        self.worker.forget();
+        self.tell(sentence)
     }
 
     /// Says beside each other what the policy and the expert want, for whoever looks for the cause of a failure.
     fn trace(&self, rig: &Rig, chunk: &ActionChunk) {
+        let Some(policy) = self.worker.policy() else { return };
         let (world, scene) = (rig.cell().world(), rig.cell().scene());
         let view = ExpertView::of(world, scene);
         let rollout = Expert::new().plan(&view);
@@ -153,7 +162,7 @@ impl PolicyAgent {
             rollout.phase
         );
         for k in [0, 3, 7, 15] {
-            let tool = self.policy.tool_at(chunk.row(k)).translation.vector - view.tool;
+            let tool = policy.tool_at(chunk.row(k)).translation.vector - view.tool;
             let wanted = Vector3::from(rollout.tool[k]) - view.tool;
             line += &format!(
                 "\n      row {k:2}: policy {} {:4.1}  expert {} {:4.1}",
@@ -166,39 +175,58 @@ impl PolicyAgent {
         log::trace!("{line}");
     }
 
-    fn act(&mut self, rig: &mut Rig) -> Result<ActionChunk, AgentError> {
-        for (_, camera, resizer, small) in &mut self.cameras {
+    /// What the policy's cameras see now.
+    fn look(&mut self, rig: &mut Rig) -> Result<Pictures, AgentError> {
+        let mut pictures = Vec::with_capacity(self.cameras.len());
+        for CameraView { name, camera, resizer } in &mut self.cameras {
             rig.cell_mut().world_mut().render(*camera, &mut self.picture)?;
-            resizer.resize(&ImageView::rgb8(WIDTH as u32, HEIGHT as u32, &self.picture)?, small)?;
+            let mut small = vec![0; resizer.output_len()];
+            resizer.resize(&ImageView::rgb8(WIDTH as u32, HEIGHT as u32, &self.picture)?, &mut small)?;
+            pictures.push((name.clone(), small));
         }
-        let stamp = rig.cell().now();
-        let began = Instant::now();
-        let images: Vec<(&str, &[u8])> =
-            self.cameras.iter().map(|(n, _, _, small)| (n.as_str(), small.as_slice())).collect();
-        let plan_time = rig.plan_time();
-        let observation = Observation { stamp, images: &images, joints: rig.measured(), earlier: &[] };
-        let goal = self.goal.as_ref().ok_or(AgentError::NotBegun)?;
-        // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
-        let noise = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);
-        let chunk = match &mut self.chunking {
-            None => self.policy.act(&observation, goal, noise)?,
-            Some(chunking) => {
-                let joints = &observation.joints.positions;
-                let guide = chunking.guide(&self.policy, plan_time, joints)?;
-                let chunk = self.policy.act_guided(&observation, goal, noise, guide);
-                if chunk.is_ok() {
-                    chunking.made(&self.policy, plan_time, joints);
-                }
-                chunk?
-            }
-        };
-        self.count += 1;
-        self.inference.push(began.elapsed().as_secs_f64() * 1e3);
-        if log::log_enabled!(log::Level::Trace) {
-            self.trace(rig, &chunk);
-        }
-        Ok(chunk)
+        Ok(pictures)
     }
+
+    /// Keeps what is seen now, where the policy will look back at it: called as often as cameras see something.
+    fn remember(&mut self, rig: &mut Rig) -> Result<(), AgentError> {
+        let stamp = rig.cell().now();
+        if !self.seen.wants(stamp) {
+            return Ok(());
+        }
+        let pictures = self.look(rig)?;
+        self.seen.push(stamp, pictures);
+        self.joints.push((stamp, rig.measured().clone()));
+        // Behind what the ring keeps nothing is asked for.
+        let span = self.manifest.observation.history as f64 * self.manifest.action.step;
+        self.joints.retain(|(at, _)| stamp.seconds_since(*at) <= span);
+        Ok(())
+    }
+
+    fn act(&mut self, rig: &mut Rig) -> Result<ActionChunk, AgentError> {
+        let (stamp, pictures) = (rig.cell().now(), self.look(rig)?);
+        let joints_at =
+            |at: &Stamp| self.joints.iter().find(|(stamp, _)| stamp == at).map(|(_, joints)| joints.clone());
+        let earlier = self.seen.before(stamp).into_iter();
+        let earlier = earlier.filter_map(|(at, pictures)| Some((*at, pictures.clone(), joints_at(at)?))).collect();
+        // Any fixed function of episode and count does; a multiplier spreads them over the generator's seeds.
+        let noise_seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(self.count);
+        let execution = rig.execution();
+        let (following, delay) = (execution.at(stamp, stamp), execution.take_delay());
+        let joints = rig.measured().clone();
+        let sight = Sight { stamp, pictures, joints, earlier, noise_seed, following, delay };
+        let acted = self.worker.act(&sight)?;
+        self.count += 1;
+        self.guided += u64::from(acted.guided.is_some());
+        self.inference.push(acted.seconds * 1e3);
+        if log::log_enabled!(log::Level::Trace) {
+            self.trace(rig, &acted.chunk);
+        }
+        Ok(acted.chunk)
+    }
+}
+
+fn read_urdf(file: &Path) -> Result<String, AgentError> {
+    std::fs::read_to_string(file).map_err(|source| DeployError::Read { file: file.to_owned(), source }.into())
 }
 
 /// Who decides.
@@ -229,9 +257,7 @@ impl Agent {
     pub fn begin_told(&mut self, scene: &Scene, sentence: &str) -> Result<(), AgentError> {
         match self {
             Agent::Policy(agent) => {
-                agent.tell(sentence)?;
-                agent.seed = scene.seed;
-                agent.count = 0;
+                agent.begin(sentence, scene.seed)?;
             }
             Agent::Random(planner) => planner.begin(scene.seed),
             Agent::Nothing | Agent::Expert(_) => {}
@@ -250,45 +276,28 @@ impl Agent {
         Ok(())
     }
 
-    /// How one chunk follows another in the episode that begins, and how many seconds the policy is expected to take. Whoever cannot be
-    /// guided does not care.
-    pub fn schedule(&mut self, mode: Mode, latency: f64) {
-        if let Agent::Policy(agent) = self {
-            agent.chunking = (mode == Mode::Rtc).then(|| Chunking::of(agent.policy.manifest(), latency));
-        }
+    /// Whether the agent looks back at what it saw between two looks: then [`Self::remember`] is to be called as often as cameras see something.
+    pub fn looks_back(&self) -> bool {
+        matches!(self, Agent::Policy(agent) if agent.seen.looks_back())
     }
 
-    fn chunking(&mut self) -> Option<&mut Chunking> {
+    /// Keeps what is seen now, where the agent will look back at it.
+    ///
+    /// # Errors
+    /// When it cannot be drawn.
+    pub fn remember(&mut self, rig: &mut Rig) -> Result<(), AgentError> {
         match self {
-            Agent::Policy(agent) => agent.chunking.as_mut(),
-            _ => None,
-        }
-    }
-
-    /// The last chunk reached the scheduler, which takes it or does not.
-    pub fn arrived(&mut self, taken: bool) {
-        if let Some(chunking) = self.chunking() {
-            chunking.arrived(taken);
-        }
-    }
-
-    /// A chunk is followed in the place of another one.
-    pub fn followed(&mut self, seam: &Seam) {
-        if let Some(chunking) = self.chunking() {
-            chunking.followed(seam.delay_s);
-        }
-    }
-
-    /// The arm stands still: nothing goes on while the policy thinks.
-    pub fn ended(&mut self) {
-        if let Some(chunking) = self.chunking() {
-            chunking.runs(None);
+            Agent::Policy(agent) => agent.remember(rig),
+            _ => Ok(()),
         }
     }
 
     /// For how many chunks the policy was guided so far; forgets it.
     pub fn take_guided(&mut self) -> u64 {
-        self.chunking().map_or(0, Chunking::take_guided)
+        match self {
+            Agent::Policy(agent) => std::mem::take(&mut agent.guided),
+            _ => 0,
+        }
     }
 
     /// Time between two looks.
@@ -298,7 +307,7 @@ impl Agent {
             Agent::Nothing | Agent::Expert(_) => Duration::from_millis(200),
             Agent::Random(_) => Duration::from_secs_f64(PERIOD),
             Agent::Policy(agent) => {
-                let manifest = agent.policy.manifest();
+                let manifest = &agent.manifest;
                 Duration::from_secs_f64(manifest.action.step * manifest.execution.replan_steps as f64)
             }
         }
@@ -322,7 +331,7 @@ impl Agent {
             }
             Agent::Policy(agent) => match agent.act(rig) {
                 Ok(chunk) => Ok(Some(chunk)),
-                Err(AgentError::Policy(error @ PolicyError::Action(_))) => {
+                Err(AgentError::Act(ActError::Policy(error @ PolicyError::Action(_)))) => {
                     log::debug!("chunk rejected: {error}");
                     Ok(None)
                 }

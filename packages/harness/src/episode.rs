@@ -6,8 +6,7 @@ use crate::recorder::failure_text;
 use crate::report::EpisodeOutcome;
 use crate::rig::{Rig, RigError};
 use efm_core::{ActionChunk, Stamp};
-use efm_safety::{IdleReason, OfferRefusal, StreamConfig};
-use efm_schedule::{Duty, GoalId, GoalSwitch, Mode, MotionNow, OnNewGoal};
+use efm_schedule::{Mode, OnNewGoal};
 use efm_sim::tasks::TIME_LIMIT;
 use efm_sim::world::STEP_NANOS;
 use efm_sim::{Scene, World, WorldError};
@@ -67,6 +66,8 @@ impl Default for EpisodeOptions {
     }
 }
 
+/// What a policy looks back at is seen every so many nanoseconds: 30 Hz, as cameras do.
+const CAMERA_NANOS: i64 = 33_333_333;
 /// The observer looks every so many steps: every 10 ms.
 const OBSERVE_NANOS: i64 = 5 * STEP_NANOS;
 
@@ -99,17 +100,17 @@ pub fn run_watched(
     let mut outcome = EpisodeOutcome::of(&scene, told);
     agent.begin_told(&scene, &outcome.goal)?;
     let own_sentence = scene.sentence.clone();
+    if let Some(new) = options.new_goal {
+        rig.on_new_goal(new.rule)?;
+    }
     rig.reset(scene)?;
     let mut observer = Observer::new(rig.cell().world(), rig.cell().scene());
     let period = agent.period().as_nanos() as i64;
-    agent.schedule(rig.mode(), options.delay.as_secs_f64());
     let delay = options.delay.as_nanos() as i64;
     let mut next_look = 0;
-    let rule = options.new_goal.map(|new| new.rule).unwrap_or_default();
-    let lead_s = options.delay.as_secs_f64() + StreamConfig::default().committed_s + StreamConfig::default().period_s;
-    let mut deliveries = Deliveries::new(GoalSwitch::new(rule, lead_s));
-    let (mut heard, mut cancelled) = (FIRST, false);
-    deliveries.switch.ask(FIRST, motion(rig), rig.cell().now());
+    let mut deliveries = Deliveries::default();
+    let mut heard = FIRST;
+    rig.instruct(&outcome.goal)?;
     loop {
         watch(rig)?;
         let (t, verdict) = (rig.cell().elapsed(), *rig.cell().verdict());
@@ -129,23 +130,19 @@ pub fn run_watched(
             outcome.state_hash = state_hash(rig.cell().world());
             return Ok(outcome);
         }
-        if options.new_goal.is_some_and(|new| t >= new.at) {
-            deliveries.switch.ask(SECOND, motion(rig), rig.cell().now());
-        }
-        let duty = deliveries.switch.update(motion(rig), rig.cell().now());
-        if duty == Duty::Stop && !cancelled {
-            cancelled = true;
-            rig.cancel();
-        }
-        if duty == Duty::Follow(SECOND) && heard == FIRST {
+        if heard == FIRST && options.new_goal.is_some_and(|new| t >= new.at) {
             heard = SECOND;
+            rig.instruct(&own_sentence)?;
             agent.tell(&own_sentence)?;
         }
+        if agent.looks_back() && nanos % CAMERA_NANOS < STEP_NANOS {
+            agent.remember(rig)?;
+        }
         let look = if options.one_at_a_time { nanos >= next_look } else { nanos % period < STEP_NANOS };
-        if look && matches!(duty, Duty::Follow(_)) {
+        if look {
             if options.one_at_a_time {
                 // What comes in this moment is there before the agent looks again.
-                deliveries.deliver(rig, agent, &mut observer, &mut outcome);
+                deliveries.deliver(rig, heard, &mut observer, &mut outcome);
                 next_look = nanos + period.max(delay);
             }
             outcome.looks += 1;
@@ -154,83 +151,43 @@ pub fn run_watched(
                 None => outcome.refused += 1,
             }
         }
-        deliveries.deliver(rig, agent, &mut observer, &mut outcome);
-        if let Some(IdleReason::NoChunk(Some(_)) | IdleReason::Latched(_)) = rig.step()? {
-            agent.ended();
-        }
-        if let Some(seam) = rig.seam() {
-            agent.followed(seam);
-        }
-        deliveries.watch(rig);
+        deliveries.deliver(rig, heard, &mut observer, &mut outcome);
+        rig.step()?;
     }
 }
 
-/// The instruction that an episode begins with, and the one that may come later.
-const FIRST: GoalId = 1;
-const SECOND: GoalId = 2;
+/// Number of the instruction that an episode begins with, and of the one that may come later.
+const FIRST: u64 = 1;
+const SECOND: u64 = 2;
 
-fn motion(rig: &Rig) -> MotionNow {
-    MotionNow { ends_at: rig.scheduler().ends_at(), at_rest: rig.at_rest() }
-}
-
-/// Chunks between agent and streamer.
+/// Chunks between agent and publisher.
+#[derive(Default)]
 struct Deliveries {
     /// When each is there, and for which instruction it was made.
-    under_way: VecDeque<(Stamp, GoalId, ActionChunk)>,
-    /// Says which may be followed.
-    switch: GoalSwitch,
-    /// The first chunk of the second instruction, and when that was given.
-    awaited: Option<(Stamp, Stamp)>,
+    under_way: VecDeque<(Stamp, u64, ActionChunk)>,
     /// The first stop that lasted.
     stopped: Option<String>,
 }
 
 impl Deliveries {
-    fn new(switch: GoalSwitch) -> Self {
-        Self { under_way: VecDeque::new(), switch, awaited: None, stopped: None }
-    }
-
-    /// Hands over what is there by now.
-    fn deliver(&mut self, rig: &mut Rig, agent: &mut Agent, observer: &mut Observer, outcome: &mut EpisodeOutcome) {
+    /// Hands over what is there by now. What was made for an instruction that is over is not published, as by the node.
+    fn deliver(&mut self, rig: &mut Rig, heard: u64, observer: &mut Observer, outcome: &mut EpisodeOutcome) {
         let (t, now) = (rig.cell().elapsed(), rig.cell().now());
         while self.under_way.front().is_some_and(|(due, ..)| *due <= now) {
             let Some((_, goal, chunk)) = self.under_way.pop_front() else { return };
-            let took_s = match self.switch.admit(goal, now) {
-                Ok(took_s) => took_s,
-                Err(refusal) => {
-                    log::debug!("seed {}, {t:.2} s: chunk dropped: {refusal}", outcome.seed);
-                    agent.arrived(false);
-                    outcome.refused += 1;
-                    continue;
-                }
-            };
-            if goal == SECOND
-                && let Some(took_s) = took_s
-            {
-                self.awaited = Some((chunk.observed_at(), now.offset_seconds(-took_s)));
+            if goal != heard {
+                outcome.refused += 1;
+                continue;
             }
             let offered = rig.offer(&chunk);
-            agent.arrived(offered.is_ok());
             if let Err(refusal) = offered {
                 log::debug!("seed {}, {t:.2} s: chunk refused: {refusal}", outcome.seed);
                 outcome.refused += 1;
-                if let OfferRefusal::Stopped(reason) = &refusal
-                    && reason.is_latched()
-                {
+                if rig.latched().is_some() {
                     observer.stopped();
                     self.stopped.get_or_insert_with(|| format!("{refusal} (at {t:.1} s)"));
                 }
             }
-        }
-    }
-
-    /// Looks whether a chunk of the second instruction is followed by now.
-    fn watch(&mut self, rig: &mut Rig) {
-        let Some((first, asked)) = self.awaited else { return };
-        if rig.scheduler().in_use().is_some_and(|(chunk, _)| chunk >= first) {
-            let seconds = rig.cell().now().seconds_since(asked);
-            rig.flow_mut().instruction_to_motion = Some(seconds);
-            self.awaited = None;
         }
     }
 }

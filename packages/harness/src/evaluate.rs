@@ -11,6 +11,7 @@ use crate::planner::{ExpertPlanner, RobotFiles};
 use crate::random::RandomPlanner;
 use crate::report::{EpisodeOutcome, Quantiles, Run, Subject};
 use crate::rig::{Filter, Rig, RigError};
+use efm_schedule::Mode;
 use efm_sim::Scene;
 use efm_sim::tasks::Split;
 use std::path::{Path, PathBuf};
@@ -87,16 +88,19 @@ impl Actor {
         })
     }
 
-    /// Ready to act. Give the folder of all packages for `models`: sentence encoders are looked for there too.
+    /// Ready to act. Give the folder of all packages for `models`: sentence encoders are looked for there too. A policy that can be guided is where `mode`
+    /// says so.
     ///
     /// # Errors
     /// Naming what does not fit.
-    pub fn open(&self, files: &RobotFiles, models: &Path) -> Result<Agent, AgentError> {
+    pub fn open(&self, files: &RobotFiles, models: &Path, mode: Mode) -> Result<Agent, AgentError> {
         Ok(match self {
             Actor::Nothing => Agent::Nothing,
             Actor::Random => Agent::Random(Box::new(RandomPlanner::new(files)?)),
             Actor::Expert => Agent::Expert(Box::new(ExpertPlanner::new(files)?)),
-            Actor::Package(folder) => Agent::Policy(Box::new(PolicyAgent::open(folder, &[models.to_owned()], files)?)),
+            Actor::Package(folder) => {
+                Agent::Policy(Box::new(PolicyAgent::open(folder, &[models.to_owned()], files, mode)?))
+            }
         })
     }
 
@@ -114,7 +118,7 @@ impl Actor {
     /// # Errors
     /// When a package cannot be opened.
     pub fn identity(&self, files: &RobotFiles, models: &Path) -> Result<(String, Option<String>), AgentError> {
-        Ok(match self.open(files, models)? {
+        Ok(match self.open(files, models, Mode::default())? {
             Agent::Policy(agent) => {
                 let (name, hash) = agent.identity();
                 (name, Some(hash))
@@ -362,7 +366,7 @@ impl Worker<'_> {
         let place = match self.agents.iter().position(|(actor, _)| *actor == plan.actor) {
             Some(place) => place,
             None => {
-                let agent = plan.actor.open(&self.settings.files, &self.settings.models);
+                let agent = plan.actor.open(&self.settings.files, &self.settings.models, self.settings.options.mode);
                 let agent = agent.map_err(|source| EvaluateError::Open {
                     policy: plan.subject.policy.clone(),
                     source: Box::new(source),

@@ -1,8 +1,9 @@
 //! How motion flows from chunk to chunk: what is measured of scheduling, tick by tick, before the filter.
 
 use crate::stats::quantile;
-use efm_safety::{Activity, IdleReason, StopReason, Tick};
-use efm_schedule::{Mode, OnNewGoal, ReferenceStatus, Scheduler, Seam, consumed};
+use efm_app::publisher::motion_report::Phase;
+use efm_safety::{IdleReason, StopReason};
+use efm_schedule::{Mode, OnNewGoal, ReferenceStatus, Seam, consumed};
 use serde::{Deserialize, Serialize};
 
 /// What the ticks of an episode saw. The time before the first chunk is followed is left out: nothing can be late yet.
@@ -33,19 +34,16 @@ impl Flow {
         std::mem::replace(self, next)
     }
 
-    /// Sees a tick of the streamer.
-    pub(crate) fn filtered(&mut self, tick: &Tick<'_>) {
-        let (idle, late) = match tick {
-            Tick::Hold => (false, false),
-            Tick::Send(out) => {
-                self.begun = true;
-                match &out.activity {
-                    Activity::Following | Activity::Blocked(_) => (false, false),
-                    Activity::Holding(_) => (true, false),
-                    Activity::Stopping(reason) => (true, *reason == StopReason::Exhausted),
-                }
-            }
-            Tick::Idle(reason) => {
+    /// Sees what a tick of the publisher decided, where it decided anything.
+    pub(crate) fn filtered(&mut self, decided: Option<&Phase>) {
+        let sent =
+            matches!(decided, Some(Phase::Following | Phase::Blocked(_) | Phase::Holding(_) | Phase::Stopping(_)));
+        self.begun |= sent;
+        let (idle, late) = match decided {
+            None | Some(Phase::Following | Phase::Blocked(_)) => (false, false),
+            Some(Phase::Holding(_) | Phase::NoRobot(_) | Phase::Owned(_)) => (true, false),
+            Some(Phase::Stopping(reason)) => (true, *reason == StopReason::Exhausted),
+            Some(Phase::Idle(reason)) => {
                 (true, matches!(reason, IdleReason::NoChunk(None | Some(StopReason::Exhausted)) | IdleReason::Settling))
             }
         };
@@ -67,14 +65,13 @@ impl Flow {
         }
     }
 
-    /// Sees what the scheduler has done in a tick; says whether a chunk took over from another one.
-    pub(crate) fn scheduled(&mut self, scheduler: &Scheduler) -> Option<Seam> {
-        self.dropped = scheduler.dropped().0;
-        let (count, seam) = scheduler.seams();
-        let seam = seam.copied().filter(|_| count > self.counted)?;
-        self.counted = count;
-        self.seams.push(seam);
-        Some(seam)
+    /// Sees what the scheduler has done in a tick: chunks that it dropped so far, seams so far, and the last of them.
+    pub(crate) fn scheduled(&mut self, dropped: u64, count: u64, last: Option<Seam>) {
+        self.dropped = dropped;
+        if count > self.counted {
+            self.counted = count;
+            self.seams.extend(last);
+        }
     }
 }
 
@@ -218,14 +215,14 @@ mod tests {
     #[test]
     fn ticks_before_the_first_chunk_are_not_late() {
         let mut flow = Flow::default();
-        flow.filtered(&Tick::Idle(IdleReason::NoChunk(None)));
+        flow.filtered(Some(&Phase::Idle(IdleReason::NoChunk(None))));
         assert_eq!(flow.ticks, 0);
         flow.unfiltered(ReferenceStatus::Active { chunk: Stamp::ZERO, row: 0 });
         flow.unfiltered(ReferenceStatus::Exhausted);
-        flow.filtered(&Tick::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))));
+        flow.filtered(Some(&Phase::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted)))));
         // Told to stop: idle, but nobody was late.
-        flow.filtered(&Tick::Idle(IdleReason::Latched(StopReason::Requested)));
-        flow.filtered(&Tick::Hold);
+        flow.filtered(Some(&Phase::Idle(IdleReason::Latched(StopReason::Requested))));
+        flow.filtered(None);
         assert_eq!((flow.ticks, flow.idle, flow.late), (5, 3, 2));
     }
 

@@ -11,6 +11,7 @@ pub mod agent;
 pub mod batch;
 pub mod control;
 pub mod curves;
+pub mod deployed;
 pub mod episode;
 pub mod evaluate;
 pub mod failure;

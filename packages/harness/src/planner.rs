@@ -21,6 +21,10 @@ pub struct RobotFiles {
     pub srdf: PathBuf,
     /// Obstacles of the cell.
     pub obstacles: PathBuf,
+    /// Parameter files of the nodes, later ones over earlier ones.
+    pub parameters: Vec<PathBuf>,
+    /// What these name lies below it, or where the nodes look for it.
+    pub root: PathBuf,
 }
 
 impl RobotFiles {
@@ -31,7 +35,18 @@ impl RobotFiles {
             joint_limits: root.join("config/joint_limits.yaml"),
             srdf: root.join("urdf/panda.srdf"),
             obstacles: root.join("config/panda_obstacles.yaml"),
+            parameters: vec![root.join("config/panda.yaml")],
+            root: root.to_owned(),
         }
+    }
+}
+
+impl RobotFiles {
+    /// The same with further parameter files of the nodes, over the robot's own.
+    #[must_use]
+    pub fn with_parameters(mut self, files: &[PathBuf]) -> Self {
+        self.parameters.extend_from_slice(files);
+        self
     }
 }
 

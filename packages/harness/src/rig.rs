@@ -1,25 +1,30 @@
-//! One simulated cell with the real streamer in front of its controllers, driven step by step.
+//! One simulated cell with the publisher of trajectories in front of its controllers, driven step by step.
 //!
-//! The order of things within a step is that of the graph: joint states are measured, the streamer ticks on its 10 ms grid and
-//! its windows reach the controllers at once, then physics moves on.
+//! The publisher is the node's ([`Publishing`]), from the node's parameters ([`Deployed`]). The order of things within a step is that of the graph: joint
+//! states are measured, the publisher ticks on its grid (10 ms) and its windows reach the controllers at once, then physics moves on.
 
+use crate::deployed::{DeployError, Deployed};
 use crate::flow::Flow;
-use crate::planner::{PlanError, RobotFiles, chunk_joints};
+use crate::planner::{PlanError, RobotFiles};
 use crate::unfiltered::Unfiltered;
-use efm_collision::{CollisionError, CollisionModel, CollisionOptions, Obstacles};
-use efm_core::{ActionChunk, JointNames, JointNamesError, JointSample, Stamp, Trajectory};
-use efm_robot::{LimitSet, RobotModel, Srdf, SrdfError};
-use efm_safety::{
-    Activity, CollisionSpace, ControllerSpec, IdleReason, Limits, LimitsError, OfferRefusal, SetupError, StreamConfig,
-    Surroundings, Tick, TrajectoryStreamer,
-};
-use efm_schedule::{Mode, Scheduler, SchedulerConfig, SchedulerError, Seam};
+use efm_app::Failure;
+use efm_app::inference::execution::ExecutionFeed;
+use efm_app::publisher::emergency::KeptStop;
+use efm_app::publisher::motion_report::Phase;
+use efm_app::publisher::publishing::{At, Host, Publishing};
+use efm_app::publisher::streaming::{Event, Outlet};
+use efm_core::{ActionChunk, JointSample, SenderId, Stamp, Trajectory};
+use efm_safety::{Execution, IdleReason, StopReason, TrajectoryStreamer, VerifiedWindow};
+use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError};
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
 use efm_sim::{Cell, CellError, CommandRefusal, Scene, WorldFiles};
 
 /// Time of the start of every episode. Not zero: a zero stamp means "no stamp" in ROS.
 pub const START: Stamp = Stamp::from_nanos(1_000_000_000);
+/// Who tells joint states, and who sends chunks: one of each.
+const DRIVER: SenderId = SenderId([1; 16]);
+const POLICY: SenderId = SenderId([2; 16]);
 
 /// Why a rig could not be made or went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -27,77 +32,21 @@ pub enum RigError {
     /// Robot files.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// Joint names.
+    /// Parameters.
     #[error(transparent)]
-    Names(#[from] JointNamesError),
-    /// Limits.
-    #[error(transparent)]
-    Limits(#[from] LimitsError),
-    /// SRDF.
-    #[error(transparent)]
-    Srdf(#[from] SrdfError),
-    /// Obstacles.
-    #[error(transparent)]
-    Collision(#[from] CollisionError),
-    /// Streamer.
-    #[error(transparent)]
-    Streamer(#[from] SetupError),
+    Deploy(#[from] DeployError),
     /// Scheduler of the comparison without a filter.
     #[error(transparent)]
     Scheduler(#[from] SchedulerError),
     /// Cell.
     #[error(transparent)]
     Cell(#[from] CellError),
-    /// A verified window was refused by a controller: a mistake of ours.
-    #[error("a verified window was refused: {0}")]
+    /// A controller refused what the filter is compared with.
+    #[error("a window was refused: {0}")]
     Command(#[from] CommandRefusal),
-}
-
-/// The limits of the chunk's joints from the robot's files.
-///
-/// # Errors
-/// When a file cannot be read or a limit is missing.
-pub fn limits(files: &RobotFiles) -> Result<Limits, RigError> {
-    let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
-    let set = LimitSet::load(&model, &files.joint_limits, &chunk_joints()?).map_err(PlanError::from)?;
-    let limits = Limits::new(set.names, &set.joints)?;
-    Ok(limits.turning(set.continuous)?)
-}
-
-/// The bodies of robot and cell that are kept apart, as in the shipped parameter file.
-///
-/// # Errors
-/// When a file cannot be read or does not fit.
-pub fn bodies(files: &RobotFiles) -> Result<CollisionModel, RigError> {
-    let model = RobotModel::load(&files.urdf).map_err(PlanError::from)?;
-    let srdf = Srdf::load(&files.srdf, &model)?;
-    let obstacles = Obstacles::load(&files.obstacles)?;
-    Ok(CollisionModel::new(&model, Some(&srdf), &chunk_joints()?, &obstacles, &CollisionOptions::default())?)
-}
-
-/// The controllers of the Panda and the streamer's defaults. The shipped parameter file has these too, but for `max_clock_jump` (0.1 s, for busy
-/// machines), which makes no difference here: no tick is late.
-///
-/// # Errors
-/// When a setting is out of range.
-pub fn streamer(limits: Limits, bodies: CollisionModel) -> Result<TrajectoryStreamer, RigError> {
-    streamer_in(Mode::default(), limits, bodies)
-}
-
-/// As [`streamer`], with a choice of how one chunk follows another.
-///
-/// # Errors
-/// As [`streamer`].
-pub fn streamer_in(mode: Mode, limits: Limits, bodies: CollisionModel) -> Result<TrajectoryStreamer, RigError> {
-    let controllers = vec![
-        ControllerSpec { name: ARM_CONTROLLER.to_owned(), joints: JointNames::new(ARM_JOINTS)? },
-        ControllerSpec { name: HAND_CONTROLLER.to_owned(), joints: JointNames::new([FINGER_JOINTS[0]])? },
-    ];
-    let schedule = SchedulerConfig { mode, ..SchedulerConfig::default() };
-    let config =
-        StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], schedule, ..StreamConfig::default() };
-    let around = Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, None))), tool: None };
-    Ok(TrajectoryStreamer::within(around, limits, controllers, config)?)
+    /// The publisher: a verified window was refused by a controller, which is a mistake of ours, or it cannot begin.
+    #[error("{0}")]
+    Publisher(String),
 }
 
 /// What stands between chunks and controllers.
@@ -111,20 +60,73 @@ pub enum Filter {
 }
 
 enum Follower {
-    Filtered(Box<TrajectoryStreamer>),
+    Filtered(Box<Publishing>),
     Unfiltered(Box<Unfiltered>),
 }
 
-/// Cell and streamer.
+/// The simulated cell, as the publisher meets it.
+struct InCell<'a> {
+    cell: &'a mut Cell,
+    message: &'a mut Trajectory,
+    flow: &'a mut Flow,
+    execution: &'a mut ExecutionFeed,
+    controllers: usize,
+}
+
+impl Outlet for InCell<'_> {
+    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
+        for window in windows {
+            window.write_to(self.message);
+            self.cell
+                .command(window.controller(), self.message)
+                .map_err(|refusal| format!("a verified window was refused: {refusal}"))?;
+        }
+        Ok(windows.len())
+    }
+
+    fn tell(&mut self, execution: &Execution, windows: &[VerifiedWindow]) -> Result<(), Failure> {
+        self.execution.told(execution, windows, self.cell.now());
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), Failure> {
+        self.execution.heard(None, [], self.cell.now());
+        Ok(())
+    }
+}
+
+impl Host for InCell<'_> {
+    fn at(&self) -> At {
+        at(self.cell.now())
+    }
+
+    // What is done again is done by its seed.
+    fn note(&mut self, _: &Event<'_>) {}
+
+    fn listening(&self, listening: &mut Vec<bool>) {
+        listening.clear();
+        listening.resize(self.controllers, true);
+    }
+
+    fn instruction_followed(&mut self, seconds: f64) {
+        self.flow.instruction_to_motion = Some(seconds);
+    }
+}
+
+/// In simulation receipts are timed by its clock.
+fn at(now: Stamp) -> At {
+    At { now, received: now.nanos() as f64 * 1e-9 }
+}
+
+/// Cell and publisher.
 pub struct Rig {
     cell: Cell,
     follower: Follower,
     filter: Filter,
-    mode: Mode,
+    deployed: Deployed,
+    names: Vec<String>,
     flow: Flow,
-    seam: Option<Seam>,
-    limits: Limits,
-    bodies: CollisionModel,
+    execution: ExecutionFeed,
     sample: JointSample,
     message: Trajectory,
     period_nanos: i64,
@@ -144,7 +146,7 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn with(files: &RobotFiles, scene: Scene, filter: Filter) -> Result<Self, RigError> {
-        Self::scheduled(files, scene, filter, Mode::default())
+        Self::of(&Deployed::read(files)?, files, scene, filter)
     }
 
     /// As [`Rig::with`], with a choice of how one chunk follows another.
@@ -152,24 +154,50 @@ impl Rig {
     /// # Errors
     /// As [`Rig::new`].
     pub fn scheduled(files: &RobotFiles, scene: Scene, filter: Filter, mode: Mode) -> Result<Self, RigError> {
-        let (limits, bodies) = (limits(files)?, bodies(files)?);
-        let cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
-        let period_nanos = (StreamConfig::default().period_s * 1e9).round() as i64;
-        let sample = JointSample { stamp: START, positions: vec![0.0; 8], velocities: vec![0.0; 8] };
-        let follower = Self::follower(filter, mode, &limits, &bodies)?;
-        let (flow, seam, message) = (Flow::default(), None, Trajectory::default());
-        Ok(Self { cell, follower, filter, mode, flow, seam, limits, bodies, sample, message, period_nanos })
+        let deployed = Deployed::read(files)?;
+        let rule = deployed.on_new_goal();
+        Self::of(&deployed.with(mode, rule)?, files, scene, filter)
     }
 
-    fn follower(filter: Filter, mode: Mode, limits: &Limits, bodies: &CollisionModel) -> Result<Follower, RigError> {
-        Ok(match filter {
-            Filter::Whole => {
-                let mut streamer = streamer_in(mode, limits.clone(), bodies.clone())?;
-                streamer.arm(true, START);
-                Follower::Filtered(Box::new(streamer))
-            }
-            Filter::Off => Follower::Unfiltered(Box::new(Unfiltered::scheduled(limits.joints().clone(), mode)?)),
-        })
+    /// As [`Rig::with`], with the publisher that is deployed.
+    ///
+    /// # Errors
+    /// When the world cannot be made, or the publisher cannot begin in it.
+    pub fn of(deployed: &Deployed, files: &RobotFiles, scene: Scene, filter: Filter) -> Result<Self, RigError> {
+        let mut cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
+        // As the simulator tells them.
+        let names = ARM_JOINTS.into_iter().chain(FINGER_JOINTS).map(str::to_owned).collect();
+        let n = deployed.cell().limits().joints().len();
+        let sample = JointSample { stamp: START, positions: vec![0.0; n], velocities: vec![0.0; n] };
+        let (mut flow, mut execution, mut message) = (Flow::default(), ExecutionFeed::default(), Trajectory::default());
+        let follower = Self::follower(filter, deployed, &mut cell, &mut flow, &mut execution, &mut message)?;
+        let period_nanos = (1e9 * deployed.cell().config().period_s).round() as i64;
+        let deployed = deployed.clone();
+        Ok(Self { cell, follower, filter, deployed, names, flow, execution, sample, message, period_nanos })
+    }
+
+    fn follower(
+        filter: Filter,
+        deployed: &Deployed,
+        cell: &mut Cell,
+        flow: &mut Flow,
+        execution: &mut ExecutionFeed,
+        message: &mut Trajectory,
+    ) -> Result<Follower, RigError> {
+        let cell_of = deployed.cell();
+        if filter == Filter::Off {
+            let joints = cell_of.limits().joints().clone();
+            return Ok(Follower::Unfiltered(Box::new(Unfiltered::scheduled(joints, deployed.mode())?)));
+        }
+        let streaming = deployed.streaming()?;
+        let mut publisher = Publishing::new(streaming, deployed.params(), at(START), KeptStop::default(), false, None);
+        let mut host = InCell { cell, message, flow, execution, controllers: cell_of.controllers().len() };
+        publisher
+            .on_description(&mut host, at(START), deployed.urdf(), SenderId::UNKNOWN)
+            .and_then(|()| publisher.every_tenth(&mut host, at(START)))
+            .and_then(|()| publisher.arm(&mut host, at(START), true).map(drop))
+            .map_err(RigError::Publisher)?;
+        Ok(Follower::Filtered(Box::new(publisher)))
     }
 
     /// Starts the next episode: everything as new, so that an episode does not depend on those before it.
@@ -178,15 +206,26 @@ impl Rig {
     /// Never for limits and settings that worked once.
     pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
         self.cell.reset(scene, START);
-        self.follower = Self::follower(self.filter, self.mode, &self.limits, &self.bodies)?;
-        self.flow = Flow::default();
-        self.seam = None;
+        (self.flow, self.execution) = (Flow::default(), ExecutionFeed::default());
+        let Self { filter, deployed, cell, flow, execution, message, .. } = self;
+        self.follower = Self::follower(*filter, deployed, cell, flow, execution, message)?;
+        Ok(())
+    }
+
+    /// From the next episode on: what becomes of the motion with a new instruction.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn on_new_goal(&mut self, rule: OnNewGoal) -> Result<(), RigError> {
+        if self.deployed.on_new_goal() != rule {
+            self.deployed = self.deployed.with(self.mode(), rule)?;
+        }
         Ok(())
     }
 
     /// How one chunk follows another.
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.deployed.mode()
     }
 
     /// What the ticks since the last reset saw; forgets it.
@@ -194,47 +233,41 @@ impl Rig {
         self.flow.take()
     }
 
-    pub(crate) fn flow_mut(&mut self) -> &mut Flow {
-        &mut self.flow
+    /// What is followed, as those hear who propose.
+    pub fn execution(&mut self) -> &mut ExecutionFeed {
+        &mut self.execution
     }
 
-    /// The seam of the last step, if a chunk took over from another one in it.
-    pub fn seam(&self) -> Option<&Seam> {
-        self.seam.as_ref()
+    fn streamer(&self) -> Option<&TrajectoryStreamer> {
+        match &self.follower {
+            Follower::Filtered(publisher) => publisher.streaming().streamer().ok(),
+            Follower::Unfiltered(_) => None,
+        }
+    }
+
+    /// The stop that lasts until somebody ends it, if there is one.
+    pub fn latched(&self) -> Option<&StopReason> {
+        self.streamer()?.latched().filter(|reason| reason.is_latched())
     }
 
     /// The scheduler: the reference before any filter.
-    pub fn scheduler(&self) -> &Scheduler {
+    fn scheduler(&self) -> Option<&Scheduler> {
         match &self.follower {
-            Follower::Filtered(streamer) => streamer.scheduler(),
-            Follower::Unfiltered(follower) => follower.scheduler(),
+            Follower::Filtered(_) => self.streamer().map(TrajectoryStreamer::scheduler),
+            Follower::Unfiltered(follower) => Some(follower.scheduler()),
         }
     }
 
-    /// Whether the arm rests and nothing is sent.
-    pub fn at_rest(&self) -> bool {
-        match &self.follower {
-            Follower::Filtered(streamer) => !streamer.is_streaming(),
-            Follower::Unfiltered(follower) => follower.scheduler().in_use().is_none(),
-        }
-    }
-
-    /// Brings the arm to rest and forgets all chunks (without a filter: abruptly).
-    pub fn cancel(&mut self) {
-        let now = self.cell.now();
-        match &mut self.follower {
-            Follower::Filtered(streamer) => streamer.cancel(now),
-            Follower::Unfiltered(follower) => follower.cancel(now),
-        }
-    }
-
-    /// Plan time: the clock, less what the filter has slowed the path down by.
-    pub fn plan_time(&self) -> Stamp {
-        let lag_s = match &self.follower {
-            Follower::Filtered(streamer) if streamer.is_streaming() => streamer.report().lag_s,
-            _ => 0.0,
-        };
-        self.cell.now().offset_seconds(-lag_s)
+    /// Tells the instruction (empty: none), as the topic does. Without a filter nobody listens.
+    ///
+    /// # Errors
+    /// Never, but for a mistake of ours.
+    pub fn instruct(&mut self, text: &str) -> Result<(), RigError> {
+        let Self { cell, follower, flow, execution, message, deployed, .. } = self;
+        let Follower::Filtered(publisher) = follower else { return Ok(()) };
+        let now = at(cell.now());
+        let mut host = InCell { cell, message, flow, execution, controllers: deployed.cell().controllers().len() };
+        publisher.on_instruction(&mut host, now, text).map_err(RigError::Publisher)
     }
 
     /// The cell, to look at.
@@ -247,68 +280,82 @@ impl Rig {
         &mut self.cell
     }
 
-    /// The measured state of the chunk's joints, now.
+    /// The measured state of the controlled joints, now, in the order of the controllers.
     pub fn measured(&mut self) -> &JointSample {
         let state = self.cell.world().joint_state();
         self.sample.stamp = self.cell.now();
-        self.sample.positions.copy_from_slice(&state.positions[..8]);
-        self.sample.velocities.copy_from_slice(&state.velocities[..8]);
+        let joints = self.deployed.cell().limits().joints();
+        for (place, joint) in joints.iter().enumerate() {
+            if let Some(at) = self.names.iter().position(|name| name == joint) {
+                self.sample.positions[place] = state.positions[at];
+                self.sample.velocities[place] = state.velocities[at];
+            }
+        }
         &self.sample
     }
 
-    /// Hands a chunk to the streamer.
+    /// Hands a chunk to the publisher.
     ///
     /// # Errors
-    /// When it refuses.
-    pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), OfferRefusal> {
-        let now = self.cell.now();
+    /// When it is not followed, in words.
+    pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), String> {
         self.flow.step = chunk.step();
-        match &mut self.follower {
-            Follower::Filtered(streamer) => streamer.offer_chunk(chunk, now).map(|_| ()),
-            Follower::Unfiltered(follower) => Ok(follower.offer(chunk, now)?),
+        let Self { cell, follower, flow, execution, message, deployed, .. } = self;
+        let now = cell.now();
+        match follower {
+            Follower::Filtered(publisher) => {
+                let controllers = deployed.cell().controllers().len();
+                let mut host = InCell { cell, message, flow, execution, controllers };
+                publisher.on_chunk(&mut host, at(now), &chunk.to_trajectory(""), POLICY)
+            }
+            Follower::Unfiltered(follower) => follower.offer(chunk, now).map_err(|refusal| refusal.to_string()),
         }
     }
 
-    /// One physics step, with a tick of the streamer before it when one is due. Returns what the tick did, in words, when the arm
+    /// One physics step, with a tick of the publisher before it when one is due. Returns what the tick did, in words, when the arm
     /// is not following a chunk.
     ///
     /// # Errors
     /// When a controller refuses a verified window.
     pub fn step(&mut self) -> Result<Option<IdleReason>, RigError> {
         let mut idle = None;
-        self.seam = None;
         if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
             self.measured();
-            let now = self.cell.now();
-            match &mut self.follower {
-                Follower::Filtered(streamer) => {
-                    let tick = streamer.tick(now, Some((&self.sample, 0.0)));
-                    self.flow.filtered(&tick);
-                    match tick {
-                        Tick::Send(outgoing) => {
-                            if let Activity::Stopping(reason) = &outgoing.activity {
-                                log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
-                            }
-                            for window in outgoing.windows {
-                                window.write_to(&mut self.message);
-                                self.cell.command(window.controller(), &self.message)?;
-                            }
+            let Self { cell, follower, flow, execution, message, deployed, names, sample, .. } = self;
+            let now = cell.now();
+            match follower {
+                Follower::Filtered(publisher) => {
+                    let state = cell.world().joint_state();
+                    let received = at(now).received;
+                    publisher.on_joint_states(DRIVER, now, names, &state.positions, &state.velocities, received);
+                    let controllers = deployed.cell().controllers().len();
+                    let mut host = InCell { cell, message, flow, execution, controllers };
+                    let decided = publisher.tick(&mut host, at(now)).map_err(|e| RigError::Publisher(e.to_string()))?;
+                    let phase = decided.then(|| publisher.phase());
+                    flow.filtered(phase);
+                    match phase {
+                        Some(Phase::Idle(reason)) => idle = Some(reason.clone()),
+                        Some(Phase::Stopping(reason)) => {
+                            log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
                         }
-                        Tick::Idle(reason) => idle = Some(reason),
-                        Tick::Hold => {}
+                        _ => {}
                     }
-                    self.seam = self.flow.scheduled(streamer.scheduler());
                 }
                 Follower::Unfiltered(follower) => {
-                    follower.tick(now, &self.sample.positions);
-                    self.flow.unfiltered(follower.scheduler().status(now));
-                    self.seam = self.flow.scheduled(follower.scheduler());
+                    follower.tick(now, &sample.positions);
+                    flow.unfiltered(follower.scheduler().status(now));
                     for (controller, joints) in [(ARM_CONTROLLER, 0..7), (HAND_CONTROLLER, 7..8)] {
-                        if follower.write(now, joints, &mut self.message) {
-                            self.cell.command(controller, &self.message)?;
+                        if follower.write(now, joints, message) {
+                            cell.command(controller, message)?;
                         }
                     }
                 }
+            }
+            let seam = self
+                .scheduler()
+                .map(|scheduler| (scheduler.dropped().0, scheduler.seams().0, scheduler.seams().1.copied()));
+            if let Some((dropped, count, last)) = seam {
+                self.flow.scheduled(dropped, count, last);
             }
         }
         self.cell.step();

@@ -12,6 +12,7 @@ use efm_harness::random::RandomPlanner;
 use efm_harness::report::{EpisodeOutcome, Run, Subject};
 use efm_harness::rig::Rig;
 use efm_harness::strip::{film, worth_a_look};
+use efm_schedule::Mode;
 use efm_sim::Scene;
 use efm_sim::tasks::Split;
 use std::collections::BTreeMap;
@@ -31,7 +32,9 @@ fn rig() -> Rig {
 
 fn policy() -> Agent {
     let models = root().join("models");
-    Agent::Policy(Box::new(PolicyAgent::open(&models.join("panda_tabletop_flow"), &[models], &files()).unwrap()))
+    Agent::Policy(Box::new(
+        PolicyAgent::open(&models.join("panda_tabletop_flow"), &[models], &files(), Mode::Blend).unwrap(),
+    ))
 }
 
 fn random() -> Agent {

@@ -1,12 +1,12 @@
 //! The graphs of a package with nothing around them: what the runtime is measured against.
 
-use crate::manifest::RunnerSpec;
+use crate::families::parts::{Graph, Inputs, zeros};
+use crate::families::{Bare, RunError};
 use crate::package::PolicyPackage;
-use crate::runner::{Graph, Inputs, RunError, zeros};
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
 
-/// `encode` once and `step` as often as the runner does, or the one graph of a single pass, on inputs that mean nothing. Not for robots.
+/// One graph once, and where its family has one the next as often as its runner does, on inputs that mean nothing. Not for robots.
 #[derive(Debug)]
 pub struct BareGraphs {
     encode: Graph,
@@ -20,20 +20,16 @@ pub struct BareGraphs {
 }
 
 impl BareGraphs {
-    /// The graphs of a package with a single pass or with these two; None for others. They are opened as the runtime opens them.
+    /// The graphs of a package, where its family can be run so; None for others. They are opened as the runtime opens them.
     ///
     /// # Errors
     /// From ONNX Runtime.
     pub fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Option<Self>, RuntimeError> {
-        let (first, steps) = match &package.manifest.runner {
-            RunnerSpec::FlowMatching { steps, .. } => ("encode", *steps),
-            RunnerSpec::Diffusion(spec) => ("encode", spec.steps),
-            RunnerSpec::SinglePass {} => ("policy", 0),
-            RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => return Ok(None),
-        };
-        let encode = Graph::open(package, first, options)?;
-        let step = (steps > 0).then(|| Graph::open(package, "step", options)).transpose()?;
-        let context = package.manifest.graphs[first].outputs.clone();
+        let Some(Bare { once, then }) = package.manifest.runner.bare() else { return Ok(None) };
+        let encode = Graph::open(package, once, options)?;
+        let step = then.map(|(role, _)| Graph::open(package, role, options)).transpose()?;
+        let steps = then.map_or(0, |(_, steps)| steps);
+        let context = package.manifest.graphs[once].outputs.clone();
         let tensors = |graph: &Graph| {
             let inputs =
                 runtime::signature(&graph.session).0.into_iter().filter(|input| !context.contains(&input.name));

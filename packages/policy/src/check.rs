@@ -1,7 +1,7 @@
 //! Whether a package will run on a robot, and what is missing, in words: every problem that can be found, not only the first.
 
 use crate::golden::Parity;
-use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Negations, Reference, RunnerSpec, Sampler};
+use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Negations, Reference};
 use crate::package::{PolicyPackage, check_cameras, check_robot};
 use crate::policy::Policy;
 use crate::ranges::compare_ranges;
@@ -125,24 +125,8 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     } else {
         format!("{} relative to the observation", relative.join(", "))
     };
-    let runner = match &manifest.runner {
-        RunnerSpec::SinglePass {} => "one pass of its graph".to_owned(),
-        RunnerSpec::Recurrent(_) => {
-            "one pass of its graph, which remembers what it saw since the goal began".to_owned()
-        }
-        RunnerSpec::FlowMatching { steps, .. } => format!("flow matching in {steps} steps"),
-        RunnerSpec::Diffusion(spec) => {
-            let scheduler = if spec.scheduler == Sampler::Ddpm { "DDPM" } else { "DDIM" };
-            format!("diffusion ({scheduler}) in {} of {} steps", spec.steps, spec.train_steps)
-        }
-        RunnerSpec::ActionTokens(spec) => {
-            format!("{} action tokens of {} bins, one after another", spec.tokens, spec.bins)
-        }
-    };
-    let continues = match manifest.runner {
-        RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => "can",
-        RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => "cannot",
-    };
+    let runner = manifest.runner.describe();
+    let continues = if manifest.runner.continues() { "can" } else { "cannot" };
     let told = match &manifest.observation.language {
         None => " and hears nothing: it does its one task whatever it is told".to_owned(),
         Some(LanguageSpec::Embedding { encoder, .. }) => format!(" and a sentence ({})", encoder.name),

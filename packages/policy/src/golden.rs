@@ -1,9 +1,9 @@
 //! The worked example of a package: what the exporter's own run gave, to be repeated here.
 
 use crate::encoder::Embedding;
+use crate::families::GoldenTokens;
 use crate::goal::Goal;
-use crate::manifest::{LanguageSpec, Manifest, RunnerSpec};
-use crate::runner::z_values;
+use crate::manifest::{LanguageSpec, Manifest};
 use serde_json::{Map, Value};
 
 /// Inputs and results of one run by the exporter.
@@ -13,7 +13,7 @@ pub struct Golden {
     pub sentence: String,
     /// The same, as the exporter had it.
     pub goal: Goal,
-    /// What was seen, the oldest first: as many as `observation.history` says; for a recurrent policy one for each chunk of an episode's beginning.
+    /// What was seen, the oldest first: as many as `observation.history` says; for one that remembers one for each chunk of an episode's beginning.
     pub frames: Vec<Frame>,
     /// The sample that it starts from, row-major in the shape of [`Manifest::sample_shape`], then the fresh noise of each step that draws any;
     /// empty where nothing is sampled.
@@ -22,7 +22,7 @@ pub struct Golden {
     pub context: Vec<Option<Vec<f32>>>,
     /// Action tokens, in their order; empty for policies that have none.
     pub tokens: Vec<i64>,
-    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for a recurrent policy chunk after chunk.
+    /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for one that remembers chunk after chunk.
     pub actions: Vec<f64>,
 }
 
@@ -35,7 +35,7 @@ pub struct Frame {
     pub joints: Vec<f64>,
 }
 
-/// Chunks that the worked example of a recurrent policy must have: the first does not show that its state is carried, the second not that it is
+/// Chunks that the worked example of a policy that remembers must have: the first does not show that its state is carried, the second not that it is
 /// carried on.
 const LEAST_CHUNKS: usize = 3;
 /// Most of them: what is not bounded would be run whatever it takes.
@@ -97,7 +97,7 @@ impl Golden {
     /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `joints`, `actions`, the tensor name of each image; `text` (the
     /// embedding) or `input_ids` (the tokens) where the policy listens; for what is sampled `noise`; the name of each output of `encode` (null:
     /// left out); for action tokens `tokens`. With a history, pictures and joints are those of all its observations, the oldest first; for a
-    /// recurrent policy pictures, joints and actions are those of the first chunks of an episode, one after another.
+    /// policy that remembers pictures, joints and actions are those of the first chunks of an episode, one after another.
     ///
     /// # Errors
     /// Naming the field.
@@ -107,18 +107,18 @@ impl Golden {
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
         let singles = |name: &str, len| Ok(floats(name, len)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>());
 
-        let chunks = match &manifest.runner {
-            RunnerSpec::Recurrent(_) => {
-                let (values, most) = (floats("actions", None)?.len(), MOST_CHUNKS * chunk);
-                if values % chunk != 0 || !(LEAST_CHUNKS * chunk..=most).contains(&values) {
-                    let problem = format!(
-                        "has {values} numbers; expected those of {LEAST_CHUNKS} to {MOST_CHUNKS} chunks of {chunk}, one after another"
-                    );
-                    return Err(field("actions", problem));
-                }
-                values / chunk
+        let family = &manifest.runner;
+        let chunks = if family.remembers() {
+            let (values, most) = (floats("actions", None)?.len(), MOST_CHUNKS * chunk);
+            if values % chunk != 0 || !(LEAST_CHUNKS * chunk..=most).contains(&values) {
+                let problem = format!(
+                    "has {values} numbers; expected those of {LEAST_CHUNKS} to {MOST_CHUNKS} chunks of {chunk}, one after another"
+                );
+                return Err(field("actions", problem));
             }
-            _ => 1,
+            values / chunk
+        } else {
+            1
         };
         // A policy has a history or a state, not both.
         let history = chunks * manifest.observation.history;
@@ -136,21 +136,23 @@ impl Golden {
         for (frame, values) in frames.iter_mut().zip(joints.chunks(manifest.robot.joints.len())) {
             frame.joints = values.to_vec();
         }
-        let noise = match &manifest.runner {
-            RunnerSpec::FlowMatching { .. } => singles("noise", Some(sample))?,
-            RunnerSpec::Diffusion(spec) => singles("noise", Some(sample + z_values(spec, sample)))?,
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => Vec::new(),
+        let noise = match family.noise_len(sample) {
+            0 => Vec::new(),
+            len => singles("noise", Some(len))?,
         };
+        let shape = family.golden();
         let mut context = Vec::new();
-        for name in manifest.graphs.get("encode").map_or(&[][..], |encode| &encode.outputs) {
+        for name in shape.context.and_then(|role| manifest.graphs.get(role)).map_or(&[][..], |graph| &graph.outputs) {
             // Left out on purpose is something else than forgotten.
             let left_out = matches!(fields.get(name), Some(Value::Null));
             context.push(if left_out { None } else { Some(singles(name, None)?) });
         }
-        let mut tokens = Vec::new();
-        if let RunnerSpec::ActionTokens(spec) = &manifest.runner {
-            tokens = ids("tokens", floats("tokens", Some(spec.tokens))?, spec.vocab as f64, "runner.vocab")?;
-        }
+        let tokens = match shape.tokens {
+            None => Vec::new(),
+            Some(GoldenTokens { count, below, below_field }) => {
+                ids("tokens", floats("tokens", Some(count))?, below as f64, below_field)?
+            }
+        };
         let sentence = match fields.get("sentence") {
             Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
             _ => return Err(field("sentence", "is missing or not a text".into())),

@@ -22,6 +22,7 @@ mod check;
 mod chunking;
 mod encoder;
 mod external;
+pub mod families;
 mod files;
 mod goal;
 mod golden;
@@ -31,7 +32,6 @@ mod normalize;
 mod package;
 mod policy;
 mod ranges;
-mod runner;
 mod runtime;
 
 pub use actions::{ActionDecoder, ActionError};
@@ -42,19 +42,18 @@ pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
     SentenceEncoder, SentenceError,
 };
+pub use families::{RunError, RunnerSpec};
 pub use files::FileError;
 pub use goal::Goal;
 pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
-    ActionSpace, ActionSpec, Axis, CacheBinding, ClipOf, DiffusionSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec,
-    ImageSpec, JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, Negations, NoiseSchedule,
-    ObservationSpec, PolicyInfo, Prediction, RecurrentSpec, Reference, RobotContract, Rpy, RunnerSpec, Sampler,
-    StateSpec, TokenSpec, TokensSpec, Variance, VocabularySpec,
+    ActionSpace, ActionSpec, Axis, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit, LanguageSpec,
+    MANIFEST_FILE, Manifest, ManifestError, Negations, ObservationSpec, PolicyInfo, Reference, RobotContract, Rpy,
+    StateSpec, TokensSpec, VocabularySpec,
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};
 pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use ranges::{RangeMismatch, RangeProblem, RangeReport, compare_ranges};
-pub use runner::RunError;
 pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, use_library};

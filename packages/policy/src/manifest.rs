@@ -3,6 +3,7 @@
 //! Reading a manifest touches no graph and needs no ONNX Runtime: `camera_ingest` learns the cameras and sizes from it.
 //! The format is described in `docs/policy_package.md`.
 
+use crate::families::RunnerSpec;
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
 use efm_core::words::{Lexicon, ListError, Names};
@@ -60,8 +61,7 @@ pub struct Manifest {
     pub action: ActionSpec,
     /// How it is run.
     pub runner: RunnerSpec,
-    /// The ONNX graphs by role: `policy` (single pass, recurrent), or `encode` and what is then repeated: `step` (flow matching, diffusion)
-    /// or `decode` (action tokens).
+    /// The ONNX graphs by role. Which roles there are says the family ([`Family::graphs`](crate::families::Family::graphs)).
     pub graphs: BTreeMap<String, GraphSpec>,
     /// How its chunks are executed.
     pub execution: ExecutionSpec,
@@ -448,163 +448,6 @@ pub struct Rpy {
     pub yaw: f64,
 }
 
-/// How the graphs are run.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum RunnerSpec {
-    /// Observation in, chunk out.
-    SinglePass {},
-    /// `encode` once, then `step` many times: `x += dt * v(x, t)`, `dt = -1/steps`, `t` from 1 (noise) to 0.
-    FlowMatching {
-        /// Integration steps.
-        steps: usize,
-        /// Standard deviation of the starting noise; 0 starts at the mean and makes the policy deterministic.
-        #[serde(default = "one")]
-        noise_scale: f64,
-    },
-    /// `encode` once, then `step` for each step of a denoising diffusion.
-    Diffusion(DiffusionSpec),
-    /// `encode` once, then `decode` for each token, with a cache of keys and values.
-    ActionTokens(TokenSpec),
-    /// Observation and state in, chunk and next state out.
-    Recurrent(RecurrentSpec),
-}
-
-/// How a diffusion policy is sampled.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DiffusionSpec {
-    /// The way from noise to actions.
-    pub scheduler: Sampler,
-    /// Steps of noise in training.
-    pub train_steps: usize,
-    /// Steps of sampling, at every `train_steps / steps`-th (rounded down) of training.
-    pub steps: usize,
-    /// How much noise each step of training adds.
-    pub schedule: NoiseSchedule,
-    /// First beta of a schedule that goes from one to another.
-    #[serde(default)]
-    pub beta_start: Option<f64>,
-    /// Its last.
-    #[serde(default)]
-    pub beta_end: Option<f64>,
-    /// What the network was trained to tell.
-    pub prediction: Prediction,
-    /// Normalised values are cut to plus or minus this. None: not cut.
-    #[serde(default)]
-    pub clip: Option<f64>,
-    /// What is cut; without it the sample by DDPM, the clean value by DDIM.
-    #[serde(default)]
-    pub clip_of: Option<ClipOf>,
-    /// How much fresh noise DDPM adds.
-    #[serde(default)]
-    pub variance: Variance,
-    /// Standard deviation of the sample that it starts from.
-    #[serde(default = "one")]
-    pub noise_scale: f64,
-}
-
-/// The way from noise to actions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampler {
-    /// With fresh noise in each step.
-    Ddpm,
-    /// Without.
-    Ddim,
-}
-
-/// How much noise each step of training adds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoiseSchedule {
-    /// `squaredcos_cap_v2`.
-    Cosine,
-    /// Betas in equal steps from `beta_start` to `beta_end`.
-    Linear,
-    /// Square roots of the betas in equal steps.
-    ScaledLinear,
-}
-
-/// What is cut in a step of diffusion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClipOf {
-    /// What the step gives (Octo).
-    Sample,
-    /// The clean value that the step predicts; the noise is what then remains (DDPM of the diffusers package).
-    Clean,
-    /// The clean value that the step predicts; the noise stays as predicted (DDIM of the diffusers package).
-    CleanOnly,
-}
-
-/// Variance of the fresh noise of a step of DDPM, with beta that step's (Ho, Jain, Abbeel, arXiv 2006.11239, section 3.2: both do).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Variance {
-    /// beta (Octo).
-    #[default]
-    Beta,
-    /// `(1 - abar_next) / (1 - abar) beta`: `fixed_small` of the diffusers package.
-    Posterior,
-}
-
-/// What a denoising network tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prediction {
-    /// The noise.
-    Epsilon,
-    /// The clean sample.
-    Sample,
-    /// `sqrt(abar) noise - sqrt(1 - abar) sample`.
-    Velocity,
-}
-
-/// How action tokens are decoded.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TokenSpec {
-    /// Tokens of a chunk: one an action and row, row by row.
-    pub tokens: usize,
-    /// Ids that `decode` gives logits for. The last `bins` of them stand for actions, from the highest down.
-    pub vocab: usize,
-    /// Ids that stand for actions.
-    pub bins: usize,
-    /// Values that they stand for: `bins`, or one less where they are the middles between as many edges (OpenVLA).
-    pub centres: usize,
-    /// Id that `decode` is shown first.
-    pub first_token: i64,
-    /// State of `decode`: what each output becomes an input of for the next token.
-    #[serde(default)]
-    pub cache: Vec<CacheBinding>,
-}
-
-/// What a recurrent policy carries from chunk to chunk.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RecurrentSpec {
-    /// What each output becomes an input of for the next chunk; zero for the first of an episode. float32 of a fixed shape.
-    pub state: Vec<CacheBinding>,
-    /// Input, float32 `[1]`, that is 1 for the first chunk of an episode, else 0.
-    #[serde(default)]
-    pub reset: Option<String>,
-}
-
-/// A part of the state of a graph.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CacheBinding {
-    /// Name of the input. Of a cache of tokens its open dimension is the number of tokens so far.
-    pub input: String,
-    /// Name of the output that it is next.
-    pub output: String,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
 fn one_row() -> usize {
     1
 }
@@ -924,34 +767,14 @@ impl Manifest {
     }
 
     fn check_runner(&self) -> Result<(), (String, String)> {
-        let roles: &[&str] = match &self.runner {
-            RunnerSpec::SinglePass {} => &["policy"],
-            RunnerSpec::FlowMatching { steps, noise_scale } => {
-                if !(1..=1000).contains(steps) {
-                    return Err(("runner.steps".into(), format!("is {steps}; expected 1 to 1000")));
-                }
-                if !(0.0..=10.0).contains(noise_scale) {
-                    return Err(("runner.noise_scale".into(), format!("is {noise_scale}; expected 0 to 10")));
-                }
-                &["encode", "step"]
-            }
-            RunnerSpec::Diffusion(spec) => {
-                spec.check()?;
-                &["encode", "step"]
-            }
-            RunnerSpec::ActionTokens(spec) => {
-                spec.check(self.sample_len())?;
-                &["encode", "decode"]
-            }
-            RunnerSpec::Recurrent(spec) => {
-                spec.check(&self.observation_tensors())?;
-                if self.observation.history > 1 {
-                    let problem = "is more than 1, but runner.type is recurrent, which remembers by its state";
-                    return Err(("observation.history".into(), problem.into()));
-                }
-                &["policy"]
-            }
-        };
+        let family = &self.runner;
+        family.check(self)?;
+        if family.remembers() && self.observation.history > 1 {
+            let problem =
+                format!("is more than 1, but runner.type is {}, which remembers by its state", self.runner.name());
+            return Err(("observation.history".into(), problem));
+        }
+        let roles = family.graphs();
         for role in roles {
             if !self.graphs.contains_key(*role) {
                 return Err((format!("graphs.{role}"), "is missing".into()));
@@ -970,179 +793,16 @@ impl Manifest {
                 return Err((format!("graphs.{role}"), "lists a tensor twice".into()));
             }
         }
-        let observing = roles[0];
-        let mut known = self.observation_tensors();
-        if let RunnerSpec::Recurrent(spec) = &self.runner {
-            known.extend(spec.inputs());
-        }
-        let inputs = &self.graphs[observing].inputs;
-        for tensor in &known {
-            if !inputs.iter().any(|i| i == tensor) {
-                let problem = format!("lacks the tensor '{tensor}' of the observation or state");
-                return Err((format!("graphs.{observing}.inputs"), problem));
-            }
-        }
-        for tensor in inputs {
-            if !known.contains(&tensor.as_str()) {
-                let problem = format!("'{tensor}' is not a tensor of the observation or state; expected {known:?}");
-                return Err((format!("graphs.{observing}.inputs"), problem));
-            }
-        }
-        let last = roles[roles.len() - 1];
-        let (graph, cache) = (&self.graphs[last], self.cache());
-        if roles.len() == 2 {
-            let leading = if last == "decode" { "the token, its position" } else { "the sample, the time" };
-            let context = &self.graphs["encode"].outputs;
-            let rest: BTreeSet<_> = context.iter().chain(cache.iter().map(|binding| &binding.input)).collect();
-            let given: BTreeSet<_> = graph.inputs.iter().skip(2).collect();
-            if rest != given || graph.inputs.len() != 2 + given.len() || given.len() != context.len() + cache.len() {
-                let inputs = &graph.inputs;
-                let problem = format!(
-                    "is {inputs:?}; expected {leading}, then the outputs of graphs.encode and the inputs of the cache {rest:?}"
-                );
-                return Err((format!("graphs.{last}.inputs"), problem));
-            }
-        }
-        let rest: BTreeSet<_> = cache.iter().map(|binding| &binding.output).collect();
-        let given: BTreeSet<_> = graph.outputs.iter().skip(1).collect();
-        if graph.outputs.len() != 1 + cache.len() || rest != given {
-            let what = match &self.runner {
-                RunnerSpec::Recurrent(_) => "the actions, then the outputs of the state",
-                _ if cache.is_empty() => "one tensor",
-                _ => "the logits, then the outputs of the cache",
-            };
-            return Err((format!("graphs.{last}.outputs"), format!("is {:?}; expected {what}", graph.outputs)));
-        }
-        Ok(())
-    }
-
-    /// State that a graph is given back.
-    pub(crate) fn cache(&self) -> &[CacheBinding] {
-        match &self.runner {
-            RunnerSpec::ActionTokens(spec) => &spec.cache,
-            RunnerSpec::Recurrent(spec) => &spec.state,
-            _ => &[],
-        }
+        Ok(family.wires(self)?)
     }
 
     /// Names of the tensors that an observation fills: cameras in order, state, language.
-    pub(crate) fn observation_tensors(&self) -> Vec<&str> {
+    pub fn observation_tensors(&self) -> Vec<&str> {
         let o = &self.observation;
         let images = o.images.iter().map(|image| image.tensor.as_str());
         let language = o.language.iter().flat_map(LanguageSpec::tensors);
         images.chain([o.state.tensor.as_str()]).chain(language).collect()
     }
-}
-
-impl DiffusionSpec {
-    fn check(&self) -> Result<(), (String, String)> {
-        let wrong = |field: &str, problem: String| Err((format!("runner.{field}"), problem));
-        if !(1..=1000).contains(&self.train_steps) {
-            return wrong("train_steps", format!("is {}; expected 1 to 1000", self.train_steps));
-        }
-        if !(1..=self.train_steps).contains(&self.steps) {
-            return wrong("steps", format!("is {}; expected 1 to train_steps ({})", self.steps, self.train_steps));
-        }
-        match (self.schedule, self.beta_start, self.beta_end) {
-            (NoiseSchedule::Cosine, None, None) => {}
-            (NoiseSchedule::Cosine, start, _) => {
-                let field = if start.is_some() { "beta_start" } else { "beta_end" };
-                return wrong(field, "is not for the schedule cosine; expected none".into());
-            }
-            (_, start, end) => {
-                for (field, beta) in [("beta_start", start), ("beta_end", end)] {
-                    match beta {
-                        None => {
-                            return wrong(
-                                field,
-                                "is missing, but the schedule goes from beta_start to beta_end".into(),
-                            );
-                        }
-                        // NaN is neither.
-                        Some(beta) if !(beta > 0.0 && beta < 1.0) => {
-                            return wrong(field, format!("is {beta}; expected a number between 0 and 1"));
-                        }
-                        Some(_) => {}
-                    }
-                }
-            }
-        }
-        if self.clip_of.is_some() && self.clip.is_none() {
-            return wrong("clip_of", "says what is cut, but `clip`, how far, is missing".into());
-        }
-        if self.variance != Variance::Beta && self.scheduler != Sampler::Ddpm {
-            return wrong("variance", "is only for ddpm: ddim adds no noise".into());
-        }
-        if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
-            return wrong("clip", format!("is {clip}; expected a positive number"));
-        }
-        if !(0.0..=10.0).contains(&self.noise_scale) {
-            return wrong("noise_scale", format!("is {}; expected 0 to 10", self.noise_scale));
-        }
-        Ok(())
-    }
-}
-
-impl TokenSpec {
-    fn check(&self, chunk: usize) -> Result<(), (String, String)> {
-        let wrong = |field: &str, problem: String| Err((format!("runner.{field}"), problem));
-        if self.tokens != chunk || self.tokens > 4096 {
-            let problem =
-                format!("is {}; expected one a row and column of the actions, {chunk}, at most 4096", self.tokens);
-            return wrong("tokens", problem);
-        }
-        if !(2..=10_000_000).contains(&self.vocab) {
-            return wrong("vocab", format!("is {}; expected 2 to 10000000", self.vocab));
-        }
-        if !(2..=self.vocab).contains(&self.bins) {
-            return wrong("bins", format!("is {}; expected 2 to vocab ({})", self.bins, self.vocab));
-        }
-        if self.centres != self.bins && self.centres + 1 != self.bins {
-            return wrong("centres", format!("is {}; expected bins ({}) or one less", self.centres, self.bins));
-        }
-        if !(0..self.vocab as i64).contains(&self.first_token) {
-            return wrong(
-                "first_token",
-                format!("is {}; expected an id below vocab ({})", self.first_token, self.vocab),
-            );
-        }
-        check_bindings("runner.cache", &self.cache)
-    }
-}
-
-impl RecurrentSpec {
-    /// Inputs of the graph beside the observation: the state, then `reset`.
-    fn inputs(&self) -> impl Iterator<Item = &str> {
-        self.state.iter().map(|binding| &binding.input).chain(&self.reset).map(String::as_str)
-    }
-
-    fn check(&self, observation: &[&str]) -> Result<(), (String, String)> {
-        if self.state.is_empty() {
-            return Err(("runner.state".into(), "is empty; a policy without a state is a single_pass".into()));
-        }
-        check_bindings("runner.state", &self.state)?;
-        if let Some(name) = self.inputs().find(|name| observation.contains(name)) {
-            return Err(("runner.state".into(), format!("'{name}' is a tensor of the observation too")));
-        }
-        if let Some(reset) = self.reset.as_ref().filter(|reset| self.state.iter().any(|b| b.input == **reset)) {
-            return Err(("runner.reset".into(), format!("'{reset}' is an input of the state too")));
-        }
-        Ok(())
-    }
-}
-
-/// Each input and each output once.
-fn check_bindings(field: &str, bindings: &[CacheBinding]) -> Result<(), (String, String)> {
-    let (mut inputs, mut outputs) = (BTreeSet::new(), BTreeSet::new());
-    for (i, binding) in bindings.iter().enumerate() {
-        if !inputs.insert(&binding.input) {
-            return Err((format!("{field}[{i}].input"), format!("'{}' is bound twice", binding.input)));
-        }
-        if !outputs.insert(&binding.output) {
-            return Err((format!("{field}[{i}].output"), format!("'{}' is bound twice", binding.output)));
-        }
-    }
-    Ok(())
 }
 
 fn same_length(field: &str, found: usize, of: &str, expected: usize) -> Result<(), (String, String)> {

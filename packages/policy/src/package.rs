@@ -1,12 +1,13 @@
 //! A policy package on disk: loaded whole, and refused unless everything in it agrees.
 
 use crate::encoder::EncoderError;
+use crate::families::parts::{TensorProblem, Tensors};
 use crate::files::{self, FileError};
 use crate::goal::LanguagePackage;
 use crate::golden::{Golden, GoldenError};
-use crate::manifest::{JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, RunnerSpec};
+use crate::manifest::{JointUnit, MANIFEST_FILE, Manifest, ManifestError};
 use crate::ranges::{RangeReport, compare_ranges};
-use crate::runtime::{self, RuntimeError, RuntimeOptions, TensorSpec};
+use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use efm_robot::{Chain, ChainError, JointKind, RobotModel};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -280,130 +281,11 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
         signatures.insert(role.as_str(), (inputs, outputs));
     }
 
-    // Everything expected of one tensor: (role, output?, name, type, shape).
-    let (rows, columns) = manifest.sample_shape();
-    let chunk = vec![1, rows as i64, columns as i64];
-    let mut expected: Vec<(&str, bool, &str, &str, Vec<i64>)> = Vec::new();
-    let observing = if manifest.graphs.contains_key("encode") { "encode" } else { "policy" };
-    let stepping = match &manifest.runner {
-        RunnerSpec::SinglePass {} => {
-            expected.push(("policy", true, &manifest.graphs["policy"].outputs[0], "float32", chunk));
-            None
-        }
-        RunnerSpec::FlowMatching { .. } | RunnerSpec::Diffusion(_) => {
-            let step = &manifest.graphs["step"];
-            expected.push(("step", false, &step.inputs[0], "float32", chunk.clone()));
-            expected.push(("step", false, &step.inputs[1], "float32", vec![1]));
-            expected.push(("step", true, &step.outputs[0], "float32", chunk));
-            Some("step")
-        }
-        RunnerSpec::ActionTokens(spec) => {
-            let decode = &manifest.graphs["decode"];
-            expected.push(("decode", false, &decode.inputs[0], "int64", vec![1, 1]));
-            expected.push(("decode", false, &decode.inputs[1], "int64", vec![1, 1]));
-            expected.push(("decode", true, &decode.outputs[0], "float32", vec![1, 1, spec.vocab as i64]));
-            for binding in &spec.cache {
-                let shape = cache_shape(&signatures["decode"].0, &binding.input, spec.tokens).map_err(|problem| {
-                    let file = folder.join(&decode.file);
-                    PackageError::Tensor { file, role: "decode".to_owned(), problem }
-                })?;
-                expected.push(("decode", false, &binding.input, "float32", shape.clone()));
-                expected.push(("decode", true, &binding.output, "float32", shape));
-            }
-            Some("decode")
-        }
-        RunnerSpec::Recurrent(spec) => {
-            let policy = &manifest.graphs["policy"];
-            expected.push(("policy", true, &policy.outputs[0], "float32", chunk));
-            for binding in &spec.state {
-                let shape = carried_shape(&signatures["policy"].0, &binding.input).map_err(|problem| {
-                    let file = folder.join(&policy.file);
-                    PackageError::Tensor { file, role: "policy".to_owned(), problem }
-                })?;
-                expected.push(("policy", false, &binding.input, "float32", shape.clone()));
-                expected.push(("policy", true, &binding.output, "float32", shape));
-            }
-            if let Some(reset) = &spec.reset {
-                expected.push(("policy", false, reset, "float32", vec![1]));
-            }
-            None
-        }
+    let tensor = |TensorProblem { role, problem }: TensorProblem| {
+        let spec = manifest.graphs.get(role);
+        let file = spec.map_or_else(|| folder.to_owned(), |spec| folder.join(&spec.file));
+        PackageError::Tensor { file, role: role.to_owned(), problem }
     };
-    for (stepping, context) in
-        stepping.iter().flat_map(|role| manifest.graphs["encode"].outputs.iter().map(move |c| (*role, c)))
-    {
-        let (_, outputs) = &signatures["encode"];
-        if let Some(given) = outputs.iter().find(|t| t.name == *context) {
-            expected.push(("encode", true, context, "float32", given.shape.clone()));
-            expected.push((stepping, false, context, "float32", given.shape.clone()));
-        }
-    }
-    let observation = &manifest.observation;
-    for image in &observation.images {
-        expected.push((observing, false, &image.tensor, "float32", manifest.observed_shape(&image.shape())));
-    }
-    let state = manifest.observed_shape(&[manifest.state_len() as i64]);
-    expected.push((observing, false, &observation.state.tensor, "float32", state));
-    match &observation.language {
-        None => {}
-        Some(LanguageSpec::Embedding { tensor, encoder }) => {
-            expected.push((observing, false, tensor, "float32", vec![1, encoder.dim as i64]));
-        }
-        Some(LanguageSpec::Tokens(spec)) => {
-            for tensor in [&spec.input_ids, &spec.attention_mask] {
-                expected.push((observing, false, tensor, "int64", vec![1, spec.max_tokens as i64]));
-            }
-        }
-    }
-
-    for (role, output, name, dtype, shape) in expected {
-        let (inputs, outputs) = &signatures[role];
-        let tensors: &[TensorSpec] = if output { outputs } else { inputs };
-        let what = if output { "output" } else { "input" };
-        let found = tensors.iter().find(|t| t.name == name);
-        if !found.is_some_and(|t| t.accepts(dtype, &shape)) {
-            let found = found.map_or("missing".to_owned(), TensorSpec::to_string);
-            let problem = format!("{what} '{name}' is {found}; the manifest expects {dtype} {shape:?}");
-            return Err(PackageError::Tensor {
-                file: folder.join(&manifest.graphs[role].file),
-                role: role.to_owned(),
-                problem,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Values that a tensor may have that a graph is given back: a wrong graph is not to make us ask for more.
-const MOST_CARRIED: i64 = 1 << 28;
-
-/// Shape of a tensor that is carried from run to run; an open first dimension is the batch, which is 1.
-pub(crate) fn carried_shape(inputs: &[TensorSpec], name: &str) -> Result<Vec<i64>, String> {
-    let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
-    let mut shape = input.shape.clone();
-    if let Some(batch) = shape.first_mut().filter(|batch| **batch < 0) {
-        *batch = 1;
-    }
-    if shape.iter().any(|d| *d < 0) {
-        return Err(format!("input '{name}' is {input}; the shape of a state must be fixed"));
-    }
-    if shape.iter().try_fold(1i64, |product, d| product.checked_mul(*d)).is_none_or(|values| values > MOST_CARRIED) {
-        return Err(format!("input '{name}' is {input}; that is more than {MOST_CARRIED} values"));
-    }
-    Ok(shape)
-}
-
-/// Shape of a part of a cache, whose one open dimension, if any, is the number of tokens so far.
-fn cache_shape(inputs: &[TensorSpec], name: &str, tokens: usize) -> Result<Vec<i64>, String> {
-    let Some(input) = inputs.iter().find(|t| t.name == name) else { return Err(format!("has no input '{name}'")) };
-    let open = input.shape.iter().filter(|d| **d < 0).count();
-    if open > 1 {
-        return Err(format!("input '{name}' is {input}; of a cache only the number of tokens so far may be open"));
-    }
-    let fixed = input.shape.iter().filter(|d| **d >= 0);
-    let values = fixed.chain([&(tokens as i64)]).try_fold(1i64, |product, d| product.checked_mul(*d));
-    if values.is_none_or(|values| values > MOST_CARRIED) {
-        return Err(format!("input '{name}' is {input}; with {tokens} tokens that is more than {MOST_CARRIED} values"));
-    }
-    Ok(input.shape.clone())
+    let mut tensors = Tensors::new(manifest, &signatures);
+    manifest.runner.tensors(&mut tensors).and_then(|()| tensors.compare()).map_err(tensor)
 }

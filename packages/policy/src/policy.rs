@@ -2,13 +2,12 @@
 
 use crate::actions::{ActionDecoder, ActionError};
 use crate::encoder::{EncoderError, SentenceError};
+use crate::families::{Prefix, RunError, Runner, Trace};
 use crate::goal::{Goal, Listener};
 use crate::golden::{Parity, max_abs_difference};
-use crate::manifest::{ActionSpace, Axis, LanguageSpec, Manifest, Reference, RunnerSpec};
-use crate::noise::fill_normal;
+use crate::manifest::{ActionSpace, Axis, LanguageSpec, Manifest, Reference};
 use crate::package::{PolicyPackage, RobotMismatch};
 use crate::ranges::{RangeMismatch, RangeProblem};
-use crate::runner::{self, Prefix, RunError, Runner, Trace};
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use efm_core::{ActionChunk, ChunkError, JointNames, JointNamesError, JointSample, Stamp};
 use efm_robot::{Chain, ChainError, IkError, LimitSet, RobotModel};
@@ -203,12 +202,12 @@ impl Policy {
         let rest = manifest.action.rest_posture.as_ref().unwrap_or(&package.golden.newest().joints);
         let decoder = ActionDecoder::new(manifest, &joints, &chain, limits, rest)?;
         let listener = Listener::open(&package.language, manifest, &package.folder, options)?;
-        let runner = runner::open(&package, options)?;
+        let runner = manifest.runner.open(&package, options)?;
         let chunk = manifest.action.horizon * manifest.action_len();
         let scratch = Scratch {
             chain: vec![0.0; chain.dof()],
             state: Vec::with_capacity(manifest.observation.history * manifest.state_len()),
-            noise: vec![0.0; runner.noise_len()],
+            noise: vec![0.0; manifest.runner.noise_len(manifest.sample_len())],
             prefix: vec![0.0; manifest.sample_len()],
             weights: vec![0.0; manifest.sample_shape().0],
             normalized: vec![0.0; manifest.sample_len()],
@@ -323,7 +322,7 @@ impl Policy {
         self.set_goal(goal)?;
         self.draw(noise_seed);
         let guided = match guide {
-            Some(guide) => self.set_guide(guide)?,
+            Some(guide) => self.set_guide(guide)? && self.can_continue(),
             None => false,
         };
         self.run(guided, None)?;
@@ -392,7 +391,7 @@ impl Policy {
 
     /// Whether a chunk can be made to continue another; otherwise a guide is not looked at.
     pub fn can_continue(&self) -> bool {
-        self.runner.can_continue()
+        self.package.manifest.runner.continues()
     }
 
     /// Un-normalised actions of the last chunk, before references and inverse kinematics, row-major `[horizon x actions]`.
@@ -468,18 +467,8 @@ impl Policy {
 
     /// Fills the noise of a run from a seed.
     fn draw(&mut self, seed: u64) {
-        // Only changes the numbers: any other function of the seed would do.
-        const FRESH: u64 = 0x5851_f42d_4c95_7f2d;
-        let noise = &mut self.scratch.noise;
-        match &self.package.manifest.runner {
-            RunnerSpec::FlowMatching { noise_scale, .. } => fill_normal(seed, *noise_scale, noise),
-            RunnerSpec::Diffusion(spec) => {
-                let (first, fresh) = noise.split_at_mut(self.scratch.normalized.len());
-                fill_normal(seed, spec.noise_scale, first);
-                fill_normal(seed ^ FRESH, 1.0, fresh);
-            }
-            RunnerSpec::SinglePass {} | RunnerSpec::ActionTokens(_) | RunnerSpec::Recurrent(_) => {}
-        }
+        let Scratch { noise, normalized, .. } = &mut self.scratch;
+        self.package.manifest.runner.draw(seed, normalized.len(), noise);
     }
 
     /// Normalises what the chunk is to continue. False where nothing of it counts.

@@ -132,6 +132,11 @@ fn environment() -> Result<Environment, RuntimeError> {
     })
 }
 
+/// Loads the library where it is not loaded yet: tensors can be made without a session, but not without it.
+pub(crate) fn ready() -> Result<(), RuntimeError> {
+    environment().map(drop)
+}
+
 fn load(path: impl FnOnce() -> PathBuf) -> Result<Environment, RuntimeError> {
     let mut slot = ENVIRONMENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(environment) = &*slot {

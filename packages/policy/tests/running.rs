@@ -34,7 +34,7 @@ fn normalized(state: &[f64]) -> Vec<f64> {
 
 #[test]
 fn the_exporters_own_run_is_repeated() {
-    for name in ["flow", "single", "ddpm", "ddim", "tokens", "recurrent"] {
+    for name in &fixture::fixtures() {
         let parity = Fixture::new(name).open().verify_golden().unwrap();
         assert!(parity.holds(), "{name}: {parity:?}");
         assert!(parity.actions_max_abs < 1e-6 && parity.embedding_cosine > 1.0 - 1e-6, "{name}: {parity:?}");

@@ -2,14 +2,12 @@
 
 use crate::recorded::{NodeTrace, Pictures, Recorded};
 use anyhow::{Context, Result, anyhow};
-use efm_app::inference::engine::{Answer, Job, Setup, Worker};
+use efm_app::inference::engine::{Answer, Job, Setup, Sight, Worker};
 use efm_app::inference::execution::OnChunk;
-use efm_app::setup::{joint_limits, models_path, policy_manifest};
+use efm_app::setup::policy_manifest;
 use efm_app::trace::{self, Inferred, Look, Seen};
 use efm_config::Params;
 use efm_core::{JointSample, Stamp, Trajectory};
-use efm_policy::Provider;
-use efm_schedule::Mode;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -136,18 +134,9 @@ fn setup(files: &BTreeMap<String, String>, params: &Params, how: &How) -> Result
         None => policy_manifest(params).map(|(folder, _)| folder).map_err(anyhow::Error::msg)?,
     };
     let text = files.get("joint_limits_file").context("the trace of vla_inference lacks joint_limits_file")?;
-    let limits = joint_limits(params, text).map_err(anyhow::Error::msg)?;
-    let recorded = usize::try_from(params.integer("threads")).unwrap_or(1);
-    Ok(Setup {
-        folder,
-        models_path: models_path(params),
-        cameras: params.texts("cameras"),
-        limits,
-        threads: how.threads.unwrap_or(recorded),
-        provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
-        mode: params.text("mode").parse::<Mode>()?,
-        cores: None,
-    })
+    let mut setup = Setup::new(params, folder, text).map_err(anyhow::Error::msg)?;
+    setup.threads = how.threads.unwrap_or(setup.threads);
+    Ok(setup)
 }
 
 /// Which files of the package are others than those of the recording.
@@ -191,7 +180,8 @@ fn job(look: &Look, pictures: &mut Pictures, thought: &mut Thought) -> Result<Jo
     let (stamp, shown, joints) = observed(&look.seen)?;
     let following =
         look.following.map(|(chunk, at)| OnChunk { chunk: Stamp::from_nanos(chunk), at: Stamp::from_nanos(at) });
-    Ok(Job::Act { stamp, pictures: shown, joints, earlier, noise_seed: look.noise_seed, following, delay: look.delay })
+    let (noise_seed, delay) = (look.noise_seed, look.delay);
+    Ok(Job::Act(Sight { stamp, pictures: shown, joints, earlier, noise_seed, following, delay }))
 }
 
 /// A stamp for people.

@@ -84,7 +84,21 @@ pub fn filter(
     scenes: &[Vec<u8>],
     chunks: impl Fn(i64) -> Option<Trajectory>,
 ) -> Result<Filtered> {
-    let mut streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
+    let streaming = Streaming::new(params, files).map_err(|e| anyhow!("{e}"))?;
+    filter_with(streaming, trace, params, scenes, chunks)
+}
+
+/// As [`filter`], with a filter that is given: one that the run's own monitors watch.
+///
+/// # Errors
+/// When the filter refuses to decide.
+pub fn filter_with(
+    mut streaming: Streaming,
+    trace: &NodeTrace<Event<'static>>,
+    params: &Params,
+    scenes: &[Vec<u8>],
+    chunks: impl Fn(i64) -> Option<Trajectory>,
+) -> Result<Filtered> {
     let mut outlet = Collected::of(&streaming);
     let mut filtered = Filtered::default();
     if !trace.gaps.is_empty() {
@@ -182,6 +196,7 @@ fn note(filtered: &mut Filtered, ticked: &Ticked, streaming: &Streaming) {
             PathLimit::StaleObservation => "old observation".to_owned(),
             PathLimit::Space => "obstacle, itself or workspace".to_owned(),
             PathLimit::Rejoining => "finding back to the path".to_owned(),
+            PathLimit::Monitor(name) => format!("monitor '{name}'"),
         };
         *filtered.slowed.entry(what).or_default() += 1;
     }

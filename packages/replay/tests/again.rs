@@ -1,7 +1,7 @@
 //! Runs that are recorded here, without a graph, by the logic of the nodes itself, and done again from their bags.
 #![allow(clippy::unwrap_used)]
 
-use efm_app::inference::engine::{Answer, Job, Worker};
+use efm_app::inference::engine::{Answer, Job, Sight, Worker};
 use efm_app::inference::inference_params;
 use efm_app::publisher::streaming::{Event, Files, Measured, Streaming};
 use efm_app::publisher::streaming_params;
@@ -241,7 +241,7 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
             delay: None,
         })));
         let joints = JointSample { stamp: Stamp::from_nanos(stamp), positions, velocities: vec![0.0; 4] };
-        let job = Job::Act {
+        let job = Job::Act(Sight {
             stamp: Stamp::from_nanos(stamp),
             pictures: vec![("front".into(), pixels.clone())],
             joints,
@@ -249,7 +249,7 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
             noise_seed: k as u64,
             following: None,
             delay: None,
-        };
+        });
         let Answer::Acted(Ok(acted)) = worker.work(&engine, job) else { panic!("there is a chunk") };
         events.push(Inferred::Acted { now: stamp + 9 * MS, seconds: acted.seconds, outcome: Ok(true) });
         let at = Stamp::from_nanos(stamp + MS);

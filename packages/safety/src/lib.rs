@@ -19,6 +19,8 @@
 mod collision_space;
 mod limits;
 mod measured;
+mod monitor;
+mod monitors;
 mod motion;
 mod plan;
 mod planner;
@@ -35,6 +37,7 @@ pub use limits::{Limits, LimitsError};
 pub use measured::{
     Contradiction, Doubt, Flaw, Fresh, JointFeed, JointTrouble, Malformed, Measured, OtherJoints, OtherTrouble, Twin,
 };
+pub use monitor::{Cause, InUse, Latch, Moment, Monitor, Occasion, Tracked, Untold, Verdict};
 pub use plan::PlanReport;
 pub use progress::PathLimit;
 pub use silence::{Silence, Voice};

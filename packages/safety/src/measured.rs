@@ -55,6 +55,13 @@ impl Measured<'_> {
     }
 }
 
+/// When a joint was measured. The stamp says best, unless it makes no sense.
+pub(crate) fn measured_at(now: Stamp, measured: &Measured<'_>, joint: usize) -> Stamp {
+    let stamp = measured.stamp_of(joint);
+    let by_age = now.offset_seconds(-measured.age_s.max(0.0));
+    if (0.0..=0.5).contains(&now.seconds_since(stamp)) { stamp } else { by_age }
+}
+
 /// Joint states that cannot all be true. Joints are places in the order of the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

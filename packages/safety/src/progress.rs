@@ -74,6 +74,8 @@ pub enum PathLimit {
     Space,
     /// The joints are off the path and find back first.
     Rejoining,
+    /// A [`Monitor`](crate::Monitor), by its name.
+    Monitor(&'static str),
 }
 
 /// The path, and how fast the tool moves on it.

@@ -2,9 +2,11 @@
 
 pub mod config;
 mod hold;
+mod watch;
 
 use crate::limits::Limits;
 use crate::measured::{Belief, BeliefConfig, Contradiction, Doubt, Frozen, Measured, way};
+use crate::monitor::{Heard, Latch, Monitor, Occasion, Untold, Watch};
 use crate::motion::State;
 use crate::plan::{Plan, PlanReport, ToolOnPath};
 use crate::planner::{JointKind, JointPlanner};
@@ -14,9 +16,9 @@ use crate::space::{Intrusion, Space, Tool};
 use crate::tracking::Follows;
 use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
-use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
+use efm_core::{ActionChunk, JointLimits, JointNames, JointSample, Reason, Stamp};
 use efm_schedule::{Accepted, ChunkRefusal, ReferenceStatus, Scheduler};
-use hold::{Hold, measured_at};
+use hold::Hold;
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
 const HISTORY: usize = 60;
@@ -89,6 +91,15 @@ pub enum StopReason {
     },
     /// The emergency stop: nothing is sent any more; ends only by arming again.
     Emergency,
+    /// A [`Monitor`] says so; latched or not, as it says.
+    Monitor {
+        /// Its name.
+        monitor: &'static str,
+        /// Why.
+        reason: Reason,
+        /// Whether it is latched.
+        latch: Latch,
+    },
     /// A window failed its check: a mistake in this package; latched, and nothing was sent.
     Internal(Violation),
 }
@@ -124,7 +135,12 @@ impl StopReason {
     pub fn is_latched(&self) -> bool {
         !matches!(
             self,
-            Self::Exhausted | Self::Cancelled | Self::Disarmed | Self::ClockJump { .. } | Self::Silent { .. }
+            Self::Exhausted
+                | Self::Cancelled
+                | Self::Disarmed
+                | Self::ClockJump { .. }
+                | Self::Silent { .. }
+                | Self::Monitor { latch: Latch::UntilRest, .. }
         )
     }
 
@@ -159,6 +175,10 @@ impl std::fmt::Display for StopReason {
                 f,
                 "controller {controller} told its state and is silent for {seconds:.3} s: was it deactivated?"
             ),
+            Self::Monitor { monitor, reason, latch: Latch::UntilResume } => {
+                write!(f, "monitor '{monitor}': {}; call resume", reason.in_words())
+            }
+            Self::Monitor { monitor, reason, .. } => write!(f, "monitor '{monitor}': {}", reason.in_words()),
             Self::Emergency => f.write_str("emergency stop; arm again when it is safe"),
             Self::Internal(violation) => write!(f, "internal error, nothing was sent: {violation}; call resume"),
         }
@@ -220,6 +240,13 @@ pub enum IdleReason {
     },
     /// A chunk waits, but the robot may not move from where it stands.
     Space(Intrusion),
+    /// A chunk waits, but a [`Monitor`] does not let a motion begin.
+    Monitor {
+        /// Its name.
+        monitor: &'static str,
+        /// Why.
+        reason: Reason,
+    },
     /// A chunk waits, but the robot stands outside its position limits.
     OutsideLimits {
         /// Place of the joint in the limits' order.
@@ -241,6 +268,14 @@ pub enum OfferRefusal {
     /// The chunk itself.
     #[error(transparent)]
     Chunk(#[from] ChunkRefusal),
+    /// A [`Monitor`] refuses it.
+    #[error("monitor '{monitor}': {}", reason.in_words())]
+    Monitor {
+        /// Its name.
+        monitor: &'static str,
+        /// Why.
+        reason: Reason,
+    },
 }
 
 /// What the motion that is sent is doing.
@@ -410,6 +445,13 @@ pub struct TrajectoryStreamer {
     speed_scale: f64,
     task: TaskLimits,
     bad_chunks: u32,
+    /// The shipped ones, so many, then those that were added.
+    monitors: Vec<Watch>,
+    shipped: usize,
+    /// The state of the last tick that could be relied on, and its age and time: for who is asked between two ticks.
+    seen: (JointSample, Result<f64, Untold>, Stamp),
+    /// A monitor that slows down what is sent, and to which part of its own speed.
+    slowed: Option<(f64, &'static str)>,
 }
 
 impl TrajectoryStreamer {
@@ -519,6 +561,8 @@ impl TrajectoryStreamer {
         let follows = Follows::new(limits.velocity(), limits.continuous(), config.max_tracking_error);
         let hold = Hold::new(&drafts, |joint| kinds[joint] == JointKind::Arm, follows, joints.len());
         let others = vec![None; plan.others().len()];
+        let monitors = crate::monitors::shipped(&config);
+        let nowhere = JointSample { stamp: Stamp::ZERO, positions: rest.clone(), velocities: rest.clone() };
         Ok(Self {
             allowed: limits.clone(),
             outside: false,
@@ -556,6 +600,10 @@ impl TrajectoryStreamer {
             speed_scale: 1.0,
             task: TaskLimits::default(),
             bad_chunks: 0,
+            shipped: monitors.len(),
+            monitors,
+            seen: (nowhere, Err(Untold::Missing), Stamp::ZERO),
+            slowed: None,
         })
     }
 
@@ -837,6 +885,8 @@ impl TrajectoryStreamer {
         if let Some(reason) = self.motion.as_ref().and_then(|m| m.stop.as_ref()).filter(|r| !r.may_continue()) {
             return Err(OfferRefusal::Stopped(reason.clone()));
         }
+        self.scheduler.check(chunk, now)?;
+        self.ask_about(chunk, now)?;
         let accepted = self.scheduler.offer(chunk, now)?;
         self.bad_chunks = 0;
         Ok(accepted)
@@ -871,11 +921,11 @@ impl TrajectoryStreamer {
         self.watch_clock(now);
         let state = self.usable(measured);
         let contradiction = state.as_ref().ok().and_then(|measured| self.belief.see(now, measured));
-        if self.motion.is_some() {
-            self.watch_robot(now, state, contradiction);
-            self.watch_others(now);
+        self.note_seen(now, state.as_ref());
+        let believed = if self.motion.is_some() {
+            self.watch_robot(now, state.as_ref().ok(), contradiction)
         } else {
-            let begun = self.start(now, state.clone(), contradiction);
+            let begun = self.start(now, state, contradiction);
             if let Err(reason) = begun {
                 // (Asked first, as what is sent borrows all of this.)
                 return if self.hold.any() && self.armed {
@@ -884,8 +934,11 @@ impl TrajectoryStreamer {
                     Tick::Idle(reason)
                 };
             }
-        }
-        match self.plan(now) {
+            // Of what has just begun there is nothing to be seen yet.
+            false
+        };
+        let pace = self.watch_motion(now, state, believed);
+        match self.plan(now, pace) {
             Planned::Over => Tick::Idle(self.idle_reason()),
             Planned::Same => Tick::Hold,
             Planned::New => self.send(now),
@@ -933,93 +986,52 @@ impl TrajectoryStreamer {
         true
     }
 
-    fn usable<'a>(&self, measured: Option<Measured<'a>>) -> Result<Measured<'a>, IdleReason> {
-        let measured = measured.ok_or(IdleReason::JointStateMissing)?;
+    fn usable<'a>(&self, measured: Option<Measured<'a>>) -> Result<Measured<'a>, Untold> {
+        let measured = measured.ok_or(Untold::Missing)?;
         let (sample, age_s) = (measured.sample, measured.age_s);
         let n = self.limits.joints().len();
         let finite = |values: &[f64]| values.len() == n && values.iter().all(|v| v.is_finite());
         if !(finite(&sample.positions) && finite(&sample.velocities)) {
-            return Err(IdleReason::JointStateInvalid);
+            return Err(Untold::Invalid);
         }
         if age_s.is_nan() || age_s > self.config.max_joint_state_age_s {
-            return Err(IdleReason::JointStateStale { age_s });
+            return Err(Untold::Stale { age_s });
         }
         Ok(measured)
     }
 
-    fn watch_robot(
-        &mut self,
-        now: Stamp,
-        state: Result<Measured<'_>, IdleReason>,
-        contradiction: Option<Contradiction>,
-    ) {
-        let reason = match state {
-            // Coming to rest already.
-            Err(_) if self.resync_until.is_some_and(|until| now < until) => return,
-            Err(IdleReason::JointStateStale { age_s }) => StopReason::JointStateStale { age_s },
-            Err(_) => StopReason::JointStateMissing,
-            Ok(measured) => {
-                if self.watch_following(now, &measured) {
-                    // It stands where its states say, and is held there.
-                    self.see_grip(&measured);
-                    return;
-                }
-                let (plan, belief, planners) = (&self.plan, &self.belief, self.plan.planners());
-                let frozen = self.frozen.see(
-                    &measured,
-                    |joint, at| plan.position_at(joint, at),
-                    |joint| belief.step(joint),
-                    |joint| planners[joint].kind() == JointKind::Arm,
-                );
-                self.see_grip(&measured);
-                // What tells true speeds of zero is alive: how far it is off is the measure then.
-                let frozen = frozen.filter(|_| !self.hold.halted(measured.velocity_told));
-                if let Some(frozen) = frozen {
-                    self.belief.repeats(frozen);
-                }
-                let reason = if let Some(contradiction) = contradiction.or(frozen) {
-                    StopReason::Contradiction(contradiction)
-                } else {
-                    match self.tracking_error(now, &measured) {
-                        Some((joint, error)) => StopReason::Tracking { joint, error },
-                        None => return,
-                    }
-                };
-                if self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).is_none_or(StopReason::may_continue) {
-                    self.note_who_stands();
-                }
-                reason
-            }
-        };
+    /// Looks at the robot while it moves. Whether what is measured tells how well it does what it is sent.
+    fn watch_robot(&mut self, now: Stamp, state: Option<&Measured<'_>>, contradiction: Option<Contradiction>) -> bool {
+        let Some(measured) = state else { return false };
+        if self.watch_following(now, measured) {
+            // It stands where its states say, and is held there.
+            self.see_grip(measured);
+            return false;
+        }
+        let (plan, belief, planners) = (&self.plan, &self.belief, self.plan.planners());
+        let frozen = self.frozen.see(
+            measured,
+            |joint, at| plan.position_at(joint, at),
+            |joint| belief.step(joint),
+            |joint| planners[joint].kind() == JointKind::Arm,
+        );
+        self.see_grip(measured);
+        // What tells true speeds of zero is alive: how far it is off is the measure then.
+        let frozen = frozen.filter(|_| !self.hold.halted(measured.velocity_told));
+        if let Some(frozen) = frozen {
+            self.belief.repeats(frozen);
+        }
+        let Some(contradiction) = contradiction.or(frozen) else { return true };
+        self.stop_off_command(StopReason::Contradiction(contradiction), now);
+        false
+    }
+
+    /// What is measured is not what was commanded, or not to be believed: it comes to rest.
+    fn stop_off_command(&mut self, reason: StopReason, now: Stamp) {
+        if self.motion.as_ref().and_then(|motion| motion.stop.as_ref()).is_none_or(StopReason::may_continue) {
+            self.note_who_stands();
+        }
         self.begin_stop(reason, now);
-    }
-
-    fn watch_others(&mut self, now: Stamp) {
-        let Some(other) = self.unknown_other_joint() else { return };
-        // As with the robot's own joints: coming to rest already.
-        if self.resync_until.is_none_or(|until| now >= until) {
-            self.begin_stop(StopReason::OtherJointLost { other }, now);
-        }
-    }
-
-    /// The joint that is farthest beyond what it may be from where it was commanded to be when it was measured, and how far from there.
-    fn tracking_error(&self, now: Stamp, measured: &Measured<'_>) -> Option<(usize, f64)> {
-        self.motion.as_ref()?;
-        let mut worst = None;
-        for (joint, planner) in self.plan.planners().iter().enumerate() {
-            if planner.kind() == JointKind::Gripper {
-                // A hand that holds something is meant not to get where it is commanded.
-                continue;
-            }
-            let at = measured_at(now, measured, joint);
-            let continuous = self.limits.continuous()[joint];
-            let error = way(continuous, self.plan.position_at(joint, at), measured.sample.positions[joint]).abs();
-            let beyond = error / self.hold.bound(joint);
-            if beyond > 1.0 && worst.is_none_or(|(_, _, b)| beyond > b) {
-                worst = Some((joint, error, beyond));
-            }
-        }
-        worst.map(|(joint, error, _)| (joint, error))
     }
 
     /// Where the hand is while it is ours.
@@ -1068,7 +1080,7 @@ impl TrajectoryStreamer {
     fn start(
         &mut self,
         now: Stamp,
-        state: Result<Measured<'_>, IdleReason>,
+        state: Result<Measured<'_>, Untold>,
         contradiction: Option<Contradiction>,
     ) -> Result<(), IdleReason> {
         if let (Ok(measured), true) = (&state, self.held) {
@@ -1169,7 +1181,7 @@ impl TrajectoryStreamer {
         let lead = self.config.period_s + self.config.clock_skew_s;
         let axis = now.offset_seconds(-lead);
         let resting = 2 + START_DELAY + (self.config.clock_skew_s / self.config.period_s).ceil() as usize;
-        let (rate, _) = self.wanted_rate(now);
+        let (rate, _) = self.may_begin(now, measured)?;
         self.plan.restart(axis, &self.begin_at, resting, rate).map_err(IdleReason::Space)?;
         if !self.plan.take_over(&mut self.scheduler, rate) {
             return Err(self.idle_reason());
@@ -1203,21 +1215,8 @@ impl TrajectoryStreamer {
         }
     }
 
-    /// How fast the path may be run through, 0 to 1, and what keeps it below 1.
-    fn wanted_rate(&self, now: Stamp) -> (f64, Option<PathLimit>) {
-        let scale = (self.speed_scale.min(self.task.speed_scale), Some(PathLimit::Scale));
-        // An old observation: slower and slower, to stand still where the chunk would have ended.
-        let stale = self.scheduler.in_use().zip(self.scheduler.ends_at()).map_or(1.0, |((observed, _), ends)| {
-            let late = now.seconds_since(observed) - self.config.max_observation_age_s;
-            let left = ends.seconds_since(observed) - self.config.max_observation_age_s;
-            if late <= 0.0 { 1.0 } else { (1.0 - late / left.max(1.0e-3)).max(0.0) }
-        });
-        if stale < scale.0 { (stale, Some(PathLimit::StaleObservation)) } else { scale }
-    }
-
     /// Brings the plan up to now.
-    fn plan(&mut self, now: Stamp) -> Planned {
-        let (rate, why) = self.wanted_rate(now);
+    fn plan(&mut self, now: Stamp, (rate, why): (f64, PathLimit)) -> Planned {
         let Some(motion) = &mut self.motion else { return Planned::Over };
         let lead = self.config.period_s + self.config.clock_skew_s;
         let period = (self.config.period_s * 1.0e9).round() as i64;
@@ -1237,7 +1236,7 @@ impl TrajectoryStreamer {
         };
         // A chunk that is slowed down to nothing because its observation is old will never be over by itself, and following it creeps
         // for ever: it ends here, by a stop like any other.
-        if rate == 0.0 && why == Some(PathLimit::StaleObservation) && motion.stop.is_none() {
+        if rate == 0.0 && why == PathLimit::StaleObservation && motion.stop.is_none() {
             motion.stop = Some(StopReason::Exhausted);
         }
         let followed = motion.stop.is_none() && active(&self.scheduler, &self.plan);
@@ -1289,7 +1288,7 @@ impl TrajectoryStreamer {
 
         let needed = first + self.window;
         if motion.stop.is_none() && active(&self.scheduler, &self.plan) {
-            self.plan.follow(needed, &self.scheduler, rate, why);
+            self.plan.follow(needed, &self.scheduler, rate, Some(why));
         }
         self.plan.follow_way_out(needed);
         self.plan.part();

@@ -5,11 +5,11 @@
 mod panda;
 
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles};
-use efm_core::{ActionChunk, JointLimits, JointNames};
+use efm_core::{ActionChunk, JointLimits, JointNames, Level, Reason};
 use efm_robot::{RobotModel, Srdf};
 use efm_safety::{
-    Activity, CollisionSpace, ControllerSpec, Limits, StopReason, StreamConfig, Surroundings, Tick, Tool, ToolBounds,
-    TrajectoryStreamer,
+    Activity, CollisionSpace, ControllerSpec, Latch, Limits, Moment, Monitor, StopReason, StreamConfig, Surroundings,
+    Tick, Tool, ToolBounds, TrajectoryStreamer, Verdict,
 };
 use panda::*;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -46,9 +46,33 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Slows down, refuses and stops by turns, for a reason that was made before with figures in it.
+struct ByTurns(u64, Reason);
+
+impl Monitor for ByTurns {
+    fn name(&self) -> &'static str {
+        "by_turns"
+    }
+
+    fn judge(&mut self, moment: &Moment<'_>) -> Verdict {
+        self.0 += 1;
+        let tracked = (0..8).filter_map(|joint| moment.tracked(joint)).fold(0.0, |most: f64, t| most.max(t.error));
+        match self.0 % 400 {
+            0 => Verdict::Stop(self.1.clone(), Latch::UntilRest),
+            150 => Verdict::Stop(self.1.clone(), Latch::UntilResume),
+            300 => Verdict::Refuse(self.1.clone()),
+            1..100 => Verdict::Slow(0.7 - tracked),
+            _ => Verdict::Go,
+        }
+    }
+}
+
 #[test]
 fn a_tick_does_not_allocate_whatever_it_does() {
     let mut streamer = streamer();
+    let reason = Reason::new("turn", Level::Warn, format!("it is turn {}", 1), "wait");
+    streamer.add_monitors(vec![Box::new(ByTurns(0, reason))]);
+    let mut watched = [0, 0];
     streamer.arm(true, at(0.0));
     let mut place = HOME;
     let mut measured = sample(at(0.0), &HOME);
@@ -89,6 +113,8 @@ fn a_tick_does_not_allocate_whatever_it_does() {
         let after = ALLOCATIONS.with(Cell::get);
         assert_eq!(after, before, "tick {tick} allocated");
         if let Tick::Send(out) = said {
+            let stops = matches!(out.activity, Activity::Stopping(StopReason::Monitor { .. }));
+            watched[usize::from(stops)] += usize::from(stops || out.report.limited.is_some());
             held += usize::from(matches!(out.activity, Activity::Holding(_)));
             if off {
                 continue;
@@ -103,6 +129,7 @@ fn a_tick_does_not_allocate_whatever_it_does() {
         }
     }
     assert!(sent > 2000 && restarts > 4 && held > 20, "{sent} {restarts} {held}");
+    assert!(watched[0] > 100 && watched[1] > 20, "{watched:?}");
 }
 
 #[test]

@@ -367,6 +367,50 @@ impl Scheduler {
     /// When its joints are not exactly the scheduler's (in whatever order), its observation is too old, from the future, from
     /// before the last clear or not newer than that of the last chunk taken, all its rows are over, or its numbers are absurd.
     pub fn offer(&mut self, chunk: &ActionChunk, now: Stamp) -> Result<Accepted, ChunkRefusal> {
+        let places = self.places_of(chunk, now)?;
+        let (n, step, last) = (places.len(), chunk.step(), chunk.ends_at());
+        let mut positions: Vec<f64> = Vec::with_capacity(chunk.positions().len());
+        for k in 0..chunk.horizon() {
+            let row = chunk.row(k);
+            for (joint, place) in places.iter().enumerate() {
+                let (min, max) =
+                    self.limits.as_ref().map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
+                positions.push(row[*place].clamp(min, max));
+            }
+        }
+        for joint in (0..n).filter(|joint| self.continuous[*joint]) {
+            let limits = self.limits.as_ref();
+            let (min, max) = limits.map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
+            for k in 1..chunk.horizon() {
+                // The shorter way round, where the limits allow it.
+                let (wanted, before) = (chunk.row(k)[places[joint]], positions[(k - 1) * n + joint]);
+                let nearest = wanted - whole_turns(wanted - before);
+                let wanted = if (min..=max).contains(&nearest) { nearest } else { wanted };
+                positions[k * n + joint] = wanted.clamp(min, max);
+            }
+        }
+        let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
+        debug_assert!(rows.is_finite());
+        let accepted = Accepted {
+            chunk: chunk.observed_at(),
+            first_row: if self.config.mode == Mode::Fifo { 0 } else { rows.row_at(now) },
+            reordered: places.iter().enumerate().any(|(i, p)| i != *p),
+        };
+        self.unmixed = matches!(self.config.mode, Mode::TemporalEnsemble { .. }).then(|| rows.clone());
+        self.pending = Some(rows);
+        Ok(accepted)
+    }
+
+    /// Whether [`Self::offer`] would take a chunk.
+    ///
+    /// # Errors
+    /// As that.
+    pub fn check(&self, chunk: &ActionChunk, now: Stamp) -> Result<(), ChunkRefusal> {
+        self.places_of(chunk, now).map(drop)
+    }
+
+    /// The places of our joints in a chunk that may be taken.
+    fn places_of(&self, chunk: &ActionChunk, now: Stamp) -> Result<Vec<usize>, ChunkRefusal> {
         let theirs = chunk.joints();
         if let Some(extra) = theirs.iter().find(|j| self.joints.index_of(j).is_none()) {
             return Err(ChunkRefusal::UnknownJoint(extra.to_owned()));
@@ -404,37 +448,7 @@ impl Scheduler {
             let (step, joint, value) = (i / n, theirs.as_slice()[i % n].clone(), chunk.positions()[i]);
             return Err(ChunkRefusal::Absurd { step, joint, value });
         }
-
-        let mut positions: Vec<f64> = Vec::with_capacity(chunk.positions().len());
-        for k in 0..chunk.horizon() {
-            let row = chunk.row(k);
-            for (joint, place) in places.iter().enumerate() {
-                let (min, max) =
-                    self.limits.as_ref().map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
-                positions.push(row[*place].clamp(min, max));
-            }
-        }
-        for joint in (0..n).filter(|joint| self.continuous[*joint]) {
-            let limits = self.limits.as_ref();
-            let (min, max) = limits.map_or((-MAX_POSITION, MAX_POSITION), |l| (l[joint].lower, l[joint].upper));
-            for k in 1..chunk.horizon() {
-                // The shorter way round, where the limits allow it.
-                let (wanted, before) = (chunk.row(k)[places[joint]], positions[(k - 1) * n + joint]);
-                let nearest = wanted - whole_turns(wanted - before);
-                let wanted = if (min..=max).contains(&nearest) { nearest } else { wanted };
-                positions[k * n + joint] = wanted.clamp(min, max);
-            }
-        }
-        let rows = Rows::new(chunk.observed_at(), chunk.time_of(0), last, step, &self.straight, positions);
-        debug_assert!(rows.is_finite());
-        let accepted = Accepted {
-            chunk: chunk.observed_at(),
-            first_row: if self.config.mode == Mode::Fifo { 0 } else { rows.row_at(now) },
-            reordered: places.iter().enumerate().any(|(i, p)| i != *p),
-        };
-        self.unmixed = matches!(self.config.mode, Mode::TemporalEnsemble { .. }).then(|| rows.clone());
-        self.pending = Some(rows);
-        Ok(accepted)
+        Ok(places)
     }
 
     /// Whether a chunk waits to be put in use.

@@ -4,10 +4,12 @@
 
 use crate::cores::Cores;
 use crate::inference::execution::OnChunk;
+use crate::setup::{joint_limits, models_path};
+use efm_config::Params;
 use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Chunking, Goal, Observation, Policy, PolicyPackage, Provider, RuntimeOptions};
+use efm_policy::{Chunking, Goal, Observation, Policy, PolicyError, PolicyPackage, Provider, RuntimeOptions};
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
-use efm_schedule::Mode;
+use efm_schedule::{Mode, RtcError};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -33,6 +35,25 @@ pub struct Setup {
     pub cores: Option<Cores>,
 }
 
+impl Setup {
+    /// From the parameters of `vla_inference`, for the package in `folder`; `limits` is the text of `joint_limits_file`. On all cores.
+    ///
+    /// # Errors
+    /// When a limit or a mode is none, in words.
+    pub fn new(params: &Params, folder: PathBuf, limits: &str) -> Result<Self, String> {
+        Ok(Self {
+            folder,
+            models_path: models_path(params),
+            cameras: params.texts("cameras"),
+            limits: joint_limits(params, limits)?,
+            threads: usize::try_from(params.integer("threads")).unwrap_or(1),
+            provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
+            mode: params.text("mode").parse::<Mode>().map_err(|e| format!("parameter 'mode': {e}"))?,
+            cores: None,
+        })
+    }
+}
+
 /// A picture by camera: rgb8 at the policy's size.
 pub type Pictures = Vec<(String, Vec<u8>)>;
 
@@ -44,22 +65,43 @@ pub enum Job {
     /// Turn a sentence into an embedding, which is used from then on. A policy that remembers begins anew.
     Embed(String),
     /// Make a chunk.
-    Act {
-        /// Time of the observation.
-        stamp: Stamp,
-        /// Of every camera of the policy.
-        pictures: Pictures,
-        /// Joints at that time, in the order of the policy's.
-        joints: JointSample,
-        /// What was seen before, `action.step` apart, the newest last, for a policy that looks at it.
-        earlier: Vec<(Stamp, Pictures, JointSample)>,
-        /// Of the flow's noise.
-        noise_seed: u64,
-        /// Where the robot was then on the chunk that is followed.
-        following: Option<OnChunk>,
-        /// Seconds that a chunk was late, where that is news.
-        delay: Option<f64>,
-    },
+    Act(Sight),
+}
+
+/// What a chunk is made from.
+#[derive(Debug)]
+pub struct Sight {
+    /// Time of the observation.
+    pub stamp: Stamp,
+    /// Of every camera of the policy.
+    pub pictures: Pictures,
+    /// Joints at that time, in the order of the policy's.
+    pub joints: JointSample,
+    /// What was seen before, `action.step` apart, the newest last, for a policy that looks at it.
+    pub earlier: Vec<(Stamp, Pictures, JointSample)>,
+    /// Of the flow's noise.
+    pub noise_seed: u64,
+    /// Where the robot was then on the chunk that is followed.
+    pub following: Option<OnChunk>,
+    /// Seconds that a chunk was late, where that is news.
+    pub delay: Option<f64>,
+}
+
+/// Why there is no chunk.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// No policy.
+    #[error("no policy is open")]
+    Closed,
+    /// No sentence.
+    #[error("there is no embedded instruction")]
+    Untold,
+    /// The policy.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The guide of real-time chunking.
+    #[error("real-time chunking: {0}")]
+    Rtc(#[from] RtcError),
 }
 
 /// A chunk, and how it came about.
@@ -180,34 +222,49 @@ impl Worker {
                 };
                 Answer::Embedded(sentence, embedded)
             }
-            Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay } => {
-                let began = Instant::now();
-                let (policy, goal) = match (&mut self.policy, &self.goal) {
-                    (Some(policy), Some(goal)) => (policy, goal),
-                    (None, _) => return Answer::Acted(Err("no policy is open".to_owned())),
-                    (_, None) => return Answer::Acted(Err("there is no embedded instruction".to_owned())),
-                };
-                let images = views(&pictures);
-                let before: Vec<Vec<_>> = earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
-                let earlier: Vec<_> = earlier
-                    .iter()
-                    .zip(&before)
-                    .map(|((stamp, _, joints), images)| Observation { stamp: *stamp, images, joints, earlier: &[] })
-                    .collect();
-                let observation = Observation { stamp, images: &images, joints: &joints, earlier: &earlier };
-                let acted = match &mut self.chunking {
-                    None => policy.act(&observation, goal, noise_seed).map(|c| (c, None)).map_err(|e| e.to_string()),
-                    Some(chunking) => {
-                        if let Some(delay) = delay {
-                            chunking.followed(delay);
-                        }
-                        guided(policy, chunking, &observation, goal, noise_seed, following)
-                    }
-                };
-                let seconds = began.elapsed().as_secs_f64();
-                Answer::Acted(acted.map(|(chunk, guided)| Acted { chunk, seconds, guided }))
-            }
+            Job::Act(sight) => Answer::Acted(self.act(&sight).map_err(|e| e.to_string())),
         }
+    }
+
+    /// Nothing of what was made before guides what is made from now on, and nothing is known of how long it takes: as after opening.
+    pub fn forget(&mut self) {
+        if let (Some(chunking), Some(policy)) = (&mut self.chunking, &self.policy) {
+            *chunking = Chunking::of(policy.manifest(), 0.0);
+        }
+    }
+
+    /// The policy that is open.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.policy.as_ref()
+    }
+
+    /// Makes a chunk.
+    ///
+    /// # Errors
+    /// When there is none: why.
+    pub fn act(&mut self, sight: &Sight) -> Result<Acted, ActError> {
+        let began = Instant::now();
+        let policy = self.policy.as_mut().ok_or(ActError::Closed)?;
+        let goal = self.goal.as_ref().ok_or(ActError::Untold)?;
+        let images = views(&sight.pictures);
+        let before: Vec<Vec<_>> = sight.earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
+        let earlier: Vec<_> = sight
+            .earlier
+            .iter()
+            .zip(&before)
+            .map(|((stamp, _, joints), images)| Observation { stamp: *stamp, images, joints, earlier: &[] })
+            .collect();
+        let observation = Observation { stamp: sight.stamp, images: &images, joints: &sight.joints, earlier: &earlier };
+        let (chunk, guided) = match &mut self.chunking {
+            None => (policy.act(&observation, goal, sight.noise_seed)?, None),
+            Some(chunking) => {
+                if let Some(delay) = sight.delay {
+                    chunking.followed(delay);
+                }
+                guided(policy, chunking, &observation, goal, sight.noise_seed, sight.following)?
+            }
+        };
+        Ok(Acted { chunk, seconds: began.elapsed().as_secs_f64(), guided })
     }
 
     /// Works with this policy from now on.
@@ -231,16 +288,16 @@ fn guided(
     goal: &Goal,
     noise_seed: u64,
     following: Option<OnChunk>,
-) -> Result<(ActionChunk, Option<usize>), String> {
+) -> Result<(ActionChunk, Option<usize>), ActError> {
     let joints = &observation.joints.positions;
     chunking.runs(following.map(|on| on.chunk));
     let expected = chunking.predicted();
     let guide = match following {
-        Some(on) => chunking.guide(policy, on.at, joints).map_err(|e| format!("real-time chunking: {e}"))?,
+        Some(on) => chunking.guide(policy, on.at, joints)?,
         None => None,
     };
     let guided = guide.is_some().then_some(expected);
-    let chunk = policy.act_guided(observation, goal, noise_seed, guide).map_err(|e| e.to_string())?;
+    let chunk = policy.act_guided(observation, goal, noise_seed, guide)?;
     chunking.made(policy, observation.stamp, joints);
     Ok((chunk, guided))
 }
@@ -282,7 +339,8 @@ mod tests {
 
     /// An observation, the first of all.
     fn seen(pictures: Pictures, joints: JointSample) -> Job {
-        Job::Act { stamp: Stamp::ZERO, pictures, joints, earlier: vec![], noise_seed: 0, following: None, delay: None }
+        let stamp = Stamp::ZERO;
+        Job::Act(Sight { stamp, pictures, joints, earlier: vec![], noise_seed: 0, following: None, delay: None })
     }
 
     /// An engine with a tiny policy of efm_policy's tests, opened.

@@ -4,6 +4,7 @@
 //! and fewer actions are consumed than the clock says.
 
 use efm_core::Stamp;
+use efm_safety::{Execution, VerifiedWindow};
 
 /// So long after the last word, s, nothing is taken to be followed any more: whoever executed has gone.
 const SILENCE: f64 = 0.3;
@@ -45,6 +46,18 @@ impl ExecutionFeed {
         if before.is_some_and(|before| before.chunk < heard.chunk) {
             self.delay = Some(committed.last().unwrap_or(heard.begin) as f64 * 1.0e-9);
         }
+    }
+
+    /// As `execution_state` says it: what of the chunk is committed, of these windows that were sent at `now`.
+    pub fn told(&mut self, execution: &Execution, windows: &[VerifiedWindow], now: Stamp) {
+        let Some((chunk, first)) = execution.chunk.zip(windows.first()) else { return self.heard(None, [], now) };
+        let points = first.committed().min(first.len());
+        let last = windows.last().unwrap_or(first);
+        let time = |k| {
+            let at = last.stamp().offset_nanos(last.time_from_start(k));
+            execution.on_chunk(at, first.stamp()).nanos_since(chunk)
+        };
+        self.heard(Some(chunk), (0..points).map(time), now);
     }
 
     /// Where the robot was on the chunk that is followed now, when something was observed; now is `now`.

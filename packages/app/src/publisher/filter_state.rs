@@ -40,7 +40,7 @@ pub fn message() -> JointState {
 }
 
 /// Writes what the filter knew and did at `now`. What is not known is NaN. `limited_by`: 0 nothing, 1 velocity, 2 acceleration, 3 jerk, 4 speed of
-/// the tool, 5 speed scale, 6 old observation, 7 obstacles, 8 finding back to the path.
+/// the tool, 5 speed scale, 6 old observation, 7 obstacles, 8 finding back to the path, 9 a monitor.
 pub fn write(report: &PlanReport, speed_scale: f64, known: &Known, now: Stamp, message: &mut JointState) {
     message.header.stamp = now;
     let limited = match report.limited {
@@ -53,6 +53,7 @@ pub fn write(report: &PlanReport, speed_scale: f64, known: &Known, now: Stamp, m
         Some(PathLimit::StaleObservation) => 6.0,
         Some(PathLimit::Space) => 7.0,
         Some(PathLimit::Rejoining) => 8.0,
+        Some(PathLimit::Monitor(_)) => 9.0,
     };
     let values = [
         report.rate,
@@ -114,6 +115,7 @@ impl Slowed {
             PathLimit::StaleObservation => "old observation".to_owned(),
             PathLimit::Space => "obstacle, itself or workspace".to_owned(),
             PathLimit::Rejoining => "finding back to the path".to_owned(),
+            PathLimit::Monitor(name) => format!("monitor '{name}'"),
         };
         let of = self.ticks.max(1);
         counts

@@ -2,7 +2,9 @@
 
 use efm_core::Level;
 use efm_core::{JointNames, SenderId};
-use efm_safety::{Activity, Contradiction, ControllerFault, IdleReason, Intrusion, StopReason};
+use efm_safety::{
+    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, StopReason, TrajectoryStreamer,
+};
 
 /// What the publisher of trajectories is doing.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +39,23 @@ impl Phase {
     /// Whether both are the same but for figures: another one is worth a line in the log.
     pub fn is_like(&self, other: &Phase) -> bool {
         use std::mem::discriminant as kind;
+        // Two monitors, or two things that one of them tells of, are no less different than two kinds of reasons.
+        let stop = |reason: &StopReason| match reason {
+            StopReason::Monitor { monitor, reason: why, .. } => (kind(reason), Some((*monitor, why.code))),
+            _ => (kind(reason), None),
+        };
         match (self, other) {
             (Phase::Idle(a), Phase::Idle(b)) => match (a, b) {
-                (IdleReason::Latched(a), IdleReason::Latched(b)) => kind(a) == kind(b),
-                (IdleReason::NoChunk(a), IdleReason::NoChunk(b)) => a.as_ref().map(kind) == b.as_ref().map(kind),
+                (IdleReason::Latched(a), IdleReason::Latched(b)) => stop(a) == stop(b),
+                (IdleReason::NoChunk(a), IdleReason::NoChunk(b)) => a.as_ref().map(stop) == b.as_ref().map(stop),
+                (
+                    IdleReason::Monitor { monitor: a, reason: why },
+                    IdleReason::Monitor { monitor: b, reason: for_that },
+                ) => (a, why.code) == (b, for_that.code),
                 _ => kind(a) == kind(b),
             },
-            (Phase::Stopping(a), Phase::Stopping(b)) => kind(a) == kind(b),
-            (Phase::Holding(a), Phase::Holding(b)) => a.as_ref().map(kind) == b.as_ref().map(kind),
+            (Phase::Stopping(a), Phase::Stopping(b)) => stop(a) == stop(b),
+            (Phase::Holding(a), Phase::Holding(b)) => a.as_ref().map(stop) == b.as_ref().map(stop),
             (Phase::NoRobot(a), Phase::NoRobot(b)) | (Phase::Owned(a), Phase::Owned(b)) => a == b,
             _ => kind(self) == kind(other),
         }
@@ -58,15 +69,25 @@ pub enum SlowBy {
     Operator,
     /// The parameter `task_limits`, for this instruction.
     Task,
+    /// A monitor, by its name.
+    Monitor(&'static str),
 }
 
 impl SlowBy {
+    /// What slows a filter down now.
+    pub fn now(streamer: &TrajectoryStreamer) -> Option<(f64, Self)> {
+        let set = Self::of(streamer.speed_scale(), streamer.task_limits().speed_scale);
+        let watched = || streamer.slowed_by_monitor().filter(|(rate, _)| *rate < Self::UNSEEN);
+        set.or_else(|| watched().map(|(rate, name)| (rate, Self::Monitor(name))))
+    }
+
+    /// Below this nobody sees that it moves.
+    const UNSEEN: f64 = 0.01;
+
     /// Of the scale that is set and that of the task, the one that holds, where it is below a hundredth.
     pub fn of(set: f64, task: f64) -> Option<(f64, Self)> {
-        /// Below this nobody sees that it moves.
-        const UNSEEN: f64 = 0.01;
         let (scale, by) = if set <= task { (set, Self::Operator) } else { (task, Self::Task) };
-        (scale < UNSEEN).then_some((scale, by))
+        (scale < Self::UNSEEN).then_some((scale, by))
     }
 }
 
@@ -149,6 +170,10 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
             )
         }
         StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
+        StopReason::Monitor { monitor, reason, latch } => {
+            let way_out = if *latch == Latch::UntilResume { "; call ~/resume when it is safe" } else { "" };
+            format!("monitor '{monitor}': {}{way_out}", reason.in_words())
+        }
         StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around)),
         StopReason::OtherJointLost { other } => {
             let lost =
@@ -210,6 +235,10 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
         Phase::Idle(_) if around.joints.is_some() => {
             (Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
         }
+        Phase::Idle(IdleReason::Monitor { monitor, reason }) => (
+            reason.severity.max(Level::Warn),
+            format!("at rest: monitor '{monitor}' lets no motion begin: {}", reason.in_words()),
+        ),
         Phase::Idle(IdleReason::OtherJointUnknown { other }) => (
             Level::Error,
             format!("at rest: nobody tells where joint '{}' is, which no controller moves", other_name(*other)),
@@ -276,6 +305,12 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> (Level, S
 
 fn slow(scale: f64, by: SlowBy) -> String {
     let (what, raise) = match by {
+        SlowBy::Monitor(name) => {
+            let allowed = if scale == 0.0 { "nothing moves" } else { "hardly anything moves" };
+            return format!(
+                "{allowed}: monitor '{name}' allows {scale:?} of its speed; it goes on when that allows more"
+            );
+        }
         SlowBy::Operator => ("the speed scale", "set the parameter speed_scale to raise it (the topic only lowers it)"),
         SlowBy::Task => ("the speed_scale in task_limits for this instruction", "raise it there"),
     };

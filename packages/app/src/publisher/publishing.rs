@@ -104,6 +104,9 @@ pub trait Host: Outlet {
         None
     }
 
+    /// A chunk for the instruction is followed for the first time, so many seconds after that came.
+    fn instruction_followed(&mut self, _seconds: f64) {}
+
     /// The speed scale that holds from now on, other than by the parameter.
     fn speed_scale_is(&mut self, _scale: f64) {}
 
@@ -271,26 +274,33 @@ impl Publishing {
     }
 
     /// A chunk came, at `at.received`.
-    pub fn on_chunk(&mut self, host: &mut impl Host, at: At, message: &Trajectory, sender: SenderId) {
+    ///
+    /// # Errors
+    /// Why it is not followed, which is told in the diagnostics, too.
+    pub fn on_chunk(
+        &mut self,
+        host: &mut impl Host,
+        at: At,
+        message: &Trajectory,
+        sender: SenderId,
+    ) -> Result<(), String> {
         let (now, stamp) = (at.now, message.stamp);
         self.chunk_came = Some(at.received);
         self.chunk_seen = Some(stamp);
         host.note(&Event::Chunk { now: now.nanos(), stamp: stamp.nanos(), sender });
-        match self.streaming.on_chunk(message, sender, now) {
-            Ok(()) => {
-                self.taken += 1;
-                self.around.refused = None;
+        if let Err(reason) = self.streaming.on_chunk(message, sender, now) {
+            self.refused += 1;
+            let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
+            let reason = held.map_or(reason, |held| host.refuse_chunk(sender, held));
+            if self.around.refused.as_ref() != Some(&reason) {
+                log::debug!("action chunk refused: {reason}");
             }
-            Err(reason) => {
-                self.refused += 1;
-                let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
-                let reason = held.map_or(reason, |held| host.refuse_chunk(sender, held));
-                if self.around.refused.as_ref() != Some(&reason) {
-                    log::debug!("action chunk refused: {reason}");
-                }
-                self.around.refused = Some(reason);
-            }
+            self.around.refused = Some(reason.clone());
+            return Err(reason);
         }
+        self.taken += 1;
+        self.around.refused = None;
+        Ok(())
     }
 
     /// Silence of controllers, after what came of their states.
@@ -675,11 +685,12 @@ impl Publishing {
         self.heed_scenes(host, at)
     }
 
-    /// Time to decide, after joint states and states of controllers that have come were handed over.
+    /// Time to decide, after joint states and states of controllers that have come were handed over. Returns whether anything was decided: otherwise all
+    /// is as it was.
     ///
     /// # Errors
     /// When what is decided cannot be sent.
-    pub fn tick(&mut self, host: &mut impl Host, at: At) -> Result<(), Failure> {
+    pub fn tick(&mut self, host: &mut impl Host, at: At) -> Result<bool, Failure> {
         let now = at.now;
         host.begin(now);
         self.watch_controllers(host, at)?;
@@ -725,16 +736,16 @@ impl Publishing {
         });
         let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others) };
         host.note(&event);
-        let Event::Tick { joints, .. } = &event else { return Ok(()) };
+        let Event::Tick { joints, .. } = &event else { return Ok(false) };
         let waited = self.streaming.description_waits() != (false, false);
         let mut outlet = Watched { host, watches: &mut self.watches };
         let ticked = self.streaming.tick(now, joints.as_ref(), others, &mut outlet)?;
         let (phase, news, report, change) = match ticked {
-            Ticked::Held => return Ok(()),
+            Ticked::Held => return Ok(false),
             Ticked::Decided { late: Some(left), .. } => {
                 self.late += 1;
                 self.on(host, &Event::NotSent { now: host.at().now.nanos(), left })?;
-                return Ok(());
+                return Ok(false);
             }
             Ticked::Decided { phase, news, report, instruction_to_motion, late: None } => {
                 (phase, news, report, instruction_to_motion)
@@ -751,6 +762,7 @@ impl Publishing {
             self.latency.add(host.at().now.seconds_since(chunk));
         }
         if let Some(seconds) = change {
+            host.instruction_followed(seconds);
             self.change.add(seconds);
         }
         let changed = !self.phase.is_like(&phase);
@@ -769,7 +781,7 @@ impl Publishing {
         if changed || troubled != self.around.joints.is_some() {
             self.report(host, at, changed);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Why nothing may move before one of the other joints is known.
@@ -857,9 +869,7 @@ impl Publishing {
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let trouble = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err();
         self.around.joints = trouble.map(|trouble| joint_words(host, &trouble)).or_else(|| self.other_trouble(host));
-        let slow =
-            |streamer: &TrajectoryStreamer| SlowBy::of(streamer.speed_scale(), streamer.task_limits().speed_scale);
-        self.around.slow = self.streamer().and_then(slow);
+        self.around.slow = self.streamer().and_then(SlowBy::now);
         let left_out = self.feed.left_out(received_now).map(|left_out| joint_words(host, &left_out));
         let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
             (Some(trouble), _) => (Level::Error, trouble.clone()),

@@ -12,8 +12,8 @@ use crate::publisher::streaming_params::{TaskRule, on_new_goal, task_limits, tas
 use efm_config::Params;
 use efm_core::{ActionChunk, ChunkError, JointNames, JointSample, SenderId, Stamp, Trajectory, TrajectoryChunkError};
 use efm_safety::{
-    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, OtherJoints, PlanReport, StopReason,
-    TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
+    Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Monitor, OtherJoints, PlanReport,
+    StopReason, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow,
 };
 use efm_schedule::MotionNow;
 use serde::{Deserialize, Serialize};
@@ -283,6 +283,8 @@ impl Waiting {
 pub struct Streaming {
     maker: Maker,
     streamer: Result<TrajectoryStreamer, String>,
+    /// Monitors that were added, while there is no streamer that has them.
+    monitors: Vec<Box<dyn Monitor + Send>>,
     task_rules: Vec<TaskRule>,
     goal: GoalChange,
     armed: bool,
@@ -338,6 +340,7 @@ impl Streaming {
                 speed_scale: params.double("speed_scale"),
             },
             streamer: Err(NO_ROBOT.to_owned()),
+            monitors: Vec::new(),
             trouble: None,
             told: None,
             told_before: None,
@@ -348,6 +351,17 @@ impl Streaming {
                 velocities: Vec::with_capacity(n),
             },
         })
+    }
+
+    /// Adds monitors to those that every robot has. Another description of the robot makes another filter: they go on in that, with what they know. A replay
+    /// comes to the same only with the same monitors.
+    #[must_use]
+    pub fn watched_by(mut self, monitors: Vec<Box<dyn Monitor + Send>>) -> Self {
+        match &mut self.streamer {
+            Ok(streamer) => streamer.add_monitors(monitors),
+            Err(_) => self.monitors.extend(monitors),
+        }
+        self
     }
 
     /// Begins with a robot that is known: `cell` is what its parameters and these descriptions make, so that it need not be made again.
@@ -821,6 +835,9 @@ impl Streaming {
     /// After a description has come.
     fn make(&mut self, now: Stamp) {
         let latched = self.streamer.as_ref().is_ok_and(|before| before.latched_until_resume().is_some());
+        if let Ok(before) = &mut self.streamer {
+            self.monitors = before.take_monitors();
+        }
         self.streamer = match self.maker.streamer() {
             Ok((streamer, described)) => {
                 self.described = Some(described);
@@ -836,6 +853,7 @@ impl Streaming {
         }
         match &mut self.streamer {
             Ok(streamer) => {
+                streamer.add_monitors(std::mem::take(&mut self.monitors));
                 // Another description is no reason to go on after a stop.
                 if latched {
                     streamer.stop(now);

@@ -1,6 +1,6 @@
 //! `efm-bench`: measures the safety filter, and what policies cost.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use efm_bench::rng::episode_seed;
 use efm_bench::stimulus::Stimulus;
@@ -8,6 +8,7 @@ use efm_bench::{
     arm, cell, counting, episode, evaluation, growth, hot, image, instructions, kill, lerobot, page, policy, report,
     run, tick, transparent,
 };
+use efm_harness::planner::RobotFiles;
 use efm_safety::StreamConfig;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,9 @@ struct Args {
     /// Folder with urdf/ and config/.
     #[arg(long, default_value = ".", global = true)]
     root: PathBuf,
+    /// Evaluates this parameter file of your nodes, over config/panda.yaml. Again: further ones. For safety, kill, cell, tick and transparent.
+    #[arg(long, global = true, value_name = "FILE")]
+    params: Vec<PathBuf>,
     #[command(subcommand)]
     what: What,
 }
@@ -122,11 +126,19 @@ fn main() -> ExitCode {
 }
 
 fn bench(args: Args) -> Result<bool> {
-    let panda = arm::panda_bounds(&args.root)?;
+    let files = RobotFiles::under(&args.root).with_parameters(&args.params);
+    let reads_them = matches!(
+        args.what,
+        What::Safety { .. } | What::Kill { .. } | What::Cell(_) | What::Tick(_) | What::Transparent(_)
+    );
+    if !args.params.is_empty() && !reads_them {
+        bail!("--params: this part reads no parameters of nodes; safety, kill, cell, tick and transparent do");
+    }
+    let panda = arm::panda_of(&files)?;
     let threads =
         |wanted: Option<usize>| wanted.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     match args.what {
-        What::Cell(options) => cell::command::bench(&args.root, &options),
+        What::Cell(options) => cell::command::bench(&files, &options),
         What::Evaluation(options) => evaluation::bench(&args.root, &options),
         What::Page(options) => page::write(&options),
         What::Image(options) => image::bench(&options),
@@ -135,8 +147,8 @@ fn bench(args: Args) -> Result<bool> {
         What::Growth(options) => growth::bench(&args.root, &options),
         What::Instructions(options) => instructions::bench(&args.root, &options),
         What::Hot(options) => hot::bench(&args.root, &options),
-        What::Tick(options) => tick::bench(&args.root, &options),
-        What::Transparent(options) => transparent::bench(&args.root, &options),
+        What::Tick(options) => tick::bench(&files, &options),
+        What::Transparent(options) => transparent::bench(&files, &options),
         What::Safety { ticks, long, threads: wanted, seed, resume, json, episode, scenario } => {
             // A panic of the filter is a finding; its message is in the table.
             std::panic::set_hook(Box::new(|_| ()));
@@ -206,7 +218,7 @@ fn bench(args: Args) -> Result<bool> {
     }
 }
 
-fn one(seed: u64, panda: &arm::Bounds, scenario: Option<&str>) -> Result<bool> {
+fn one(seed: u64, panda: &arm::Panda, scenario: Option<&str>) -> Result<bool> {
     let stimulus = Stimulus::of_seed(seed, scenario, panda)?;
     println!("{:#?}\n{:?}", stimulus.arm.config, stimulus.arm.bounds);
     let outcome = episode::play(seed, scenario, panda, true)?;

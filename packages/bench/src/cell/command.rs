@@ -5,7 +5,8 @@ use crate::cell::totals::Totals;
 use crate::rng::episode_seed;
 use crate::run::parallel;
 use anyhow::{Context, Result};
-use std::path::{Path, PathBuf};
+use efm_harness::planner::RobotFiles;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// One run in so many has physics.
@@ -66,8 +67,8 @@ pub fn batch(
 ///
 /// # Errors
 /// When a run cannot be played, or the results cannot be written.
-pub fn bench(root: &Path, args: &Args) -> Result<bool> {
-    let robot = Robot::load(root)?;
+pub fn bench(files: &RobotFiles, args: &Args) -> Result<bool> {
+    let robot = Robot::load(files)?;
     let mut totals = Totals::new();
     let settings = Settings { physics: args.physics, space: !args.blind, share: args.share, tell: true };
     if let Some(seed) = args.run {

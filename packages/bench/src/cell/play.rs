@@ -1,24 +1,23 @@
 //! One run.
 
+use crate::arm::deployed_panda;
 use crate::cell::judge::{Judge, is_declared};
 use crate::cell::policy::{ARM, Expert, Followed, Manner, State, Way};
 use crate::cell::scene::{self, Goal, Scene};
 use crate::histogram::Histogram;
 use crate::rng::Rng;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use efm_collision::{CollisionModel, CollisionOptions, Obstacles};
 use efm_core::{ActionChunk, JointNames, JointSample, Stamp, Trajectory};
-use efm_robot::{LimitSet, RobotModel, Srdf};
-use efm_safety::{
-    Activity, CollisionSpace, ControllerSpec, IdleReason, Limits, PathLimit, StreamConfig, Surroundings, Tick,
-    TrajectoryStreamer,
-};
+use efm_harness::deployed::Deployed;
+use efm_harness::planner::RobotFiles;
+use efm_robot::{RobotModel, Srdf};
+use efm_safety::{Activity, IdleReason, Limits, PathLimit, Tick, TrajectoryStreamer};
 use efm_sim::WorldFiles;
 use efm_sim::jtc::{JointTrajectoryController, JtcConfig};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, ObstacleWorld};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Instant;
 
 /// Within this of its goal, in every joint, the command has arrived, radians.
@@ -49,25 +48,24 @@ pub struct Robot {
     limits: Limits,
     table: Obstacles,
     disabled: Vec<(String, String)>,
+    deployed: Deployed,
 }
 
 impl Robot {
-    /// The Panda below `root`.
+    /// The Panda, as its nodes' parameters have it.
     ///
     /// # Errors
-    /// When a file cannot be read.
-    pub fn load(root: &Path) -> Result<Self> {
-        let urdf = root.join("urdf/panda.urdf");
-        let model = RobotModel::load(&urdf).context("urdf/panda.urdf")?;
-        let srdf = Srdf::load(root.join("urdf/panda.srdf"), &model).context("urdf/panda.srdf")?;
-        let joints = JointNames::new(ARM_JOINTS.into_iter().chain([FINGER_JOINTS[0]]))?;
-        let set = LimitSet::load(&model, root.join("config/joint_limits.yaml"), &joints)?;
-        let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
-        let mut table = Obstacles::load(root.join("config/panda_obstacles.yaml"))?;
+    /// When a file cannot be read or does not fit, or the parameters are those of another robot.
+    pub fn load(files: &RobotFiles) -> Result<Self> {
+        let deployed = deployed_panda(files)?;
+        let (model, limits) = (deployed.cell().model().clone(), deployed.cell().limits().clone());
+        let srdf = Srdf::parse(deployed.semantics().context("no SRDF is named")?, &model)?;
+        let mut table = deployed.obstacles()?;
         // That the fingers may touch the table is for grasping. A goal in the table would push the arm off its command for real.
         table.allowed.clear();
         let disabled = srdf.disabled_pairs().iter().map(|p| (p.link1.clone(), p.link2.clone())).collect();
-        Ok(Self { files: WorldFiles { urdf }, model, srdf, joints, limits, table, disabled })
+        let (files, joints) = (WorldFiles { urdf: files.urdf.clone() }, limits.joints().clone());
+        Ok(Self { files, model, srdf, joints, limits, table, disabled, deployed })
     }
 
     fn streamer(&self, scene: &Scene, space: bool) -> Result<TrajectoryStreamer> {
@@ -75,16 +73,8 @@ impl Robot {
         obstacles.objects.extend(Obstacles::parse(&scene::yaml(&scene.obstacles))?.objects);
         let options = CollisionOptions { clearance: scene.d_min, ..CollisionOptions::default() };
         let bodies = CollisionModel::new(&self.model, Some(&self.srdf), &self.joints, &obstacles, &options)?;
-        let around = Surroundings {
-            space: if space { Some(Box::new(CollisionSpace::new(bodies, None))) } else { None },
-            tool: None,
-        };
-        let controllers = vec![
-            ControllerSpec { name: "panda_arm_controller".to_owned(), joints: JointNames::new(ARM_JOINTS)? },
-            ControllerSpec { name: "panda_hand_controller".to_owned(), joints: JointNames::new([FINGER_JOINTS[0]])? },
-        ];
-        let config = StreamConfig { gripper_joints: vec![FINGER_JOINTS[0].to_owned()], ..StreamConfig::default() };
-        Ok(TrajectoryStreamer::within(around, self.limits.clone(), controllers, config)?)
+        let cell = self.deployed.cell().clone().with_bodies(space.then_some(bodies));
+        cell.streamer().map_err(|e| anyhow!("{e}"))
     }
 }
 

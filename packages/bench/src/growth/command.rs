@@ -8,6 +8,7 @@ use crate::section::{Section, Target};
 use crate::tick::command::{LIMIT_US, PAIRS};
 use crate::tick::robot::Robot;
 use anyhow::Result;
+use efm_harness::planner::RobotFiles;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -46,7 +47,8 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
 }
 
 fn measure(root: &Path, effort: &Effort) -> Result<Section> {
-    let ([alone, among], pandas, panda) = (safety::chains()?, safety::pandas(root)?, Robot::panda(root)?);
+    let ([alone, among], pandas, panda) =
+        (safety::chains()?, safety::pandas(root)?, Robot::panda(&RobotFiles::under(root))?);
     let ticks = effort.ticks;
     let ticking = [
         safety::over_joints("Safety tick over joints, limits of joints only", &alone, ticks),

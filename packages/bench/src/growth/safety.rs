@@ -4,6 +4,7 @@ use crate::growth::series::{Case, Group, Measure, Sample};
 use crate::tick::play::{Pace, Stream, play};
 use crate::tick::robot::{Cell, Robot};
 use anyhow::Result;
+use efm_harness::planner::RobotFiles;
 use std::path::Path;
 
 /// As shipped: a tick for every point, so that every tick plans.
@@ -61,7 +62,7 @@ pub fn chains() -> Result<[Vec<Setup>; 2]> {
 /// When its files cannot be read, or there is no room for the boxes.
 pub fn pandas(root: &Path) -> Result<Vec<Setup>> {
     let with = |pairs| {
-        let robot = Robot::panda(root)?;
+        let robot = Robot::panda(&RobotFiles::under(root))?;
         Ok(Setup { cell: Some(robot.cell(pairs, 7)?), robot })
     };
     PAIRS.into_iter().map(with).collect()

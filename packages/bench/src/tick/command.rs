@@ -5,8 +5,9 @@ use crate::tick::play::{Kind, Pace, Played, Stream, play, thread_nanos};
 use crate::tick::quantiles::Quantiles;
 use crate::tick::robot::{Cell, Robot};
 use anyhow::{Context, Result};
+use efm_harness::planner::RobotFiles;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Microseconds of thread CPU time that 99.9 % of the ticks may take, with about [`PAIRS`] pairs at 1 kHz: each tick at its least, for the work of a
@@ -160,8 +161,8 @@ fn row(name: &str, q: &Quantiles) -> String {
 ///
 /// # Errors
 /// When a file cannot be read, or the results cannot be written.
-pub fn bench(root: &Path, args: &Args) -> Result<bool> {
-    let panda = Robot::panda(root)?;
+pub fn bench(files: &RobotFiles, args: &Args) -> Result<bool> {
+    let panda = Robot::panda(files)?;
     let cell = panda.cell(PAIRS, 7)?;
     println!(
         "Panda, 7 joints and a finger, {} pairs of bodies, {} obstacles; thread CPU time unless said otherwise",

@@ -1,15 +1,15 @@
 //! The robots that are timed, and cells with a wanted number of pairs around them.
 
-use crate::arm::panda_bounds;
+use crate::arm::deployed_panda;
 use crate::rng::Rng;
 use anyhow::{Context, Result, bail};
 use efm_collision::{Checker, CollisionModel, CollisionObject, CollisionOptions, Obstacles};
 use efm_core::{JointLimits, JointNames};
+use efm_harness::planner::RobotFiles;
 use efm_robot::{Primitive, RobotModel, Shape, Srdf};
 use efm_safety::{CollisionSpace, ControllerSpec, Limits, StreamConfig, Surroundings, TrajectoryStreamer};
 use nalgebra::{Isometry3, Vector3};
 use std::fmt::Write;
-use std::path::Path;
 
 /// Boxes are at least this far from the smooth motion, metres: that one shall not be slowed down.
 const ASIDE: f64 = 0.05;
@@ -27,6 +27,7 @@ pub struct Robot {
     /// What stands there in any case.
     pub obstacles: Obstacles,
     controllers: Vec<ControllerSpec>,
+    config: StreamConfig,
     gripper: Option<usize>,
 }
 
@@ -39,27 +40,22 @@ pub struct Cell {
 }
 
 impl Robot {
-    /// The shipped Panda over its table: seven joints and the finger.
+    /// The Panda over its table, as its nodes' parameters have it: seven joints and the finger.
     ///
     /// # Errors
-    /// When a file below `root` cannot be read.
-    pub fn panda(root: &Path) -> Result<Self> {
-        let model = RobotModel::load(root.join("urdf/panda.urdf")).context("urdf/panda.urdf")?;
-        let srdf = Srdf::load(root.join("urdf/panda.srdf"), &model).context("urdf/panda.srdf")?;
-        let b = panda_bounds(root)?;
-        let (each, names) = (b.limits(), JointNames::new(b.names)?);
-        let (arm, hand) = (names.as_slice()[..7].to_vec(), names.as_slice()[7..].to_vec());
+    /// When a file cannot be read or does not fit, or the parameters are those of another robot.
+    pub fn panda(files: &RobotFiles) -> Result<Self> {
+        let deployed = deployed_panda(files)?;
+        let (cell, semantics) = (deployed.cell(), deployed.semantics().context("no SRDF is named")?);
         Ok(Self {
-            controllers: vec![
-                ControllerSpec { name: "panda_arm_controller".into(), joints: JointNames::new(arm)? },
-                ControllerSpec { name: "panda_hand_controller".into(), joints: JointNames::new(hand)? },
-            ],
-            limits: Limits::new(names, &each)?,
+            srdf: Srdf::parse(semantics, cell.model())?,
+            obstacles: deployed.obstacles()?,
+            controllers: cell.controllers().to_vec(),
+            limits: cell.limits().clone(),
             home: vec![0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785, 0.02],
-            obstacles: Obstacles::load(root.join("config/panda_obstacles.yaml"))?,
             gripper: Some(7),
-            model,
-            srdf,
+            model: cell.model().clone(),
+            config: cell.config().clone(),
         })
     }
 
@@ -106,6 +102,7 @@ impl Robot {
             limits: Limits::new(names, &vec![all; joints])?,
             home: (0..joints).map(|j| if j % 4 == 0 { 0.2 } else { -0.1 }).collect(),
             obstacles: Obstacles::default(),
+            config: StreamConfig::default(),
             gripper: None,
             model,
             srdf,
@@ -168,9 +165,7 @@ impl Robot {
     /// # Errors
     /// When the filter refuses the period.
     pub fn streamer(&self, bodies: Option<&CollisionModel>, period_s: f64) -> Result<TrajectoryStreamer> {
-        let grippers = self.gripper.map(|j| self.limits.joints().as_slice()[j].clone());
-        let config =
-            StreamConfig { period_s, gripper_joints: grippers.into_iter().collect(), ..StreamConfig::default() };
+        let config = StreamConfig { period_s, ..self.config.clone() };
         let space = bodies.map(|b| Box::new(CollisionSpace::new(b.clone(), None)) as Box<dyn efm_safety::Space>);
         let around = Surroundings { space, tool: None };
         Ok(TrajectoryStreamer::within(around, self.limits.clone(), self.controllers.clone(), config)?)

@@ -1,16 +1,15 @@
 //! `efm-bench transparent`.
 
+use crate::arm::deployed_panda;
 use crate::run::parallel;
 use crate::transparent::compare::{SHIFT, Totals, Trace};
 use crate::transparent::limiter::limited;
 use crate::transparent::run::{play, replay};
 use anyhow::{Context, Result};
 use efm_harness::planner::RobotFiles;
-use efm_harness::rig::limits;
-use efm_safety::StreamConfig;
 use efm_sim::Split;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Part of the ticks of jerk-limited demonstrations that may differ.
 pub const ALLOWED: f64 = 0.01;
@@ -60,9 +59,9 @@ impl Mode {
 ///
 /// # Errors
 /// When a demonstration cannot be played, or the results cannot be written.
-pub fn bench(root: &Path, args: &Args) -> Result<bool> {
-    let files = RobotFiles::under(root);
-    let (limits, config) = (limits(&files)?, StreamConfig::default());
+pub fn bench(files: &RobotFiles, args: &Args) -> Result<bool> {
+    let deployed = deployed_panda(files)?;
+    let (limits, config) = (deployed.cell().limits().clone(), deployed.cell().config().clone());
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let decides = args.shares.first().map(|share| Mode::Limited(*share, 2));
     let mut modes = vec![Mode::Raw];
@@ -73,8 +72,9 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
     let (mut results, mut decisive) = (Vec::new(), Totals::default());
     for split in [Split::Train, Split::Heldout] {
         let first = split.seeds().start;
-        let raw =
-            parallel(args.seeds, threads, |i| play(&files, first + i).with_context(|| format!("seed {}", first + i)))?;
+        let raw = parallel(args.seeds, threads, |i| {
+            play(&deployed, files, first + i).with_context(|| format!("seed {}", first + i))
+        })?;
         let raw = raw.into_iter().collect::<Result<Vec<Trace>>>()?;
         for mode in modes.iter().copied() {
             let (mut totals, mut joined) = (Totals::default(), Totals::default());
@@ -83,9 +83,9 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
                 match mode {
                     Mode::Raw => Ok(seen.clone()),
                     Mode::Limited(share, stride) => {
-                        replay(&files, &limited(&seen.joined, config.period_s, &limits, share)?, stride)
+                        replay(&deployed, &limited(&seen.joined, config.period_s, &limits, share)?, stride)
                     }
-                    Mode::Executed(stride) => replay(&files, &seen.commanded, stride),
+                    Mode::Executed(stride) => replay(&deployed, &seen.commanded, stride),
                 }
                 .with_context(|| format!("seed {}, {}", first + i, mode.name()))
             })? {

@@ -2,10 +2,11 @@
 //! on the same chunks.
 
 use crate::transparent::compare::{ARM, Trace};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use efm_core::{ActionChunk, JointSample, Stamp, Trajectory};
+use efm_harness::deployed::Deployed;
 use efm_harness::planner::{ExpertPlanner, PlanError, RobotFiles, chunk_joints};
-use efm_harness::rig::{START, bodies, limits, streamer};
+use efm_harness::rig::START;
 use efm_harness::unfiltered::Unfiltered;
 use efm_safety::{Limits, Outgoing, StreamConfig, Tick, TrajectoryStreamer};
 use efm_schedule::{Reference, Scheduler, SchedulerConfig};
@@ -82,13 +83,13 @@ impl Joined {
 }
 
 impl Both {
-    fn new(files: &RobotFiles) -> Result<Self> {
-        let limits = limits(files)?;
-        let mut filter = streamer(limits.clone(), bodies(files)?)?;
+    fn new(deployed: &Deployed) -> Result<Self> {
+        let limits = deployed.cell().limits();
+        let mut filter = deployed.cell().streamer().map_err(|e| anyhow!("{e}"))?;
         filter.arm(true, START);
         let period = (filter.config().period_s * 1.0e9).round() as i64;
         let bare = Unfiltered::new(chunk_joints()?)?;
-        let joined = Joined::new(&limits, filter.config(), period)?;
+        let joined = Joined::new(limits, filter.config(), period)?;
         Ok(Self { filter, bare, joined, message: Trajectory::default(), period, trace: Trace::default() })
     }
 
@@ -145,9 +146,9 @@ impl Both {
 ///
 /// # Errors
 /// When a file cannot be read or something does not fit.
-pub fn play(files: &RobotFiles, seed: u64) -> Result<Trace> {
+pub fn play(deployed: &Deployed, files: &RobotFiles, seed: u64) -> Result<Trace> {
     let scene = Scene::sample(seed);
-    let mut both = Both::new(files)?;
+    let mut both = Both::new(deployed)?;
     let mut planner = ExpertPlanner::new(files)?;
     let mut cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene.clone(), START)?;
     let mut sample = JointSample { stamp: START, positions: vec![0.0; 8], velocities: vec![0.0; 8] };
@@ -195,8 +196,8 @@ pub fn play(files: &RobotFiles, seed: u64) -> Result<Trace> {
 ///
 /// # Errors
 /// When a file cannot be read or something does not fit.
-pub fn replay(files: &RobotFiles, motion: &[[f64; ARM]], stride: usize) -> Result<Trace> {
-    let mut both = Both::new(files)?;
+pub fn replay(deployed: &Deployed, motion: &[[f64; ARM]], stride: usize) -> Result<Trace> {
+    let mut both = Both::new(deployed)?;
     let (joints, dt) = (chunk_joints()?, both.period as f64 * 1.0e-9);
     let pose = |tick: usize| {
         motion.get(tick.saturating_sub(STILL)).or(motion.last()).into_iter().flatten().copied().chain([FINGER])

@@ -74,14 +74,15 @@ fn main() -> Result<()> {
 
 fn work(args: &Args, next: &AtomicU64, last: u64, totals: &Mutex<(u64, u64, u64)>) -> Result<()> {
     let files = RobotFiles::under(&args.root);
+    let rig = Rig::new(&files, Scene::sample(args.seed))?;
     let mut worker = Worker {
         args,
         planner: ExpertPlanner::new(&files)?,
         agent: Agent::Policy(Box::new(
-            PolicyAgent::open(&args.policy, &[args.root.join("models")], &files)
+            PolicyAgent::open(&args.policy, &[args.root.join("models")], &files, rig.mode())
                 .with_context(|| format!("policy package '{}'", args.policy.display()))?,
         )),
-        rig: Rig::new(&files, Scene::sample(args.seed))?,
+        rig,
         pictures: Pictures::new()?,
     };
     loop {

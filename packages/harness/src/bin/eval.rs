@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use clap::Parser;
 use efm_harness::control::Control;
 use efm_harness::curves;
+use efm_harness::deployed::Deployed;
 use efm_harness::episode::{EpisodeOptions, NewGoal};
 use efm_harness::evaluate::{Actor, Plan, Progress, Settings, evaluate, first_seed};
 use efm_harness::page;
@@ -68,7 +69,8 @@ struct Args {
     /// period, whichever is later, and the arm moves on meanwhile. Measures how motion flows from chunk to chunk.
     #[arg(long, value_name = "L", conflicts_with_all = ["delay_ms", "from"])]
     latency_ms: Option<u64>,
-    /// How one chunk follows another: blend, fifo, temporal_ensemble or rtc. Measures as --latency-ms does. [default: blend]
+    /// How one chunk follows another: blend, fifo, temporal_ensemble or rtc. Measures as --latency-ms does. [default: as the
+    /// parameters have it]
     #[arg(long, conflicts_with_all = ["delay_ms", "from"])]
     mode: Option<Mode>,
     /// Gives each episode another one's sentence first, and its own after --new-goal-at seconds; what happens to the motion then: blend,
@@ -78,6 +80,10 @@ struct Args {
     /// See --on-new-goal.
     #[arg(long, default_value_t = 2.0, value_name = "S", requires = "on_new_goal")]
     new_goal_at: f64,
+    /// Evaluates this parameter file of your nodes (limits, clearance, mode, on_new_goal, ...), over config/panda.yaml, which is what is evaluated
+    /// otherwise. Again: further ones, later ones over earlier ones.
+    #[arg(long, value_name = "FILE")]
+    params: Vec<PathBuf>,
     /// Sends chunks to the controllers without the safety filter, to see what the filter costs.
     #[arg(long)]
     unfiltered: bool,
@@ -90,12 +96,14 @@ fn main() -> Result<()> {
     env_logger::init();
     let args = Args::parse();
     check_outputs(&args)?;
+    let files = RobotFiles::under(&args.root).with_parameters(&args.params);
+    let deployed = Deployed::read(&files)?;
     let settings = Settings {
-        files: RobotFiles::under(&args.root),
+        files,
         models: args.root.join("models"),
         episodes: args.episodes,
         jobs: args.jobs.max(1),
-        options: options(&args),
+        options: options(&args, &deployed),
         filter: if args.unfiltered { Filter::Off } else { Filter::Whole },
     };
     let actors = actors(&args, &settings)?;
@@ -127,11 +135,11 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn options(args: &Args) -> EpisodeOptions {
+fn options(args: &Args, deployed: &Deployed) -> EpisodeOptions {
     let measured = args.latency_ms.is_some() || args.mode.is_some() || args.on_new_goal.is_some();
     EpisodeOptions {
         delay: Duration::from_millis(if measured { args.latency_ms.unwrap_or(0) } else { args.delay_ms }),
-        mode: args.mode.unwrap_or_default(),
+        mode: args.mode.unwrap_or(deployed.mode()),
         one_at_a_time: measured,
         new_goal: args.on_new_goal.map(|rule| NewGoal { at: args.new_goal_at, rule }),
         ..EpisodeOptions::default()

@@ -24,7 +24,7 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{
     Bytes, Diagnostics, Latest, NodeError, Params, Plan, Publisher, Received, RosError, Task, Value, convert, qos,
 };
-use efm_safety::{Execution, VerifiedWindow};
+use efm_safety::{Execution, Monitor, VerifiedWindow};
 use efm_wire::cdr::{CdrWriter, Encode};
 use efm_wire::controller_state::ControllerState;
 use efm_wire::msgs::JointState as FilterState;
@@ -201,7 +201,12 @@ impl Waiting {
 
 /// The node `trajectory_publisher`.
 pub fn plan() -> Plan {
-    Plan::new("trajectory_publisher", specs(), |node| {
+    plan_watched_by(Vec::new)
+}
+
+/// The same with monitors besides those that every robot has: for a robot whose executable is another crate's.
+pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
+    Plan::new("trajectory_publisher", specs(), move |node| {
         let params = node.params().clone();
         let wrong_cores = |why: String| format!("parameter 'control_cores': {why}");
         let alone = !node.shares_process();
@@ -220,7 +225,7 @@ pub fn plan() -> Plan {
             );
         }
         let files = Files::read(&params)?;
-        let streaming = Streaming::new(&params, &files)?;
+        let streaming = Streaming::new(&params, &files)?.watched_by(monitors());
         let controllers = streaming.controllers().to_vec();
         let mut setup = Setup::new("trajectory_publisher", &params);
         setup.files = files.by_parameter();
@@ -337,7 +342,8 @@ pub fn plan() -> Plan {
                     Some(outcome) = next_outcome(&mut outcomes) => this.on_surroundings(graph, graph.at(), outcome)?,
                     Some(message) = chunks.recv() => {
                         let at = graph.came(&message);
-                        this.on_chunk(graph, at, &convert::trajectory(message.msg), message.sender);
+                        // Why it is not followed is told by the diagnostics.
+                        let _ = this.on_chunk(graph, at, &convert::trajectory(message.msg), message.sender);
                     }
                     Some(Received { msg: (controller, message), .. }) = waiting.controller_states.recv() => {
                         this.on_controller_state(graph, graph.at(), controller, &message)?;

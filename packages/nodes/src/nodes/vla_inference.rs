@@ -6,20 +6,20 @@
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture, Trace};
 use crate::wiring::{ReceiptClock, robot_description};
 use efm_app::cores::Cores;
-use efm_app::inference::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup};
+use efm_app::inference::engine::{Acted, Answer, Engine, Job, Opened, Pictures, Setup, Sight};
 use efm_app::inference::execution::ExecutionFeed;
 use efm_app::inference::inference_params::{joint_memory, specs};
 use efm_app::inference::pairing::Pairing;
 use efm_app::inference::picture_ring::PictureRing;
 use efm_app::inference::replan::Replan;
-use efm_app::setup::{joint_limits, models_path, policy_manifest};
+use efm_app::setup::policy_manifest;
 use efm_app::surroundings::named_file;
 use efm_config::files;
 use efm_core::freshness::FreshnessBounds;
 use efm_core::percentiles::Percentiles;
 use efm_core::words::{Heard, Lexicon, StopWords, hear};
 use efm_core::{JointNames, JointSample, Stamp};
-use efm_policy::{ImageSpec, Manifest, Provider};
+use efm_policy::{ImageSpec, Manifest};
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::SetBool;
@@ -279,7 +279,7 @@ impl Inference {
                     delay,
                 })));
             }
-            let job = Job::Act { stamp, pictures, joints, earlier, noise_seed, following, delay };
+            let job = Job::Act(Sight { stamp, pictures, joints, earlier, noise_seed, following, delay });
             self.give(job, Busy::Acting(self.instruction_number));
         }
     }
@@ -431,7 +431,6 @@ pub fn plan() -> Plan {
     Plan::new("vla_inference", specs(), |node| {
         let params = node.params().clone();
         let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
-        let limits = joint_limits(&params, &limits_text)?;
         let (manifest, folder, refusal) = match policy_manifest(&params) {
             Ok((folder, manifest)) => (Some(manifest), folder, None),
             Err(reason) => {
@@ -460,22 +459,13 @@ pub fn plan() -> Plan {
 
         let cores = Cores::named(&params.integers("inference_cores"))
             .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
-        let threads = usize::try_from(params.integer("threads")).unwrap_or(1);
         let mut started = trace::Setup::new("vla_inference", &params);
-        started.files.insert("joint_limits_file".to_owned(), limits_text);
+        started.files.insert("joint_limits_file".to_owned(), limits_text.clone());
         if let Some(manifest) = &manifest {
             started.hashes.extend(manifest.graphs.values().map(|graph| (graph.file.clone(), graph.sha256.clone())));
         }
-        let setup = Setup {
-            folder,
-            models_path: models_path(&params),
-            cameras: params.texts("cameras"),
-            limits,
-            threads,
-            cores,
-            provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
-            mode,
-        };
+        let mut setup = Setup::new(&params, folder, &limits_text)?;
+        setup.cores = cores;
         let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
         let engine = Engine::start(setup, move |given| {
             // When nobody listens any more, the node is ending.

@@ -26,6 +26,18 @@ pub fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
 }
 
+/// Names of the tiny packages, sorted: those made for the gantry.
+pub fn fixtures() -> Vec<String> {
+    let entries = std::fs::read_dir(data()).unwrap().map(|entry| entry.unwrap());
+    let packages = entries.filter(|entry| entry.path().join("policy.yaml").is_file());
+    let names = packages.map(|entry| entry.file_name().into_string().unwrap());
+    // Those of LeRobot are for other robots.
+    let mut found: Vec<String> = names.filter(|name| !name.starts_with("lerobot_")).collect();
+    found.sort();
+    assert!(found.len() >= 6, "{found:?}");
+    found
+}
+
 pub fn gantry() -> RobotModel {
     RobotModel::load(data().join("gantry.urdf")).unwrap()
 }

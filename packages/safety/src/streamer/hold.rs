@@ -2,6 +2,7 @@
 //! newest window in one step.
 
 use super::*;
+use crate::measured::measured_at;
 use crate::tracking::{Follows, Tracking, Word};
 
 /// What is known of the controllers, and what they are given in the place of the plan.
@@ -82,9 +83,9 @@ impl Hold {
         arms.any(|(arm, suspect)| self.follows.say_so(arm, Word { told, suspect: *suspect }))
     }
 
-    /// How far a joint may be from its command now.
-    pub fn bound(&self, joint: usize) -> f64 {
-        self.follows.of(joint).bound
+    /// How joints follow their commands.
+    pub fn follows(&self) -> &Follows {
+        &self.follows
     }
 }
 
@@ -259,11 +260,4 @@ impl TrajectoryStreamer {
         let activity = Activity::Holding(self.latched.clone());
         Some(Tick::Send(Outgoing { windows: &self.sent, activity, execution, report: *self.plan.report(), leave_by }))
     }
-}
-
-/// When a joint was measured. The stamp says best, unless it makes no sense.
-pub(super) fn measured_at(now: Stamp, measured: &Measured<'_>, joint: usize) -> Stamp {
-    let stamp = measured.stamp_of(joint);
-    let by_age = now.offset_seconds(-measured.age_s.max(0.0));
-    if (0.0..=0.5).contains(&now.seconds_since(stamp)) { stamp } else { by_age }
 }

@@ -1,13 +1,16 @@
 //! The graph `encode`: it sees the observation once, and what it gives is shown to every step after it.
 
-use super::{Graph, ObservationTensors, RunError, Trace};
+use super::{Graph, ObservationTensors};
+use crate::families::{RunError, Trace};
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::session::SessionOutputs;
 use ort::value::DynValue;
 
+/// The graph with the role `encode`.
 #[derive(Debug)]
-pub(super) struct Encode {
+pub struct Encode {
+    /// Its inputs.
     pub observation: ObservationTensors,
     graph: Graph,
     order: Vec<usize>,
@@ -16,16 +19,21 @@ pub(super) struct Encode {
 }
 
 /// What `encode` gave, with its names.
-pub(super) struct Context<'a> {
+#[derive(Debug)]
+pub struct Context<'a> {
     file: &'a str,
     names: &'a [String],
     outputs: SessionOutputs<'a>,
 }
 
 impl Encode {
+    /// Makes its session and tensors.
+    ///
+    /// # Errors
+    /// From ONNX Runtime.
     pub fn open(package: &PolicyPackage, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let graph = Graph::open(package, "encode", options)?;
-        let observation = ObservationTensors::new(&package.manifest).map_err(|source| graph.failed(source))?;
+        let observation = ObservationTensors::new(&package.manifest)?;
         let order = graph.order(&observation.names());
         Ok(Self { observation, graph, order, context: package.manifest.graphs["encode"].outputs.clone() })
     }
@@ -36,6 +44,9 @@ impl Encode {
     }
 
     /// Runs on the observation. Copies the outputs when asked to.
+    ///
+    /// # Errors
+    /// From ONNX Runtime, or when an output is missing.
     pub fn run(&mut self, trace: Option<&mut Trace>) -> Result<Context<'_>, RunError> {
         let Self { observation, graph, order, context: names } = self;
         let inputs = observation.ordered(order);
@@ -62,6 +73,9 @@ impl Context<'_> {
     }
 
     /// The output at a place in the manifest.
+    ///
+    /// # Errors
+    /// When it is missing.
     pub fn at(&self, place: usize) -> Result<&DynValue, RunError> {
         self.value(&self.names[place])
     }

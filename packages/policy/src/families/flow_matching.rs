@@ -9,24 +9,94 @@
 //! of a by x is taken as one, so that no gradient of the graph is needed.) Rows of weight one are what the robot will do in the meantime;
 //! they end as they were.
 
-use super::encode::Encode;
-use super::stepper::Stepper;
-use super::{ObservationTensors, Prefix, RunError, Runner, Trace};
+use super::parts::{Encode, ObservationTensors, Stepper, TensorProblem, Tensors};
+use super::{Bare, Family, FieldProblem, GoldenShape, Prefix, RunError, Runner, Section, Trace};
+use crate::manifest::Manifest;
+use crate::noise::fill_normal;
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
+use serde::Deserialize;
 
 /// Largest weight of the guidance (the paper's beta).
 const MOST_GUIDANCE: f32 = 10.0;
 
+/// `encode` once, then `step` many times: `x += dt * v(x, t)`, `dt = -1/steps`, `t` from 1 (noise) to 0.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowMatchingSpec {
+    /// Integration steps.
+    pub steps: usize,
+    /// Standard deviation of the starting noise; 0 starts at the mean and makes the policy deterministic.
+    #[serde(default = "super::parts::one")]
+    pub noise_scale: f64,
+}
+
+impl Section for FlowMatchingSpec {
+    const TYPE: &'static str = "flow_matching";
+}
+
+impl Family for FlowMatchingSpec {
+    fn graphs(&self) -> &'static [&'static str] {
+        &["encode", "step"]
+    }
+
+    fn check(&self, _manifest: &Manifest) -> Result<(), FieldProblem> {
+        if !(1..=1000).contains(&self.steps) {
+            return Err(FieldProblem::of("steps", format!("is {}; expected 1 to 1000", self.steps)));
+        }
+        if !(0.0..=10.0).contains(&self.noise_scale) {
+            return Err(FieldProblem::of("noise_scale", format!("is {}; expected 0 to 10", self.noise_scale)));
+        }
+        Ok(())
+    }
+
+    fn wires(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        Stepper::wires(manifest)
+    }
+
+    fn tensors(&self, tensors: &mut Tensors<'_>) -> Result<(), TensorProblem> {
+        Stepper::tensors(tensors);
+        Ok(())
+    }
+
+    fn noise_len(&self, sample: usize) -> usize {
+        sample
+    }
+
+    fn draw(&self, seed: u64, _sample: usize, noise: &mut [f32]) {
+        fill_normal(seed, self.noise_scale, noise);
+    }
+
+    fn golden(&self) -> GoldenShape {
+        GoldenShape { context: Some("encode"), tokens: None }
+    }
+
+    fn continues(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        format!("flow matching in {} steps", self.steps)
+    }
+
+    fn bare(&self) -> Option<Bare> {
+        Some(Bare { once: "encode", then: Some(("step", self.steps)) })
+    }
+
+    fn open(&self, package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+        Ok(Box::new(FlowMatching::open(package, self.steps, options)?))
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct FlowMatching {
+struct FlowMatching {
     encode: Encode,
     stepper: Stepper,
     steps: usize,
 }
 
 impl FlowMatching {
-    pub(super) fn open(package: &PolicyPackage, steps: usize, options: RuntimeOptions) -> Result<Self, RuntimeError> {
+    fn open(package: &PolicyPackage, steps: usize, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let encode = Encode::open(package, options)?;
         let stepper = Stepper::open(package, &encode, options)?;
         Ok(Self { encode, stepper, steps })
@@ -36,14 +106,6 @@ impl FlowMatching {
 impl Runner for FlowMatching {
     fn observation(&mut self) -> &mut ObservationTensors {
         &mut self.encode.observation
-    }
-
-    fn noise_len(&self) -> usize {
-        self.stepper.sample().len()
-    }
-
-    fn can_continue(&self) -> bool {
-        true
     }
 
     fn run(
@@ -68,7 +130,7 @@ impl Runner for FlowMatching {
         }
         actions.copy_from_slice(stepper.sample());
         if let Some(prefix) = prefix {
-            keep_frozen(actions, prefix);
+            prefix.keep_frozen(actions);
         }
         Ok(())
     }
@@ -84,15 +146,6 @@ fn guided_step(x: &mut [f32], v: &[f32], t: f32, dt: f32, prefix: Prefix<'_>) {
     for (i, (x, v)) in x.iter_mut().zip(v).enumerate() {
         let missing = prefix.actions[i] - (*x - t * v);
         *x += dt * (v - guidance * prefix.weights[i / columns] * missing);
-    }
-}
-
-/// Rows of weight one end as they were.
-pub(super) fn keep_frozen(actions: &mut [f32], prefix: Prefix<'_>) {
-    let columns = actions.len() / prefix.weights.len();
-    let rows = actions.chunks_mut(columns).zip(prefix.actions.chunks(columns)).zip(prefix.weights);
-    for ((row, frozen), _) in rows.filter(|(_, weight)| **weight >= 1.0) {
-        row.copy_from_slice(frozen);
     }
 }
 
@@ -116,7 +169,7 @@ mod tests {
         assert!((x[4] - to).abs() < 1.0e-6, "{x:?}");
         assert!(x.is_sorted(), "{x:?}");
         assert!((x[0] + 1.0).abs() < 0.3 && x[3] > 0.5, "{x:?}");
-        keep_frozen(&mut x, prefix);
+        prefix.keep_frozen(&mut x);
         assert_eq!(x[0], -1.0);
         assert!(x[1] > -1.0);
     }

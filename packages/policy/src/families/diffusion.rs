@@ -17,16 +17,206 @@
 //!
 //! A chunk that is to continue another is drawn to it in its clean form: a <- a + w (y - a) at each step, as inpainting does.
 
-use super::encode::Encode;
-use super::flow_matching::keep_frozen;
-use super::stepper::Stepper;
-use super::{ObservationTensors, Prefix, RunError, Runner, Trace};
-use crate::manifest::{ClipOf, DiffusionSpec, NoiseSchedule, Prediction, Sampler, Variance};
+use super::parts::{Encode, ObservationTensors, Stepper, TensorProblem, Tensors};
+use super::{Bare, Family, FieldProblem, GoldenShape, Prefix, RunError, Runner, Section, Trace};
+use crate::manifest::Manifest;
+use crate::noise::fill_normal;
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
+use serde::Deserialize;
+
+/// How a diffusion policy is sampled.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffusionSpec {
+    /// The way from noise to actions.
+    pub scheduler: Sampler,
+    /// Steps of noise in training.
+    pub train_steps: usize,
+    /// Steps of sampling, at every `train_steps / steps`-th (rounded down) of training.
+    pub steps: usize,
+    /// How much noise each step of training adds.
+    pub schedule: NoiseSchedule,
+    /// First beta of a schedule that goes from one to another.
+    #[serde(default)]
+    pub beta_start: Option<f64>,
+    /// Its last.
+    #[serde(default)]
+    pub beta_end: Option<f64>,
+    /// What the network was trained to tell.
+    pub prediction: Prediction,
+    /// Normalised values are cut to plus or minus this. None: not cut.
+    #[serde(default)]
+    pub clip: Option<f64>,
+    /// What is cut; without it the sample by DDPM, the clean value by DDIM.
+    #[serde(default)]
+    pub clip_of: Option<ClipOf>,
+    /// How much fresh noise DDPM adds.
+    #[serde(default)]
+    pub variance: Variance,
+    /// Standard deviation of the sample that it starts from.
+    #[serde(default = "super::parts::one")]
+    pub noise_scale: f64,
+}
+
+/// The way from noise to actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// With fresh noise in each step.
+    Ddpm,
+    /// Without.
+    Ddim,
+}
+
+/// How much noise each step of training adds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoiseSchedule {
+    /// `squaredcos_cap_v2`.
+    Cosine,
+    /// Betas in equal steps from `beta_start` to `beta_end`.
+    Linear,
+    /// Square roots of the betas in equal steps.
+    ScaledLinear,
+}
+
+/// What is cut in a step of diffusion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClipOf {
+    /// What the step gives (Octo).
+    Sample,
+    /// The clean value that the step predicts; the noise is what then remains (DDPM of the diffusers package).
+    Clean,
+    /// The clean value that the step predicts; the noise stays as predicted (DDIM of the diffusers package).
+    CleanOnly,
+}
+
+/// Variance of the fresh noise of a step of DDPM, with beta that step's (Ho, Jain, Abbeel, arXiv 2006.11239, section 3.2: both do).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variance {
+    /// beta (Octo).
+    #[default]
+    Beta,
+    /// `(1 - abar_next) / (1 - abar) beta`: `fixed_small` of the diffusers package.
+    Posterior,
+}
+
+/// What a denoising network tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// The noise.
+    Epsilon,
+    /// The clean sample.
+    Sample,
+    /// `sqrt(abar) noise - sqrt(1 - abar) sample`.
+    Velocity,
+}
+
+impl Section for DiffusionSpec {
+    const TYPE: &'static str = "diffusion";
+}
+
+impl Family for DiffusionSpec {
+    fn graphs(&self) -> &'static [&'static str] {
+        &["encode", "step"]
+    }
+
+    fn check(&self, _manifest: &Manifest) -> Result<(), FieldProblem> {
+        let wrong = |field: &str, problem: String| Err(FieldProblem::of(field, problem));
+        if !(1..=1000).contains(&self.train_steps) {
+            return wrong("train_steps", format!("is {}; expected 1 to 1000", self.train_steps));
+        }
+        if !(1..=self.train_steps).contains(&self.steps) {
+            return wrong("steps", format!("is {}; expected 1 to train_steps ({})", self.steps, self.train_steps));
+        }
+        match (self.schedule, self.beta_start, self.beta_end) {
+            (NoiseSchedule::Cosine, None, None) => {}
+            (NoiseSchedule::Cosine, start, _) => {
+                let field = if start.is_some() { "beta_start" } else { "beta_end" };
+                return wrong(field, "is not for the schedule cosine; expected none".into());
+            }
+            (_, start, end) => {
+                for (field, beta) in [("beta_start", start), ("beta_end", end)] {
+                    match beta {
+                        None => {
+                            return wrong(
+                                field,
+                                "is missing, but the schedule goes from beta_start to beta_end".into(),
+                            );
+                        }
+                        // NaN is neither.
+                        Some(beta) if !(beta > 0.0 && beta < 1.0) => {
+                            return wrong(field, format!("is {beta}; expected a number between 0 and 1"));
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+        }
+        if self.clip_of.is_some() && self.clip.is_none() {
+            return wrong("clip_of", "says what is cut, but `clip`, how far, is missing".into());
+        }
+        if self.variance != Variance::Beta && self.scheduler != Sampler::Ddpm {
+            return wrong("variance", "is only for ddpm: ddim adds no noise".into());
+        }
+        if let Some(clip) = self.clip.filter(|clip| !(clip.is_finite() && *clip > 0.0)) {
+            return wrong("clip", format!("is {clip}; expected a positive number"));
+        }
+        if !(0.0..=10.0).contains(&self.noise_scale) {
+            return wrong("noise_scale", format!("is {}; expected 0 to 10", self.noise_scale));
+        }
+        Ok(())
+    }
+
+    fn wires(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        Stepper::wires(manifest)
+    }
+
+    fn tensors(&self, tensors: &mut Tensors<'_>) -> Result<(), TensorProblem> {
+        Stepper::tensors(tensors);
+        Ok(())
+    }
+
+    fn noise_len(&self, sample: usize) -> usize {
+        sample + z_values(self, sample)
+    }
+
+    fn draw(&self, seed: u64, sample: usize, noise: &mut [f32]) {
+        // Only changes the numbers: any other function of the seed would do.
+        const FRESH: u64 = 0x5851_f42d_4c95_7f2d;
+        let (first, fresh) = noise.split_at_mut(sample);
+        fill_normal(seed, self.noise_scale, first);
+        fill_normal(seed ^ FRESH, 1.0, fresh);
+    }
+
+    fn golden(&self) -> GoldenShape {
+        GoldenShape { context: Some("encode"), tokens: None }
+    }
+
+    fn continues(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        let scheduler = if self.scheduler == Sampler::Ddpm { "DDPM" } else { "DDIM" };
+        format!("diffusion ({scheduler}) in {} of {} steps", self.steps, self.train_steps)
+    }
+
+    fn bare(&self) -> Option<Bare> {
+        Some(Bare { once: "encode", then: Some(("step", self.steps)) })
+    }
+
+    fn open(&self, package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+        Ok(Box::new(Diffusion::open(package, self, options)?))
+    }
+}
 
 #[derive(Debug)]
-pub(crate) struct Diffusion {
+struct Diffusion {
     encode: Encode,
     stepper: Stepper,
     spec: DiffusionSpec,
@@ -46,7 +236,7 @@ struct Stage {
 }
 
 /// How many values of fresh noise the steps of a sampler draw beside the first sample, for chunks of `chunk` values.
-pub(crate) fn z_values(spec: &DiffusionSpec, chunk: usize) -> usize {
+fn z_values(spec: &DiffusionSpec, chunk: usize) -> usize {
     match spec.scheduler {
         Sampler::Ddpm => (spec.steps - 1) * chunk,
         Sampler::Ddim => 0,
@@ -136,11 +326,7 @@ impl Stage {
 }
 
 impl Diffusion {
-    pub(super) fn open(
-        package: &PolicyPackage,
-        spec: &DiffusionSpec,
-        options: RuntimeOptions,
-    ) -> Result<Self, RuntimeError> {
+    fn open(package: &PolicyPackage, spec: &DiffusionSpec, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let encode = Encode::open(package, options)?;
         let stepper = Stepper::open(package, &encode, options)?;
         Ok(Self { encode, stepper, plan: plan(spec), spec: spec.clone() })
@@ -150,15 +336,6 @@ impl Diffusion {
 impl Runner for Diffusion {
     fn observation(&mut self) -> &mut ObservationTensors {
         &mut self.encode.observation
-    }
-
-    fn noise_len(&self) -> usize {
-        let chunk = self.stepper.sample().len();
-        chunk + z_values(&self.spec, chunk)
-    }
-
-    fn can_continue(&self) -> bool {
-        true
     }
 
     fn run(
@@ -187,7 +364,7 @@ impl Runner for Diffusion {
         }
         actions.copy_from_slice(stepper.sample());
         if let Some(prefix) = prefix {
-            keep_frozen(actions, prefix);
+            prefix.keep_frozen(actions);
         }
         Ok(())
     }

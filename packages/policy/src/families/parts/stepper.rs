@@ -1,13 +1,15 @@
 //! The graph `step` of a sampler: it is shown the sample and the time, with what `encode` gave, and says how the sample is to change.
 
-use super::encode::{Context, Encode};
-use super::{Graph, Inputs, RunError, output, zeros};
+use super::{Context, Encode, Graph, Inputs, Tensors, output, wires, zeros};
+use crate::families::{FieldProblem, RunError};
+use crate::manifest::Manifest;
 use crate::package::PolicyPackage;
 use crate::runtime::{RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
 
+/// The graph with the role `step`, and the sample.
 #[derive(Debug)]
-pub(super) struct Stepper {
+pub struct Stepper {
     step: Graph,
     /// Its inputs in turn, by their places among the sample, the time and what `encode` gives.
     order: Vec<usize>,
@@ -18,6 +20,30 @@ pub(super) struct Stepper {
 }
 
 impl Stepper {
+    /// Whether the tensors that a manifest lists for `encode` and `step` fit together.
+    ///
+    /// # Errors
+    /// Naming the field.
+    pub fn wires(manifest: &Manifest) -> Result<(), FieldProblem> {
+        wires::observes(manifest, "encode", [])?;
+        wires::repeats(manifest, "step", "the sample, the time", "encode", &[])?;
+        wires::gives(manifest, "step", "one tensor", &[])
+    }
+
+    /// Tells what the tensors of `encode` and `step` must be.
+    pub fn tensors(tensors: &mut Tensors<'_>) {
+        let step = &tensors.manifest().graphs["step"];
+        tensors.input("step", &step.inputs[0], "float32", tensors.chunk());
+        tensors.input("step", &step.inputs[1], "float32", vec![1]);
+        tensors.output("step", &step.outputs[0], "float32", tensors.chunk());
+        tensors.context("encode", "step");
+        tensors.observation("encode");
+    }
+
+    /// Makes its session and tensors.
+    ///
+    /// # Errors
+    /// From ONNX Runtime.
     pub fn open(package: &PolicyPackage, encode: &Encode, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let manifest = &package.manifest;
         let step = Graph::open(package, "step", options)?;
@@ -35,12 +61,15 @@ impl Stepper {
         self.x.extract_tensor().1
     }
 
-    /// Begins with a sample.
+    /// Begins with a sample of as many values. Panics when it has others.
     pub fn begin(&mut self, sample: &[f32]) {
         self.x.extract_tensor_mut().1.copy_from_slice(sample);
     }
 
     /// Runs once, and lets `change` change the sample by what the graph says of it.
+    ///
+    /// # Errors
+    /// From ONNX Runtime, or when the output has another number of values than the sample.
     pub fn advance(
         &mut self,
         context: &Context<'_>,

@@ -3,14 +3,94 @@
 //! Each run is one step of the state. It is zero after [`Runner::reset`], and the graph is told by `reset` (1, else 0) where it has such an input,
 //! as DreamerV3's `is_first`.
 
-use super::{Graph, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
-use crate::manifest::RecurrentSpec;
-use crate::package::{PolicyPackage, carried_shape};
+use super::parts::{
+    CacheBinding, Graph, ObservationTensors, TensorProblem, Tensors, carried_shape, check_bindings, output, wires,
+    zeros,
+};
+use super::{Family, FieldProblem, Prefix, RunError, Runner, Section, Trace};
+use crate::manifest::Manifest;
+use crate::package::PolicyPackage;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::value::Tensor;
+use serde::Deserialize;
+
+/// What a recurrent policy carries from chunk to chunk.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrentSpec {
+    /// What each output becomes an input of for the next chunk; zero for the first of an episode. float32 of a fixed shape.
+    pub state: Vec<CacheBinding>,
+    /// Input, float32 `[1]`, that is 1 for the first chunk of an episode, else 0.
+    #[serde(default)]
+    pub reset: Option<String>,
+}
+
+impl RecurrentSpec {
+    /// Inputs of the graph beside the observation: the state, then `reset`.
+    fn inputs(&self) -> impl Iterator<Item = &str> {
+        self.state.iter().map(|binding| &binding.input).chain(&self.reset).map(String::as_str)
+    }
+}
+
+impl Section for RecurrentSpec {
+    const TYPE: &'static str = "recurrent";
+}
+
+impl Family for RecurrentSpec {
+    fn graphs(&self) -> &'static [&'static str] {
+        &["policy"]
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        if self.state.is_empty() {
+            return Err(FieldProblem::of("state", "is empty; a policy without a state is a single_pass"));
+        }
+        check_bindings("state", &self.state)?;
+        let observation = manifest.observation_tensors();
+        if let Some(name) = self.inputs().find(|name| observation.contains(name)) {
+            return Err(FieldProblem::of("state", format!("'{name}' is a tensor of the observation too")));
+        }
+        if let Some(reset) = self.reset.as_ref().filter(|reset| self.state.iter().any(|b| b.input == **reset)) {
+            return Err(FieldProblem::of("reset", format!("'{reset}' is an input of the state too")));
+        }
+        Ok(())
+    }
+
+    fn wires(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        wires::observes(manifest, "policy", self.inputs())?;
+        wires::gives(manifest, "policy", "the actions, then the outputs of the state", &self.state)
+    }
+
+    fn tensors(&self, tensors: &mut Tensors<'_>) -> Result<(), TensorProblem> {
+        tensors.output("policy", &tensors.manifest().graphs["policy"].outputs[0], "float32", tensors.chunk());
+        for binding in &self.state {
+            let shape = carried_shape(tensors.inputs_of("policy"), &binding.input)
+                .map_err(|problem| TensorProblem { role: "policy", problem })?;
+            tensors.input("policy", &binding.input, "float32", shape.clone());
+            tensors.output("policy", &binding.output, "float32", shape);
+        }
+        if let Some(reset) = &self.reset {
+            tensors.input("policy", reset, "float32", vec![1]);
+        }
+        tensors.observation("policy");
+        Ok(())
+    }
+
+    fn remembers(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        "one pass of its graph, which remembers what it saw since the goal began".to_owned()
+    }
+
+    fn open(&self, package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+        Ok(Box::new(Recurrent::open(package, self, options)?))
+    }
+}
 
 #[derive(Debug)]
-pub(crate) struct Recurrent {
+struct Recurrent {
     observation: ObservationTensors,
     policy: Graph,
     /// Its inputs in turn, by their places among the observation, the state and `reset`.
@@ -30,14 +110,10 @@ struct Carried {
 }
 
 impl Recurrent {
-    pub(super) fn open(
-        package: &PolicyPackage,
-        spec: &RecurrentSpec,
-        options: RuntimeOptions,
-    ) -> Result<Self, RuntimeError> {
+    fn open(package: &PolicyPackage, spec: &RecurrentSpec, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let policy = Graph::open(package, "policy", options)?;
         let failed = |source| policy.failed(source);
-        let observation = ObservationTensors::new(&package.manifest).map_err(failed)?;
+        let observation = ObservationTensors::new(&package.manifest)?;
         let actions = package.manifest.graphs["policy"].outputs[0].clone();
         let (inputs, _) = runtime::signature(&policy.session);
         let state = spec.state.iter().map(|binding| {

@@ -5,15 +5,110 @@
 //! are 255 centres between them (OpenVLA); with 256 bins of equal width there are 256 (RT-2). Decoding is greedy among the ids that stand for
 //! actions; of two that are alike it takes the lower.
 
-use super::encode::Encode;
-use super::{Graph, Inputs, ObservationTensors, Prefix, RunError, Runner, Trace, output, zeros};
-use crate::manifest::TokenSpec;
+use super::parts::{
+    CacheBinding, Encode, Graph, Inputs, ObservationTensors, TensorProblem, Tensors, cache_shape, check_bindings,
+    output, wires, zeros,
+};
+use super::{Family, FieldProblem, GoldenShape, GoldenTokens, Prefix, RunError, Runner, Section, Trace};
+use crate::manifest::Manifest;
 use crate::package::PolicyPackage;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::value::{DynValue, Tensor};
+use serde::Deserialize;
+
+/// How action tokens are decoded.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenSpec {
+    /// Tokens of a chunk: one an action and row, row by row.
+    pub tokens: usize,
+    /// Ids that `decode` gives logits for. The last `bins` of them stand for actions, from the highest down.
+    pub vocab: usize,
+    /// Ids that stand for actions.
+    pub bins: usize,
+    /// Values that they stand for: `bins`, or one less where they are the middles between as many edges (OpenVLA).
+    pub centres: usize,
+    /// Id that `decode` is shown first.
+    pub first_token: i64,
+    /// State of `decode`: what each output becomes an input of for the next token.
+    #[serde(default)]
+    pub cache: Vec<CacheBinding>,
+}
+
+impl Section for TokenSpec {
+    const TYPE: &'static str = "action_tokens";
+}
+
+impl Family for TokenSpec {
+    fn graphs(&self) -> &'static [&'static str] {
+        &["encode", "decode"]
+    }
+
+    fn check(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        let wrong = |field: &str, problem: String| Err(FieldProblem::of(field, problem));
+        let chunk = manifest.sample_len();
+        if self.tokens != chunk || self.tokens > 4096 {
+            let problem =
+                format!("is {}; expected one a row and column of the actions, {chunk}, at most 4096", self.tokens);
+            return wrong("tokens", problem);
+        }
+        if !(2..=10_000_000).contains(&self.vocab) {
+            return wrong("vocab", format!("is {}; expected 2 to 10000000", self.vocab));
+        }
+        if !(2..=self.vocab).contains(&self.bins) {
+            return wrong("bins", format!("is {}; expected 2 to vocab ({})", self.bins, self.vocab));
+        }
+        if self.centres != self.bins && self.centres + 1 != self.bins {
+            return wrong("centres", format!("is {}; expected bins ({}) or one less", self.centres, self.bins));
+        }
+        if !(0..self.vocab as i64).contains(&self.first_token) {
+            return wrong(
+                "first_token",
+                format!("is {}; expected an id below vocab ({})", self.first_token, self.vocab),
+            );
+        }
+        check_bindings("cache", &self.cache)
+    }
+
+    fn wires(&self, manifest: &Manifest) -> Result<(), FieldProblem> {
+        wires::observes(manifest, "encode", [])?;
+        wires::repeats(manifest, "decode", "the token, its position", "encode", &self.cache)?;
+        let what = if self.cache.is_empty() { "one tensor" } else { "the logits, then the outputs of the cache" };
+        wires::gives(manifest, "decode", what, &self.cache)
+    }
+
+    fn tensors(&self, tensors: &mut Tensors<'_>) -> Result<(), TensorProblem> {
+        let decode = &tensors.manifest().graphs["decode"];
+        tensors.input("decode", &decode.inputs[0], "int64", vec![1, 1]);
+        tensors.input("decode", &decode.inputs[1], "int64", vec![1, 1]);
+        tensors.output("decode", &decode.outputs[0], "float32", vec![1, 1, self.vocab as i64]);
+        for binding in &self.cache {
+            let shape = cache_shape(tensors.inputs_of("decode"), &binding.input, self.tokens)
+                .map_err(|problem| TensorProblem { role: "decode", problem })?;
+            tensors.input("decode", &binding.input, "float32", shape.clone());
+            tensors.output("decode", &binding.output, "float32", shape);
+        }
+        tensors.context("encode", "decode");
+        tensors.observation("encode");
+        Ok(())
+    }
+
+    fn golden(&self) -> GoldenShape {
+        let tokens = GoldenTokens { count: self.tokens, below: self.vocab, below_field: "runner.vocab" };
+        GoldenShape { context: Some("encode"), tokens: Some(tokens) }
+    }
+
+    fn describe(&self) -> String {
+        format!("{} action tokens of {} bins, one after another", self.tokens, self.bins)
+    }
+
+    fn open(&self, package: &PolicyPackage, options: RuntimeOptions) -> Result<Box<dyn Runner>, RuntimeError> {
+        Ok(Box::new(ActionTokens::open(package, self, options)?))
+    }
+}
 
 #[derive(Debug)]
-pub(crate) struct ActionTokens {
+struct ActionTokens {
     encode: Encode,
     decode: Graph,
     spec: TokenSpec,
@@ -28,11 +123,7 @@ pub(crate) struct ActionTokens {
 }
 
 impl ActionTokens {
-    pub(super) fn open(
-        package: &PolicyPackage,
-        spec: &TokenSpec,
-        options: RuntimeOptions,
-    ) -> Result<Self, RuntimeError> {
+    fn open(package: &PolicyPackage, spec: &TokenSpec, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         let encode = Encode::open(package, options)?;
         let decode = Graph::open(package, "decode", options)?;
         let graph = &package.manifest.graphs["decode"];
@@ -68,7 +159,7 @@ fn most_likely(spec: &TokenSpec, logits: &[f32]) -> i64 {
 }
 
 /// The normalised action, -1 to 1, that an id stands for.
-pub(crate) fn value_of(spec: &TokenSpec, id: i64) -> f32 {
+fn value_of(spec: &TokenSpec, id: i64) -> f32 {
     let bin = (spec.vocab as i64 - id - 1).clamp(0, spec.centres as i64 - 1);
     (-1.0 + (2 * bin + 1) as f64 / spec.centres as f64) as f32
 }
