@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 
 import pytest
 import yaml
@@ -12,21 +13,42 @@ from build_tools import ROOT, behind, executables, metadata
 LIVE = ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"]
 # Simulator and file formats: a C++ library to have, C to compile, minutes of building.
 HEAVY = {"mujoco-rs", "rusqlite", "libsqlite3-sys", "mcap", "parquet"}
+# Pictures beyond JPEG and PNG with their colour management, and a calendar: a fifth of what a robot built.
+LARGE = {"image", "moxcms", "pxfm", "gif", "jiff"}
+# r2r links its generator into the nodes, where none of it runs.
+GENERATOR = {"bindgen", "cexpr", "clang-sys", "prettyplease", "proc-macro2", "quote", "r2r_common", "r2r_msg_gen", "r2r_actions", "syn"}
 
 
 @pytest.mark.parametrize("executable", [*LIVE, "composed"])
 def test_a_live_node_stands_on_no_simulator_and_on_no_file_format(executable):
     crates = behind(executables()[executable])
-    assert crates & HEAVY == set(), "`cargo tree -p efm_nodes -e normal,build -i CRATE` says by which way"
+    assert crates & (HEAVY | LARGE | {"ndarray"}) == set(), "`cargo tree -p efm_nodes -e normal,build -i CRATE` says by which way"
     # Nor by way of ours.
     assert crates & {"efm_bag", "efm_sim", "efm_dataset", "efm_harness"} == set()
 
 
 def test_what_is_heavy_is_still_called_so_and_found_where_it_is_used():
-    used = {"efm_recorder": {"rusqlite", "libsqlite3-sys", "mcap"}, "efm_sim_node": {"mujoco-rs"}, "efm_dataset": {"parquet"}}
+    used = {
+        "efm_recorder": {"rusqlite", "libsqlite3-sys", "mcap", "jiff"},
+        "efm_sim_node": {"mujoco-rs"},
+        "efm_dataset": {"parquet"},
+        "efm_demo": {"image", "moxcms", "pxfm", "gif"},
+    }
     for crate, names in used.items():
         assert names <= behind(crate), crate
-    assert set().union(*used.values()) == HEAVY
+    assert set().union(*used.values()) == HEAVY | LARGE
+
+
+def test_what_never_runs_in_a_node_is_not_optimised_and_what_is_hot_is():
+    profile = tomllib.loads((ROOT / "Cargo.toml").read_text())["profile"]["dev"]
+    lowered = {name: rules["opt-level"] for name, rules in profile["package"].items() if "opt-level" in rules}
+    assert profile["opt-level"] == 3
+    assert GENERATOR <= behind("efm_nodes")
+    assert {name for name in GENERATOR if lowered.get(name) != 0} == set(), "built twice, once of it optimised for nothing"
+    # Ours that may: they read parameters and hand on messages.
+    assert {name for name in lowered if name.startswith("efm_")} <= {"efm_config", "efm_nodes", "efm_ros"}
+    hot = {"nalgebra", "matrixmultiply", "simba", "wide", "rsruckig", "png", "zune-jpeg", "zune-core", "ort", "tokio", "serde_json", "rand_chacha", "libm"}
+    assert hot & set(lowered) == set()
 
 
 def test_an_executable_of_the_graph_is_one_that_cargo_builds():

@@ -2,7 +2,7 @@
 
 use efm_core::Stamp;
 use efm_core::freshness::{FreshnessBounds, Unfresh};
-use efm_vision::{Decoder, Fit, ImageView, Resizer, VisionError};
+use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
 
 /// Why a picture is not passed on. Displays with the camera's name.
@@ -72,6 +72,8 @@ pub enum Picture<'a> {
         height: u32,
         /// Bytes a row.
         step: u32,
+        /// Whether numbers of several bytes begin with the high one.
+        big_endian: bool,
         /// Rows.
         data: &'a [u8],
     },
@@ -90,6 +92,7 @@ pub enum Picture<'a> {
 pub struct CameraStream {
     name: String,
     bounds: FreshnessBounds,
+    formats: Formats,
     resizer: Resizer,
     decoder: Decoder,
     first: Option<(String, u32, u32)>,
@@ -110,10 +113,17 @@ impl CameraStream {
         Ok(Self {
             name: name.to_owned(),
             bounds,
+            formats: Formats::new(),
             resizer: Resizer::new(width, height, fit)?,
             decoder: Decoder::new(),
             first: None,
         })
+    }
+
+    /// With the pixel formats that it reads, where they are more than those of `efm_vision`.
+    #[must_use]
+    pub fn with_formats(self, formats: Formats) -> Self {
+        Self { formats, ..self }
     }
 
     /// Its name.
@@ -152,7 +162,9 @@ impl CameraStream {
         }
         let problem = |problem| CameraTrouble::Image { camera: self.name.clone(), problem };
         let view = match picture {
-            Picture::Raw { encoding, width, height, step, data } => ImageView::new(encoding, width, height, step, data),
+            Picture::Raw { encoding, width, height, step, big_endian, data } => {
+                self.formats.image(encoding, width, height, step, data).map(|image| image.with_big_endian(big_endian))
+            }
             Picture::Compressed { format, data } => self.decoder.decode(format, data),
         }
         .map_err(problem)?;
@@ -184,7 +196,7 @@ mod tests {
 
     fn raw<'a>(encoding: &'a str, width: u32, data: &'a [u8]) -> Picture<'a> {
         let step = data.len() as u32 / 4;
-        Picture::Raw { encoding, width, height: 4, step, data }
+        Picture::Raw { encoding, width, height: 4, step, big_endian: false, data }
     }
 
     #[test]
@@ -217,7 +229,8 @@ mod tests {
         stream.process(NOW, NOW, raw("rgb8", 4, &data), &mut out).unwrap();
         let size = stream.process(NOW, NOW, raw("rgb8", 8, &[0; 96]), &mut out).unwrap_err();
         assert!(matches!(size, CameraTrouble::Size { now: (8, 4), .. }), "{size}");
-        let short = Picture::Raw { encoding: "rgb8", width: 4, height: 4, step: 12, data: &data[..40] };
+        let short =
+            Picture::Raw { encoding: "rgb8", width: 4, height: 4, step: 12, big_endian: false, data: &data[..40] };
         assert!(stream.process(NOW, NOW, short, &mut out).is_err());
     }
 

@@ -393,24 +393,14 @@ impl Drawing {
 
 /// Pixels of an image message; `None` when its sizes do not fit, or its encoding is not one of a picture.
 fn pixels(image: &ImageView<'_>) -> Option<image::RgbImage> {
-    let (channels, order): (usize, [usize; 3]) = match image.encoding {
-        "rgb8" => (3, [0, 1, 2]),
-        "bgr8" => (3, [2, 1, 0]),
-        "rgba8" => (4, [0, 1, 2]),
-        "bgra8" => (4, [2, 1, 0]),
-        "mono8" | "8UC1" => (1, [0, 0, 0]),
-        _ => return None,
-    };
-    let (width, height, step) = (image.width as usize, image.height as usize, image.step as usize);
-    let row = width.checked_mul(channels)?;
-    if row == 0 || step < row || image.data.len() < step.checked_mul(height)? {
-        return None;
-    }
+    // More bytes than the rows have are nobody's business here.
+    let format = efm_vision::Formats::new().get(image.encoding)?;
+    let bytes = usize::try_from(format.byte_rows(image.height).checked_mul(image.step.into())?).ok()?;
+    let data = image.data.get(..bytes)?;
+    let view = efm_vision::ImageView::with_format(format, image.width, image.height, image.step, data).ok()?;
+    let mut rgb = Vec::new();
     // The data bounds the size of what is made here.
-    let rows = image.data.chunks_exact(step).take(height);
-    let rgb = rows
-        .flat_map(|line| line[..row].chunks_exact(channels).flat_map(|pixel| order.map(|channel| pixel[channel])))
-        .collect();
+    view.with_big_endian(image.is_bigendian != 0).to_rgb8(&mut rgb);
     image::RgbImage::from_raw(image.width, image.height, rgb)
 }
 

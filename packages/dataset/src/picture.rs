@@ -30,7 +30,7 @@ impl PictureMaker {
             let view = self.decoder.decode(&compressed.format, &compressed.data).map_err(|e| e.to_string())?;
             check_size(&view, size)?;
             view.to_rgb8(&mut rgb);
-            let colour = view.encoding() == efm_vision::Encoding::Rgb8;
+            let colour = view.pixel().is_none_or(|pixel| !pixel.is_grey());
             if colour && is_plain_jpeg(&compressed.data) {
                 return Ok(Picture { file: compressed.data.into(), rgb });
             }

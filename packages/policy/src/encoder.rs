@@ -173,6 +173,13 @@ pub(crate) fn check_sentence(sentence: &str) -> Result<(), SentenceError> {
     Ok(())
 }
 
+/// From the bytes of a file in the format of the `tokenizers` library.
+pub(crate) fn read_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
+    // From a text and not from bytes: the reader of bytes is generic, and all that it reads would be compiled here once more.
+    let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
+    text.parse().map_err(|e: tokenizers::Error| e.to_string())
+}
+
 /// Ids of a text, special tokens included.
 pub(crate) fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<i64>, SentenceError> {
     let encoding = tokenizer.encode(text, true).map_err(|e| SentenceError::Tokenizer(e.to_string()))?;
@@ -335,7 +342,7 @@ impl SentenceEncoder {
 
         let tokenizer_file = package.folder.join(&manifest.tokenizer.file);
         let bad = |problem: String| EncoderError::Tokenizer { file: tokenizer_file.clone(), problem };
-        let mut tokenizer = Tokenizer::from_bytes(&package.tokenizer).map_err(|e| bad(e.to_string()))?;
+        let mut tokenizer = read_tokenizer(&package.tokenizer).map_err(bad)?;
         let truncation = TruncationParams { max_length: manifest.max_tokens, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|e| bad(e.to_string()))?;
         // One sentence at a time: padding would only add work.

@@ -1,6 +1,8 @@
 //! What a policy is told to do, in the form that it understands.
 
-use crate::encoder::{Embedding, EncoderError, EncoderPackage, SentenceEncoder, SentenceError, check_sentence, ids};
+use crate::encoder::{
+    Embedding, EncoderError, EncoderPackage, SentenceEncoder, SentenceError, check_sentence, ids, read_tokenizer,
+};
 use crate::files;
 use crate::manifest::{LanguageSpec, Manifest, TokensSpec};
 use crate::package::PackageError;
@@ -129,7 +131,7 @@ impl WordTokenizer {
     fn new(bytes: &[u8], spec: &TokensSpec, folder: &Path) -> Result<Self, EncoderError> {
         let file = folder.join(&spec.tokenizer.file);
         let bad = |problem: String| EncoderError::Tokenizer { file: file.clone(), problem };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| bad(e.to_string()))?;
+        let mut tokenizer = read_tokenizer(bytes).map_err(bad)?;
         let truncation = TruncationParams { max_length: spec.max_tokens, ..TruncationParams::default() };
         tokenizer.with_truncation(Some(truncation)).map_err(|e| bad(e.to_string()))?;
         // The tensors are filled up with the manifest's own id.

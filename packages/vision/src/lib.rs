@@ -16,6 +16,7 @@
 //! # Ok::<(), efm_vision::VisionError>(())
 //! ```
 //!
+//! - [`formats`]: how pixels lie in bytes, one file a kind.
 //! - [`ImageView`]: an uncompressed image message, checked and borrowed.
 //! - [`Decoder`]: JPEG and PNG bytes into an [`ImageView`] over a buffer it reuses.
 //! - [`Resizer`]: any [`ImageView`] to rgb8 at the policy's size.
@@ -30,26 +31,36 @@
 
 mod decode;
 mod filter;
+pub mod formats;
 mod resize;
 mod tensor;
 mod view;
 
 pub use decode::Decoder;
 pub use filter::Filter;
+pub use formats::{Formats, PixelFormat};
 pub use resize::{Border, Fit, Pad, ResizeMode, Resizer};
 pub use tensor::{Layout, Normalization, to_tensor};
-pub use view::{Encoding, ImageView, MAX_SIDE};
+pub use view::{ImageView, MAX_SIDE};
 
 /// Why an image was refused.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum VisionError {
     /// An encoding that is not read.
-    #[error("image encoding '{encoding}' is not supported{hint}; expected rgb8, bgr8, rgba8, bgra8 or mono8")]
+    #[error("image encoding '{encoding}' is not supported{hint}; expected {expected}")]
     Encoding {
         /// As it came (shortened).
         encoding: String,
-        /// More about this one, or nothing.
-        hint: &'static str,
+        /// More about this one in parentheses, or nothing.
+        hint: String,
+        /// The names of those that are read.
+        expected: String,
+    },
+    /// A format that cannot be added.
+    #[error("pixel format: {reason}")]
+    Format {
+        /// What is wrong.
+        reason: String,
     },
     /// Width or height zero, or beyond [`MAX_SIDE`].
     #[error("an image of {width}x{height} pixels cannot be used; each side must be 1 to {MAX_SIDE} pixels")]
@@ -59,6 +70,18 @@ pub enum VisionError {
         /// Pixels.
         height: u32,
     },
+    /// Sides that no picture of its format has.
+    #[error("an image of {width}x{height} {encoding} pixels cannot be used: {expected}")]
+    Shape {
+        /// Pixels.
+        width: u32,
+        /// Pixels.
+        height: u32,
+        /// Of the pixels.
+        encoding: &'static str,
+        /// What would be right.
+        expected: &'static str,
+    },
     /// The row step is too small for the width.
     #[error("the image's step is {step} bytes, but a row of {width} {encoding} pixels takes at least {expected}")]
     Step {
@@ -67,19 +90,19 @@ pub enum VisionError {
         /// Pixels.
         width: u32,
         /// Of the pixels.
-        encoding: Encoding,
+        encoding: &'static str,
         /// Least bytes a row.
         expected: u64,
     },
     /// The number of bytes is not rows times step.
-    #[error("the image carries {found} bytes, expected {expected} ({height} rows of {step} bytes)")]
+    #[error("the image carries {found} bytes, expected {expected} ({rows} rows of {step} bytes)")]
     Bytes {
         /// Bytes that came.
         found: usize,
         /// Bytes that its fields promise.
         expected: u64,
-        /// Rows.
-        height: u32,
+        /// Rows of bytes.
+        rows: u64,
         /// Bytes a row.
         step: u32,
     },

@@ -9,7 +9,8 @@
 //! size, so that a frame allocates nothing, and the code path does not depend on the CPU.
 
 use crate::filter::{Filter, Taps};
-use crate::{Encoding, ImageView, MAX_SIDE, VisionError};
+use crate::formats::Pixel;
+use crate::{ImageView, MAX_SIDE, VisionError};
 use serde::{Deserialize, Serialize};
 
 /// What to do when the camera's aspect ratio is not the policy's.
@@ -80,6 +81,8 @@ pub struct Resizer {
     lines: Lines,
     /// Target rows, not rounded yet.
     sums: Lines,
+    /// The source in red, green and blue, where it does not lie in one of the usual ways.
+    rgb: Vec<u8>,
 }
 
 /// Target rows that are made together: a weight of a column is loaded once for all of them.
@@ -210,6 +213,7 @@ impl Resizer {
             offset: (0, 0),
             lines: Lines::default(),
             sums: Lines::default(),
+            rgb: Vec::new(),
         })
     }
 
@@ -238,27 +242,48 @@ impl Resizer {
             return Err(VisionError::Buffer { buffer: "rgb8 output", found: out.len(), expected: self.output_len() });
         }
         self.prepare(image.width(), image.height());
-        if self.columns.identity && self.rows.identity {
-            match image.encoding().bytes_per_pixel() {
-                1 => self.copy::<1>(image, out),
-                3 => self.copy::<3>(image, out),
-                _ => self.copy::<4>(image, out),
-            }
-            return Ok(());
-        }
-        match image.encoding() {
-            Encoding::Rgb8 => self.filter(image, out, blend_colour::<3, 0, 2>),
-            Encoding::Bgr8 => self.filter(image, out, blend_colour::<3, 2, 0>),
-            Encoding::Rgba8 => self.filter(image, out, blend_colour::<4, 0, 2>),
-            Encoding::Bgra8 => self.filter(image, out, blend_colour::<4, 2, 0>),
-            Encoding::Mono8 => self.filter(image, out, blend_grey),
+        let in_place = image.pixel().is_some_and(|pixel| self.resize_in_place(image, pixel, out));
+        if !in_place {
+            // Rows in red, green and blue, in a buffer that stays.
+            let mut rgb = std::mem::take(&mut self.rgb);
+            let (first, end) = self.rows.range();
+            image.rgb_rows(first as u32..end as u32, &mut rgb);
+            let rows = ImageView::rgb8(image.width(), image.height(), &rgb);
+            let resized = rows.map(|rows| self.resize_in_place(&rows, Pixel { bytes: 3, rgb: [0, 1, 2] }, out));
+            self.rgb = rgb;
+            resized?;
         }
         Ok(())
     }
 
+    /// Resizes pixels that lie in one of the usual ways; whether they do.
+    fn resize_in_place(&mut self, image: &ImageView<'_>, pixel: Pixel, out: &mut [u8]) -> bool {
+        let Pixel { bytes, rgb } = pixel;
+        if rgb.iter().any(|channel| *channel >= bytes) {
+            return false;
+        }
+        if self.columns.identity && self.rows.identity {
+            match bytes {
+                1 => self.copy::<1>(image, rgb, out),
+                3 => self.copy::<3>(image, rgb, out),
+                4 => self.copy::<4>(image, rgb, out),
+                _ => return false,
+            }
+            return true;
+        }
+        match (bytes, rgb) {
+            (1, _) => self.filter(image, bytes, out, blend_grey),
+            (3, [0, 1, 2]) => self.filter(image, bytes, out, blend_colour::<3, 0, 2>),
+            (3, [2, 1, 0]) => self.filter(image, bytes, out, blend_colour::<3, 2, 0>),
+            (4, [0, 1, 2]) => self.filter(image, bytes, out, blend_colour::<4, 0, 2>),
+            (4, [2, 1, 0]) => self.filter(image, bytes, out, blend_colour::<4, 2, 0>),
+            _ => return false,
+        }
+        true
+    }
+
     /// Every target pixel is a source pixel, or border.
-    fn copy<const STRIDE: usize>(&self, image: &ImageView<'_>, out: &mut [u8]) {
-        let rgb = image.encoding().rgb_offsets();
+    fn copy<const STRIDE: usize>(&self, image: &ImageView<'_>, rgb: [usize; 3], out: &mut [u8]) {
         let (left, top) = self.offset;
         let border = self.fit.pad.value;
         let (first, end) = self.columns.range();
@@ -284,8 +309,13 @@ impl Resizer {
 
     /// Every target pixel is a weighted sum, or border. Sums are in the order of the source's rows, then of its columns, so that how they are
     /// spread over the lanes of a CPU does not show.
-    fn filter(&mut self, image: &ImageView<'_>, out: &mut [u8], blend: impl Fn(&Taps, &Lines, usize, &mut Lines)) {
-        let stride = image.encoding().bytes_per_pixel();
+    fn filter(
+        &mut self,
+        image: &ImageView<'_>,
+        stride: usize,
+        out: &mut [u8],
+        blend: impl Fn(&Taps, &Lines, usize, &mut Lines),
+    ) {
         let (left, top) = self.offset;
         let border = self.fit.pad.value;
         let (first, end) = self.columns.range();
@@ -360,7 +390,7 @@ impl Resizer {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Encoding;
+    use crate::formats::{Formats, PixelFormat};
     use proptest::prelude::*;
 
     fn resize(view: &ImageView<'_>, width: u32, height: u32, fit: impl Into<Fit>) -> Vec<u8> {
@@ -372,7 +402,8 @@ mod tests {
 
     /// What a resizer that has seen `view` makes of it, value by value.
     fn plain(resizer: &Resizer, view: &ImageView<'_>) -> Vec<u8> {
-        let (stride, (left, top)) = (view.encoding().bytes_per_pixel(), resizer.offset);
+        let (pixel, (left, top)) = (view.pixel().unwrap(), resizer.offset);
+        let stride = pixel.bytes;
         let mut out = Vec::new();
         for (y, x) in (0..resizer.height as usize).flat_map(|y| (0..resizer.width as usize).map(move |x| (y, x))) {
             let (Some((row, of_rows)), Some((column, of_columns))) =
@@ -381,7 +412,7 @@ mod tests {
                 out.extend([resizer.fit.pad.value; 3]);
                 continue;
             };
-            for offset in view.encoding().rgb_offsets() {
+            for offset in pixel.rgb {
                 let mut sum = 0f32;
                 for (j, weight) in of_columns.iter().enumerate() {
                     let mut line = 0f32;
@@ -550,16 +581,10 @@ mod tests {
         assert_eq!(before, buffers(&resizer));
     }
 
-    fn image() -> impl Strategy<Value = (Encoding, u32, u32, Vec<u8>)> {
-        let encoding = prop_oneof![
-            Just(Encoding::Rgb8),
-            Just(Encoding::Bgr8),
-            Just(Encoding::Rgba8),
-            Just(Encoding::Bgra8),
-            Just(Encoding::Mono8)
-        ];
-        (encoding, 1..40u32, 1..40u32).prop_flat_map(|(e, w, h)| {
-            let bytes = w as usize * h as usize * e.bytes_per_pixel();
+    fn image() -> impl Strategy<Value = (&'static dyn PixelFormat, u32, u32, Vec<u8>)> {
+        let packed: Vec<_> = Formats::new().iter().filter(|format| format.pixel().is_some()).collect();
+        (prop::sample::select(packed), 1..40u32, 1..40u32).prop_flat_map(|(e, w, h)| {
+            let bytes = w as usize * h as usize * e.pixel().unwrap().bytes;
             (Just(e), Just(w), Just(h), proptest::collection::vec(any::<u8>(), bytes))
         })
     }
@@ -572,10 +597,9 @@ mod tests {
     proptest! {
         #[test]
         fn the_same_size_is_exact((e, w, h, data) in image(), fit in fit()) {
-            let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
-            let offsets = e.rgb_offsets();
-            let expected: Vec<u8> =
-                data.chunks(e.bytes_per_pixel()).flat_map(|p| offsets.map(|o| p[o])).collect();
+            let view = ImageView::with_format(e, w, h, e.row_bytes(w) as u32, &data).unwrap();
+            let pixel = e.pixel().unwrap();
+            let expected: Vec<u8> = data.chunks(pixel.bytes).flat_map(|p| pixel.rgb.map(|o| p[o])).collect();
             prop_assert_eq!(resize(&view, w, h, fit), expected);
         }
 
@@ -592,14 +616,14 @@ mod tests {
 
         #[test]
         fn values_stay_within_those_of_the_source((e, w, h, data) in image(), tw in 1..50u32, th in 1..50u32) {
-            let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
+            let view = ImageView::with_format(e, w, h, e.row_bytes(w) as u32, &data).unwrap();
             let (low, high) = (data.iter().min().unwrap(), data.iter().max().unwrap());
             prop_assert!(resize(&view, tw, th, ResizeMode::Stretch).iter().all(|v| v >= low && v <= high));
         }
 
         #[test]
         fn many_lanes_give_the_bits_of_one((e, w, h, data) in image(), tw in 1..50u32, th in 1..50u32, fit in fit()) {
-            let view = ImageView::with_encoding(e, w, h, w * e.bytes_per_pixel() as u32, &data).unwrap();
+            let view = ImageView::with_format(e, w, h, e.row_bytes(w) as u32, &data).unwrap();
             let mut resizer = Resizer::new(tw, th, fit).unwrap();
             let mut out = vec![1; resizer.output_len()];
             resizer.resize(&view, &mut out).unwrap();

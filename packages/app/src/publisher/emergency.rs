@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The setting that stands for a file in the user's state directory.
 pub const AUTO: &str = "auto";
@@ -64,7 +65,7 @@ impl KeptStop {
     /// Keeps a stop: all of it or nothing, whatever happens meanwhile.
     pub fn keep(&mut self, why: &str) {
         let Some(path) = self.path.as_deref() else { return };
-        let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC");
+        let when = utc(SystemTime::now());
         let why = why.replace('\n', " ");
         let text = format!(
             "An emergency stop of embodied_fm's trajectory_publisher. It holds until ~/arm is called, which removes this file.\nwhen: {when}\nwhy: {why}\n"
@@ -101,6 +102,24 @@ impl KeptStop {
             log::error!("{trouble}");
         }
     }
+}
+
+/// "2026-11-30 17:21:57 UTC". A clock that was never set stands before 1970, which is told as 1970.
+fn utc(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years begin in March, so that a leap day is the last day of one. In 400 of them there are 146,097 days.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // March is 0. Five months have 153 days, from March and from August on.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> String {
@@ -206,6 +225,7 @@ impl Heartbeat {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::time::Duration;
 
     fn nothing(_: &str) -> Option<OsString> {
         None
@@ -213,6 +233,36 @@ mod tests {
 
     fn at(path: &Path) -> KeptStop {
         KeptStop::new(path.to_str().unwrap(), "/arm", nothing)
+    }
+
+    #[test]
+    fn the_time_of_the_note_is_that_of_the_calendar() {
+        // Of `date -u -d @SECONDS`.
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_709_164_800, "2024-02-29 00:00:00 UTC"),
+            (1_735_689_599, "2024-12-31 23:59:59 UTC"),
+            (1_735_689_600, "2025-01-01 00:00:00 UTC"),
+            (1_796_059_317, "2026-11-30 17:21:57 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+            (253_402_300_799, "9999-12-31 23:59:59 UTC"),
+        ] {
+            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), expected);
+        }
+        assert_eq!(utc(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01 00:00:00 UTC");
+        // Each day of 800 years is the one after the day before it.
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..292_194u64 {
+            let time = utc(UNIX_EPOCH + Duration::from_secs(days * 86_400 + 3_661));
+            assert_eq!(time, format!("{year:04}-{month:02}-{day:02} 01:01:01 UTC"));
+            let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = [31, 28 + i32::from(leap), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1];
+            (day, month) = if day == length { (1, month + 1) } else { (day + 1, month) };
+            (month, year) = if month == 13 { (1, year + 1) } else { (month, year) };
+        }
     }
 
     #[test]

@@ -34,8 +34,9 @@ fn read(message: &[u8], compressed: bool) -> Result<(Stamp, &str, Picture<'_>), 
         let CompressedImageView { stamp, frame_id, format, data } = CompressedImageView::from_cdr(message)?;
         return Ok((stamp, frame_id, Picture::Compressed { format, data }));
     }
-    let ImageView { stamp, frame_id, encoding, width, height, step, data, .. } = ImageView::from_cdr(message)?;
-    Ok((stamp, frame_id, Picture::Raw { encoding, width, height, step, data }))
+    let ImageView { stamp, frame_id, encoding, width, height, step, is_bigendian, data } =
+        ImageView::from_cdr(message)?;
+    Ok((stamp, frame_id, Picture::Raw { encoding, width, height, step, big_endian: is_bigendian != 0, data }))
 }
 
 impl Ingest {

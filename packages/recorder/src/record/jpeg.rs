@@ -2,6 +2,8 @@
 
 use efm_bag::cdr::{CdrWriter, Decode, Encode};
 use efm_bag::msgs::{CompressedImage, Header, ImageView};
+use efm_vision::Formats;
+use efm_vision::formats::Pixel;
 use jpeg_encoder::{ColorType, Encoder};
 
 /// Turns `sensor_msgs/msg/Image` into `sensor_msgs/msg/CompressedImage`.
@@ -13,16 +15,19 @@ pub struct Jpeg {
     cdr: CdrWriter,
 }
 
-/// The pixels of an encoding and how many bytes each has.
+/// The pixels of an encoding and how many bytes each has. By its first name only: `8UC1` may be a mask, whose values a JPEG would blur.
 fn layout(encoding: &str) -> Option<(ColorType, usize)> {
-    Some(match encoding {
-        "rgb8" => (ColorType::Rgb, 3),
-        "bgr8" => (ColorType::Bgr, 3),
-        "rgba8" => (ColorType::Rgba, 4),
-        "bgra8" => (ColorType::Bgra, 4),
-        "mono8" => (ColorType::Luma, 1),
+    let format = Formats::new().get(encoding).filter(|format| format.names().first() == Some(&encoding))?;
+    let Pixel { bytes, rgb } = format.pixel()?;
+    let colours = match (bytes, rgb) {
+        (1, [0, 0, 0]) => ColorType::Luma,
+        (3, [0, 1, 2]) => ColorType::Rgb,
+        (3, [2, 1, 0]) => ColorType::Bgr,
+        (4, [0, 1, 2]) => ColorType::Rgba,
+        (4, [2, 1, 0]) => ColorType::Bgra,
         _ => return None,
-    })
+    };
+    Some((colours, bytes))
 }
 
 impl Jpeg {
@@ -54,10 +59,11 @@ impl Jpeg {
         encoder.encode(&pixels[..row * usize::from(height)], width, height, colours).ok()?;
         self.message.header = Header::new(image.stamp, image.frame_id);
         // image_transport's words: the encoding of the source, then what decoders give.
-        self.message.format = match image.encoding {
-            "mono8" => "mono8; jpeg compressed mono8".to_owned(),
-            colour => format!("{colour}; jpeg compressed bgr8"),
+        let compressed = match colours {
+            ColorType::Luma => "jpeg compressed mono8",
+            _ => "jpeg compressed bgr8",
         };
+        self.message.format = format!("{}; {compressed}", image.encoding);
         self.cdr.restart();
         self.message.encode(&mut self.cdr);
         Some(self.cdr.bytes())
@@ -119,5 +125,8 @@ mod tests {
         let short = ImageView { height: 3, ..ImageView::rgb8(Stamp::default(), "eye", 2, 2, &[0; 12]) }.to_cdr();
         assert!(jpeg.compress(&short).is_none());
         assert!(jpeg.compress(b"none").is_none());
+        // The same bytes as mono8, but they may be a mask.
+        let mask = ImageView { encoding: "8UC1", ..ImageView::rgb8(Stamp::default(), "eye", 2, 6, &[0; 12]) };
+        assert!(jpeg.compress(&ImageView { step: 2, ..mask }.to_cdr()).is_none());
     }
 }
