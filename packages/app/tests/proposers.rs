@@ -41,7 +41,7 @@ fn worker(setup: &Setup) -> Result<Worker, String> {
 
 fn chunk(worker: &mut Worker, noise_seed: u64) -> ActionChunk {
     let joints = JointSample { stamp: Stamp::ZERO, positions: vec![0.1, -0.2, 0.3, 0.03], velocities: vec![0.0; 4] };
-    let pictures = vec![("front".to_owned(), vec![7; 18])];
+    let pictures = vec![("front".to_owned(), vec![7; 24])];
     let (earlier, following, delay) = (vec![], None, None);
     let Acted { chunk, .. } =
         worker.act(&Sight { stamp: Stamp::ZERO, pictures, joints, earlier, noise_seed, following, delay }).unwrap();
