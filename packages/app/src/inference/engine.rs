@@ -8,7 +8,7 @@ use crate::inference::proposer::Proposer;
 use crate::inference::proposers;
 use crate::setup::{joint_limits, models_path};
 use efm_config::Params;
-use efm_core::{ActionChunk, JointSample, Reason, Stamp};
+use efm_core::{ActionChunk, JointSample, Level, Reason, Stamp};
 use efm_policy::{Policy, PolicyError, Provider, imagine};
 use efm_robot::LimitsFile;
 use efm_schedule::{Mode, RtcError};
@@ -252,8 +252,26 @@ impl Worker {
     /// # Errors
     /// When there is none: why.
     pub fn act(&mut self, sight: &Sight) -> Result<Acted, ActError> {
-        self.proposer.as_mut().ok_or(ActError::Closed)?.propose(sight)
+        let acted = self.proposer.as_mut().ok_or(ActError::Closed)?.propose(sight)?;
+        match misfit(sight, &acted.chunk) {
+            None => Ok(acted),
+            Some(what) => {
+                let text = format!("the proposer's chunk {what}");
+                let remedy = "mend the proposer: a chunk is for the look that it was asked for";
+                Err(Reason::new("chunk_of_no_look", Level::Error, text, remedy).into())
+            }
+        }
     }
+}
+
+/// What keeps a chunk from being one for this look, in words: proposers come from anywhere, and nodes, replay and evaluation rely on it.
+fn misfit(sight: &Sight, chunk: &ActionChunk) -> Option<String> {
+    let (joints, wanted) = (chunk.joints().len(), sight.joints.positions.len());
+    if chunk.observed_at() != sight.stamp {
+        let (of, seen) = (chunk.observed_at().nanos(), sight.stamp.nanos());
+        return Some(format!("counts from {of} ns; the look was at {seen} ns"));
+    }
+    (joints != wanted).then(|| format!("moves {joints} joints; the look shows {wanted}"))
 }
 
 #[cfg(test)]
@@ -345,6 +363,48 @@ mod tests {
         }
         // The engine's, and one a session of its own: three graphs.
         assert!(kept >= 4, "{kept} threads on core {core}");
+    }
+
+    /// Proposes what it was made with.
+    struct Fixed(ActionChunk);
+
+    impl Proposer for Fixed {
+        fn open(&mut self, _urdf: &str) -> Result<Opened, String> {
+            Err("never".into())
+        }
+
+        fn tell(&mut self, _sentence: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn propose(&mut self, _sight: &Sight) -> Result<Acted, ActError> {
+            Ok(Acted { chunk: self.0.clone(), seconds: 0.0, guided: None })
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_not_for_the_look_is_refused() {
+        let chunk = |nanos, names: &[&str]| {
+            let joints = efm_core::JointNames::new(names.iter().copied()).unwrap();
+            let rows = vec![0.0; 2 * names.len()];
+            ActionChunk::new(Stamp::from_nanos(nanos), 0.1, joints, rows).unwrap()
+        };
+        let act = |chunk| {
+            let mut worker = Worker { proposer: Some(Box::new(Fixed(chunk))) };
+            let joints = JointSample { stamp: Stamp::ZERO, positions: vec![0.0; 2], velocities: vec![] };
+            let (stamp, pictures, earlier) = (Stamp::from_nanos(5), vec![], vec![]);
+            let sight = Sight { stamp, pictures, joints, earlier, noise_seed: 0, following: None, delay: None };
+            worker.act(&sight).map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(act(chunk(5, &["a", "b"])), Ok(()));
+        for (chunk, words) in [
+            (chunk(4, &["a", "b"]), "counts from 4 ns; the look was at 5 ns"),
+            (chunk(6, &["a", "b"]), "counts from 6 ns"),
+            (chunk(5, &["a"]), "moves 1 joints; the look shows 2"),
+            (chunk(5, &["a", "b", "c"]), "moves 3 joints"),
+        ] {
+            assert!(act(chunk).is_err_and(|said| said.contains(words)), "{words}");
+        }
     }
 
     #[test]
