@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
@@ -14,7 +15,24 @@ def test_it_says_what_is_worst_and_ends_when_it_is_asked_to(start, probe):
     toy = start("efm-toy-node")
     said = probe.hear(String, "/toy_node/worst", LATCHED)
     desk = start("goal_intake")
-    probe.until(lambda: any("goal_intake: goal: no goal is active" in message.data for message in said), what="the desk's health")
+    probe.until(lambda: said and said[-1].data.startswith("goal_intake: "), what="the desk's health")
+    health = probe.node.create_publisher(DiagnosticArray, "/diagnostics", 1)
+
+    def told(level: bytes, message: str) -> None:
+        health.publish(DiagnosticArray(status=[DiagnosticStatus(name="arm: motor", level=level, message=message)]))
+
+    def until_told(level: bytes, message: str, words: str) -> None:
+        def heard() -> bool:
+            # Until it is matched with the toy nothing arrives.
+            told(level, message)
+            return said[-1].data.startswith(words)
+
+        probe.until(heard, what=words)
+
+    until_told(DiagnosticStatus.ERROR, "hot", "arm: motor: hot")
+    until_told(DiagnosticStatus.WARN, "warm", "arm: motor: warm")
+    # Nothing is worse than well any more; it comes first by its name.
+    until_told(DiagnosticStatus.OK, "cool", "arm: motor: cool")
     assert all("toy_node: " not in message.data for message in said)
     assert toy.stop(signal.SIGINT) == 0, toy.log
     assert desk.stop(signal.SIGTERM) == 0, desk.log
