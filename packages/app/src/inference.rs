@@ -1,6 +1,7 @@
 //! What `vla_inference` decides: what is looked at, when, and what is proposed for it, and by whom.
 
 pub mod best_of;
+pub mod brain;
 pub mod engine;
 pub mod execution;
 pub mod inference_params;

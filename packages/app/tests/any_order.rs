@@ -296,7 +296,11 @@ impl Play {
     fn tick(&mut self, after: i64, told: Told) -> Found {
         self.now += after;
         if after < 0 {
-            // What its controllers have is of another time: they hold.
+            // What its controllers have is of another time: they hold. A hand is at what it was sent last by then, as it is left there through
+            // every fault.
+            if let Some(hand) = &self.robot.windows[1] {
+                self.robot.at[3] = hand.positions(hand.len() - 1)[0];
+            }
             self.robot.windows = vec![None, None];
         }
         self.robot.follow(self.now);
@@ -574,6 +578,9 @@ impl Play {
         self.on(&Event::Listeners { now, listening: vec![true, true].into() })?;
         self.on(&Event::Surroundings { now, trouble: None })?;
         self.streaming.on(&Event::SpeedScale(1.0))?;
+        // A slow one may be waited for, three of its intervals, as long as it is there.
+        let held = self.streaming.chunks_of().map(|(sender, _)| sender);
+        held.map_or(Ok(String::new()), |sender| self.on(&Event::ChunkSenderGone { sender }))?;
         self.robot.late = None;
         self.asked = Asked { armed: true, ..Asked::default() };
         // Others were silent for long enough; a chunk's sender as well. Whatever is under way ends.

@@ -62,3 +62,14 @@ fn chains_have_the_joints_and_about_the_pairs_that_were_asked_for() {
         assert!(smooth.sent > 490);
     }
 }
+
+#[test]
+fn parameters_of_another_robot_are_refused_with_its_joints() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.yaml");
+    let text =
+        "/trajectory_publisher: {ros__parameters: {controllers: {panda_hand_controller: []}, gripper_joints: []}}";
+    std::fs::write(&file, text).unwrap();
+    let error = Robot::panda(&RobotFiles::under(root()).with_parameters(&[file])).map(drop).unwrap_err().to_string();
+    assert!(error.contains("another robot") && error.contains("panda_finger_joint1"), "{error}");
+}

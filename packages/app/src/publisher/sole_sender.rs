@@ -5,6 +5,8 @@ use efm_core::{SenderId, Stamp};
 /// A sender that has been silent for so long, s, and for three of its usual intervals, is none any more.
 const SILENCE_S: f64 = 1.0;
 const INTERVALS: f64 = 3.0;
+/// A longer interval, s, is a pause (no goal, somebody's turn) and says nothing of how often messages usually come.
+const PAUSE_S: f64 = 5.0;
 /// What the newest interval counts in the usual one.
 const NEWEST: f64 = 0.25;
 
@@ -56,7 +58,7 @@ impl SoleSender {
         match &mut self.0 {
             Some(held) if held.sender == sender => {
                 let interval = now.seconds_since(held.last);
-                if interval >= 0.0 {
+                if (0.0..=PAUSE_S).contains(&interval) {
                     let newest = if held.usual_s == 0.0 { 1.0 } else { NEWEST };
                     held.usual_s += newest * (interval - held.usual_s);
                 }
@@ -136,5 +138,18 @@ mod tests {
         let mut sole = SoleSender::default();
         assert!(offered(&mut sole, A, 100.0) && !offered(&mut sole, B, 5.0));
         assert!(!offered(&mut sole, B, 5.9) && offered(&mut sole, B, 6.1));
+    }
+
+    #[test]
+    fn a_pause_does_not_keep_others_waiting_for_longer_than_three_of_the_longest_intervals() {
+        let mut sole = SoleSender::default();
+        assert!(offered(&mut sole, A, 0.0));
+        // It had nothing to do for a minute.
+        assert!(offered(&mut sole, A, 60.0) && !offered(&mut sole, B, 60.9));
+        assert!(offered(&mut sole, B, 61.1), "as much as nothing is known of its intervals");
+        // A slow one is given its time, and no more.
+        let mut sole = SoleSender::default();
+        (0..5).for_each(|k| assert!(offered(&mut sole, A, 4.9 * f64::from(k))));
+        assert!(!offered(&mut sole, B, 19.6 + 14.6) && offered(&mut sole, B, 19.6 + 14.8));
     }
 }
