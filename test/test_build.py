@@ -10,7 +10,8 @@ import pytest
 import yaml
 from build_tools import ROOT, behind, executables, metadata
 
-LIVE = ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"]
+# The list of nodes, as `composed` has it.
+LIVE = re.findall(r'Listed \{ name: "(\w+)"', (ROOT / "packages" / "nodes" / "src" / "nodes.rs").read_text())
 # Simulator and file formats: a C++ library to have, C to compile, minutes of building.
 HEAVY = {"mujoco-rs", "rusqlite", "libsqlite3-sys", "mcap", "parquet"}
 # Pictures beyond JPEG and PNG with their colour management, and a calendar: a fifth of what a robot built.
@@ -25,6 +26,11 @@ def test_a_live_node_stands_on_no_simulator_and_on_no_file_format(executable):
     assert crates & (HEAVY | LARGE | {"ndarray"}) == set(), "`cargo tree -p efm_nodes -e normal,build -i CRATE` says by which way"
     # Nor by way of ours.
     assert crates & {"efm_bag", "efm_sim", "efm_dataset", "efm_harness"} == set()
+
+
+def test_every_node_of_the_list_has_an_executable_and_every_executable_a_line():
+    assert len(LIVE) >= 4
+    assert {*LIVE, "composed"} == {name for name, crate in executables().items() if crate == "efm_nodes"}
 
 
 def test_what_is_heavy_is_still_called_so_and_found_where_it_is_used():

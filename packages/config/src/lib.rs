@@ -13,6 +13,7 @@ pub use given::is_for;
 pub use range::Range;
 pub use rules::{Judge, Rule};
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -107,7 +108,7 @@ pub struct Spec {
     is_family: bool,
     unit: &'static str,
     range: Option<Range>,
-    choices: &'static [&'static str],
+    choices: Cow<'static, [&'static str]>,
     dynamic: bool,
     required: bool,
     example: Option<&'static str>,
@@ -138,7 +139,7 @@ impl Spec {
             is_family: false,
             unit: "",
             range: None,
-            choices: &[],
+            choices: Cow::Borrowed(&[]),
             dynamic: false,
             required: false,
             example: None,
@@ -260,8 +261,8 @@ impl Spec {
 
     /// Only these texts.
     #[must_use]
-    pub fn choices(self, choices: &'static [&'static str]) -> Self {
-        Self { choices, ..self }
+    pub fn choices(self, choices: impl Into<Cow<'static, [&'static str]>>) -> Self {
+        Self { choices: choices.into(), ..self }
     }
 
     /// May be changed while the node runs. Without this it is read-only once the node has started.

@@ -3,3 +3,5 @@
 pub mod toy_family;
 pub mod toy_format;
 pub mod toy_monitor;
+pub mod toy_proposer;
+pub mod toy_world;

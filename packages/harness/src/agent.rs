@@ -71,7 +71,8 @@ struct CameraView {
     resizer: Resizer,
 }
 
-/// A policy between the simulator's cameras and a chunk, as `vla_inference` runs it: its [`Worker`], from its parameters.
+/// A policy between the simulator's cameras and a chunk, as `vla_inference` runs it: its [`Worker`] and the proposer that its parameters
+/// choose.
 pub struct PolicyAgent {
     worker: Worker,
     setup: Setup,
@@ -104,7 +105,11 @@ impl PolicyAgent {
             Answer::Opened(opened) => opened.map_err(AgentError::Refused)?.hash,
             _ => return Err(AgentError::Refused("it was not opened".to_owned())),
         };
-        let manifest = worker.policy().ok_or(ActError::Closed)?.manifest().clone();
+        let manifest = match worker.policy() {
+            Some(policy) => policy.manifest().clone(),
+            // A proposer that asks no policy of this process looks at what the manifest says all the same.
+            None => Manifest::read(folder).map_err(|e| AgentError::Refused(e.to_string()))?,
+        };
         let mut cameras = Vec::new();
         for image in &manifest.observation.images {
             let camera = match image.name.as_str() {

@@ -4,13 +4,12 @@
 //! After a declaration has changed, `EFM_UPDATE=1 cargo test -p efm_nodes --test parameters` writes page and files anew.
 #![allow(clippy::unwrap_used)]
 
-use efm_app::inference::inference_params;
 use efm_app::publisher::streaming::{Event, Files, Streaming};
 use efm_app::publisher::streaming_params;
 use efm_config::ParameterValue as Ros;
 use efm_config::pages;
 use efm_config::{Params, Spec, Value};
-use efm_nodes::nodes::{camera_ingest, goal_intake};
+use efm_nodes::nodes::{NODES, camera_ingest};
 use efm_recorder::record;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +17,10 @@ use std::path::{Path, PathBuf};
 
 /// All nodes with parameters, by their executables. `efm-play` has none: its options are judged in test/test_params.py.
 fn nodes() -> Vec<(&'static str, Vec<Spec>)> {
-    vec![
-        ("camera_ingest", camera_ingest::specs()),
-        ("goal_intake", goal_intake::specs()),
-        ("vla_inference", inference_params::specs()),
-        ("trajectory_publisher", streaming_params::specs()),
-        ("sim", efm_sim_node::params::specs()),
-        ("recorder", record::params::specs()),
-    ]
+    let mut nodes: Vec<_> = NODES.iter().map(|node| (node.name, (node.specs)())).collect();
+    nodes.push(("sim", efm_sim_node::params::specs()));
+    nodes.push(("recorder", record::params::specs()));
+    nodes
 }
 
 fn root() -> PathBuf {

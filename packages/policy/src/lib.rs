@@ -26,6 +26,7 @@ pub mod families;
 mod files;
 mod goal;
 mod golden;
+pub mod imagine;
 mod manifest;
 mod noise;
 mod normalize;

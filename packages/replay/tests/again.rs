@@ -209,6 +209,9 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
         threads: 1,
         provider: Provider::Cpu,
         mode: Mode::Blend,
+        proposer: efm_app::inference::proposers::named("policy").unwrap(),
+        candidates: 1,
+        world_model: efm_policy::imagine::named("kinematic").unwrap(),
         cores: None,
     };
     let mut worker = Worker::default();

@@ -1,18 +1,20 @@
-//! The thread that computes: it opens the policy, embeds sentences and turns observations into chunks, one job at a time.
+//! The thread that computes: it has a [`Proposer`] opened, told sentences and asked for chunks, one job at a time.
 //!
 //! It is an operating system's thread, fed by a channel, so that nothing it does holds up the intake of messages.
 
 use crate::cores::Cores;
 use crate::inference::execution::OnChunk;
+use crate::inference::proposer::Proposer;
+use crate::inference::proposers;
 use crate::setup::{joint_limits, models_path};
 use efm_config::Params;
-use efm_core::{ActionChunk, JointSample, Stamp};
-use efm_policy::{Chunking, Goal, Observation, Policy, PolicyError, PolicyPackage, Provider, RuntimeOptions};
-use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_core::{ActionChunk, JointSample, Level, Reason, Stamp};
+use efm_policy::{Policy, PolicyError, Provider, imagine};
+use efm_robot::LimitsFile;
 use efm_schedule::{Mode, RtcError};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How the engine opens a policy.
 #[derive(Debug, Clone)]
@@ -31,6 +33,12 @@ pub struct Setup {
     pub provider: Provider,
     /// How one chunk follows another: whether the policy is guided by the one before.
     pub mode: Mode,
+    /// Who makes chunks.
+    pub proposer: proposers::Entry,
+    /// Chunks that a proposer which compares some has made for each look.
+    pub candidates: usize,
+    /// What such a proposer imagines their outcome with.
+    pub world_model: imagine::Entry,
     /// Cores that the thread and those of ONNX Runtime keep to; all, where there are none.
     pub cores: Option<Cores>,
 }
@@ -39,7 +47,7 @@ impl Setup {
     /// From the parameters of `vla_inference`, for the package in `folder`; `limits` is the text of `joint_limits_file`. On all cores.
     ///
     /// # Errors
-    /// When a limit or a mode is none, in words.
+    /// When a limit, a mode, a proposer or a world model is none, in words.
     pub fn new(params: &Params, folder: PathBuf, limits: &str) -> Result<Self, String> {
         Ok(Self {
             folder,
@@ -49,6 +57,10 @@ impl Setup {
             threads: usize::try_from(params.integer("threads")).unwrap_or(1),
             provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
             mode: params.text("mode").parse::<Mode>().map_err(|e| format!("parameter 'mode': {e}"))?,
+            proposer: proposers::named(&params.text("proposer")).map_err(|e| format!("parameter 'proposer': {e}"))?,
+            candidates: usize::try_from(params.integer("candidates")).unwrap_or(1),
+            world_model: imagine::named(&params.text("world_model"))
+                .map_err(|e| format!("parameter 'world_model': {e}"))?,
             cores: None,
         })
     }
@@ -57,10 +69,10 @@ impl Setup {
 /// A picture by camera: rgb8 at the policy's size.
 pub type Pictures = Vec<(String, Vec<u8>)>;
 
-/// What the engine is asked for.
+/// What the engine is asked for: it asks the proposer.
 #[derive(Debug)]
 pub enum Job {
-    /// Open the policy for the robot of this URDF. Closes the one before.
+    /// Open the proposer of the set-up for the robot of this URDF. Closes the one before.
     Open(String),
     /// Turn a sentence into an embedding, which is used from then on. A policy that remembers begins anew.
     Embed(String),
@@ -69,7 +81,7 @@ pub enum Job {
 }
 
 /// What a chunk is made from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sight {
     /// Time of the observation.
     pub stamp: Stamp,
@@ -102,6 +114,9 @@ pub enum ActError {
     /// The guide of real-time chunking.
     #[error("real-time chunking: {0}")]
     Rtc(#[from] RtcError),
+    /// Another reason of the proposer's.
+    #[error(transparent)]
+    Reason(#[from] Reason),
 }
 
 /// A chunk, and how it came about.
@@ -196,9 +211,7 @@ fn serve(setup: &Setup, inbox: &Receiver<Job>, mut answer: impl FnMut(Answer)) {
 /// Does the jobs, one after the other, on the thread that asks: what comes of them depends on them and on the set-up only.
 #[derive(Default)]
 pub struct Worker {
-    policy: Option<Policy>,
-    goal: Option<Goal>,
-    chunking: Option<Chunking>,
+    proposer: Option<Box<dyn Proposer>>,
 }
 
 impl Worker {
@@ -207,20 +220,16 @@ impl Worker {
         match job {
             Job::Open(urdf) => {
                 // A refused package leaves nothing behind that could propose.
-                *self = Self::default();
-                Answer::Opened(open(setup, &urdf).map(|policy| self.take(setup, policy)))
+                self.proposer = None;
+                let mut proposer = (setup.proposer.make())(setup);
+                Answer::Opened(proposer.open(&urdf).inspect(|_| self.proposer = Some(proposer)))
             }
             Job::Embed(sentence) => {
-                self.goal = None;
-                let embedded = match &mut self.policy {
-                    None => Err("no policy is open".to_owned()),
-                    Some(policy) => {
-                        // Every goal begins with a sentence.
-                        policy.reset();
-                        policy.embed(&sentence).map(|e| self.goal = Some(e)).map_err(|e| e.to_string())
-                    }
+                let told = match &mut self.proposer {
+                    None => Err(ActError::Closed.to_string()),
+                    Some(proposer) => proposer.tell(&sentence),
                 };
-                Answer::Embedded(sentence, embedded)
+                Answer::Embedded(sentence, told)
             }
             Job::Act(sight) => Answer::Acted(self.act(&sight).map_err(|e| e.to_string())),
         }
@@ -228,14 +237,14 @@ impl Worker {
 
     /// Nothing of what was made before guides what is made from now on, and nothing is known of how long it takes: as after opening.
     pub fn forget(&mut self) {
-        if let (Some(chunking), Some(policy)) = (&mut self.chunking, &self.policy) {
-            *chunking = Chunking::of(policy.manifest(), 0.0);
+        if let Some(proposer) = &mut self.proposer {
+            proposer.forget();
         }
     }
 
-    /// The policy that is open.
+    /// The policy that is open, where the proposer asks one.
     pub fn policy(&self) -> Option<&Policy> {
-        self.policy.as_ref()
+        self.proposer.as_ref()?.policy()
     }
 
     /// Makes a chunk.
@@ -243,80 +252,26 @@ impl Worker {
     /// # Errors
     /// When there is none: why.
     pub fn act(&mut self, sight: &Sight) -> Result<Acted, ActError> {
-        let began = Instant::now();
-        let policy = self.policy.as_mut().ok_or(ActError::Closed)?;
-        let goal = self.goal.as_ref().ok_or(ActError::Untold)?;
-        let images = views(&sight.pictures);
-        let before: Vec<Vec<_>> = sight.earlier.iter().map(|(_, pictures, _)| views(pictures)).collect();
-        let earlier: Vec<_> = sight
-            .earlier
-            .iter()
-            .zip(&before)
-            .map(|((stamp, _, joints), images)| Observation { stamp: *stamp, images, joints, earlier: &[] })
-            .collect();
-        let observation = Observation { stamp: sight.stamp, images: &images, joints: &sight.joints, earlier: &earlier };
-        let (chunk, guided) = match &mut self.chunking {
-            None => (policy.act(&observation, goal, sight.noise_seed)?, None),
-            Some(chunking) => {
-                if let Some(delay) = sight.delay {
-                    chunking.followed(delay);
-                }
-                guided(policy, chunking, &observation, goal, sight.noise_seed, sight.following)?
+        let acted = self.proposer.as_mut().ok_or(ActError::Closed)?.propose(sight)?;
+        match misfit(sight, &acted.chunk) {
+            None => Ok(acted),
+            Some(what) => {
+                let text = format!("the proposer's chunk {what}");
+                let remedy = "mend the proposer: a chunk is for the look that it was asked for";
+                Err(Reason::new("chunk_of_no_look", Level::Error, text, remedy).into())
             }
-        };
-        Ok(Acted { chunk, seconds: began.elapsed().as_secs_f64(), guided })
-    }
-
-    /// Works with this policy from now on.
-    fn take(&mut self, setup: &Setup, policy: Policy) -> Opened {
-        let package = policy.package();
-        let (info, hash) = (&package.manifest().policy, package.hash().to_owned());
-        let name = format!("{} {} (sha256 {hash:.12})", info.name, info.version);
-        let guides = policy.can_continue();
-        self.chunking = (guides && setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
-        let not_compared = policy.not_compared();
-        self.policy = Some(policy);
-        Opened { name, hash, guides, not_compared }
+        }
     }
 }
 
-/// A chunk that goes on from the one that is followed, and the actions that the policy is expected to take.
-fn guided(
-    policy: &mut Policy,
-    chunking: &mut Chunking,
-    observation: &Observation<'_>,
-    goal: &Goal,
-    noise_seed: u64,
-    following: Option<OnChunk>,
-) -> Result<(ActionChunk, Option<usize>), ActError> {
-    let joints = &observation.joints.positions;
-    chunking.runs(following.map(|on| on.chunk));
-    let expected = chunking.predicted();
-    let guide = match following {
-        Some(on) => chunking.guide(policy, on.at, joints)?,
-        None => None,
-    };
-    let guided = guide.is_some().then_some(expected);
-    let chunk = policy.act_guided(observation, goal, noise_seed, guide)?;
-    chunking.made(policy, observation.stamp, joints);
-    Ok((chunk, guided))
-}
-
-fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
-    pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect()
-}
-
-fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
-    let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
-    let package = PolicyPackage::load(&setup.folder, &setup.models_path).map_err(|e| e.to_string())?;
-    package.check_robot(&robot).map_err(|e| e.to_string())?;
-    if !setup.cameras.is_empty() {
-        package.check_cameras(&setup.cameras).map_err(|e| e.to_string())?;
+/// What keeps a chunk from being one for this look, in words: proposers come from anywhere, and nodes, replay and evaluation rely on it.
+fn misfit(sight: &Sight, chunk: &ActionChunk) -> Option<String> {
+    let (joints, wanted) = (chunk.joints().len(), sight.joints.positions.len());
+    if chunk.observed_at() != sight.stamp {
+        let (of, seen) = (chunk.observed_at().nanos(), sight.stamp.nanos());
+        return Some(format!("counts from {of} ns; the look was at {seen} ns"));
     }
-    let joints = package.manifest().joints().map_err(|e| e.to_string())?;
-    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(|e| e.to_string())?;
-    let options = RuntimeOptions { intra_threads: setup.threads, provider: setup.provider };
-    Policy::open(package, &robot, &limits, options).map_err(|e| e.to_string())
+    (joints != wanted).then(|| format!("moves {joints} joints; the look shows {wanted}"))
 }
 
 #[cfg(test)]
@@ -333,6 +288,9 @@ mod tests {
             threads: 1,
             provider: Provider::Cpu,
             mode: Mode::Blend,
+            proposer: proposers::named("policy").unwrap(),
+            candidates: 1,
+            world_model: imagine::named("kinematic").unwrap(),
             cores: None,
         }
     }
@@ -405,6 +363,48 @@ mod tests {
         }
         // The engine's, and one a session of its own: three graphs.
         assert!(kept >= 4, "{kept} threads on core {core}");
+    }
+
+    /// Proposes what it was made with.
+    struct Fixed(ActionChunk);
+
+    impl Proposer for Fixed {
+        fn open(&mut self, _urdf: &str) -> Result<Opened, String> {
+            Err("never".into())
+        }
+
+        fn tell(&mut self, _sentence: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn propose(&mut self, _sight: &Sight) -> Result<Acted, ActError> {
+            Ok(Acted { chunk: self.0.clone(), seconds: 0.0, guided: None })
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_is_not_for_the_look_is_refused() {
+        let chunk = |nanos, names: &[&str]| {
+            let joints = efm_core::JointNames::new(names.iter().copied()).unwrap();
+            let rows = vec![0.0; 2 * names.len()];
+            ActionChunk::new(Stamp::from_nanos(nanos), 0.1, joints, rows).unwrap()
+        };
+        let act = |chunk| {
+            let mut worker = Worker { proposer: Some(Box::new(Fixed(chunk))) };
+            let joints = JointSample { stamp: Stamp::ZERO, positions: vec![0.0; 2], velocities: vec![] };
+            let (stamp, pictures, earlier) = (Stamp::from_nanos(5), vec![], vec![]);
+            let sight = Sight { stamp, pictures, joints, earlier, noise_seed: 0, following: None, delay: None };
+            worker.act(&sight).map(drop).map_err(|e| e.to_string())
+        };
+        assert_eq!(act(chunk(5, &["a", "b"])), Ok(()));
+        for (chunk, words) in [
+            (chunk(4, &["a", "b"]), "counts from 4 ns; the look was at 5 ns"),
+            (chunk(6, &["a", "b"]), "counts from 6 ns"),
+            (chunk(5, &["a"]), "moves 1 joints; the look shows 2"),
+            (chunk(5, &["a", "b", "c"]), "moves 3 joints"),
+        ] {
+            assert!(act(chunk).is_err_and(|said| said.contains(words)), "{words}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Parameters of the node that runs the policy.
 
 use crate::cores::MOST_CORES;
+use crate::inference::proposers;
 use crate::param_rules as rules;
 use crate::setup::{policy_specs, robot_specs};
 use crate::trace;
 use efm_config::{Params, Spec};
+use efm_policy::imagine;
 use efm_schedule::Mode;
 
 /// Parameters of `vla_inference`.
@@ -47,6 +49,16 @@ pub fn specs() -> Vec<Spec> {
              chunk that is followed (from execution_state), so that the new one goes on from it.",
         )
         .choices(&Mode::NAMES),
+        Spec::text(
+            "proposer",
+            "policy",
+            "Who makes chunks: policy asks the policy once; best_of asks it for several (candidates), has their outcome imagined (world_model) \
+             and takes the one that moves the joints least, which is a smoother motion and not a better one.",
+        )
+        .choices(proposers::names()),
+        Spec::integer("candidates", 4, "Chunks that best_of chooses from; each takes as long as one of policy.").range(1.0, 64.0),
+        Spec::text("world_model", "kinematic", "What best_of imagines the outcome of a chunk with; kinematic: joints go where they are sent.")
+            .choices(imagine::names()),
         Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
             .range(0.0, 9e15),
     ]);

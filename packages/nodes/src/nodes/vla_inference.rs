@@ -8,7 +8,7 @@ use crate::wiring::{ReceiptClock, robot_description};
 use efm_app::cores::Cores;
 use efm_app::inference::brain::{Host, Inferring, Line, Picture};
 use efm_app::inference::engine::{Engine, Job, Setup};
-use efm_app::inference::inference_params::specs;
+pub use efm_app::inference::inference_params::specs;
 use efm_app::publisher::publishing::{At, JOINT_STATES};
 use efm_app::setup::policy_manifest;
 use efm_app::surroundings::named_file;

@@ -1,0 +1,3 @@
+//! The toy node. `CONTRIBUTING.md` has the steps.
+
+pub mod toy_node;
