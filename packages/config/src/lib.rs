@@ -295,19 +295,9 @@ impl Spec {
         text
     }
 
-    /// Its default.
-    pub fn default(&self) -> &Value {
-        &self.default
-    }
-
     /// What it is for, without what is known of it otherwise.
     pub fn description(&self) -> &str {
         self.description
-    }
-
-    /// Its unit; empty: none.
-    pub fn unit_in_words(&self) -> &str {
-        self.unit
     }
 
     /// Whether it may be set while the node runs.

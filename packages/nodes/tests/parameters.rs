@@ -193,7 +193,9 @@ fn every_number_has_a_range_and_what_measures_something_a_unit() {
             match spec.default_value() {
                 Value::Double(_) => {
                     assert!(!spec.edges().is_empty(), "{node}: '{name}' has no range");
-                    assert!(spec.unit_of().is_empty() == PURE.contains(&name), "{node}: '{name}' has no unit");
+                    let (unit, pure) = (spec.unit_of(), PURE.contains(&name));
+                    assert!(pure || !unit.is_empty(), "{node}: '{name}' has no unit: give it one, or name it in PURE");
+                    assert!(!pure || unit.is_empty(), "{node}: '{name}' has the unit {unit}: take it out of PURE");
                 }
                 Value::Integer(_) | Value::Integers(_) => {
                     assert!(!spec.edges().is_empty(), "{node}: '{name}' has no range");

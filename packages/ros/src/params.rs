@@ -58,19 +58,19 @@ fn descriptor(name: &str, spec: Option<&Spec>) -> ParameterDescriptor {
     let Some(spec) = spec else { return ParameterDescriptor { name: name.to_owned(), ..Default::default() } };
     let mut descriptor = ParameterDescriptor {
         name: name.to_owned(),
-        type_: type_code(spec.default()),
+        type_: type_code(spec.default_value()),
         description: spec.description().to_owned(),
         read_only: !spec.is_dynamic(),
         additional_constraints: spec.conditions(),
         ..Default::default()
     };
-    if !spec.unit_in_words().is_empty() {
-        descriptor.description += &format!(" In {}.", spec.unit_in_words());
+    if !spec.unit_of().is_empty() {
+        descriptor.description += &format!(" In {}.", spec.unit_of());
     }
     if let Some(range) = spec.range_of().filter(|range| !range.is_plain()) {
         descriptor.additional_constraints = format!("{range}. {}", spec.conditions()).trim_end().to_owned();
     }
-    match (spec.range_of().map(|range| range.ends()), spec.default()) {
+    match (spec.range_of().map(|range| range.ends()), spec.default_value()) {
         (Some((min, max)), Value::Integer(_) | Value::Integers(_)) => {
             descriptor.integer_range =
                 vec![IntegerRange { from_value: min.ceil() as i64, to_value: max.floor() as i64, step: 1 }];
