@@ -150,6 +150,18 @@ class Probe:
         self.until(future.done, timeout, f"the answer of {service}")
         return future.result()
 
+    def ask(self, kind: type, service: str, request: object) -> object:
+        """As `call`, for a service that changes nothing: what is asked while one of the same name goes away is lost with it, so it is asked again."""
+        client = self.node.create_client(kind, service)
+        asked = []
+
+        def answered() -> object:
+            if client.service_is_ready() and (not asked or time.monotonic() > asked[-1][0] + 3.0):
+                asked.append((time.monotonic(), client.call_async(request)))
+            return next((future for _, future in asked if future.done()), None)
+
+        return self.until(answered, 30.0, f"the answer of {service}").result()
+
 
 @pytest.fixture
 def probe(_context: None) -> Iterator[Probe]:

@@ -38,7 +38,7 @@ def test_composed_nodes_propose_from_a_goal_as_they_do_apart_and_end_together(st
     goal.publish(String(data="pick the red cube"))
     probe.until(lambda: len(chunks) >= 3, what="action chunks")
     for name in names:
-        listed = probe.call(ListParameters, f"/{name}/list_parameters", ListParameters.Request()).result.names
+        listed = probe.ask(ListParameters, f"/{name}/list_parameters", ListParameters.Request()).result.names
         assert ("goal_timeout" in listed) == (name == "desk")
         assert ("max_image_age" in listed) == (name == "vla_inference")
         assert "policy" in listed

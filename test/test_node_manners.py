@@ -18,15 +18,15 @@ def node(start, probe):
 
 
 def test_a_whole_number_serves_where_a_number_is_wanted(node, probe):
-    answer = probe.call(GetParameters, "/cell/goal_intake/get_parameters", GetParameters.Request(names=["goal_timeout"]))
+    answer = probe.ask(GetParameters, "/cell/goal_intake/get_parameters", GetParameters.Request(names=["goal_timeout"]))
     assert (answer.values[0].type, answer.values[0].double_value) == (ParameterType.PARAMETER_DOUBLE, 5.0)
 
 
 def test_parameters_are_listed_and_described_with_range_and_whether_they_may_change(node, probe):
-    listed = probe.call(ListParameters, "/cell/goal_intake/list_parameters", ListParameters.Request())
+    listed = probe.ask(ListParameters, "/cell/goal_intake/list_parameters", ListParameters.Request())
     assert {"goal_timeout", "use_sim_time"} <= set(listed.result.names)
     request = DescribeParameters.Request(names=listed.result.names)
-    described = probe.call(DescribeParameters, "/cell/goal_intake/describe_parameters", request).descriptors
+    described = probe.ask(DescribeParameters, "/cell/goal_intake/describe_parameters", request).descriptors
     assert all(len(descriptor.description) > 10 for descriptor in described)
     timeout = next(descriptor for descriptor in described if descriptor.name == "goal_timeout")
     assert timeout.floating_point_range[0].from_value == 0.0

@@ -78,8 +78,8 @@ def test_the_example_brings_up_another_robot_which_moves_once_it_is_armed(start,
     health.wait("vla_inference: policy", OK)
     # Nothing is left of the simulator's robot.
     for node in ["camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher"]:
-        names = probe.call(ListParameters, f"/{node}/list_parameters", ListParameters.Request()).result.names
-        response = probe.call(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names))
+        names = probe.ask(ListParameters, f"/{node}/list_parameters", ListParameters.Request()).result.names
+        response = probe.ask(GetParameters, f"/{node}/get_parameters", GetParameters.Request(names=names))
         held = dict(zip(names, map(parameter_value_to_python, response.values), strict=True))
         assert "panda" not in str(held), node
         if node == "trajectory_publisher":

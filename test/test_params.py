@@ -64,7 +64,7 @@ def taken_by_rclpy(name: str, arguments: list[str]) -> dict:
 
 
 def value(probe, node: str, *names: str) -> list:
-    response = probe.call(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=names))
+    response = probe.ask(GetParameters, f"{node}/get_parameters", GetParameters.Request(names=names))
     return [parameter_value_to_python(value) for value in response.values]
 
 
@@ -78,7 +78,7 @@ def test_each_key_is_for_the_nodes_that_rclpy_takes_it_for(start, probe, tmp_pat
     theirs = {name for name in taken_by_rclpy(name, arguments) if name.startswith("controllers.c")}
     start(name, *arguments)
     request = ListParameters.Request(prefixes=["controllers"])
-    response = probe.call(ListParameters, f"{namespace}/{name}/list_parameters", request)
+    response = probe.ask(ListParameters, f"{namespace}/{name}/list_parameters", request)
     ours = {name for name in response.result.names if name.startswith("controllers.c")}
     told = [keys[int(name.removeprefix("controllers.c"))] for name in ours ^ theirs]
     assert not told, f"in '{namespace}' it differs for {told}"
@@ -294,7 +294,7 @@ def test_lists_are_emptied_by_an_empty_list_whichever_way_it_is_written(start, p
         start(name, *ros(), *written(tmp_path / way, files), *in_namespace(f"/{way}"))
     for way in ways:
         node = f"/{way}/{name}"
-        listed = probe.call(ListParameters, f"{node}/list_parameters", ListParameters.Request(prefixes=["controllers"])).result.names
+        listed = probe.ask(ListParameters, f"{node}/list_parameters", ListParameters.Request(prefixes=["controllers"])).result.names
         (grippers,) = value(probe, node, "gripper_joints")
         if way == "again":
             assert (list(grippers), listed) == (["a"], ["controllers.mine"])

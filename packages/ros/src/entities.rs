@@ -795,6 +795,9 @@ impl Entity for Service {
     }
 }
 
+/// So long an answer is tried to be sent to a client that cannot hear it yet.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+
 /// A request of a service, which wants its [`respond`](Self::respond).
 pub struct Request<S: WrappedServiceTypeSupport> {
     /// What is asked.
@@ -807,21 +810,64 @@ pub struct Request<S: WrappedServiceTypeSupport> {
 unsafe impl<S: WrappedServiceTypeSupport> Send for Request<S> where S::Request: Send {}
 
 impl<S: WrappedServiceTypeSupport> Request<S> {
-    /// Answers.
+    /// Answers. A client that the middleware does not see yet (it asks as soon as it sees the service, and a busy machine has the other way round
+    /// later) is answered as soon as it does, within [`ANSWERED_WITHIN`].
     ///
     /// # Errors
     /// When rcl refuses, as once the client is gone, or the node is gone.
-    pub fn respond(mut self, response: S::Response) -> Result<(), RosError> {
-        let (what, name) = ("cannot answer", &self.replies.1);
+    pub fn respond(mut self, response: S::Response) -> Result<(), RosError>
+    where
+        S::Response: Send + 'static,
+    {
+        if Answered::Yes == self.replies.send::<S>(&mut self.id, &response)? {
+            return Ok(());
+        }
+        let (replies, mut id) = (self.replies.clone(), self.id);
+        // rmw waits a moment each time, which nobody else shall.
+        std::thread::spawn(move || {
+            let end = Instant::now() + ANSWERED_WITHIN;
+            while Instant::now() < end {
+                match replies.send::<S>(&mut id, &response) {
+                    Ok(Answered::Yes) => return,
+                    Ok(Answered::NotYet) => std::thread::sleep(Duration::from_millis(10)),
+                    Err(error) => return log::debug!("{error}"),
+                }
+            }
+            log::warn!("service '{}': an answer was not heard: its client asks, but does not listen", replies.1);
+        });
+        Ok(())
+    }
+}
+
+/// Whether an answer is on its way.
+#[derive(PartialEq, Eq)]
+enum Answered {
+    Yes,
+    /// The client is known, but not yet whom it listens to.
+    NotYet,
+}
+
+impl Replies {
+    fn send<S: WrappedServiceTypeSupport>(
+        &self,
+        id: &mut rcl::rmw_request_id_t,
+        response: &S::Response,
+    ) -> Result<Answered, RosError> {
+        let (what, name) = ("cannot answer", &self.1);
         let native = Native::<S::Response>::new(name)?;
-        let service = self.replies.0.read().unwrap_or_else(PoisonError::into_inner);
+        let service = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(service) = service.as_ref() else { return Err(RosError::new(what, name, GONE)) };
         // SAFETY: a message of the service's type, which rcl only reads.
         let code = unsafe {
             response.copy_to_native(&mut *native.get());
-            rcl::rcl_send_response(service.as_ref(), &raw mut self.id, native.get().cast())
+            rcl::rcl_send_response(service.as_ref(), id, native.get().cast())
         };
-        check(code, what, name)
+        if code == rcl::RCL_RET_TIMEOUT as rcl::rcl_ret_t {
+            // SAFETY: forgets a text.
+            unsafe { rcl::rcutils_reset_error() };
+            return Ok(Answered::NotYet);
+        }
+        check(code, what, name).map(|()| Answered::Yes)
     }
 }
 
