@@ -103,18 +103,6 @@ impl CellPlan {
         &self.fixed
     }
 
-    /// Other obstacles than the file's.
-    #[must_use]
-    pub fn with_obstacles(mut self, obstacles: Obstacles) -> Self {
-        self.obstacles = obstacles;
-        self
-    }
-
-    /// The obstacles of the file.
-    pub fn obstacles(&self) -> &Obstacles {
-        &self.obstacles
-    }
-
     /// Of the robot that `urdf` describes, and `srdf` where there is one.
     ///
     /// # Errors

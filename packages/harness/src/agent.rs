@@ -1,6 +1,6 @@
 //! Who decides in an episode: a policy package, the scripted expert, chance, or nobody.
 
-use crate::deployed::{DeployError, inference};
+use crate::deployed::{DeployError, inference, read};
 use crate::planner::{ExpertPlanner, PlanError, RobotFiles};
 use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
@@ -99,7 +99,7 @@ impl PolicyAgent {
         let limits = named_file(&params, "joint_limits_file").map_err(|e| AgentError::Refused(e.to_string()))?;
         let setup = Setup::new(&params, folder.to_owned(), &limits.unwrap_or_default()).map_err(AgentError::Refused)?;
         let setup = Setup { mode, ..setup };
-        let urdf = read_urdf(&files.urdf)?;
+        let urdf = read(&files.urdf)?;
         let mut worker = Worker::default();
         let hash = match worker.work(&setup, Job::Open(urdf)) {
             Answer::Opened(opened) => opened.map_err(AgentError::Refused)?.hash,
@@ -228,10 +228,6 @@ impl PolicyAgent {
         }
         Ok(acted.chunk)
     }
-}
-
-fn read_urdf(file: &Path) -> Result<String, AgentError> {
-    std::fs::read_to_string(file).map_err(|source| DeployError::Read { file: file.to_owned(), source }.into())
 }
 
 /// Who decides.

@@ -68,7 +68,8 @@ fn said_to(node: &str, robot: &RobotFiles, specs: &[Spec]) -> Result<Said, Deplo
     Ok(said)
 }
 
-fn read(path: &Path) -> Result<String, DeployError> {
+/// The text of one of a robot's files.
+pub(crate) fn read(path: &Path) -> Result<String, DeployError> {
     std::fs::read_to_string(path).map_err(|source| DeployError::Read { file: path.to_owned(), source })
 }
 

@@ -3,7 +3,7 @@
 use crate::stats::quantile;
 use efm_app::publisher::motion_report::Phase;
 use efm_safety::{IdleReason, StopReason};
-use efm_schedule::{Mode, OnNewGoal, ReferenceStatus, Seam, consumed};
+use efm_schedule::{Mode, OnNewGoal, ReferenceStatus, Scheduler, Seam, consumed};
 use serde::{Deserialize, Serialize};
 
 /// What the ticks of an episode saw. The time before the first chunk is followed is left out: nothing can be late yet.
@@ -65,12 +65,13 @@ impl Flow {
         }
     }
 
-    /// Sees what the scheduler has done in a tick: chunks that it dropped so far, seams so far, and the last of them.
-    pub(crate) fn scheduled(&mut self, dropped: u64, count: u64, last: Option<Seam>) {
-        self.dropped = dropped;
+    /// Sees what the scheduler has done in a tick.
+    pub(crate) fn scheduled(&mut self, scheduler: &Scheduler) {
+        self.dropped = scheduler.dropped().0;
+        let (count, seam) = scheduler.seams();
         if count > self.counted {
             self.counted = count;
-            self.seams.extend(last);
+            self.seams.extend(seam);
         }
     }
 }

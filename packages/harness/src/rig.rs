@@ -65,21 +65,38 @@ enum Follower {
     Unfiltered(Box<Unfiltered>),
 }
 
-/// The simulated cell, as the publisher meets it.
-struct InCell<'a> {
-    cell: &'a mut Cell,
-    message: &'a mut Trajectory,
-    flow: &'a mut Flow,
-    execution: &'a mut ExecutionFeed,
+impl Follower {
+    fn streamer(&self) -> Option<&TrajectoryStreamer> {
+        match self {
+            Self::Filtered(publisher) => publisher.streaming().streamer().ok(),
+            Self::Unfiltered(_) => None,
+        }
+    }
+
+    /// The reference before any filter.
+    fn scheduler(&self) -> Option<&Scheduler> {
+        match self {
+            Self::Filtered(_) => self.streamer().map(TrajectoryStreamer::scheduler),
+            Self::Unfiltered(follower) => Some(follower.scheduler()),
+        }
+    }
+}
+
+/// The simulated cell, as the publisher meets it, and what is seen of it there.
+struct Stage {
+    cell: Cell,
+    message: Trajectory,
+    flow: Flow,
+    execution: ExecutionFeed,
     controllers: usize,
 }
 
-impl Outlet for InCell<'_> {
+impl Outlet for Stage {
     fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
         for window in windows {
-            window.write_to(self.message);
+            window.write_to(&mut self.message);
             self.cell
-                .command(window.controller(), self.message)
+                .command(window.controller(), &self.message)
                 .map_err(|refusal| format!("a verified window was refused: {refusal}"))?;
         }
         Ok(windows.len())
@@ -96,7 +113,7 @@ impl Outlet for InCell<'_> {
     }
 }
 
-impl Host for InCell<'_> {
+impl Host for Stage {
     fn at(&self) -> At {
         at(self.cell.now())
     }
@@ -121,15 +138,12 @@ fn at(now: Stamp) -> At {
 
 /// Cell and publisher.
 pub struct Rig {
-    cell: Cell,
+    stage: Stage,
     follower: Follower,
     filter: Filter,
     deployed: Deployed,
     names: Vec<String>,
-    flow: Flow,
-    execution: ExecutionFeed,
     sample: JointSample,
-    message: Trajectory,
     period_nanos: i64,
 }
 
@@ -165,38 +179,33 @@ impl Rig {
     /// # Errors
     /// When the world cannot be made, or the publisher cannot begin in it.
     pub fn of(deployed: &Deployed, files: &RobotFiles, scene: Scene, filter: Filter) -> Result<Self, RigError> {
-        let mut cell = Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?;
+        let mut stage = Stage {
+            cell: Cell::new(&WorldFiles { urdf: files.urdf.clone() }, scene, START)?,
+            message: Trajectory::default(),
+            flow: Flow::default(),
+            execution: ExecutionFeed::default(),
+            controllers: deployed.cell().controllers().len(),
+        };
         // As the simulator tells them.
         let names = ARM_JOINTS.into_iter().chain(FINGER_JOINTS).map(str::to_owned).collect();
         let n = deployed.cell().limits().joints().len();
         let sample = JointSample { stamp: START, positions: vec![0.0; n], velocities: vec![0.0; n] };
-        let (mut flow, mut execution, mut message) = (Flow::default(), ExecutionFeed::default(), Trajectory::default());
-        let follower = Self::follower(filter, deployed, &mut cell, &mut flow, &mut execution, &mut message)?;
+        let follower = Self::follower(filter, deployed, &mut stage)?;
         let period_nanos = (1e9 * deployed.cell().config().period_s).round() as i64;
-        let deployed = deployed.clone();
-        Ok(Self { cell, follower, filter, deployed, names, flow, execution, sample, message, period_nanos })
+        Ok(Self { stage, follower, filter, deployed: deployed.clone(), names, sample, period_nanos })
     }
 
-    fn follower(
-        filter: Filter,
-        deployed: &Deployed,
-        cell: &mut Cell,
-        flow: &mut Flow,
-        execution: &mut ExecutionFeed,
-        message: &mut Trajectory,
-    ) -> Result<Follower, RigError> {
-        let cell_of = deployed.cell();
+    fn follower(filter: Filter, deployed: &Deployed, stage: &mut Stage) -> Result<Follower, RigError> {
         if filter == Filter::Off {
-            let joints = cell_of.limits().joints().clone();
+            let joints = deployed.cell().limits().joints().clone();
             return Ok(Follower::Unfiltered(Box::new(Unfiltered::scheduled(joints, deployed.mode())?)));
         }
         let streaming = deployed.streaming()?;
         let mut publisher = Publishing::new(streaming, deployed.params(), at(START), KeptStop::default(), false, None);
-        let mut host = InCell { cell, message, flow, execution, controllers: cell_of.controllers().len() };
         publisher
-            .on_description(&mut host, at(START), deployed.urdf(), SenderId::UNKNOWN)
-            .and_then(|()| publisher.every_tenth(&mut host, at(START)))
-            .and_then(|()| publisher.arm(&mut host, at(START), true).map(drop))
+            .on_description(stage, at(START), deployed.urdf(), SenderId::UNKNOWN)
+            .and_then(|()| publisher.every_tenth(stage, at(START)))
+            .and_then(|()| publisher.arm(stage, at(START), true).map(drop))
             .map_err(|why| RigError::Publisher(why.to_string()))?;
         Ok(Follower::Filtered(Box::new(publisher)))
     }
@@ -206,10 +215,9 @@ impl Rig {
     /// # Errors
     /// Never for limits and settings that worked once.
     pub fn reset(&mut self, scene: Scene) -> Result<(), RigError> {
-        self.cell.reset(scene, START);
-        (self.flow, self.execution) = (Flow::default(), ExecutionFeed::default());
-        let Self { filter, deployed, cell, flow, execution, message, .. } = self;
-        self.follower = Self::follower(*filter, deployed, cell, flow, execution, message)?;
+        self.stage.cell.reset(scene, START);
+        (self.stage.flow, self.stage.execution) = (Flow::default(), ExecutionFeed::default());
+        self.follower = Self::follower(self.filter, &self.deployed, &mut self.stage)?;
         Ok(())
     }
 
@@ -231,32 +239,17 @@ impl Rig {
 
     /// What the ticks since the last reset saw; forgets it.
     pub fn take_flow(&mut self) -> Flow {
-        self.flow.take()
+        self.stage.flow.take()
     }
 
     /// What is followed, as those hear who propose.
     pub fn execution(&mut self) -> &mut ExecutionFeed {
-        &mut self.execution
-    }
-
-    fn streamer(&self) -> Option<&TrajectoryStreamer> {
-        match &self.follower {
-            Follower::Filtered(publisher) => publisher.streaming().streamer().ok(),
-            Follower::Unfiltered(_) => None,
-        }
+        &mut self.stage.execution
     }
 
     /// The stop that lasts until somebody ends it, if there is one.
     pub fn latched(&self) -> Option<&StopReason> {
-        self.streamer()?.latched().filter(|reason| reason.is_latched())
-    }
-
-    /// The scheduler: the reference before any filter.
-    fn scheduler(&self) -> Option<&Scheduler> {
-        match &self.follower {
-            Follower::Filtered(_) => self.streamer().map(TrajectoryStreamer::scheduler),
-            Follower::Unfiltered(follower) => Some(follower.scheduler()),
-        }
+        self.follower.streamer()?.latched().filter(|reason| reason.is_latched())
     }
 
     /// Tells the instruction (empty: none), as the topic does. Without a filter nobody listens.
@@ -264,27 +257,25 @@ impl Rig {
     /// # Errors
     /// Never, but for a mistake of ours.
     pub fn instruct(&mut self, text: &str) -> Result<(), RigError> {
-        let Self { cell, follower, flow, execution, message, deployed, .. } = self;
-        let Follower::Filtered(publisher) = follower else { return Ok(()) };
-        let now = at(cell.now());
-        let mut host = InCell { cell, message, flow, execution, controllers: deployed.cell().controllers().len() };
-        publisher.on_instruction(&mut host, now, text).map_err(|why| RigError::Publisher(why.to_string()))
+        let Self { stage, follower: Follower::Filtered(publisher), .. } = self else { return Ok(()) };
+        let now = stage.at();
+        publisher.on_instruction(stage, now, text).map_err(|why| RigError::Publisher(why.to_string()))
     }
 
     /// The cell, to look at.
     pub fn cell(&self) -> &Cell {
-        &self.cell
+        &self.stage.cell
     }
 
     /// The cell, to draw pictures.
     pub fn cell_mut(&mut self) -> &mut Cell {
-        &mut self.cell
+        &mut self.stage.cell
     }
 
     /// The measured state of the controlled joints, now, in the order of the controllers.
     pub fn measured(&mut self) -> &JointSample {
-        let state = self.cell.world().joint_state();
-        self.sample.stamp = self.cell.now();
+        let state = self.stage.cell.world().joint_state();
+        self.sample.stamp = self.stage.cell.now();
         let joints = self.deployed.cell().limits().joints();
         for (place, joint) in joints.iter().enumerate() {
             if let Some(at) = self.names.iter().position(|name| name == joint) {
@@ -300,16 +291,12 @@ impl Rig {
     /// # Errors
     /// When it is not followed: why.
     pub fn offer(&mut self, chunk: &ActionChunk) -> Result<(), Reason> {
-        self.flow.step = chunk.step();
-        let Self { cell, follower, flow, execution, message, deployed, .. } = self;
-        let now = cell.now();
+        let Self { stage, follower, .. } = self;
+        stage.flow.step = chunk.step();
+        let now = stage.at();
         match follower {
-            Follower::Filtered(publisher) => {
-                let controllers = deployed.cell().controllers().len();
-                let mut host = InCell { cell, message, flow, execution, controllers };
-                publisher.on_chunk(&mut host, at(now), &chunk.to_trajectory(""), POLICY)
-            }
-            Follower::Unfiltered(follower) => follower.offer(chunk, now).map_err(|refusal| {
+            Follower::Filtered(publisher) => publisher.on_chunk(stage, now, &chunk.to_trajectory(""), POLICY),
+            Follower::Unfiltered(follower) => follower.offer(chunk, now.now).map_err(|refusal| {
                 let refusal = OfferRefusal::Chunk(refusal);
                 refused(refusal.code(), refusal.to_string())
             }),
@@ -323,46 +310,49 @@ impl Rig {
     /// When a controller refuses a verified window.
     pub fn step(&mut self) -> Result<Option<IdleReason>, RigError> {
         let mut idle = None;
-        if self.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
-            self.measured();
-            let Self { cell, follower, flow, execution, message, deployed, names, sample, .. } = self;
-            let now = cell.now();
+        if self.stage.cell.world().time_nanos() % self.period_nanos < STEP_NANOS {
+            if matches!(self.follower, Follower::Unfiltered(_)) {
+                self.measured();
+            }
+            let Self { stage, follower, names, sample, .. } = self;
+            let now = stage.at();
             match follower {
                 Follower::Filtered(publisher) => {
-                    let state = cell.world().joint_state();
-                    let received = at(now).received;
-                    publisher.on_joint_states(DRIVER, now, names, &state.positions, &state.velocities, received);
-                    let controllers = deployed.cell().controllers().len();
-                    let mut host = InCell { cell, message, flow, execution, controllers };
-                    let decided = publisher.tick(&mut host, at(now)).map_err(|e| RigError::Publisher(e.to_string()))?;
+                    let state = stage.cell.world().joint_state();
+                    publisher.on_joint_states(
+                        DRIVER,
+                        now.now,
+                        names,
+                        &state.positions,
+                        &state.velocities,
+                        now.received,
+                    );
+                    let decided = publisher.tick(stage, now).map_err(|e| RigError::Publisher(e.to_string()))?;
                     let phase = decided.then(|| publisher.phase());
-                    flow.filtered(phase);
+                    stage.flow.filtered(phase);
                     match phase {
                         Some(Phase::Idle(reason)) => idle = Some(reason.clone()),
                         Some(Phase::Stopping(reason)) => {
-                            log::debug!("{:.2} s: coming to rest: {reason}", self.cell.elapsed());
+                            log::debug!("{:.2} s: coming to rest: {reason}", stage.cell.elapsed());
                         }
                         _ => {}
                     }
                 }
                 Follower::Unfiltered(follower) => {
-                    follower.tick(now, &sample.positions);
-                    flow.unfiltered(follower.scheduler().status(now));
+                    follower.tick(now.now, &sample.positions);
+                    stage.flow.unfiltered(follower.scheduler().status(now.now));
                     for (controller, joints) in [(ARM_CONTROLLER, 0..7), (HAND_CONTROLLER, 7..8)] {
-                        if follower.write(now, joints, message) {
-                            cell.command(controller, message)?;
+                        if follower.write(now.now, joints, &mut stage.message) {
+                            stage.cell.command(controller, &stage.message)?;
                         }
                     }
                 }
             }
-            let seam = self
-                .scheduler()
-                .map(|scheduler| (scheduler.dropped().0, scheduler.seams().0, scheduler.seams().1.copied()));
-            if let Some((dropped, count, last)) = seam {
-                self.flow.scheduled(dropped, count, last);
+            if let Some(scheduler) = follower.scheduler() {
+                stage.flow.scheduled(scheduler);
             }
         }
-        self.cell.step();
+        self.stage.cell.step();
         Ok(idle)
     }
 }
