@@ -121,12 +121,6 @@ impl Chunking {
         self.running = chunk;
     }
 
-    /// The chunk that was made last reached the scheduler, which takes it or does not. What is not taken guides nothing.
-    pub fn arrived(&mut self, taken: bool) {
-        let last = self.made.back().map(|(raw, _)| raw.observed_at);
-        self.runs(last.filter(|_| taken));
-    }
-
     /// A chunk took over from another one, `delay` seconds after its observation: says how late the next will be.
     pub fn followed(&mut self, delay: f64) {
         self.delays.learn(consumed(delay, self.plan.step));
@@ -200,7 +194,7 @@ mod tests {
         // The first is left out.
         (0..2).for_each(|_| chunking.followed(0.45));
         chunking.made(&policy, at(0.0), &[0.0]);
-        chunking.arrived(true);
+        chunking.runs(Some(at(0.0)));
         let guide = chunking.guide(&policy, at(0.2), &[0.0]).unwrap().unwrap();
         assert!(guide.weights[4] == 1.0 && guide.weights[5] < 1.0, "{:?}", guide.weights);
     }
@@ -209,14 +203,14 @@ mod tests {
     fn what_is_not_followed_guides_nothing() {
         let (mut chunking, policy) = (chunking(0.1), fake());
         chunking.made(&policy, at(0.0), &[0.0]);
-        chunking.arrived(false);
+        chunking.runs(None);
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "refused");
-        chunking.arrived(true);
+        chunking.runs(Some(at(0.0)));
         chunking.runs(None);
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "stopped");
         let mut chunking = self::chunking(0.1);
         chunking.made(&Fake { last: Vec::new() }, at(0.0), &[0.0]);
-        chunking.arrived(true);
+        chunking.runs(Some(at(0.0)));
         assert!(chunking.guide(&policy, at(0.2), &[0.0]).unwrap().is_none(), "a policy that cannot be guided");
     }
 
