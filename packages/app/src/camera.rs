@@ -1,9 +1,15 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
-use efm_core::Stamp;
+mod mixed;
+
+pub use mixed::Mixed;
+
 use efm_core::freshness::{FreshnessBounds, Unfresh};
+use efm_core::{SenderId, Stamp};
+use efm_vision::formats::Pixel;
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
+use mixed::{Returns, Sources};
 
 /// Why a picture is not passed on. Displays with the camera's name.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -48,6 +54,27 @@ pub enum CameraTrouble {
         before: (u32, u32),
         /// Of this one.
         now: (u32, u32),
+    },
+    /// Without colours, for a policy that was trained with them.
+    #[error(
+        "camera '{camera}' sends grey pictures ({encoding}), and the policy takes colour; remap the camera's colour topic, or, if the policy was \
+         trained with grey pictures, name the camera in the parameter 'grey_cameras'"
+    )]
+    Grey {
+        /// Which.
+        camera: String,
+        /// Of its pictures.
+        encoding: &'static str,
+    },
+    /// Pictures of several cameras.
+    #[error(
+        "camera '{camera}': {mixed}; nothing is passed on meanwhile: stop one camera, or remap its topic, until a single one is left"
+    )]
+    Mixed {
+        /// Which.
+        camera: String,
+        /// What is seen.
+        mixed: Mixed,
     },
     /// Its stamp.
     #[error("camera '{camera}' sends images {why}")]
@@ -96,6 +123,10 @@ pub struct CameraStream {
     resizer: Resizer,
     decoder: Decoder,
     first: Option<(String, u32, u32)>,
+    grey: bool,
+    sources: Sources,
+    returns: Returns,
+    mixed: Option<Mixed>,
 }
 
 impl CameraStream {
@@ -115,8 +146,12 @@ impl CameraStream {
             bounds,
             formats: Formats::new(),
             resizer: Resizer::new(width, height, fit)?,
-            decoder: Decoder::new(),
+            decoder: Decoder::following(),
             first: None,
+            grey: false,
+            sources: Sources::default(),
+            returns: Returns::default(),
+            mixed: None,
         })
     }
 
@@ -124,6 +159,17 @@ impl CameraStream {
     #[must_use]
     pub fn with_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }
+    }
+
+    /// Which may send grey pictures: the policy was trained with such.
+    #[must_use]
+    pub fn with_grey(self, grey: bool) -> Self {
+        Self { grey, ..self }
+    }
+
+    /// Who sent the picture that is processed next, and its frame.
+    pub fn comes_from(&mut self, sender: SenderId, frame: &str, now: Stamp) {
+        self.mixed = self.sources.hear(sender, frame, now).err();
     }
 
     /// Its name.
@@ -148,6 +194,9 @@ impl CameraStream {
         out: &mut Vec<u8>,
     ) -> Result<(), CameraTrouble> {
         let camera = || self.name.clone();
+        if let Some(mixed) = self.mixed.take() {
+            return Err(CameraTrouble::Mixed { camera: camera(), mixed });
+        }
         self.bounds
             .check(Some((stamp, 0.0)), now)
             .map_err(|why| CameraTrouble::Stamp { camera: self.name.clone(), why })?;
@@ -168,6 +217,9 @@ impl CameraStream {
             Picture::Compressed { format, data } => self.decoder.decode(format, data),
         }
         .map_err(problem)?;
+        if !self.grey && view.pixel().is_some_and(Pixel::is_grey) {
+            return Err(CameraTrouble::Grey { camera: camera(), encoding: view.encoding() });
+        }
         let size = (view.width(), view.height());
         match &self.first {
             Some((_, width, height)) if (*width, *height) != size => {
@@ -177,7 +229,10 @@ impl CameraStream {
             None => self.first = Some((said.to_owned(), size.0, size.1)),
         }
         out.resize(self.resizer.output_len(), 0);
-        self.resizer.resize(&view, out).map_err(|problem| CameraTrouble::Image { camera: self.name.clone(), problem })
+        self.resizer
+            .resize(&view, out)
+            .map_err(|problem| CameraTrouble::Image { camera: self.name.clone(), problem })?;
+        self.returns.see(out).map_err(|mixed| CameraTrouble::Mixed { camera: self.name.clone(), mixed })
     }
 }
 

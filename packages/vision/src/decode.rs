@@ -1,6 +1,7 @@
-//! JPEG and PNG bytes into an image.
+//! JPEG and PNG bytes into an image, of whole files only: a picture with a part made up is worse than none.
 
 use crate::formats::{MONO8, PixelFormat, RGB8, RGBA8};
+use crate::jpeg::Checker;
 use crate::view::{MAX_SIDE, shorten};
 use crate::{ImageView, VisionError};
 use std::io::Cursor;
@@ -15,6 +16,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024 * 3;
 #[derive(Debug, Default)]
 pub struct Decoder {
     pixels: Vec<u8>,
+    checker: Checker,
 }
 
 impl Decoder {
@@ -23,11 +25,17 @@ impl Decoder {
         Self::default()
     }
 
+    /// For the pictures of one camera, one after the other: what is known of the picture before tells more of a damaged JPEG.
+    pub fn following() -> Self {
+        Self { checker: Checker::following(), ..Self::default() }
+    }
+
     /// From the fields of a `sensor_msgs/CompressedImage`. What is in `data` counts, not what `format` says, with one exception:
     /// `compressedDepth` is refused by name (its PNG holds 16-bit distances behind a private header).
     ///
     /// # Errors
-    /// When the bytes are neither JPEG nor PNG, are damaged, larger than 64 megapixels, or hold 16-bit or CMYK pixels.
+    /// When the bytes are neither JPEG nor PNG, are damaged or not all there, larger than 64 megapixels, or hold 16-bit or CMYK pixels. A
+    /// PNG has checksums; of a JPEG all is told that its codes tell.
     pub fn decode(&mut self, format: &str, data: &[u8]) -> Result<ImageView<'_>, VisionError> {
         let refuse = |reason: String| VisionError::Compressed { format: shorten(format), reason };
         if format.contains("compressedDepth") {
@@ -50,7 +58,7 @@ impl Decoder {
 
     fn jpeg(&mut self, data: &[u8]) -> Result<Unpacked, String> {
         let side = MAX_SIDE as usize;
-        let options = DecoderOptions::default().set_strict_mode(false).set_max_width(side).set_max_height(side);
+        let options = DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side);
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(data), options);
         decoder.decode_headers().map_err(|e| e.to_string())?;
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
@@ -62,6 +70,8 @@ impl Decoder {
         };
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
         self.make_room(format, width as u32, height as u32)?;
+        // The decoder itself fills up what is missing, and does not see what is left over.
+        self.checker.check(data)?;
         decoder.decode_into(&mut self.pixels).map_err(|e| e.to_string())?;
         Ok((format, width as u32, height as u32))
     }
@@ -82,6 +92,8 @@ impl Decoder {
         };
         self.make_room(format, width, height)?;
         reader.next_frame(&mut self.pixels).map_err(|e| e.to_string())?;
+        // To the end mark, with the checksums on the way.
+        reader.finish().map_err(|e| e.to_string())?;
         Ok((format, width, height))
     }
 

@@ -32,6 +32,7 @@
 mod decode;
 mod filter;
 pub mod formats;
+mod jpeg;
 mod resize;
 mod tensor;
 mod view;

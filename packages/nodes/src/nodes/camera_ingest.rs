@@ -54,6 +54,7 @@ impl Ingest {
                 Ok((stamp, frame, picture)) => {
                     out.header.stamp = stamp;
                     frame.clone_into(&mut out.header.frame_id);
+                    self.stream.comes_from(received.sender, frame, self.clock.now());
                     self.stream.process(stamp, self.clock.now(), picture, &mut out.data)
                 }
                 Err(problem) => Err(CameraTrouble::Message { camera: self.stream.name().to_owned(), problem }),
@@ -125,6 +126,11 @@ pub fn specs() -> Vec<Spec> {
         Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale.")
             .unit("s")
             .range(0.05, 60.0),
+        Spec::texts(
+            "grey_cameras",
+            &[],
+            "Cameras that may send grey pictures (mono8, grey JPEG), because the policy was trained with such. Of others they are refused.",
+        ),
         trace::spec(),
     ]);
     specs
@@ -153,6 +159,7 @@ pub fn plan() -> Plan {
         let bounds =
             FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };
         let rate = params.double("max_rate");
+        let grey = params.texts("grey_cameras");
         let trace = Arc::new(Mutex::new(Trace::start(node, &Setup::new("camera_ingest", &params))?));
         for image in manifest.iter().flat_map(|m| &m.observation.images) {
             let (name, size) = (&image.name, (image.width, image.height));
@@ -161,7 +168,8 @@ pub fn plan() -> Plan {
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
             health.report(Level::Stale, format!("camera '{name}': no image on {topic} yet"), [("", ""); 0]);
             let ingest = Ingest {
-                stream: CameraStream::new(name, image.width, image.height, image.fit(), bounds)?,
+                stream: CameraStream::new(name, image.width, image.height, image.fit(), bounds)?
+                    .with_grey(grey.contains(name)),
                 publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,
                 health,
                 clock: node.clock().clone(),
