@@ -3,7 +3,7 @@
 use crate::formats::{MONO8, PixelFormat, RGB8, RGBA8};
 use crate::jpeg::Checker;
 use crate::view::{MAX_SIDE, shorten};
-use crate::{ImageView, VisionError};
+use crate::{ImageView, OTHER_PIXELS, VisionError};
 use std::io::Cursor;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -66,7 +66,7 @@ impl Decoder {
             Some(ColorSpace::Luma) => (&MONO8, ColorSpace::Luma),
             Some(ColorSpace::YCbCr | ColorSpace::RGB) => (&RGB8, ColorSpace::RGB),
             // Not CMYK: no camera sends it, and some of its subsamplings make the decoder panic, which would end the node.
-            other => return Err(format!("its pixels are {other:?}")),
+            other => return Err(format!("{OTHER_PIXELS} {other:?}")),
         };
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
         self.make_room(format, width as u32, height as u32)?;
@@ -88,7 +88,7 @@ impl Decoder {
             (png::ColorType::Grayscale, png::BitDepth::Eight) => &MONO8,
             (png::ColorType::Rgb, png::BitDepth::Eight) => &RGB8,
             (png::ColorType::Rgba, png::BitDepth::Eight) => &RGBA8,
-            (colours, bits) => return Err(format!("its pixels are {}-bit {colours:?}", bits as u8)),
+            (colours, bits) => return Err(format!("{OTHER_PIXELS} {}-bit {colours:?}", bits as u8)),
         };
         self.make_room(format, width, height)?;
         reader.next_frame(&mut self.pixels).map_err(|e| e.to_string())?;

@@ -136,3 +136,17 @@ pub enum VisionError {
         reason: String,
     },
 }
+
+/// How a refusal of a whole file of another kind begins.
+const OTHER_PIXELS: &str = "its pixels are";
+
+impl VisionError {
+    /// Whether an image is damaged, not only of a kind that is not read.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Encoding { .. } | Self::Format { .. } | Self::Normalization { .. } | Self::Buffer { .. } => false,
+            Self::Compressed { reason, .. } => !reason.starts_with(OTHER_PIXELS),
+            Self::Sides { .. } | Self::Shape { .. } | Self::Step { .. } | Self::Bytes { .. } => true,
+        }
+    }
+}

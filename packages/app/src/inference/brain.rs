@@ -364,7 +364,8 @@ impl Inferring {
 
     /// Pictures came: looks whether they change while the arm moves, and keeps what the cameras see where the policy will look back at it.
     pub fn remember(&mut self, host: &impl Host) {
-        for camera in (0..self.cameras.len()).filter(|_| self.frozen.looks()) {
+        let cameras = if self.frozen.looks() { self.cameras.len() } else { 0 };
+        for camera in 0..cameras {
             let Some(picture) = host.newest(camera) else { continue };
             if !self.frozen.knows(camera, picture.stamp()) {
                 let joints = self.feed.at(picture.stamp());
