@@ -98,7 +98,12 @@ def image(stamp: Time, width: int = 64, height: int = 48, encoding: str = "rgb8"
     message = Image(width=width, height=height, encoding=encoding, step=width * channels)
     message.header.stamp = stamp
     message.header.frame_id = "front_optical_frame"
-    message.data = bytes(width * height * channels)
+    # A camera has noise: a picture that stays the same to the bit while the arm moves is one of a frozen camera. One pixel of the policy.
+    data, noise = bytearray(width * height * channels), stamp.nanosec // 1_000_000 % 16
+    for row in range(max(height // 6, 1)):
+        begin = row * width * channels
+        data[begin : begin + max(width // 8, 1) * channels] = bytes([noise]) * (max(width // 8, 1) * channels)
+    message.data = bytes(data)
     return message
 
 

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_time_between_frames_is_what_is_said_of_it_at_every_rate() {
-        for rate in [30.0, 29.97, 30.3, 31.0, 25.0, 60.0, 24.0, 15.0, 90.0] {
+        for rate in [30.0, 29.97, 30.2, 31.0, 25.0, 60.0, 24.0, 15.0, 90.0] {
             for fps in [1u32, 3, 5, 7, 10, 12, 13, 15, 20, 24, 25, 29, 30] {
                 for (trembles, lost) in [(0.0, 0u32), (0.2, 0), (0.1, 50), (0.0, 7)] {
                     let period = 1.0 / f64::from(fps);
