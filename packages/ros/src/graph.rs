@@ -88,6 +88,12 @@ impl Graph {
         node.and_then(|node| unsafe { resolved(node.as_ptr(), topic) }.ok()).unwrap_or_else(|| topic.to_owned())
     }
 
+    /// Lets rcl do something with the node, which lives meanwhile; `None` once it is gone.
+    pub(crate) fn with_node<R>(&self, act: impl FnOnce(*mut rcl::rcl_node_t) -> R) -> Option<R> {
+        let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
+        node.map(|node| act(node.as_ptr()))
+    }
+
     fn ask(&self, topic: &str, side: Side) -> Vec<Endpoint> {
         let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(node) = *node else { return Vec::new() };
