@@ -140,6 +140,8 @@ class Robot:
         self.camera = camera
         self.joints = True
         self.encoding = "rgb8"
+        # The front camera hangs: it sends its last picture under new stamps.
+        self.frozen: bytes | None = None
         self.size = size
         # As the front camera's, unless said otherwise.
         self.wrist_size: tuple[int, int] | None = None
@@ -163,7 +165,10 @@ class Robot:
             if self._images and self.camera and beat % 3 == 0:
                 width, height = self.size
                 stamp = now(self.probe, self.ahead)
-                self._images.publish(image(stamp, width, height, self.encoding))
+                picture = image(stamp, width, height, self.encoding)
+                if self.frozen is not None:
+                    picture.data = self.frozen
+                self._images.publish(picture)
                 if self.wrist:
                     width, height = self.wrist_size or self.size
                     self._wrist_images.publish(image(earlier(stamp, self.wrist_behind), width, height, self.encoding))

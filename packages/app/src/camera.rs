@@ -290,6 +290,48 @@ mod tests {
     }
 
     #[test]
+    fn grey_pictures_are_refused_for_a_colour_policy_and_are_no_first_ones() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        for encoding in ["mono8", "8UC1"] {
+            let text = stream.process(NOW, NOW, raw(encoding, 4, &[9; 16]), &mut out).unwrap_err().to_string();
+            assert!(text.contains("'front'") && text.contains("mono8") && text.contains("'grey_cameras'"), "{text}");
+        }
+        assert_eq!(stream.source(), None);
+        stream.process(NOW, NOW, raw("rgb8", 4, &[1; 48]), &mut out).unwrap();
+        let mut meant = self::stream().with_grey(true);
+        meant.process(NOW, NOW, raw("mono8", 4, &[9; 16]), &mut out).unwrap();
+        assert_eq!(out, [9; 12]);
+    }
+
+    #[test]
+    fn two_publishers_of_one_topic_are_told_and_refused_until_one_is_left() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let mut see = |sender: u8, frame: &str, ms: i64| {
+            let now = NOW.offset_nanos(ms * 1_000_000);
+            stream.comes_from(SenderId([sender; 16]), frame, now);
+            stream.process(now, now, raw("rgb8", 4, &[1; 48]), &mut out).map_err(|e| e.to_string())
+        };
+        see(1, "cam", 0).unwrap();
+        assert!(see(2, "cam", 10).unwrap_err().contains("camera 'front': two publishers send on its topic"));
+        assert!(see(1, "cam", 33).is_err());
+        see(1, "cam", 1100).unwrap();
+        let told = see(1, "wrist", 1133).unwrap_err();
+        assert!(told.contains("'cam'") && told.contains("'wrist'"), "{told}");
+    }
+
+    #[test]
+    fn pictures_of_one_publisher_that_change_to_and_fro_are_refused() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let refused = (0..12i64).filter(|i| {
+            let now = NOW.offset_nanos(i * 33_000_000);
+            let data = [if i % 2 == 0 { 40u8 } else { 120 }; 48];
+            let outcome = stream.process(now, now, raw("rgb8", 4, &data), &mut out);
+            matches!(outcome, Err(CameraTrouble::Mixed { mixed: Mixed::Pictures, .. }))
+        });
+        assert_eq!(refused.count(), 8);
+    }
+
+    #[test]
     fn stamps_from_the_future_the_past_and_none_at_all_are_refused() {
         let (mut stream, mut out) = (stream(), Vec::new());
         let data = vec![1u8; 48];
