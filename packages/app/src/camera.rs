@@ -1,5 +1,7 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
+pub mod ingest;
+
 use efm_core::Stamp;
 use efm_core::freshness::{FreshnessBounds, Unfresh};
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
@@ -129,6 +131,11 @@ impl CameraStream {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Width and height of what comes out, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.resizer.width(), self.resizer.height())
     }
 
     /// Encoding, width and height of what it sends, once a good picture came.

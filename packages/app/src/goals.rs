@@ -3,6 +3,8 @@
 //! A text is looked at before it becomes a goal ([`efm_core::words`]): one that asks to stop cancels, one that forbids something or names nothing that the
 //! policy knows is refused. Whatever it is, it is told once: accepted, refused or cancelled.
 
+pub mod intake;
+
 use efm_core::Stamp;
 use efm_core::goal::{Goal, GoalEnd, GoalKeeper};
 use efm_core::words::{Heard, Lexicon, StopWords, Understood, hear};
@@ -86,6 +88,11 @@ impl GoalDesk {
     /// Why no goal can be taken.
     pub fn trouble(&self) -> Option<&str> {
         self.lexicon.as_ref().err().map(String::as_str)
+    }
+
+    /// Whether goals are compared with what a policy knows.
+    pub fn compares(&self) -> bool {
+        matches!(self.lexicon, Ok(Some(_)))
     }
 
     /// The active goal.
