@@ -4,8 +4,9 @@
 
 use crate::Failure;
 use crate::camera::{CameraStream, CameraTrouble, Picture};
+use crate::reasons::{self, coded};
 use crate::trace::{self, PassedOn};
-use efm_core::{Level, Stamp};
+use efm_core::{Level, Reason, Stamp};
 use efm_wire::cdr::{CdrError, Decode};
 use efm_wire::msgs::{CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
@@ -46,7 +47,7 @@ pub struct Ingest {
     out: Image,
     /// Shortest time between two pictures that are passed on.
     spacing: Duration,
-    trouble: Option<CameraTrouble>,
+    trouble: Option<Reason>,
     passed: u64,
     refused: u64,
 }
@@ -101,13 +102,14 @@ impl Ingest {
         } else {
             self.refused += 1;
         }
-        self.report(host, outcome.err());
+        self.report(host, outcome.err().map(|trouble| trouble.reason()));
         Ok(())
     }
 
     /// Tells how it is. In the log there is a line where another kind of trouble begins, and one where it is over.
-    fn report(&mut self, host: &mut impl Host, trouble: Option<CameraTrouble>) {
+    fn report(&mut self, host: &mut impl Host, trouble: Option<Reason>) {
         let mut values = vec![
+            coded(trouble.as_ref().map_or(reasons::IMAGE_PASSED_ON, |trouble| trouble.code)),
             ("images passed on".to_owned(), self.passed.to_string()),
             ("images refused".to_owned(), self.refused.to_string()),
         ];
@@ -117,8 +119,8 @@ impl Ingest {
         let name = self.stream.name();
         match &trouble {
             Some(trouble) => {
-                let text = trouble.to_string();
-                if self.trouble.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(trouble)) {
+                let text = trouble.in_words();
+                if self.trouble.as_ref().map(|before| before.code) != Some(trouble.code) {
                     host.log(log::Level::Error, &text);
                 }
                 host.report(Level::Error, text, values);
@@ -145,13 +147,15 @@ mod tests {
 
     const BOUNDS: FreshnessBounds = FreshnessBounds { max_silence: 1.0, max_age: 1.0, max_future: 0.05 };
 
+    type Told = (Level, String, Vec<(String, String)>);
+
     #[derive(Default)]
     struct Camera {
         now: i64,
         passed: Vec<Image>,
         notes: Vec<(i64, i64, i64, u32)>,
         traced: bool,
-        reports: Vec<(Level, String, Vec<(String, String)>)>,
+        reports: Vec<Told>,
         log: Vec<(log::Level, String)>,
         gone: bool,
     }
@@ -191,9 +195,12 @@ mod tests {
 
     impl Camera {
         fn counts(&self) -> (&str, &str) {
+            (self.value("images passed on"), self.value("images refused"))
+        }
+
+        fn value(&self, key: &str) -> &str {
             let (_, _, values) = self.reports.last().unwrap();
-            let value = |key| values.iter().find(|(k, _)| k == key).unwrap().1.as_str();
-            (value("images passed on"), value("images refused"))
+            values.iter().find(|(k, _)| k == key).unwrap().1.as_str()
         }
     }
 
@@ -237,17 +244,22 @@ mod tests {
     fn the_log_has_a_line_where_another_kind_of_trouble_begins_and_where_it_is_over() {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, ..Camera::default() });
         let good = picture(NOW, "rgb8", 4);
+        let (changed, size, unreadable) =
+            (reasons::IMAGE_ENCODING_CHANGED, reasons::IMAGE_SIZE_CHANGED, reasons::MESSAGE_UNREADABLE);
+        let (old, ahead) = (picture(NOW - 3_000_000_000, "rgb8", 4), picture(NOW + 3_000_000_000, "rgb8", 4));
         let messages = [
-            (&good, None),
-            (&picture(NOW, "bgr8", 4), Some((log::Level::Error, "bgr8"))),
-            (&picture(NOW, "mono8", 4), None),
-            (&picture(NOW, "rgb8", 8), Some((log::Level::Error, "8x2"))),
-            (&vec![1, 2, 3], Some((log::Level::Error, "cannot be read"))),
-            (&good[..good.len() - 1].to_vec(), None),
-            (&good, Some((log::Level::Info, "well again"))),
-            (&good, None),
+            (&good, None, reasons::IMAGE_PASSED_ON),
+            (&picture(NOW, "bgr8", 4), Some((log::Level::Error, "bgr8")), changed),
+            (&picture(NOW, "mono8", 4), None, changed),
+            (&picture(NOW, "rgb8", 8), Some((log::Level::Error, "8x2")), size),
+            (&vec![1, 2, 3], Some((log::Level::Error, "cannot be read")), unreadable),
+            (&good[..good.len() - 1].to_vec(), None, unreadable),
+            (&old, Some((log::Level::Error, "in the past")), reasons::IMAGE_OLD),
+            (&ahead, Some((log::Level::Error, "check the clocks")), reasons::IMAGE_FROM_THE_FUTURE),
+            (&good, Some((log::Level::Info, "well again")), reasons::IMAGE_PASSED_ON),
+            (&good, None, reasons::IMAGE_PASSED_ON),
         ];
-        for (message, line) in messages {
+        for (message, line, code) in messages {
             host.log.clear();
             ingest.on_message(&mut host, message, Stamp::from_nanos(NOW)).unwrap();
             // Sending must not make the next one old.
@@ -255,8 +267,9 @@ mod tests {
             let logged: Vec<_> = host.log.iter().map(|(level, _)| *level).collect();
             assert_eq!(logged, line.iter().map(|(level, _)| *level).collect::<Vec<_>>(), "{:?}", host.log);
             assert!(line.is_none_or(|(_, word)| host.log[0].1.contains(word)), "{:?}", host.log);
+            assert_eq!(host.value("code"), code);
         }
-        assert_eq!(host.counts(), ("3", "5"));
+        assert_eq!(host.counts(), ("3", "7"));
     }
 
     #[test]

@@ -4,11 +4,12 @@
 
 use crate::Failure;
 use crate::goals::{GoalDesk, News, Status, TaskReport};
+use crate::reasons::{self, coded};
 use crate::setup::policy_manifest;
 use crate::trace::Asked;
 use efm_config::Params;
 use efm_core::words::{Lexicon, StopWords};
-use efm_core::{Level, Stamp};
+use efm_core::{Level, Reason, Stamp};
 use std::borrow::Cow;
 
 /// Where goals are taken in: what is decided and said goes there.
@@ -32,7 +33,7 @@ pub trait Host {
     fn tell(&mut self, status: &Status) -> Result<(), Failure>;
 
     /// Health.
-    fn report(&mut self, level: Level, text: String);
+    fn report(&mut self, level: Level, text: String, values: Vec<(String, String)>);
 
     /// A line for the log.
     fn log(&mut self, level: log::Level, line: &str) {
@@ -45,7 +46,7 @@ pub trait Host {
 pub struct Intake {
     desk: GoalDesk,
     /// The reason of the last refusal, until the next goal that is taken.
-    refused: Option<String>,
+    refused: Option<Reason>,
 }
 
 impl Intake {
@@ -63,7 +64,7 @@ impl Intake {
         // How an empty list is written where lists must not be empty.
         stop_words.retain(|phrase| !phrase.is_empty());
         let stops = StopWords::new(&stop_words).map_err(|error| format!("parameter 'stop_words': {error}"))?;
-        let lexicon = lexicon(params).map_err(|reason| format!("parameter 'policy': {reason}"));
+        let lexicon = lexicon(params).map_err(|reason| reason.of("parameter 'policy': "));
         Ok(Self::new(GoalDesk::new(params.double("goal_timeout")).with_words(stops, lexicon)))
     }
 
@@ -90,7 +91,7 @@ impl Intake {
         let now = host.now();
         host.note(&Asked::Goal { now: now.nanos(), text: Cow::Borrowed(text) });
         let news = self.desk.submit(text, now);
-        self.refused = news.statuses.iter().find(|s| s.state == "refused").map(|s| s.reason.clone());
+        self.refused.clone_from(&news.refused);
         self.tell(host, Some(news))
     }
 
@@ -136,7 +137,7 @@ impl Intake {
 
     /// Tells what is new, and how it is.
     fn tell(&mut self, host: &mut impl Host, news: Option<News>) -> Result<(), Failure> {
-        if let Some(News { instruction, statuses }) = news {
+        if let Some(News { instruction, statuses, .. }) = news {
             if let Some(text) = &instruction {
                 host.note(&Asked::Instruct { now: host.now().nanos(), text: Cow::Borrowed(text) });
             }
@@ -171,21 +172,21 @@ impl Intake {
     }
 
     fn report(&self, host: &mut impl Host) {
-        let state = match self.desk.active() {
-            Some(goal) => format!("goal {} is active: {:?}", goal.id, goal.sentence.as_str()),
-            None => "no goal is active".to_owned(),
+        let (code, state) = match self.desk.active() {
+            Some(goal) => (reasons::GOAL_ACTIVE, format!("goal {} is active: {:?}", goal.id, goal.sentence.as_str())),
+            None => (reasons::NO_GOAL, "no goal is active".to_owned()),
         };
-        let (level, text) = match (self.desk.trouble(), &self.refused) {
-            (Some(trouble), _) => (Level::Error, format!("every goal is refused: {trouble}; {state}")),
-            (None, Some(reason)) => (Level::Warn, format!("the last goal was refused: {reason}; {state}")),
-            (None, None) => (Level::Ok, state),
+        let (code, level, text) = match (self.desk.trouble(), &self.refused) {
+            (Some(trouble), _) => (trouble.code, Level::Error, format!("every goal is refused: {trouble}; {state}")),
+            (None, Some(reason)) => (reason.code, Level::Warn, format!("the last goal was refused: {reason}; {state}")),
+            (None, None) => (code, Level::Ok, state),
         };
-        host.report(level, text);
+        host.report(level, text, vec![coded(code)]);
     }
 }
 
 /// What the policy's package knows by name; nothing where no policy is named.
-fn lexicon(params: &Params) -> Result<Option<Lexicon>, String> {
+fn lexicon(params: &Params) -> Result<Option<Lexicon>, Reason> {
     if params.text("policy").is_empty() {
         return Ok(None);
     }
@@ -202,7 +203,7 @@ mod tests {
     struct Desk {
         now: i64,
         told: Vec<String>,
-        reports: Vec<(Level, String)>,
+        reports: Vec<(Level, String, String)>,
         /// Nothing can be told any more.
         gone: bool,
     }
@@ -244,8 +245,10 @@ mod tests {
             self.put(format!("{} {}", status.id.unwrap_or_default(), status.state))
         }
 
-        fn report(&mut self, level: Level, text: String) {
-            self.reports.push((level, text));
+        fn report(&mut self, level: Level, text: String, values: Vec<(String, String)>) {
+            let [(key, code)] = values.as_slice() else { panic!("{values:?}") };
+            assert!(key == "code" && reasons::is_listed(code), "{values:?}");
+            self.reports.push((level, text, code.clone()));
         }
 
         fn log(&mut self, level: log::Level, line: &str) {
@@ -271,12 +274,14 @@ mod tests {
         intake.on_goal(&mut host, "push it").unwrap();
         let order = ["note goal", r#"note instruct "push it""#, "1 accepted", r#"instruction "push it""#, "1 active"];
         assert_eq!(said(&mut host), order);
-        assert_eq!(host.reports.last().unwrap(), &(Level::Ok, r#"goal 1 is active: "push it""#.to_owned()));
+        let report = (Level::Ok, r#"goal 1 is active: "push it""#.to_owned(), reasons::GOAL_ACTIVE.to_owned());
+        assert_eq!(host.reports.last(), Some(&report));
     }
 
     #[test]
     fn rest_is_told_before_that_the_goal_has_ended_however_it_ends() {
-        let end: [(&str, fn(&mut Intake, &mut Desk)); 4] = [
+        type End = fn(&mut Intake, &mut Desk);
+        let ends: [(&str, End); 4] = [
             ("cancelled", |intake, host| assert!(intake.cancel(host).unwrap().0)),
             ("cancelled", |intake, host| intake.on_goal(host, "stop").unwrap()),
             ("timed_out", |intake, host| intake.tick(host, Stamp::from_nanos(9_000_000_000)).unwrap()),
@@ -285,14 +290,15 @@ mod tests {
                 intake.on_task_status(host, json, Stamp::from_nanos(1)).unwrap();
             }),
         ];
-        for (state, end) in end {
+        for (state, end) in ends {
             let (mut intake, mut host) = begun(5.0);
             intake.on_goal(&mut host, "push it").unwrap();
             host.heard();
             end(&mut intake, &mut host);
             let told: Vec<_> = said(&mut host).into_iter().filter(|line| !line.starts_with("note ")).collect();
             assert_eq!(told, [r#"instruction """#.to_owned(), format!("1 {state}")]);
-            assert_eq!(host.reports.last().unwrap(), &(Level::Ok, "no goal is active".to_owned()));
+            let report = (Level::Ok, "no goal is active".to_owned(), reasons::NO_GOAL.to_owned());
+            assert_eq!(host.reports.last(), Some(&report));
         }
     }
 
@@ -302,8 +308,9 @@ mod tests {
         intake.on_goal(&mut host, "push it").unwrap();
         intake.on_goal(&mut host, " ").unwrap();
         let refused = |host: &Desk| {
-            let (level, text) = host.reports.last().unwrap();
-            *level == Level::Warn && text.contains("empty") && text.contains("goal 1 is active")
+            let (level, text, code) = host.reports.last().unwrap();
+            let words = text.contains("empty") && text.contains("goal 1 is active");
+            *level == Level::Warn && words && code == "goal_empty"
         };
         assert!(refused(&host), "{:?}", host.reports);
         // What is no goal leaves it.
@@ -334,13 +341,14 @@ mod tests {
 
     #[test]
     fn without_a_policy_that_is_named_every_goal_is_refused_and_it_is_told_at_once() {
-        let lexicon = Err("parameter 'policy': there is none".to_owned());
+        let lexicon = Err(reasons::wrong(reasons::POLICY_NOT_FOUND, "parameter 'policy': there is none", ""));
         let mut intake = Intake::new(GoalDesk::new(0.0).with_words(StopWords::default(), lexicon));
         let mut host = Desk::default();
         intake.begin(&mut host).unwrap();
         assert!(host.heard()[0].starts_with("log ERROR every goal is refused: parameter 'policy'"));
-        let (level, text) = host.reports.last().unwrap();
+        let (level, text, code) = host.reports.last().unwrap();
         assert!(*level == Level::Error && text.contains("every goal is refused"), "{text}");
+        assert_eq!(code, reasons::POLICY_NOT_FOUND);
         intake.on_goal(&mut host, "push it").unwrap();
         assert!(said(&mut host).contains(&"0 refused".to_owned()));
     }

@@ -6,6 +6,7 @@
 use crate::trace::{self, PassedOn, Setup, Trace};
 use efm_app::camera::CameraStream;
 use efm_app::camera::ingest::{Host, Ingest};
+use efm_app::reasons::{self, coded};
 use efm_app::setup::{policy_manifest, policy_specs};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
@@ -100,12 +101,14 @@ pub fn plan() -> Plan {
         let health = node.diagnostics().task("policy");
         let manifest = match policy_manifest(&params) {
             Ok((folder, manifest)) => {
-                health.ok(format!("policy '{}' from {}", manifest.policy.name, folder.display()));
+                let text = format!("policy '{}' from {}", manifest.policy.name, folder.display());
+                health.report(Level::Ok, text, [coded(reasons::POLICY_IS_KNOWN)]);
                 Some(manifest)
             }
             Err(reason) => {
-                log::error!("the policy is refused: {reason}");
-                health.error(format!("the policy is refused: {reason}"));
+                let reason = reason.of("the policy is refused: ");
+                log::error!("{reason}");
+                health.report(Level::Error, reason.in_words(), [coded(reason.code)]);
                 None
             }
         };
@@ -122,7 +125,8 @@ pub fn plan() -> Plan {
             let topic = if compressed { format!("{name}/image_raw/compressed") } else { format!("{name}/image_raw") };
             let health =
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
-            health.report(Level::Stale, format!("camera '{name}': no image on {topic} yet"), [("", ""); 0]);
+            let text = format!("camera '{name}': no image on {topic} yet");
+            health.report(Level::Stale, text, [coded(reasons::IMAGE_MISSING)]);
             let stream = CameraStream::new(name, image.width, image.height, image.fit(), bounds)?;
             let ingest = Ingest::new(stream, compressed, rate);
             let topics = Topics {

@@ -43,8 +43,8 @@ impl Host for Topics {
         Ok(self.status.publish(&Text { data: status.json() })?)
     }
 
-    fn report(&mut self, level: Level, text: String) {
-        self.health.report(level, text, [("", ""); 0]);
+    fn report(&mut self, level: Level, text: String, values: Vec<(String, String)>) {
+        self.health.report(level, text, values);
     }
 }
 
