@@ -1,5 +1,6 @@
 //! Parameters without ROS: declared with type, default, range and description; anything else is refused by name, at start-up and later.
 
+pub mod codes;
 pub mod file;
 pub mod files;
 pub mod given;
@@ -13,6 +14,7 @@ pub use given::is_for;
 pub use range::Range;
 pub use rules::{Judge, Rule};
 
+use efm_core::Reason;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -449,8 +451,8 @@ pub enum ParamError {
     Rule {
         /// The name.
         name: String,
-        /// A sentence with the name, the value and what would be right.
-        why: String,
+        /// The name, the value, and what would be right.
+        why: Reason,
     },
 }
 
@@ -1027,12 +1029,13 @@ mod tests {
 
     /// A pair of which one must not be above the other, and a time that is more than the spacing of a rate.
     fn ruled() -> Vec<Spec> {
-        fn ordered(params: &Params) -> Result<(), String> {
+        fn ordered(params: &Params) -> Result<(), Reason> {
             let (least, most) = (params.double("least"), params.double("most"));
             if least <= most {
                 return Ok(());
             }
-            Err(format!("parameter 'least' is {least} m; it must be at most 'most', which is {most}"))
+            let remedy = format!("it must be at most 'most', which is {most}");
+            Err(codes::contradict(format!("parameter 'least' is {least} m"), remedy))
         }
         const ORDERED: Rule = Rule::new("At most `most`.", &["most"], ordered, &[r#"{"least": 2.0, "most": 1.0}"#]);
         vec![
