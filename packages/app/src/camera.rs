@@ -1,11 +1,13 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
+pub mod ingest;
 mod mixed;
 
 pub use mixed::Mixed;
 
+use crate::reasons::{self, unfresh, wrong};
 use efm_core::freshness::{FreshnessBounds, Unfresh};
-use efm_core::{SenderId, Stamp};
+use efm_core::{Reason, SenderId, Stamp};
 use efm_vision::formats::Pixel;
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
@@ -31,9 +33,7 @@ pub enum CameraTrouble {
         problem: CdrError,
     },
     /// Another encoding than before.
-    #[error(
-        "camera '{camera}' changed its encoding from '{before}' to '{now}'; nothing is passed on until it changes back (start camera_ingest anew if it is meant)"
-    )]
+    #[error("camera '{camera}' changed its encoding from '{before}' to '{now}'")]
     Encoding {
         /// Which.
         camera: String,
@@ -43,10 +43,7 @@ pub enum CameraTrouble {
         now: String,
     },
     /// Another size than before.
-    #[error(
-        "camera '{camera}' changed its size from {}x{} to {}x{}; nothing is passed on until it changes back (start camera_ingest anew if it is meant)",
-        before.0, before.1, now.0, now.1
-    )]
+    #[error("camera '{camera}' changed its size from {}x{} to {}x{}", before.0, before.1, now.0, now.1)]
     Size {
         /// Which.
         camera: String,
@@ -56,10 +53,7 @@ pub enum CameraTrouble {
         now: (u32, u32),
     },
     /// Without colours, for a policy that was trained with them.
-    #[error(
-        "camera '{camera}' sends grey pictures ({encoding}), and the policy takes colour; remap the camera's colour topic, or, if the policy was \
-         trained with grey pictures, name the camera in the parameter 'grey_cameras'"
-    )]
+    #[error("camera '{camera}' sends grey pictures ({encoding}), and the policy takes colour")]
     Grey {
         /// Which.
         camera: String,
@@ -67,9 +61,7 @@ pub enum CameraTrouble {
         encoding: &'static str,
     },
     /// Pictures of several cameras.
-    #[error(
-        "camera '{camera}': {mixed}; nothing is passed on meanwhile: stop one camera, or remap its topic, until a single one is left"
-    )]
+    #[error("camera '{camera}': {mixed}")]
     Mixed {
         /// Which.
         camera: String,
@@ -84,6 +76,30 @@ pub enum CameraTrouble {
         /// What is wrong.
         why: Unfresh,
     },
+}
+
+impl CameraTrouble {
+    /// With its code and what to do.
+    pub fn reason(&self) -> Reason {
+        const CHANGE_BACK: &str =
+            "nothing is passed on until it changes back (start camera_ingest anew if it is meant)";
+        let (code, remedy) = match self {
+            Self::Image { .. } => (reasons::IMAGE_UNREADABLE, ""),
+            Self::Message { .. } => (reasons::MESSAGE_UNREADABLE, ""),
+            Self::Encoding { .. } => (reasons::IMAGE_ENCODING_CHANGED, CHANGE_BACK),
+            Self::Size { .. } => (reasons::IMAGE_SIZE_CHANGED, CHANGE_BACK),
+            Self::Grey { .. } => (
+                reasons::IMAGE_GREY,
+                "remap the camera's colour topic, or, if the policy was trained with grey pictures, name the camera in the parameter 'grey_cameras'",
+            ),
+            Self::Mixed { .. } => (
+                reasons::IMAGES_MIXED,
+                "nothing is passed on meanwhile: stop one of the cameras, or remap its topic, until a single one is left",
+            ),
+            Self::Stamp { camera, why } => return unfresh(format!("camera '{camera}' sends images "), why),
+        };
+        wrong(code, self.to_string(), remedy)
+    }
 }
 
 /// A picture as it came.
@@ -175,6 +191,11 @@ impl CameraStream {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Width and height of what comes out, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.resizer.width(), self.resizer.height())
     }
 
     /// Encoding, width and height of what it sends, once a good picture came.
@@ -293,7 +314,8 @@ mod tests {
     fn grey_pictures_are_refused_for_a_colour_policy_and_are_no_first_ones() {
         let (mut stream, mut out) = (stream(), Vec::new());
         for encoding in ["mono8", "8UC1"] {
-            let text = stream.process(NOW, NOW, raw(encoding, 4, &[9; 16]), &mut out).unwrap_err().to_string();
+            let trouble = stream.process(NOW, NOW, raw(encoding, 4, &[9; 16]), &mut out).unwrap_err();
+            let text = trouble.reason().in_words();
             assert!(text.contains("'front'") && text.contains("mono8") && text.contains("'grey_cameras'"), "{text}");
         }
         assert_eq!(stream.source(), None);

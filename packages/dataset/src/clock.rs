@@ -57,7 +57,9 @@ pub fn camera_ticks(pictures: &[Stamped], period_s: f64) -> Vec<Tick> {
         while i + 1 < pictures.len() && off(i + 1).saturating_abs() < off(i).saturating_abs() {
             i += 1;
         }
-        if off(i) < -near {
+        // Behind the last picture the camera has ended.
+        let early = if i + 1 < pictures.len() { near } else { near.min(nanos(0.75 * usual)) };
+        if off(i) < -early {
             // Too early: a picture that is not needed at this rate.
             i += 1;
         } else if off(i) <= near {

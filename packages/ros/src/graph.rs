@@ -107,7 +107,8 @@ impl Graph {
         let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(node) = *node else { return Vec::new() };
         // SAFETY: the node lives while the lock is held.
-        let found = unsafe { resolved(node.as_ptr(), topic, false).and_then(|name| endpoints(node.as_ptr(), &name, side)) };
+        let found =
+            unsafe { resolved(node.as_ptr(), topic, false).and_then(|name| endpoints(node.as_ptr(), &name, side)) };
         found.unwrap_or_else(|error| {
             log::debug!("{error}");
             Vec::new()
