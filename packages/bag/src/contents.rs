@@ -110,8 +110,8 @@ impl Contents {
             return Vec::new();
         }
         let picture = self.pictures.entry(message.topic().to_owned()).or_default();
-        let size = match picture.decoder.decode(image.format, image.data) {
-            Ok(view) => (view.width(), view.height()),
+        let size = match picture.decoder.check(image.format, image.data) {
+            Ok(size) => size,
             Err(error) if error.is_damage() => return vec![("picture", error.to_string())],
             // Whole, but of a kind that is not unpacked here.
             Err(_) => return Vec::new(),

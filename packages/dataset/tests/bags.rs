@@ -259,6 +259,31 @@ fn colour_jpeg_is_stored_as_it_came_and_a_grey_png_becomes_colour() {
 }
 
 #[test]
+fn a_damaged_jpeg_leaves_its_moment_out_splits_the_episode_and_is_told() {
+    let mut messages = sample::stream(24);
+    messages.push(text(-140, "/instruction", "lift"));
+    for (_, topic, message) in &mut messages {
+        let Message::Image(image) = message else { continue };
+        if !topic.contains("front") {
+            continue;
+        }
+        let mut data = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new(&mut data)
+            .encode(&image.data, image.width, image.height, image::ExtendedColorType::Rgb8)
+            .unwrap();
+        if image.header.stamp == at(1200) {
+            data.truncate(data.len() * 9 / 10);
+        }
+        let header = Header::new(image.header.stamp, "");
+        *message = Message::Compressed(CompressedImage { header, format: "jpeg".into(), data });
+    }
+    let made = make(vec![messages], &abg());
+    assert_eq!(made.episodes(), [(0, 12, None), (1300, 11, None)]);
+    let notes = made.summary.bags[0].notes.join("\n");
+    assert!(notes.contains("front") && notes.contains("1 messages cannot be used"), "{notes}");
+}
+
+#[test]
 fn bags_that_lack_something_are_refused_with_bag_and_topic() {
     let without = |topic: &str| {
         let mut messages = sample::first();

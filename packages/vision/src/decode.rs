@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 3;
 
 /// Unpacks compressed images, reusing one pixel buffer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Decoder {
     pixels: Vec<u8>,
     checker: Checker,
@@ -37,12 +37,26 @@ impl Decoder {
     /// When the bytes are neither JPEG nor PNG, are damaged or not all there, larger than 64 megapixels, or hold 16-bit or CMYK pixels. A
     /// PNG has checksums; of a JPEG all is told that its codes tell.
     pub fn decode(&mut self, format: &str, data: &[u8]) -> Result<ImageView<'_>, VisionError> {
+        let (format, width, height) = self.unpack(format, data, true)?;
+        // Sides are checked already: no row is longer than an u32 can say.
+        ImageView::with_format(format, width, height, format.row_bytes(width) as u32, &self.pixels)
+    }
+
+    /// Width and height in pixels of what [`Self::decode`] takes, in less time: a JPEG is read through, but makes no pixels.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&mut self, format: &str, data: &[u8]) -> Result<(u32, u32), VisionError> {
+        self.unpack(format, data, false).map(|(_, width, height)| (width, height))
+    }
+
+    fn unpack(&mut self, format: &str, data: &[u8], pixels: bool) -> Result<Unpacked, VisionError> {
         let refuse = |reason: String| VisionError::Compressed { format: shorten(format), reason };
         if format.contains("compressedDepth") {
             return Err(refuse("it is a depth image".into()));
         }
         let read = if data.starts_with(&[0xff, 0xd8, 0xff]) {
-            self.jpeg(data)
+            self.jpeg(data, pixels)
         } else if data.starts_with(b"\x89PNG\r\n\x1a\n") {
             self.png(data)
         } else {
@@ -51,12 +65,10 @@ impl Decoder {
                 |(_, name)| format!("the bytes are {name}"),
             ))
         };
-        let (format, width, height) = read.map_err(|reason| refuse(reason.chars().take(200).collect()))?;
-        // Sides are checked already: no row is longer than an u32 can say.
-        ImageView::with_format(format, width, height, format.row_bytes(width) as u32, &self.pixels)
+        read.map_err(|reason| refuse(reason.chars().take(200).collect()))
     }
 
-    fn jpeg(&mut self, data: &[u8]) -> Result<Unpacked, String> {
+    fn jpeg(&mut self, data: &[u8], pixels: bool) -> Result<Unpacked, String> {
         let side = MAX_SIDE as usize;
         let options = DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side);
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(data), options);
@@ -72,7 +84,9 @@ impl Decoder {
         self.make_room(format, width as u32, height as u32)?;
         // The decoder itself fills up what is missing, and does not see what is left over.
         self.checker.check(data)?;
-        decoder.decode_into(&mut self.pixels).map_err(|e| e.to_string())?;
+        if pixels {
+            decoder.decode_into(&mut self.pixels).map_err(|e| e.to_string())?;
+        }
         Ok((format, width as u32, height as u32))
     }
 

@@ -240,7 +240,7 @@ struct Part {
 }
 
 /// Checks one JPEG after the other. Allocates for progressive ones only.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Checker {
     dc: [Codes; 4],
     ac: [Codes; 4],
@@ -254,7 +254,7 @@ pub(crate) struct Checker {
 }
 
 /// The brightness of the blocks of this picture and of the one before, in eighths of a grey level, by component.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Levels {
     now: [Vec<i32>; 4],
     before: [Vec<i32>; 4],

@@ -33,9 +33,10 @@ pub fn specs() -> Vec<Spec> {
         Spec::double(
             "max_unseen_motion",
             0.1,
-            "How far a joint may move, in rad or m, while a camera's picture stays the same to the bit: a camera that hangs is refused by it. More, or 0, \
+            "How far a joint may move while a camera's picture stays the same to the bit: a camera that hangs is refused by it. More, or 0, \
              where a camera without noise does not see the arm.",
         )
+        .unit("rad or m")
         .range(0.001, 10.0)
         .or_zero("any"),
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on.").unit("s").range(0.001, 10.0),
