@@ -68,6 +68,8 @@ fn a_healthy_run_has_no_problems_although_goals_and_commands_pause_and_a_scene_a
             let moves = (5000..8000).contains(&ms) || (12_000..15_000).contains(&ms);
             angle += if moves { 1e-3 } else { 0.0 };
             bag.write("joint_states", &joints(ms, angle), at(ms)).unwrap();
+            let clearance = if ms < 300 { f64::NAN } else { 0.2 };
+            bag.write("trajectory_publisher/filter_state", &joints(ms, clearance), at(ms)).unwrap();
             if moves {
                 bag.write("arm/joint_trajectory", &path(ms), at(ms)).unwrap();
             }
