@@ -46,7 +46,7 @@ pub struct Pictures {
     pub unusable: Unusable,
     /// What makes the topic useless, if anything: a size that changes, a clock that was set back.
     pub fault: Option<String>,
-    decoder: efm_vision::Decoder,
+    decoder: Box<efm_vision::Decoder>,
 }
 
 /// A topic of joint states.
