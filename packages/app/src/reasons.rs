@@ -38,6 +38,13 @@ pub fn is_listed(code: &str) -> bool {
     CODES.iter().chain(efm_safety::codes::CODES).any(|known| known.code == code)
 }
 
+/// Whether a chunk was refused as nobody could follow it, whenever it came: `max_bad_chunks` of them in a row stop the robot.
+pub fn is_nonsense(code: &str) -> bool {
+    use efm_safety::codes::{CHUNK_JOINT_MISSING, CHUNK_JOINT_UNKNOWN, CHUNK_OUT_OF_REACH, CHUNK_STEP_TIME};
+    [CHUNK_MALFORMED, CHUNK_NOT_FINITE, CHUNK_JOINT_MISSING, CHUNK_JOINT_UNKNOWN, CHUNK_STEP_TIME, CHUNK_OUT_OF_REACH]
+        .contains(&code)
+}
+
 /// Why something that was asked for is not done; the text says what to do as well.
 pub fn refused(code: &'static str, text: impl Into<Text>) -> Reason {
     Reason::new(code, Level::Warn, text, Text::default())

@@ -249,7 +249,7 @@ impl Rig {
 
     /// The stop that lasts until somebody ends it, if there is one.
     pub fn latched(&self) -> Option<&StopReason> {
-        self.follower.streamer()?.latched().filter(|reason| reason.is_latched())
+        self.follower.streamer()?.latched()
     }
 
     /// Tells the instruction (empty: none), as the topic does. Without a filter nobody listens.
@@ -297,8 +297,8 @@ impl Rig {
         match follower {
             Follower::Filtered(publisher) => publisher.on_chunk(stage, now, &chunk.to_trajectory(""), POLICY),
             Follower::Unfiltered(follower) => follower.offer(chunk, now.now).map_err(|refusal| {
-                let refusal = OfferRefusal::Chunk(refusal);
-                refused(refusal.code(), refusal.to_string())
+                let words = refusal.to_string();
+                refused(OfferRefusal::Chunk(refusal).code(), words)
             }),
         }
     }
@@ -333,7 +333,7 @@ impl Rig {
                     match phase {
                         Some(Phase::Idle(reason)) => idle = Some(reason.clone()),
                         Some(Phase::Stopping(reason)) => {
-                            log::debug!("{:.2} s: coming to rest: {reason}", stage.cell.elapsed());
+                            log::debug!("{:.2} s: coming to rest: {}", stage.cell.elapsed(), reason.code());
                         }
                         _ => {}
                     }

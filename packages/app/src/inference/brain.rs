@@ -10,6 +10,7 @@ use crate::inference::inference_params::joint_memory;
 use crate::inference::pairing::Pairing;
 use crate::inference::picture_ring::PictureRing;
 use crate::inference::replan::Replan;
+use crate::joint_states::allowance;
 use crate::publisher::publishing::{At, DESCRIPTION, JOINT_STATES};
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture};
 use efm_config::Params;
@@ -151,6 +152,7 @@ impl Inferring {
     pub fn new(params: &Params, manifest: Result<&Manifest, String>) -> Result<Self, Failure> {
         let known = manifest.as_ref().ok().copied();
         // Without a manifest there is nothing to look for; the names below are never used then.
+        let hands = known.and_then(|manifest| manifest.action.gripper_joint.clone()).into_iter().collect();
         let joints = match known {
             Some(manifest) => manifest.joints()?,
             None => JointNames::new(["unknown"])?,
@@ -169,7 +171,7 @@ impl Inferring {
             max_joint_state_age: params.double("max_joint_state_age"),
             cameras: known.map(|m| m.observation.images.clone()).unwrap_or_default(),
             pairing: Pairing::new(params.double("max_image_skew")),
-            feed: JointFeed::new(joints, joint_memory(params, look_back)),
+            feed: JointFeed::new(joints, joint_memory(params, look_back)).allowing(&allowance(params, hands)),
             seen: PictureRing::new(earlier, step),
             busy: Busy::No,
             usable: known.is_some(),

@@ -1,9 +1,11 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
 use crate::reasons;
+use efm_core::figure::Figure;
 use efm_core::{JointNames, Level, Reason, SenderId, Text};
 use efm_safety::{
-    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, StopReason, TrajectoryStreamer, codes,
+    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, Names, StopReason, TrajectoryStreamer,
+    codes,
 };
 
 /// What the publisher of trajectories is doing.
@@ -115,6 +117,10 @@ pub struct Around {
     pub not_following: Option<String>,
     /// Who else commands a controller, and where: the last that did.
     pub contested: Option<String>,
+    /// Whether a stop lasts until somebody resumes.
+    pub latched: bool,
+    /// The last chunk that nobody could follow, in words.
+    pub nonsense: Option<String>,
     /// What the emergency stop was for.
     pub emergency: Option<String>,
     /// What is in the way, by name, while something is.
@@ -140,11 +146,20 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         known.map_or_else(|| format!("controller {place}"), |name| format!("controller '{name}'"))
     };
     let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
+    // A gap that is not latched ends by itself.
+    let latched = around.latched || matches!(phase, Phase::Idle(IdleReason::Latched(_)) | Phase::Holding(_));
+    let gap = |what: String| match latched {
+        true => format!("{what}; call ~/resume when they are back"),
+        false => format!(
+            "{what}; once they are back and the robot is where it was commanded, the next action chunk is followed"
+        ),
+    };
     let stop = |reason: &StopReason| match reason {
         StopReason::Tracking { joint, error } => {
             format!(
-                "joint '{}' is {error:.4} from where it was commanded to be; call ~/resume when it is safe",
-                name(*joint)
+                "joint '{}' is {:.4} from where it was commanded to be; call ~/resume when it is safe",
+                name(*joint),
+                Figure(*error)
             )
         }
         StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
@@ -158,7 +173,7 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
                 ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
                 ControllerFault::StandsStill => &Some(format!("{} {fault}", controller(*place))),
             };
-            let what = told.clone().unwrap_or_else(|| reason.to_string());
+            let what = told.clone().unwrap_or_else(|| format!("{} {fault}", controller(*place)));
             format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
         }
         StopReason::Emergency => {
@@ -166,9 +181,8 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             format!("emergency stop{why}; call ~/arm when it is safe")
         }
         StopReason::BadChunks { count } => {
-            format!(
-                "{count} action chunks in a row held values that are no numbers; look at the policy, then call ~/resume"
-            )
+            let last = around.nonsense.as_deref().map_or(String::new(), |last| format!(" (the last one: {last})"));
+            format!("{count} action chunks in a row could not be used{last}; look at the policy, then call ~/resume")
         }
         StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
         StopReason::Monitor { monitor, reason, latch } => {
@@ -179,18 +193,25 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         StopReason::OtherJointLost { other } => {
             let lost =
                 || format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other));
-            let what = around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost);
-            format!("{what}; call ~/resume when it is back")
+            gap(around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost))
         }
         StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
             let told = around.joints.clone().or_else(|| around.lost.clone());
-            let what = told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
-            format!("{what}; call ~/resume when they are back")
+            gap(told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned()))
+        }
+        StopReason::JointStateInvalid => {
+            let told = around.joints.clone().or_else(|| around.lost.clone());
+            let what = told.unwrap_or_else(|| "joint_states could not be read while the arm moved".to_owned());
+            format!("{what}; call ~/resume when they are right again")
         }
         StopReason::Contradiction(contradiction) => {
             format!("{}; call ~/resume when they are right again", contradicted(contradiction))
         }
-        other => other.to_string(),
+        other => other.in_words(&Names {
+            joints: joints.as_slice(),
+            others: &around.others,
+            controllers: &around.controllers,
+        }),
     };
     let (code, level, text) = match phase {
         Phase::NoRobot(why) => (why.code, Level::Error, format!("at rest: {why}")),
@@ -307,8 +328,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             why.code(),
             Level::Warn,
             format!(
-                "at rest: joint '{}' still moves at {speed:.3} a second; motion begins from standstill",
-                name(*joint)
+                "at rest: joint '{}' still moves at {:.3} a second; motion begins from standstill",
+                name(*joint),
+                Figure(*speed)
             ),
         ),
         Phase::Idle(why @ IdleReason::OutsideLimits { joint, position }) => (
@@ -328,7 +350,12 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             (reasons::SURROUNDINGS_UNKNOWN, Level::Error, words)
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => (other.code(), Level::Error, format!("at rest: {other:?}")),
+        Phase::Idle(why @ (IdleReason::JointStateMissing | IdleReason::JointStateStale { .. })) => {
+            (why.code(), Level::Error, "at rest: there are no fresh joint_states".to_owned())
+        }
+        Phase::Idle(why @ IdleReason::JointStateInvalid) => {
+            (why.code(), Level::Error, "at rest: joint_states cannot be read".to_owned())
+        }
     };
     Reason::new(code, level, text, Text::default())
 }
@@ -395,7 +422,9 @@ fn idle(
     let (code, silence) = silence(around);
     match last {
         Some(reason @ StopReason::Exhausted) => (code, level, format!("at rest: {}", stop(reason))),
-        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, format!("at rest: {}", stop(reason))),
+        Some(reason) if reason.is_gap() || matches!(reason, StopReason::ClockJump { .. }) => {
+            (reason.code(), level, format!("at rest: {}", stop(reason)))
+        }
         // A stop that is over does not tell why it does not go on: that is the silence of the chunks.
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
             (code, level, format!("at rest: {}; {silence}", stop(reason)))
