@@ -109,6 +109,8 @@ struct Driver {
     every: i64,
     stamped: bool,
     velocities: fn(f64) -> Option<f64>,
+    /// How far positions are off by turns, m.
+    noise: f64,
     next: i64,
 }
 
@@ -117,7 +119,7 @@ fn told(v: f64) -> Option<f64> {
 }
 
 fn driver(sender: SenderId, joints: std::ops::Range<usize>, every: i64) -> Driver {
-    Driver { sender, joints, every, stamped: true, velocities: told, next: 0 }
+    Driver { sender, joints, every, stamped: true, velocities: told, noise: 0.0, next: 0 }
 }
 
 struct Cell {
@@ -224,7 +226,12 @@ impl Cell {
                 self.graph.speed[driver.joints.clone()].iter().filter_map(|v| (driver.velocities)(*v)).collect();
             let header = if driver.stamped { Stamp::from_nanos(now) } else { Stamp::ZERO };
             let stamp = self.stamps.measured_at(header, Stamp::from_nanos(now));
-            let positions = self.graph.at[driver.joints.clone()].to_vec();
+            let (mut positions, nth) = (self.graph.at[driver.joints.clone()].to_vec(), now / (driver.every * MS));
+            for (j, position) in positions.iter_mut().enumerate() {
+                // Neither even nor the same for all joints.
+                let turn = (nth * 7 + j as i64 * 3) % 11 - 5;
+                *position += driver.noise * turn as f64 / 5.0;
+            }
             self.publisher.on_joint_states(driver.sender, stamp, &names, &positions, &velocities, now as f64 * 1e-9);
         }
     }
@@ -257,6 +264,8 @@ fn ordinary_robots_begin_to_move_and_go_on_for_as_long_as_nothing_is_lost() {
         ("speeds that are NaN", vec![Driver { velocities: nan, ..driver(10) }], &usual),
         ("no speeds", vec![Driver { velocities: none, ..driver(10) }], &usual),
         ("NaN at 10 Hz", vec![Driver { velocities: nan, ..driver(100) }], &usual),
+        ("no speeds, and noise", vec![Driver { velocities: none, noise: 0.0022, ..driver(10) }], &usual),
+        ("NaN, and noise", vec![Driver { velocities: nan, noise: 0.0022, ..driver(20) }], &usual),
         ("20 Hz", vec![driver(50)], &usual),
         ("10 Hz", vec![driver(100)], &usual),
         ("8 Hz", vec![driver(125)], &usual),
@@ -295,7 +304,7 @@ fn what_cannot_be_allowed_for_is_told_with_the_parameter_to_set_and_nothing_begi
         ),
         ("no stamps", Driver { stamped: false, ..driver(ARM, 0..4, 10) }, &usual, "'joint_state_stamps' to 'receipt'"),
     ] {
-        let mut cell = Cell::new(&[driver.clone()], set);
+        let mut cell = Cell::new(std::slice::from_ref(&driver), set);
         cell.run(8.0);
         let said = cell.said("joint_states");
         assert!(said.contains(parameter), "{what}: {said}");

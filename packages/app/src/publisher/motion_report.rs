@@ -269,7 +269,11 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         ),
         // Without joint states nothing will move, whatever else is missing.
         Phase::Idle(why) if around.joints.is_some() => {
-            let code = if is_of_joints(why) { why.code() } else { reasons::JOINT_STATES_UNUSABLE };
+            let code = match why {
+                IdleReason::NoChunk(Some(gap)) if gap.is_gap() => gap.code(),
+                why if is_of_joints(why) => why.code(),
+                _ => reasons::JOINT_STATES_UNUSABLE,
+            };
             (code, Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
         }
         Phase::Idle(why @ IdleReason::Monitor { monitor, reason }) => (

@@ -5,8 +5,8 @@ use crate::publisher::motion_report::{Phase, SlowBy};
 use efm_core::Stamp;
 use efm_safety::Intrusion;
 
-/// For so long it has to be better before that is told, seconds.
-const LASTS: f64 = 0.5;
+/// For so long it has to be better before that is told, seconds: longer than it takes to come back to full speed after a refused step.
+const LASTS: f64 = 1.0;
 
 /// What was worse a moment ago.
 #[derive(Debug, Clone, Default)]
@@ -85,8 +85,8 @@ mod tests {
     }
 
     #[test]
-    fn once_the_way_is_clear_for_half_a_second_that_is_told() {
-        let happens = [(0, Phase::Blocked(near(1.0))), (490, Phase::Following), (510, Phase::Following)];
+    fn once_the_way_is_clear_for_a_second_that_is_told() {
+        let happens = [(0, Phase::Blocked(near(1.0))), (990, Phase::Following), (1010, Phase::Following)];
         assert_eq!(told(&happens), [Phase::Blocked(near(1.0)), Phase::Blocked(near(1.0)), Phase::Following]);
     }
 
@@ -118,9 +118,9 @@ mod tests {
             let now = (k % 2 == 0).then_some(monitor);
             assert_eq!(steady.slow(now, at(100 * k)), Some(monitor));
         }
-        assert_eq!(steady.slow(None, at(2800)), None);
-        steady.slow(Some(monitor), at(3000));
-        assert_eq!(steady.slow(Some(operator), at(3010)), Some(operator));
-        assert_eq!(steady.slow(None, at(3020)), None);
+        assert_eq!(steady.slow(None, at(3800)), None);
+        steady.slow(Some(monitor), at(4000));
+        assert_eq!(steady.slow(Some(operator), at(4010)), Some(operator));
+        assert_eq!(steady.slow(None, at(4020)), None);
     }
 }
