@@ -115,7 +115,7 @@ impl GoalChange {
     pub fn admit(&mut self, observed: Stamp, motion: MotionNow, now: Stamp) -> Result<(), Reason> {
         match self.text.as_deref() {
             None => return Ok(()),
-            Some("") => return Err(refused(reasons::NO_GOAL, "there is no goal")),
+            Some("") => return Err(refused(reasons::NO_GOAL, "there is no goal", "")),
             Some(_) => {}
         }
         self.heed_clock(now);
@@ -127,11 +127,11 @@ impl GoalChange {
         }
         if observed < self.from {
             let words = "the chunk was made from an observation before the arm came to rest";
-            return Err(refused(reasons::CHUNK_BEFORE_REST, words));
+            return Err(refused(reasons::CHUNK_BEFORE_REST, words, ""));
         }
         self.switch.update(motion, now);
         let made_for = if observed >= self.asked_at { self.goal } else { self.goal - 1 };
-        self.switch.admit(made_for, now).map(|_| ()).map_err(|refusal| refused(code(&refusal), refusal.to_string()))
+        self.switch.admit(made_for, now).map(|_| ()).map_err(|refusal| refused(code(&refusal), refusal.to_string(), ""))
     }
 
     /// A chunk of this observation is followed now. For the first of an instruction, the seconds since that came.
