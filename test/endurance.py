@@ -3,7 +3,7 @@
 usage: python3 test/endurance.py [--minutes 15] [--restarts 30] [--kills 30] [--json FILE]        (`./efm test --full` runs it)
 
 A node that ends is started again after a moment, as `ros2 launch` with use_respawn does it. After each end the graph must come to move the arm by itself:
-nobody calls a service; another goal is given where none is active any more, or the arm is done with it. Memory, threads, descriptors and shared memory of those that stay must not grow.
+nobody calls a service; the goal is given again where goal_intake was ended. Before each end the cell is put into a new scene, as the demo does it. Memory, threads, descriptors and shared memory of those that stay must not grow.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from pathlib import Path
 import rclpy
 from conftest import Process, Probe
 from graph_tools import Health, ros
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
 
 NODES = ("camera_ingest", "goal_intake", "vla_inference", "trajectory_publisher")
 POLICY = {"policy": "panda_tabletop_flow"}
@@ -34,6 +37,8 @@ STARTED_WITH = {
     "vla_inference": POLICY,
     "trajectory_publisher": {"armed_at_start": True},
 }
+# The first of the held-out scenes.
+SEED = 1_000_000_000
 # As `ros2 launch` waits before it starts a node again; shorter, so that there is time for many.
 RESPAWN_S = 0.5
 # rad/s of the fastest joint: it moves, and does not only sag.
@@ -68,7 +73,7 @@ class Graph:
     def __init__(self, folder: Path) -> None:
         self.folder, self.probe = folder, Probe()
         self.health = Health(self.probe)
-        self.speed = 0.0
+        self.speed, self.measured = 0.0, 0
         self.probe.node.create_subscription(JointState, "joint_states", self._measured, 1)
         self.states: list[dict] = []
         self.probe.node.create_subscription(String, "goal_status", lambda m: self.states.append(json.loads(m.data)), QoSProfile(depth=50))
@@ -83,6 +88,7 @@ class Graph:
         return Process(self.folder, name, *ros(**STARTED_WITH[name]))
 
     def _measured(self, message: JointState) -> None:
+        self.measured += 1
         self.speed = max((abs(v) for v in message.velocity[:7]), default=0.0)
 
     def active(self) -> bool:
@@ -95,17 +101,16 @@ class Graph:
             if process.popen.poll() is not None:
                 sys.exit(f"{name} has ended by itself with {process.popen.returncode}:\n{process.log[-3000:]}")
 
-    def moves(self, why: str) -> float:
-        """Wait until the arm moves, with another goal where it does not by itself; how long that took."""
-        begun, asked = time.monotonic(), time.monotonic()
+    def moves(self, why: str, again: bool = False) -> float:
+        """Wait until the arm moves; how long that took. `again`: the goal is given once more, as it ended with who keeps it."""
+        begun, asked = time.monotonic(), 0.0
 
         def moving() -> bool:
             nonlocal asked
             self.look_after()
-            # Where the goal is reached the arm rests, whatever the scene's own task is.
-            if time.monotonic() > asked + (3.0 if self.active() else 1.0):
+            if again and not self.active() and time.monotonic() > asked + 1.0:
                 asked = time.monotonic()
-                self.ask()
+                self.goal.publish(String(data=self.task["instruction"]))
             return self.active() and self.speed > MOVES
 
         try:
@@ -119,11 +124,29 @@ class Graph:
             del self.health.heard[:-200], self.states[:-20]
         return time.monotonic() - begun
 
-    def ask(self) -> None:
-        """Alternate between the two zones, so that there is always something to do."""
+    def call(self, kind: type, service: str, request: object) -> None:
+        answer = self.probe.call(kind, service, request)
+        if not getattr(answer, "success", True):
+            sys.exit(f"{service}: {answer.message}")
+
+    def begin(self) -> None:
+        """A new scene and its goal, from rest; returns when the arm moves."""
         self.given += 1
-        thing = self.task["object"].replace("_", " ")
-        self.goal.publish(String(data=f"put the {thing} in the {('left', 'right')[self.given % 2]} zone"))
+        self.probe.call(Trigger, "cancel_goal", Trigger.Request())
+        self.probe.until(lambda: self.speed < 0.01, RECOVERY_S, "rest")
+        self.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=False))
+        seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=SEED + self.given)
+        self.call(SetParameters, "sim/set_parameters", SetParameters.Request(parameters=[Parameter(name="seed", value=seed)]))
+        self.task.clear()
+        self.call(Trigger, "sim/reset", Trigger.Request())
+        self.probe.until(lambda: self.task.get("seed") == SEED + self.given, RECOVERY_S, "the scene")
+        # Who is armed before it has seen where the arm was put sees it leap.
+        seen = self.measured
+        self.probe.until(lambda: self.measured > seen + 20, RECOVERY_S, "joint states after the reset")
+        self.call(Trigger, "trajectory_publisher/resume", Trigger.Request())
+        self.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=True))
+        self.states.clear()
+        self.moves("motion", again=True)
 
     def end(self, name: str, how: int) -> None:
         process = self.processes[name]
@@ -134,6 +157,8 @@ class Graph:
             sys.exit(f"{name} ended with {code} instead of {wanted}:\n{process.log[-3000:]}")
         end = time.monotonic() + RESPAWN_S
         self.probe.until(lambda: time.monotonic() > end)
+        if name == "goal_intake":
+            self.states.clear()
         self.processes[name] = self.start(name)
 
     def figures(self) -> dict[str, dict[str, float]]:
@@ -149,8 +174,8 @@ class Graph:
     def keep_moving(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self.moves("motion, meanwhile")
-            self.probe.spin(0.5)
+            self.begin()
+            self.probe.spin(4.0)
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -184,7 +209,7 @@ def run(arguments: argparse.Namespace, graph: Graph) -> dict:
         report["shared_mb"].append(shared_mb())
         print(f"{what}: largest growth of memory {worst:+.1f} MB, shared memory {report['shared_mb'][-1]:.0f} MB", flush=True)
 
-    print(f"first motion after {graph.moves('the first motion'):.1f} s", flush=True)
+    print(f"first motion after {graph.moves('the first motion', again=True):.1f} s", flush=True)
     graph.keep_moving(10.0)
     fifth = 60.0 * arguments.minutes / 5.0
     for what, passes in (("idle", graph.spin), ("moving", graph.keep_moving)):
@@ -195,9 +220,9 @@ def run(arguments: argparse.Namespace, graph: Graph) -> dict:
         for name in NODES:
             before, took = graph.figures(), []
             for number in range(times):
-                graph.moves("motion")
+                graph.begin()
                 graph.end(name, how)
-                took.append(graph.moves(f"motion after {name} was {kind} ({number + 1} of {times})"))
+                took.append(graph.moves(f"motion after {name} was {kind} ({number + 1} of {times})", again=name == "goal_intake"))
             if took:
                 report[f"{name} {kind}"] = took
                 print(f"{name} {kind} {times} times: moves again after {statistics.median(took):.1f} s, {max(took):.1f} s at most", flush=True)
