@@ -8,6 +8,7 @@ pub mod cell;
 pub mod cores;
 pub mod goals;
 pub mod inference;
+pub mod joint_states;
 pub mod param_rules;
 pub mod publisher;
 pub mod reasons;

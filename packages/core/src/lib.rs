@@ -4,6 +4,7 @@
 //! says nanoseconds.
 
 pub mod chunk;
+pub mod figure;
 pub mod freshness;
 pub mod goal;
 pub mod health;

@@ -124,7 +124,7 @@ fn streamed() -> Run {
             contradiction: None,
         };
         streaming.tick(Stamp::from_nanos(now), Some(&joints), &[], &mut outlet).unwrap();
-        events.push(Event::Tick { now, joints: Some(joints), others: Cow::default() });
+        events.push(Event::Tick { now, joints: Some(joints), others: Cow::default(), unreadable: false });
         if let Some(sent) = outlet.commands[0].1.last() {
             at.clone_from(&sent.points[0].positions);
         }

@@ -2,6 +2,7 @@
 
 use crate::cores::MOST_CORES;
 use crate::inference::proposers;
+use crate::joint_states;
 use crate::param_rules as rules;
 use crate::setup::{policy_specs, robot_specs};
 use crate::trace;
@@ -14,6 +15,7 @@ pub fn specs() -> Vec<Spec> {
     let mut specs = policy_specs();
     specs.extend(robot_specs());
     specs.push(trace::spec());
+    specs.extend(joint_states::specs());
     specs.extend([
         Spec::texts(
             "cameras",

@@ -9,6 +9,7 @@ use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
 use crate::wiring::{ReceiptClock, WINDOWS, controller_topic, robot_description};
 use efm_app::cores::{Cores, run_in_real_time};
+use efm_app::joint_states::Stamps;
 use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::planning_scene::PlanningScene;
 use efm_app::publisher::publishing::{At, Host, JOINT_STATES, Line, Publishing, SEMANTICS};
@@ -173,6 +174,7 @@ impl Graph {
 /// Messages that are looked at when they matter; nobody is woken for each.
 struct Waiting {
     joint_states: Receiver<Received<JointState>>,
+    stamps: Stamps,
     controller_states: Receiver<Received<(usize, Bytes)>>,
 }
 
@@ -183,7 +185,7 @@ impl Waiting {
         for _ in 0..self.joint_states.len() {
             let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, graph.receipts.of(&message));
-            let stamp = convert::stamp(&msg.header.stamp);
+            let stamp = self.stamps.measured_at(convert::stamp(&msg.header.stamp), message.ros_at);
             this.on_joint_states(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
     }
@@ -310,7 +312,7 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         };
         let mut this = Publishing::new(streaming, &params, graph.at(), kept_stop, listens, scenes);
         this.emergency_from_before(&mut graph)?;
-        let mut waiting = Waiting { joint_states, controller_states };
+        let mut waiting = Waiting { joint_states, stamps: Stamps::of(&params), controller_states };
         let mut ticker = clock.ticker(tick_period(&params));
 
         Ok(async move {

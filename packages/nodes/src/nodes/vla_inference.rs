@@ -9,6 +9,7 @@ use efm_app::cores::Cores;
 use efm_app::inference::brain::{Host, Inferring, Line, Picture};
 use efm_app::inference::engine::{Engine, Job, Setup};
 pub use efm_app::inference::inference_params::specs;
+use efm_app::joint_states::Stamps;
 use efm_app::publisher::publishing::{At, JOINT_STATES};
 use efm_app::setup::policy_manifest;
 use efm_app::surroundings::named_file;
@@ -123,6 +124,7 @@ impl Host for Topics {
 /// Messages that make no observation by themselves: nobody is woken for each of these.
 struct Waiting {
     joint_states: Receiver<Received<JointState>>,
+    stamps: Stamps,
     /// Where the mode asks for it: what is being followed.
     executions: Option<Receiver<Received<JointTrajectory>>>,
 }
@@ -132,7 +134,7 @@ impl Waiting {
     fn hear(&mut self, this: &mut Inferring, topics: &Topics) {
         while let Ok(message) = self.joint_states.try_recv() {
             let (msg, at) = (&message.msg, topics.receipts.of(&message));
-            let stamp = convert::stamp(&msg.header.stamp);
+            let stamp = self.stamps.measured_at(convert::stamp(&msg.header.stamp), message.ros_at);
             this.on_joint_states(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
         while let Some(Ok(message)) = self.executions.as_mut().map(Receiver::try_recv) {
@@ -220,7 +222,7 @@ pub fn plan() -> Plan {
                 .map(|_| diagnostics.task("ranges")),
             clock,
         };
-        let mut waiting = Waiting { joint_states, executions };
+        let mut waiting = Waiting { joint_states, stamps: Stamps::of(&params), executions };
         let mut images = images;
         // ONNX Runtime must not be put away while its graph runs. The main work (and with it the way to the engine) is gone by now.
         node.on_shutdown(move || {
