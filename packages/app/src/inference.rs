@@ -11,3 +11,4 @@ pub mod picture_ring;
 pub mod proposer;
 pub mod proposers;
 pub mod replan;
+pub mod trial;

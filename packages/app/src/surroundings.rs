@@ -6,6 +6,7 @@ use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_config::files;
 use efm_config::{Params, Spec};
 use efm_core::JointNames;
+use efm_core::reading;
 use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
@@ -162,7 +163,7 @@ pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Fa
         return Ok(None);
     }
     let path = files::find(&named);
-    let text = std::fs::read_to_string(&path)
+    let text = reading::text(&path, reading::DESCRIPTION)
         .map_err(|e| format!("parameter '{parameter}': cannot read '{}': {e}", path.display()))?;
     Ok(Some(text))
 }

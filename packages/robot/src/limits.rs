@@ -1,6 +1,7 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
+use efm_core::reading;
 use efm_core::{JointLimits, JointNames};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -235,7 +236,7 @@ impl LimitsFile {
     /// When it cannot be read, or as [`LimitsFile::parse`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LimitError> {
         let shown = path.as_ref().display().to_string();
-        match std::fs::read_to_string(path) {
+        match reading::text(path, reading::SETTINGS) {
             Ok(yaml) => Self::parse(&yaml, &shown),
             Err(source) => Err(LimitError::File { path: shown, source }),
         }

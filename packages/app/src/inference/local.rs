@@ -4,7 +4,7 @@ use crate::inference::engine::{ActError, Acted, Opened, Pictures, Setup, Sight};
 use crate::inference::execution::OnChunk;
 use crate::inference::proposer::{Named, Proposer};
 use efm_core::ActionChunk;
-use efm_policy::{Chunking, Goal, Observation, Policy, PolicyPackage, RuntimeOptions};
+use efm_policy::{Chunking, Goal, LoadOptions, Observation, Policy, PolicyPackage, RuntimeOptions};
 use efm_robot::{LimitSet, RobotModel};
 use efm_schedule::Mode;
 use std::time::Instant;
@@ -109,9 +109,13 @@ fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
     pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect()
 }
 
-fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
+/// The policy of a set-up, for the robot of this URDF.
+pub(crate) fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
     let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
-    let package = PolicyPackage::load(&setup.folder, &setup.models_path).map_err(|e| e.to_string())?;
+    // What is opened here is what kept its bounds elsewhere.
+    let hash = setup.trial.as_ref().map(|trial| trial.of(setup, urdf)).transpose()?;
+    let options = LoadOptions { operators: setup.operators.clone(), hash };
+    let package = PolicyPackage::load_with(&setup.folder, &setup.models_path, &options).map_err(|e| e.to_string())?;
     package.check_robot(&robot).map_err(|e| e.to_string())?;
     if !setup.cameras.is_empty() {
         package.check_cameras(&setup.cameras).map_err(|e| e.to_string())?;

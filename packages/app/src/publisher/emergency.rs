@@ -1,6 +1,7 @@
 //! The emergency stop beyond its moment: kept in a file, so that one that only a dead process had heard still holds after a restart; and its
 //! heartbeat, without which nothing moves.
 
+use efm_core::reading;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -47,7 +48,7 @@ impl KeptStop {
     /// The stop that was kept, in words. A file that cannot be read may hold one.
     pub fn read(&mut self) -> Option<String> {
         let path = self.path.as_deref()?;
-        match fs::read_to_string(path) {
+        match reading::text(path, reading::SETTINGS) {
             Ok(text) => {
                 let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
                 let (when, why) = (value("when:").unwrap_or("before"), value("why:").unwrap_or("nobody knows why"));

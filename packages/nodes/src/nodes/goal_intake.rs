@@ -12,7 +12,7 @@ use efm_core::Stamp;
 use efm_core::words::{Lexicon, STOP_WORDS, StopWords};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
-use efm_ros::{Params, Plan, Publisher, Spec, Task, qos};
+use efm_ros::{Params, Plan, Publisher, Spec, Task, bounds, qos};
 use futures::StreamExt;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -111,8 +111,8 @@ pub fn specs() -> Vec<Spec> {
 /// The node `goal_intake`.
 pub fn plan() -> Plan {
     Plan::new("goal_intake", specs(), |node| {
-        let mut goals = node.every::<Text>("goal", qos::event_input())?;
-        let mut reports = node.every::<Text>("task_status", qos::event_input())?;
+        let mut goals = node.every::<Text>("goal", qos::event_input().at_most(bounds::WORDS))?;
+        let mut reports = node.every::<Text>("task_status", qos::event_input().at_most(bounds::WORDS))?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;
         let voice = Voice {
             instruction: node.publisher("instruction", qos::latched())?,

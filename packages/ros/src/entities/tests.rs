@@ -41,7 +41,9 @@ fn every_message_of_a_reliable_topic_arrives_in_order_without_anybody_spinning()
         (Entities::create(context(), "speaker").unwrap(), Entities::create(context(), "listener").unwrap());
     let said = speaker.advertise::<Text>("in_order", reliable()).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("in_order", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    listener
+        .subscribe::<Text>("in_order", reliable(), move |message, _, _| sender.send(message.data).unwrap())
+        .unwrap();
     wait_for_a_subscriber(&said);
     for k in 0..200 {
         said.publish(&text(k)).unwrap();
@@ -67,7 +69,7 @@ fn what_was_said_before_somebody_listened_is_heard_where_it_is_latched() {
     let said = speaker.advertise::<Text>("latched", latched()).unwrap();
     said.publish(&text("holds")).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("latched", latched(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    listener.subscribe::<Text>("latched", latched(), move |message, _, _| sender.send(message.data).unwrap()).unwrap();
     assert_eq!(next(&heard), "holds");
 }
 
@@ -76,7 +78,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
     let mut node = Entities::create(context(), "bytes").unwrap();
     let said = node.advertise::<Text>("bytes", reliable()).unwrap();
     let (sender, heard) = channel();
-    let each = move |bytes: Bytes, _| sender.send(bytes).unwrap();
+    let each = move |bytes: Bytes, _, _| sender.send(bytes).unwrap();
     node.subscribe_bytes("bytes", "std_msgs/msg/String", reliable(), each).unwrap();
     wait_for_a_subscriber(&said);
     // CDR: little endian, six bytes with the zero.
@@ -104,7 +106,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
 fn an_unknown_type_is_told_by_name() {
     let mut node = Entities::create(context(), "unknown").unwrap();
     assert!(node.knows("std_msgs/msg/String") && !node.knows("no_such_msgs/msg/Thing"));
-    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_, _| ()).unwrap_err().to_string();
+    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_, _, _| ()).unwrap_err().to_string();
     assert!(error.contains("'x'") && error.contains("no_such_msgs/msg/Thing is not installed"), "{error}");
     let error = node.advertise::<Text>("not a name", reliable()).unwrap_err().to_string();
     assert!(error.contains("cannot advertise 'not a name'"), "{error}");
@@ -116,7 +118,7 @@ fn once_the_node_is_gone_what_is_left_of_it_says_so_and_nothing_comes_any_more()
     let said = speaker.advertise::<Text>("after", reliable()).unwrap();
     let mut node = Entities::create(context(), "goes").unwrap();
     let (sender, heard) = channel();
-    node.subscribe::<Text>("after", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    node.subscribe::<Text>("after", reliable(), move |message, _, _| sender.send(message.data).unwrap()).unwrap();
     let own = node.advertise::<Text>("own", reliable()).unwrap();
     wait_for_a_subscriber(&said);
     // It goes while messages come.
@@ -265,10 +267,10 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     // A participant of its own, which may have another type on the same topic.
     let mut other = Entities::create(Context::create(["test".to_owned()]).unwrap(), "other").unwrap();
     let (reliable, quick) = (reliable(), reliable().best_effort());
-    us.subscribe::<Text>("asks", reliable.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("asks", reliable.clone(), |_, _, _| ()).unwrap();
     let _ours = us.advertise::<Text>("offers", quick.clone()).unwrap();
-    us.subscribe::<Text>("fine", quick.clone(), |_, _| ()).unwrap();
-    us.subscribe::<Text>("kind", reliable.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("fine", quick.clone(), |_, _, _| ()).unwrap();
+    us.subscribe::<Text>("kind", reliable.clone(), |_, _, _| ()).unwrap();
     let health = crate::Diagnostics::new("us", "test");
     let (task, mut watch) = (health.task("connections"), crate::connections::Watch::new(us.connections().clone()));
     let mut look = || {
@@ -279,7 +281,7 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     assert_eq!(look().0, 0);
     let _theirs = other.advertise::<Text>("asks", quick).unwrap();
     let _fine = other.advertise::<Text>("fine", reliable.clone()).unwrap();
-    other.subscribe::<Text>("offers", reliable.clone(), |_, _| ()).unwrap();
+    other.subscribe::<Text>("offers", reliable.clone(), |_, _, _| ()).unwrap();
     let _kind = other.advertise::<r2r::std_msgs::msg::Bool>("kind", reliable).unwrap();
     let told = until(|| Some(look()).filter(|(_, told)| told.matches("node '/other'").count() == 3));
     assert_eq!(told.0, 1);
