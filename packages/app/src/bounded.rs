@@ -180,8 +180,9 @@ fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
-/// To be called first of all in an executable that [`run`]s itself. In such a process: sets the bounds and gives the arguments. None in any other.
-pub fn heed() -> Option<Vec<OsString>> {
+/// To be called first of all in an executable that [`run`]s itself. In such a process: sets the bounds and gives the arguments, with the bounds that a
+/// process knows of itself (not of time). None in any other.
+pub fn heed() -> Option<(Vec<OsString>, Bounds)> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != MARK {
         return None;
@@ -192,7 +193,7 @@ pub fn heed() -> Option<Vec<OsString>> {
         std::process::exit(2);
     };
     confine(memory, cpu);
-    Some(arguments.collect())
+    Some((arguments.collect(), Bounds { memory, cpu, time: Duration::MAX }))
 }
 
 /// Ends a process of [`run`] at once: what libraries have for the end may take long, or fail within the bounds.

@@ -100,6 +100,29 @@ pub fn wrong_name(name: &str) -> Option<String> {
     })
 }
 
+/// Longest text that is told, bytes.
+pub const LONGEST_TOLD: usize = 16 << 10;
+
+/// A text as it may be told: what does not show is written out, and one that is too long is cut. It is the text itself for almost every one.
+pub fn shown(text: String) -> String {
+    let long = text.len() > LONGEST_TOLD;
+    if !long && hidden(&text, true).is_none() {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len().min(LONGEST_TOLD));
+    for c in text.chars() {
+        if out.len() > LONGEST_TOLD {
+            out += &format!("... ({} bytes)", text.len());
+            break;
+        }
+        match hidden(c.encode_utf8(&mut [0; 4]), true) {
+            None => out.push(c),
+            Some(c) => out.extend(c.escape_default()),
+        }
+    }
+    out
+}
+
 /// The first character of a text that does not show, or that makes others show as something else. Ends of lines and tabulators count where `lines` does
 /// not allow them.
 pub fn hidden(text: &str, lines: bool) -> Option<char> {
@@ -159,6 +182,16 @@ mod tests {
         assert_eq!(bytes(&empty, 1).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(text(folder.join("latin"), 9).unwrap_err().to_string().contains("byte 1"));
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_told_is_seen_as_it_is_and_has_an_end() {
+        for same in ["joint 'panda_joint1' is at 0.1 rad", "öl\n机器人", ""] {
+            assert_eq!(shown(same.to_owned()), same);
+        }
+        assert_eq!(shown("a\u{202e}b\0".to_owned()), "a\\u{202e}b\\u{0}");
+        let long = shown("ö".repeat(10 << 20));
+        assert!(long.len() < LONGEST_TOLD + 100 && long.ends_with("... (20971520 bytes)"));
     }
 
     #[test]

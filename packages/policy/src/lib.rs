@@ -39,7 +39,7 @@ mod runtime;
 
 pub use actions::{ActionDecoder, ActionError};
 pub use bare::BareGraphs;
-pub use check::{Check, Setup, check};
+pub use check::{Check, Setup, check, check_with};
 pub use chunking::{Chunking, GuidedPolicy};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,

@@ -69,7 +69,7 @@ impl Unread {
     }
 
     /// In words, by topic.
-    fn told(&self) -> Vec<String> {
+    pub fn told(&self) -> Vec<String> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = |(topic, Missed { large, last, most, malformed }): (&String, &Missed)| {
             let mut parts = Vec::new();
@@ -92,11 +92,12 @@ impl Unread {
 pub(crate) struct Watch {
     unread: Unread,
     before: Vec<String>,
+    task: Option<Task>,
 }
 
 impl Watch {
     pub fn new(unread: Unread) -> Self {
-        Self { unread, before: Vec::new() }
+        Self { unread, before: Vec::new(), task: None }
     }
 
     /// To be called once a second. There is a line on `/diagnostics` from the first message on that was not read; it warns while there are more.
@@ -108,7 +109,7 @@ impl Watch {
         let news = told.iter().filter(|line| !self.before.contains(line));
         news.clone().for_each(|line| log::warn!("topic {line}"));
         let level = if news.count() > 0 { Level::Warn } else { Level::Ok };
-        task().report(level, told.join("; "), [("", ""); 0]);
+        self.task.get_or_insert_with(task).report(level, told.join("; "), [("", ""); 0]);
         self.before = told;
     }
 }

@@ -4,6 +4,7 @@
 //! .msg files of moveit_msgs 2.4 to 2.6 (Humble to Jazzy, which do not differ in it), shape_msgs, object_recognition_msgs and octomap_msgs.
 
 use efm_collision::{AllowedMatrix, Operation, SceneAttached, SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
+use efm_core::reading::wrong_name;
 use efm_wire::cdr::CdrReader;
 use efm_wire::{CdrError, Decode, RosType};
 
@@ -235,6 +236,9 @@ fn points<const N: usize>(input: &mut CdrReader<'_>) -> Result<(), CdrError> {
 /// upright, and the pose of an only shape in an object without one is the object's.
 fn understood(raw: RawObject, operation: u8, change: impl FnOnce(SceneObject, Operation) -> Change) -> Change {
     let RawObject { mut object, primitives } = raw;
+    // One that is not called what it looks like is known by what is told of it, so that it can be removed again.
+    let strange = wrong_name(&object.id);
+    object.id = strange.clone().unwrap_or(object.id);
     let unclear = |id: &str, unknown: Unknown, problem: String| Change::Unclear {
         id: id.to_owned(),
         unknown,
@@ -246,6 +250,9 @@ fn understood(raw: RawObject, operation: u8, change: impl FnOnce(SceneObject, Op
     };
     if operation == Operation::Remove {
         return change(SceneObject { id: object.id, ..SceneObject::default() }, operation);
+    }
+    if let Some(problem) = strange {
+        return unclear(&object.id, Unknown::Shape, format!("id: {problem}"));
     }
     for (i, (kind, dimensions)) in primitives.into_iter().enumerate() {
         let Some(kind) = SolidKind::from_message(kind) else {

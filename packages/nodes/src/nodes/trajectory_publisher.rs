@@ -17,6 +17,7 @@ use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
 pub use efm_app::publisher::streaming_params::specs;
 use efm_app::publisher::streaming_params::tick_period;
 use efm_core::{Level, Reason, SenderId, Stamp};
+use efm_ros::bounds;
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};

@@ -292,3 +292,64 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     drop(other);
     until(|| (look().0 == 0).then_some(()));
 }
+
+/// Bytes of a String message that say that they hold so many characters.
+fn claimed(length: u32, characters: &[u8]) -> Vec<u8> {
+    [&[0, 1, 0, 0][..], &length.to_le_bytes(), characters].concat()
+}
+
+#[test]
+fn what_is_larger_than_its_bound_is_not_read_and_what_follows_is() {
+    for everyone in [false, true] {
+        let topic = if everyone { "bounded_all" } else { "bounded" };
+        let hearing = || match everyone {
+            true => crate::qos::event_input().at_most(1000),
+            false => Hearing::from(reliable()).at_most(1000),
+        };
+        let mut speaker = Entities::create(context(), "loud").unwrap();
+        let mut listener = Entities::create(context(), "bounded").unwrap();
+        let said = speaker.advertise::<Text>(topic, reliable()).unwrap();
+        let (sender, heard) = channel();
+        let (byte_sender, heard_bytes) = channel();
+        let each = move |message: Text, _, bytes| sender.send((message.data, bytes)).unwrap();
+        listener.subscribe::<Text>(topic, hearing(), each).unwrap();
+        let each = move |bytes: Bytes, _, _| byte_sender.send(bytes.len()).unwrap();
+        listener.subscribe_bytes(topic, "std_msgs/msg/String", hearing(), each).unwrap();
+        let end = Instant::now() + PATIENCE;
+        let subscriptions = if everyone { 4 } else { 2 };
+        while said.subscribers() < subscriptions {
+            assert!(Instant::now() < end, "{} subscriptions", said.subscribers());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for k in 0..4 {
+            said.publish(&text("x".repeat(20_000))).unwrap();
+            said.publish(&text(k)).unwrap();
+            // Encapsulation, length, character, zero.
+            assert_eq!(next(&heard), (k.to_string(), 10));
+            assert_eq!(next(&heard_bytes), 10);
+        }
+        let told = listener.unread().told().join("; ");
+        assert!(
+            told.contains(topic) && told.contains("8 messages were too large") && told.contains("at most 1000"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_message_of_their_type_are_left_out_and_counted() {
+    let (mut speaker, mut listener) =
+        (Entities::create(context(), "liar").unwrap(), Entities::create(context(), "sceptic").unwrap());
+    let said = speaker.advertise::<Text>("claims", reliable()).unwrap();
+    let (sender, heard) = channel();
+    let each = move |message: Text, _, _| sender.send(message.data).unwrap();
+    listener.subscribe::<Text>("claims", reliable(), each).unwrap();
+    wait_for_a_subscriber(&said);
+    for lie in [claimed(0x7fff_ffff, b"a\0"), claimed(u32::MAX, b""), claimed(100, b"abc\0"), vec![0, 1, 0, 0]] {
+        said.publish_bytes(&lie).unwrap();
+    }
+    said.publish(&text("true")).unwrap();
+    assert_eq!(next(&heard), "true");
+    let told = listener.unread().told().join("; ");
+    assert!(told.contains("4 messages were no messages of its type"), "{told}");
+}

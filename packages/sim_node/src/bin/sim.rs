@@ -6,6 +6,7 @@ use efm_config::files;
 use efm_core::percentiles::Percentiles;
 use efm_core::reading;
 use efm_core::{Stamp, Trajectory};
+use efm_ros::bounds;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
