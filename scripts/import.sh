@@ -10,13 +10,14 @@ usage: ./efm import lerobot DIR --out PKG --robot-joints A,B,... --units rad,...
                  diffusion or smolvla; see docs/lerobot.md
   --self-test    test the importer itself beside LeRobot, in about ten minutes; nothing else is done
 
-Needs an environment with LeRobot and torch, which is made in .efm/import (some GB); what it writes needs nothing but this suite.
+Needs an environment with LeRobot and torch, which is made in .efm/import (8.6 GB with the builds for NVIDIA GPUs; how
+much is downloaded is told before); what it writes needs nothing but this suite.
 TEXT
 }
 
 # Sets up, with the environment of the importers.
 efm_import_setup() {
-    efm_environment "import environment" import importers/lerobot/requirements.txt
+    efm_environment "import environment" import importers/lerobot/requirements.txt "${1:-policy}" "LeRobot with torch, which reads its checkpoints"
 }
 
 efm_import() {

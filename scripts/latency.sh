@@ -38,7 +38,7 @@ efm_latency() {
         esac
         shift 2
     done
-    efm_setup
+    efm_setup eval
     efm_isolate
     mkdir -p "$out"
     for latency in $latencies; do

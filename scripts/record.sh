@@ -69,6 +69,6 @@ efm_record() {
     done
     efm_list topics "${topics[@]}"
     efm_list exclude "${exclude[@]}"
-    efm_setup
+    efm_setup record
     exec "$EFM_ROOT/target/debug/recorder" --ros-args -p end_on_error:=true "${parameters[@]}"
 }

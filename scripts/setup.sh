@@ -17,10 +17,10 @@ efm_step() {
     mkdir -p "$EFM_HOME/stamp" "$EFM_HOME/log"
     if [ -t 2 ]; then
         # Rewrites its line every second.
-        (while sleep 1; do printf '\r[%s] %s ... %d s ' "$number" "$title" $((SECONDS - start)) >&2; done) 9>&- &
+        (while sleep 1; do printf '\r[%s] %s ... %d s%s \033[K' "$number" "$title" $((SECONDS - start)) "$(efm_newest "$log")" >&2; done) 9>&- &
     else
         echo "[$number] $title ..." >&2
-        (while sleep 30; do echo "[$number] $title ... $((SECONDS - start)) s" >&2; done) 9>&- &
+        (while sleep 30; do echo "[$number] $title ... $((SECONDS - start)) s$(efm_newest "$log")" >&2; done) 9>&- &
     fi
     ticker=$!
     trap 'kill '"$ticker"' 2>/dev/null' EXIT
@@ -41,6 +41,12 @@ efm_step() {
     fi
     echo "[$number] $title: done in $((SECONDS - start)) s" >&2
     printf '%s' "$key" >"$stamp"
+}
+
+# What a step is at, by the last line of its log that says so: cargo's, pip's or apt's.
+efm_newest() {
+    tail -n 40 "$1" 2>/dev/null | grep -aoE '^ *(Compiling|Downloading|Downloaded|Collecting|Installing|Setting up|Get:[0-9]+) .{0,60}' | tail -n 1 |
+        sed -E 's/^ */: /; s/ \(.*//; s/[[:cntrl:]]//g' || true
 }
 
 # One set-up at a time in a clone. No child gets descriptor 9, or one that lives on would keep the lock.
@@ -123,12 +129,34 @@ efm_find_python() {
     return 1
 }
 
-# efm_environment TITLE NAME REQUIREMENTS: sets up, and a Python environment of its own in .efm/NAME with what a file of the repository lists.
+# efm_environment TITLE NAME REQUIREMENTS GROUP WHY: sets up for a group, and a Python environment of its own in .efm/NAME with what a file of the
+# repository lists. Before it is downloaded, how much that is and what it is for is told.
 efm_environment() {
-    local title=$1 environment=$EFM_HOME/$2 requirements=$EFM_ROOT/$3
-    efm_setup
-    efm_step 1/1 "$title" "$2" "$(efm_key "$(cat "$requirements")")" efm_fill_environment
+    local title=$1 environment=$EFM_HOME/$2 requirements=$EFM_ROOT/$3 why=$5 key constraints=$EFM_HOME/$2.constraints
+    key=$(efm_key "$(cat "$requirements")")
+    if [ ! -f "$EFM_HOME/stamp/$2" ] || [ "$(cat "$EFM_HOME/stamp/$2")" != "$key" ]; then
+        efm_setup_python
+        efm_tell_download
+    fi
+    efm_setup "$4"
+    efm_step 1/1 "$title" "$2" "$key" efm_fill_environment
     efm_unlock
+}
+
+# What efm_environment needs to look at the package index.
+efm_setup_python() {
+    efm_step 1/5 "system packages" system "$(efm_key "$EFM_PACKAGES")" efm_system
+    efm_unlock
+}
+
+# Of efm_environment: how much is downloaded, why, and whether it can be less.
+efm_tell_download() {
+    local python
+    python=$(efm_find_python)
+    mkdir -p "$EFM_HOME"
+    [ -x "$environment/bin/pip" ] || "$python" -m venv "$environment"
+    echo "$title: needed is $why. Asking the package index how much that is ..." >&2
+    "$environment/bin/python" "$EFM_ROOT/scripts/download_size.py" "$requirements" "$constraints" >&2
 }
 
 # Of the environment and the requirements of efm_environment.
@@ -136,7 +164,8 @@ efm_fill_environment() {
     local python
     python=$(efm_find_python)
     [ -x "$environment/bin/pip" ] || "$python" -m venv "$environment"
-    "$environment/bin/pip" install --disable-pip-version-check -r "$requirements"
+    touch "$constraints"
+    "$environment/bin/pip" install --disable-pip-version-check -r "$requirements" -c "$constraints"
 }
 
 efm_ros() {
@@ -199,9 +228,30 @@ PYTHON
     ls "$EFM_HOME"/lib/libmujoco.so "$EFM_HOME"/lib/libonnxruntime.so
 }
 
-# 5. The executables. One profile and one target folder for everything, so that r2r is built once.
+# 5. The executables, for a command only those that it runs. One profile and one target folder for everything, so that r2r is built once; features are
+# those of the whole workspace (`--workspace`), so that nothing is built again where the rest is built later.
+EFM_NODES="camera_ingest goal_intake vla_inference trajectory_publisher composed sim recorder"
+
+# The executables of a group; empty: all.
+efm_executables() {
+    case $1 in
+        demo) echo "efm-demo $EFM_NODES" ;;
+        eval) echo "efm-eval" ;;
+        record) echo "recorder" ;;
+        play) echo "efm-play" ;;
+        bag) echo "efm-bag" ;;
+        replay) echo "efm-replay" ;;
+        dataset) echo "efm-dataset" ;;
+        policy) echo "efm-policy" ;;
+        train) echo "efm-demonstrations efm-benchmark efm-eval" ;;
+        bench) echo "efm-bench" ;;
+        bench-graph) echo "efm-bench-graph $EFM_NODES" ;;
+    esac
+}
+
+# Whether the executables of a group (all: the empty one) are built and no source is newer.
 efm_build_is_fresh() {
-    local stamp=$EFM_HOME/stamp/build
+    local stamp=$EFM_HOME/stamp/build${2:+-$2}
     [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$1" ] && [ -z "$(
         find "$EFM_ROOT/packages" "$EFM_ROOT/urdf" "$EFM_ROOT/config" "$EFM_ROOT"/Cargo.* -newer "$stamp" -print -quit
     )" ]
@@ -213,12 +263,16 @@ efm_r2r_forgets() {
     rm -f "${CARGO_TARGET_DIR:-$EFM_ROOT/target}"/debug/build/r2r-*/out/*/done
 }
 
+# Of efm_setup: what to build is in `wanted`.
 efm_build() {
-    local started=$EFM_HOME/stamp/build.started
+    local name
+    local -a bins=()
     efm_r2r_forgets
-    touch "$started"
+    touch "$EFM_HOME/stamp/build.started"
     cd "$EFM_ROOT"
-    cargo build --locked --workspace --bins
+    for name in $wanted; do bins+=(--bin "$name"); done
+    [ -n "$wanted" ] || bins=(--bins)
+    cargo build --locked --workspace "${bins[@]}"
 }
 
 # Steps 3 and 4 alone, for a build by colcon.
@@ -233,7 +287,11 @@ efm_setup_libs() {
     efm_step 4/5 "onnxruntime and MuJoCo" libs "$(efm_key "$pins")" efm_libs
 }
 
+# efm_setup [GROUP]: everything that the executables of a group need, and those; without one, all.
 efm_setup() {
+    local group=${1:-} wanted
+    wanted=$(efm_executables "$group")
+    [ -n "$wanted" ] || group=
     efm_step 1/5 "system packages" system "$(efm_key "$EFM_PACKAGES")" efm_system
     command -v cargo >/dev/null || rm -f "$EFM_HOME/stamp/rust"
     efm_step 2/5 "Rust $EFM_RUST or newer" rust "$(efm_key "$EFM_RUST")" efm_rust
@@ -241,13 +299,14 @@ efm_setup() {
     efm_setup_libs
     . "$EFM_ROOT/scripts/env.sh" # there may be new libraries
 
-    local key
+    local key stamp=build${group:+-$group} title
     key=$(efm_key "$EFM_ROS" "$AMENT_PREFIX_PATH" "$(command -v cargo)")
-    if ! efm_build_is_fresh "$key"; then
-        rm -f "$EFM_HOME/stamp/build"
-        efm_step 5/5 "building (the first time takes minutes)" build "$key" efm_build
+    title="building ${group:+what '$group' runs }(the first time takes minutes)"
+    if ! efm_build_is_fresh "$key" && ! efm_build_is_fresh "$key" "$group"; then
+        rm -f "$EFM_HOME/stamp/$stamp"
+        efm_step 5/5 "$title" "$stamp" "$key" efm_build
         # What changed while it was being built must be seen as changed.
-        touch -r "$EFM_HOME/stamp/build.started" "$EFM_HOME/stamp/build"
+        touch -r "$EFM_HOME/stamp/build.started" "$EFM_HOME/stamp/$stamp"
     fi
     efm_unlock
 }

@@ -55,7 +55,7 @@ efm_train() {
         *) echo "efm train: unknown family '$family'" >&2; efm_train_usage >&2; return 2 ;;
     esac
     episodes=${episodes:-$count} work=${work:-$folder} out=${out:-$EFM_ROOT/models/panda_tabletop_$model}
-    efm_environment "training environment" train training/requirements.txt
+    efm_environment "training environment" train training/requirements.txt train "torch, which trains policies"
     local bin=$EFM_ROOT/target/debug python=$EFM_HOME/train/bin/python
     cd "$EFM_ROOT"
     if [ $self_test = yes ]; then

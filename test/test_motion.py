@@ -38,7 +38,7 @@ EVERY = QoSProfile(depth=200)
 class Motion:
     """trajectory_publisher, running, and what it sends."""
 
-    def __init__(self, start, probe, **parameters):
+    def __init__(self, start, probe, remappings=(), **parameters):
         self.probe = probe
         self.health = Health(probe)
         self.arm = probe.hear(JointTrajectory, "panda_arm_controller/joint_trajectory", EVERY)
@@ -48,7 +48,8 @@ class Motion:
         self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
         self.ticks = probe.hear(JointState, "trajectory_publisher/filter_state", EVERY)
         settings = {"robot_description_file": URDF, "armed_at_start": True, **PATIENT, "max_future": 0.05, **parameters}
-        self.process = start("trajectory_publisher", *ros(**settings))
+        renamed = [word for rule in remappings for word in ("-r", rule)]
+        self.process = start("trajectory_publisher", *ros(**settings), *renamed)
         # Matching is seen by either side in its own time: an empty chunk that was refused proves the way.
         probe.until(self.refused_one, 20.0, "the refusal of an empty chunk")
 

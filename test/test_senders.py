@@ -544,6 +544,43 @@ def test_what_is_not_matched_is_told_on_diagnostics_by_topic_policy_and_node(sta
     assert status
 
 
+# Names that are remapped.
+
+
+def subscribed(probe, topic):
+    names = (info.node_name for info in probe.node.get_subscriptions_info_by_topic(topic))
+    return "trajectory_publisher" in names
+
+
+NAMED = "/panda_arm_controller"
+STATUS = "follow_joint_trajectory/_action/status"
+
+
+@pytest.mark.parametrize(
+    ("remapped", "heard"),
+    [
+        ((), f"{NAMED}/{STATUS}"),
+        ((f"{NAMED}/joint_trajectory:=/left/jtc/joint_trajectory",), f"/left/jtc/{STATUS}"),
+        ((f"{NAMED[1:]}/joint_trajectory:=jtc/joint_trajectory",), f"/jtc/{STATUS}"),
+        (
+            (f"{NAMED}/joint_trajectory:=/left/jtc/joint_trajectory", f"{NAMED}/{STATUS}:=/elsewhere/status"),
+            "/elsewhere/status",
+        ),
+        # To a relay: who knows what is behind it.
+        ((f"{NAMED}/joint_trajectory:=/relay/input",), f"{NAMED}/{STATUS}"),
+    ],
+)
+def test_what_a_controller_tells_is_listened_to_beside_where_it_is_commanded(start, probe, follower, remapped, heard):
+    from action_msgs.msg import GoalStatus, GoalStatusArray
+
+    motion = Motion(start, probe, remappings=remapped)
+    probe.until(lambda: subscribed(probe, heard), what=f"a subscription of {heard}")
+    assert [topic for topic in (f"{NAMED}/{STATUS}", f"/left/jtc/{STATUS}") if topic != heard and subscribed(probe, topic)] == []
+    publisher = probe.node.create_publisher(GoalStatusArray, heard, LATCHED)
+    publisher.publish(GoalStatusArray(status_list=[GoalStatus(status=GoalStatus.STATUS_EXECUTING)]))
+    motion.health.wait(MOTION, WARN, "somebody else", "panda_arm_controller")
+
+
 # Strangers' robot descriptions.
 
 

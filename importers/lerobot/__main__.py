@@ -8,7 +8,6 @@ import re
 import sys
 from pathlib import Path
 
-from importers.lerobot import checkpoint as checkpoints
 from importers.lerobot import ranges
 from importers.lerobot import robot as robots
 from importers.lerobot.errors import ImportFailure
@@ -32,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Import, or raise an ImportFailure. A package that is there is replaced only by a whole new one."""
+    # Not for --help, whose page the tests read without the packages of this environment.
+    from importers.lerobot import checkpoint as checkpoints
+
     checkpoint = checkpoints.read(arguments.checkpoint)
     robot = robots.gather(arguments, checkpoint)
     for feature in [*checkpoint.inputs, checkpoint.action]:

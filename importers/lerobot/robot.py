@@ -7,12 +7,15 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from importers.lerobot.checkpoint import Checkpoint, Feature
 from importers.lerobot.errors import ImportFailure
 from importers.lerobot.ranges import limits_of
+
+if TYPE_CHECKING:
+    from importers.lerobot.checkpoint import Checkpoint, Feature
 
 KEYS = {"joints", "units", "base_link", "tip_link", "fps", "gripper_joint", "rest_posture", "lerobot_units", "scale", "offset", "cameras"}
 KEYS |= {"ranges_not_compared"}

@@ -496,14 +496,24 @@ fn is_no_list(value: &ParameterValue) -> bool {
     }
 }
 
+/// The name that rclcpp and rclpy have for it.
+pub const START_TYPE_DESCRIPTION_SERVICE: &str = "start_type_description_service";
+
 /// Parameters that every node has.
 pub(crate) fn common() -> Vec<Spec> {
-    vec![Spec::bool("use_sim_time", false, "Take time from /clock instead of the wall clock.")]
+    vec![
+        Spec::bool("use_sim_time", false, "Take time from /clock instead of the wall clock."),
+        Spec::bool(
+            START_TYPE_DESCRIPTION_SERVICE,
+            true,
+            "Offer ~/get_type_description, by which tools ask what the types of this node's topics look like.",
+        ),
+    ]
 }
 
 /// Parameters that other tools put into files for all nodes and that mean nothing here.
 fn means_nothing_here(name: &str) -> bool {
-    name.starts_with("qos_overrides.") || name == "start_type_description_service"
+    name.starts_with("qos_overrides.")
 }
 
 fn shown(spec: &Spec) -> String {
@@ -645,8 +655,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// Applies `overrides` (from files and the command line) to the declared parameters. `use_sim_time` is declared for every
-    /// node.
+    /// Applies `overrides` (from files and the command line) to the declared parameters. What every node has is declared by this.
     ///
     /// # Errors
     /// Everything that is wrong, so that one start shows all of it.

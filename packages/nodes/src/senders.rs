@@ -1,5 +1,6 @@
 //! Who else sends to whom `trajectory_publisher` sends and whom it hears: found out beside its work, by the graph's names.
 
+use crate::wiring::WINDOWS;
 use efm_core::{SenderId, Stamp};
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Endpoint, Graph, Level, Node, NodeError, Publisher, Task, qos};
@@ -31,6 +32,8 @@ pub struct Neighbours {
     pub emergency: Vec<String>,
     /// Publishers of `/clock` by their nodes, where time is taken from it.
     pub clock: Vec<String>,
+    /// What controllers should tell and nobody publishes, each with the topic on which somebody takes trajectories.
+    pub unheard: Vec<(String, String)>,
 }
 
 /// Others that have sent to a controller since somebody looked.
@@ -64,14 +67,18 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// `windows` are our own publishers, by controller.
+    /// By controller: `windows` are our own publishers, `states` where its state is listened to, if it is.
     ///
     /// # Errors
     /// When ROS refuses a subscription.
-    pub fn start(node: &mut Node, windows: &[Publisher<JointTrajectory>], names: &[String]) -> Result<Self, NodeError> {
+    pub fn start(
+        node: &mut Node,
+        windows: &[Publisher<JointTrajectory>],
+        names: &[String],
+        states: &[Option<String>],
+    ) -> Result<Self, NodeError> {
         let graph = node.graph().clone();
-        let topics: Vec<String> =
-            names.iter().map(|name| graph.full_name(&format!("{name}/joint_trajectory"))).collect();
+        let topics: Vec<String> = names.iter().map(|name| graph.full_name(&format!("{name}/{WINDOWS}"))).collect();
         let ours: Arc<[SenderId]> = windows.iter().map(Publisher::sender).collect();
         let seen = Arc::new(Seen { any: AtomicBool::new(false), by_controller: Mutex::new(vec![None; names.len()]) });
         if ours.contains(&SenderId::UNKNOWN) {
@@ -85,15 +92,22 @@ impl Senders {
                     }
                 };
                 // By its own name, so that it is remapped as what we publish is.
-                let topic = format!("{name}/joint_trajectory");
+                let topic = format!("{name}/{WINDOWS}");
                 node.senders::<JointTrajectory>(&topic, qos::trajectory_watch(), each)?;
             }
         }
         let listens = !ours.contains(&SenderId::UNKNOWN);
         let on = |topic: &String| topics.iter().filter(|other| *other == topic).count();
-        let own = topics.iter().map(|topic| if listens { on(topic) } else { 0 }).collect();
+        let own: Vec<usize> = topics.iter().map(|topic| if listens { on(topic) } else { 0 }).collect();
         let (tell, neighbours) = watch::channel(Neighbours::default());
-        let look = Look { graph: graph.clone(), topics: topics.clone(), ours, simulated: node.clock().is_simulated() };
+        let look = Look {
+            graph: graph.clone(),
+            topics: topics.clone(),
+            states: states.iter().map(|state| state.as_deref().map(|topic| graph.full_name(topic))).collect(),
+            own: own.clone(),
+            ours,
+            simulated: node.clock().is_simulated(),
+        };
         node.spawn(look.on(tell));
         Ok(Self {
             graph,
@@ -212,6 +226,12 @@ fn explain(neighbours: &Neighbours, refused: Option<&str>) -> (Level, String) {
         let many = neighbours.clock.len();
         told.push(format!("{many} publishers of /clock: {nodes}; time jumps between them, so end all but one"));
     }
+    for (state, windows) in &neighbours.unheard {
+        told.push(format!(
+            "nobody publishes '{state}', though somebody takes '{windows}': that a controller refuses or does not follow is seen late. If it \
+             has another name, remap '{state}' to it"
+        ));
+    }
     if told.is_empty() {
         (Level::Ok, "nobody else sends to the controllers".to_owned())
     } else {
@@ -223,6 +243,10 @@ fn explain(neighbours: &Neighbours, refused: Option<&str>) -> (Level, String) {
 struct Look {
     graph: Graph,
     topics: Vec<String>,
+    /// What the controllers tell, where it is listened to.
+    states: Vec<Option<String>>,
+    /// Our own subscriptions on each of `topics`.
+    own: Vec<usize>,
     ours: Arc<[SenderId]>,
     /// Time is taken from `/clock`.
     simulated: bool,
@@ -266,7 +290,19 @@ impl Look {
             instruction: nodes("instruction"),
             emergency: nodes("emergency_stop"),
             clock,
+            unheard: self.unheard(),
         }
+    }
+}
+
+impl Look {
+    fn unheard(&self) -> Vec<(String, String)> {
+        let silent = |((state, windows), own): ((&Option<String>, &String), &usize)| {
+            let state = state.as_ref()?;
+            let taken = self.graph.subscriptions_of(windows).len() > *own;
+            (taken && self.graph.publishers_of(state).is_empty()).then(|| (state.clone(), windows.clone()))
+        };
+        self.states.iter().zip(&self.topics).zip(&self.own).filter_map(silent).collect()
     }
 }
 
@@ -296,6 +332,9 @@ mod tests {
             assert!(level == Level::Warn && nodes.iter().all(|node| text.contains(node)), "{text}");
             assert!(text.contains("publishers of /clock"), "{text}");
         }
+        let unheard = vec![("/arm/controller_state".to_owned(), "/arm/joint_trajectory".to_owned())];
+        let (level, text) = explain(&Neighbours { unheard, ..Neighbours::default() }, None);
+        assert!(level == Level::Warn && text.contains("nobody publishes '/arm/controller_state'"), "{text}");
         let clock = vec!["node '/sim'".into()];
         assert_eq!(explain(&Neighbours { clock, ..Neighbours::default() }, None).0, Level::Ok);
     }

@@ -4,7 +4,7 @@ use efm_config::files;
 use efm_core::Stamp;
 use efm_core::reading;
 use efm_ros::r2r::std_msgs::msg::String as Text;
-use efm_ros::{Latest, Node, NodeError, Received, RosClock, bounds, qos};
+use efm_ros::{Graph, Latest, Node, NodeError, Received, RosClock, bounds, qos};
 use std::time::Instant;
 
 /// The robot description: from the file of the parameter, else from the topic.
@@ -22,6 +22,24 @@ pub fn robot_description(node: &mut Node) -> Result<Latest<Text>, NodeError> {
     let (mut feed, latest) = Latest::slot();
     feed.put(Text { data }, node.clock());
     Ok(latest)
+}
+
+/// Where a controller takes its trajectories, below its name.
+pub const WINDOWS: &str = "joint_trajectory";
+
+/// A topic of a controller's, as `controller_state`: beside its `joint_trajectory`, wherever that is remapped to, unless it is remapped itself.
+pub fn controller_topic(graph: &Graph, controller: &str, topic: &str) -> String {
+    let (plain, windows) = (format!("{controller}/{topic}"), format!("{controller}/{WINDOWS}"));
+    if !graph.is_remapped(&windows) || graph.is_remapped(&plain) {
+        return plain;
+    }
+    beside(&graph.full_name(&windows), topic).unwrap_or(plain)
+}
+
+/// What lies beside a controller's trajectories; nothing where they go to what is no controller's topic.
+fn beside(windows: &str, topic: &str) -> Option<String> {
+    let controller = windows.strip_suffix(WINDOWS)?;
+    (controller.len() > 1 && controller.ends_with('/')).then(|| format!("{controller}{topic}"))
 }
 
 /// Tells times of receipt in seconds: monotonic, or ROS time under simulation (where ages stand still with the clock).
@@ -62,6 +80,23 @@ impl ReceiptClock {
             received.ros_at.nanos() as f64 * 1e-9
         } else {
             received.at.saturating_duration_since(self.start).as_secs_f64()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_controller_tells_lies_beside_what_it_is_sent() {
+        let state = |windows| beside(windows, "controller_state");
+        assert_eq!(state("/cell/left_arm/joint_trajectory").as_deref(), Some("/cell/left_arm/controller_state"));
+        let action = beside("/arm/joint_trajectory", "follow_joint_trajectory/_action/status");
+        assert_eq!(action.as_deref(), Some("/arm/follow_joint_trajectory/_action/status"));
+        // To a relay, or to no controller's namespace: nobody knows where it tells.
+        for elsewhere in ["/mux/input", "/joint_trajectory", "/arm/my_joint_trajectory", "joint_trajectory"] {
+            assert_eq!(state(elsewhere), None, "{elsewhere}");
         }
     }
 }

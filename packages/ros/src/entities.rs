@@ -238,6 +238,12 @@ impl Entities {
         unsafe { text_of(rcl::rcl_node_get_fully_qualified_name(self.node.as_ptr())) }
     }
 
+    /// As whom it logs: its name with its namespace, joined by dots.
+    pub fn logger(&self) -> String {
+        // SAFETY: as above.
+        unsafe { text_of(rcl::rcl_node_get_logger_name(self.node.as_ptr())) }
+    }
+
     /// A look at the graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -597,13 +603,13 @@ enum Taken {
 }
 
 /// A message as C has it.
-struct Native<T: WrappedTypesupport>(*mut T::CStruct);
+pub(crate) struct Native<T: WrappedTypesupport>(*mut T::CStruct);
 
 // SAFETY: plain memory that one owner has.
 unsafe impl<T: WrappedTypesupport> Send for Native<T> {}
 
 impl<T: WrappedTypesupport> Native<T> {
-    fn new(name: &str) -> Result<Self, RosError> {
+    pub(crate) fn new(name: &str) -> Result<Self, RosError> {
         let message = T::create_msg();
         if message.is_null() {
             return Err(RosError::new("no memory for", name, "a message cannot be made"));
@@ -611,7 +617,7 @@ impl<T: WrappedTypesupport> Native<T> {
         Ok(Self(message))
     }
 
-    fn get(&self) -> *mut T::CStruct {
+    pub(crate) fn get(&self) -> *mut T::CStruct {
         self.0
     }
 }
@@ -831,7 +837,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 pub struct Request<S: WrappedServiceTypeSupport> {
     /// What is asked.
     pub message: S::Request,
-    id: rcl::rmw_request_id_t,
+    pub(crate) id: rcl::rmw_request_id_t,
     replies: Arc<Replies>,
 }
 

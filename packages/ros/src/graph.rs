@@ -85,14 +85,30 @@ impl Graph {
     pub fn full_name(&self, topic: &str) -> String {
         let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the node lives while the lock is held.
-        node.and_then(|node| unsafe { resolved(node.as_ptr(), topic) }.ok()).unwrap_or_else(|| topic.to_owned())
+        node.and_then(|node| unsafe { resolved(node.as_ptr(), topic, false) }.ok()).unwrap_or_else(|| topic.to_owned())
+    }
+
+    /// Whether the user gave a topic another name by remapping.
+    pub fn is_remapped(&self, topic: &str) -> bool {
+        let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: as above.
+        node.is_some_and(|node| unsafe {
+            resolved(node.as_ptr(), topic, false).ok() != resolved(node.as_ptr(), topic, true).ok()
+        })
+    }
+
+    /// Lets rcl do something with the node, which lives meanwhile; `None` once it is gone.
+    pub(crate) fn with_node<R>(&self, act: impl FnOnce(*mut rcl::rcl_node_t) -> R) -> Option<R> {
+        let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
+        node.map(|node| act(node.as_ptr()))
     }
 
     fn ask(&self, topic: &str, side: Side) -> Vec<Endpoint> {
         let node = self.0.0.read().unwrap_or_else(PoisonError::into_inner);
         let Some(node) = *node else { return Vec::new() };
         // SAFETY: the node lives while the lock is held.
-        let found = unsafe { resolved(node.as_ptr(), topic).and_then(|name| endpoints(node.as_ptr(), &name, side)) };
+        let found =
+            unsafe { resolved(node.as_ptr(), topic, false).and_then(|name| endpoints(node.as_ptr(), &name, side)) };
         found.unwrap_or_else(|error| {
             log::debug!("{error}");
             Vec::new()
@@ -100,18 +116,19 @@ impl Graph {
     }
 }
 
-/// A topic's full name.
+/// A topic's full name; where it is only expanded, as it is without remappings.
 ///
 /// # Safety
 /// The node is initialised.
-unsafe fn resolved(node: *const rcl::rcl_node_t, topic: &str) -> Result<String, RosError> {
+unsafe fn resolved(node: *const rcl::rcl_node_t, topic: &str, only_expand: bool) -> Result<String, RosError> {
     let what = "cannot expand the topic name";
     let name = c_string(what, topic)?;
     // SAFETY: the caller's promise; rcl returns a text of the allocator's, which is freed.
     unsafe {
         let allocator = rcl::rcutils_get_default_allocator();
         let mut full = std::ptr::null_mut();
-        check(rcl::rcl_node_resolve_name(node, name.as_ptr(), allocator, false, false, &raw mut full), what, topic)?;
+        let name = name.as_ptr();
+        check(rcl::rcl_node_resolve_name(node, name, allocator, false, only_expand, &raw mut full), what, topic)?;
         let text = text_of(full);
         if let Some(free) = allocator.deallocate {
             free(full.cast(), allocator.state);

@@ -1,7 +1,7 @@
 //! What every node of this suite needs from ROS 2, on top of [`r2r`].
 //!
-//! A node's `main` declares its parameters, creates its entities and hands back the work; [`run`] does the rest: logging,
-//! parameter services, `use_sim_time`, diagnostics, spinning and a clean end on SIGINT and SIGTERM.
+//! A node's `main` declares its parameters, creates its entities and hands back the work; [`run`] does the rest: logging (console, file and
+//! `/rosout`), parameter services, type descriptions, `use_sim_time`, diagnostics, spinning and a clean end on SIGINT and SIGTERM.
 //!
 //! ```no_run
 //! use efm_ros::{Spec, qos};
@@ -40,6 +40,7 @@ mod connections;
 mod entities;
 mod everyone;
 mod type_support;
+mod types;
 mod written;
 
 pub mod convert;

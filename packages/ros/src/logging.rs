@@ -1,13 +1,26 @@
-//! The `log` macros, spoken through ROS's own logging: console in ROS's format, log file, and what `--ros-args --log-level` says.
+//! The `log` macros, spoken through ROS's own logging: console in ROS's format, log file, `/rosout`, and what `--ros-args --log-level` says.
+//!
+//! Since Jazzy it is the client library that makes a node's publisher on `/rosout`. Ours is a publisher as any other, not the one of rcl's log handler:
+//! so a node that ends waits until its last words, which are why it ends, are taken, and threads need no lock of the whole process to log.
 
+use crate::entities::RosError;
+use crate::{Publisher, qos};
 use log::{LevelFilter, Log, Metadata, Record};
 use r2r::LogSeverity;
+use r2r::builtin_interfaces::msg::Time;
+use r2r::rcl_interfaces::msg::Log as LogMessage;
+use r2r_rcl as rcl;
 use std::cell::RefCell;
+use std::ffi::{CString, c_int};
+use std::sync::{PoisonError, RwLock};
 
 thread_local! {
     /// As whom this thread speaks, where several nodes share a process.
     static NAME: RefCell<Option<String>> = const { RefCell::new(None) };
 }
+
+/// The nodes of this process that are heard on `/rosout`, by their loggers' names.
+static HEARD: RwLock<Vec<(String, Publisher<LogMessage>)>> = RwLock::new(Vec::new());
 
 struct RosLog {
     logger: String,
@@ -24,19 +37,52 @@ impl Log for RosLog {
         {
             return;
         }
-        let severity = match record.level() {
-            log::Level::Error => LogSeverity::Error,
-            log::Level::Warn => LogSeverity::Warn,
-            log::Level::Info => LogSeverity::Info,
-            log::Level::Debug | log::Level::Trace => LogSeverity::Debug,
+        let (severity, level) = match record.level() {
+            log::Level::Error => (LogSeverity::Error, LogMessage::ERROR as u8),
+            log::Level::Warn => (LogSeverity::Warn, LogMessage::WARN as u8),
+            log::Level::Info => (LogSeverity::Info, LogMessage::INFO as u8),
+            log::Level::Debug | log::Level::Trace => (LogSeverity::Debug, LogMessage::DEBUG as u8),
         };
         // A text from outside may carry NUL, which ends a C string and would panic on the way.
         let text = record.args().to_string().replace('\0', "\\0");
         let (file, line) = (record.file().unwrap_or(""), record.line().unwrap_or(0));
-        NAME.with_borrow(|name| r2r::log(&text, name.as_ref().unwrap_or(&self.logger), file, line, severity));
+        NAME.with_borrow(|name| {
+            let logger = name.as_ref().unwrap_or(&self.logger);
+            r2r::log(&text, logger, file, line, severity);
+            tell_everybody(logger, level, text, record);
+        });
     }
 
     fn flush(&self) {}
+}
+
+/// Says it on `/rosout`. A thread that speaks for the whole process speaks there for its first node.
+fn tell_everybody(logger: &str, level: u8, msg: String, record: &Record) {
+    let heard = HEARD.read().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, publisher)) = heard.iter().find(|(name, _)| name == logger).or_else(|| heard.first()) else { return };
+    if !is_enabled(logger, level) {
+        return;
+    }
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let message = LogMessage {
+        // The wall clock's, as rcl has it, also under `use_sim_time`.
+        stamp: Time { sec: (nanos / 1_000_000_000) as i32, nanosec: (nanos % 1_000_000_000) as u32 },
+        level,
+        name: logger.to_owned(),
+        msg,
+        file: record.file().unwrap_or("").to_owned(),
+        function: record.module_path().unwrap_or("").to_owned(),
+        line: record.line().unwrap_or(0),
+    };
+    // Where that fails the node is gone, and the console has it.
+    let _ = publisher.publish(&message);
+}
+
+/// Whether `--log-level` lets this logger say so much: rcl's own answer, which the console follows.
+fn is_enabled(logger: &str, level: u8) -> bool {
+    let Ok(logger) = CString::new(logger) else { return false };
+    // SAFETY: the name lives, and ends with a zero.
+    unsafe { rcl::rcutils_logging_logger_is_enabled_for(logger.as_ptr(), c_int::from(level)) }
 }
 
 /// Routes the `log` macros of this process to ROS under the node's logger name. The first call wins.
@@ -49,6 +95,33 @@ pub fn init(logger: &str, level: LevelFilter) {
 /// From now on this thread speaks as `logger`.
 pub fn speak_as(logger: &str) {
     NAME.set(Some(logger.to_owned()));
+}
+
+/// A node whose log is on `/rosout` as long as this lives.
+#[derive(Debug)]
+pub(crate) struct OnRosout(String);
+
+impl OnRosout {
+    /// From now on, unless `--disable-rosout-logs` forbids it.
+    ///
+    /// # Errors
+    /// When ROS refuses.
+    pub(crate) fn begin(entities: &mut crate::entities::Entities) -> Result<Option<Self>, RosError> {
+        // SAFETY: looks at a plain value that the initialisation set.
+        if !unsafe { rcl::rcl_logging_rosout_enabled() } {
+            return Ok(None);
+        }
+        let publisher = Publisher::on(entities, "/rosout", qos::rosout())?;
+        let logger = entities.logger();
+        HEARD.write().unwrap_or_else(PoisonError::into_inner).push((logger.clone(), publisher));
+        Ok(Some(Self(logger)))
+    }
+}
+
+impl Drop for OnRosout {
+    fn drop(&mut self) {
+        HEARD.write().unwrap_or_else(PoisonError::into_inner).retain(|(logger, _)| *logger != self.0);
+    }
 }
 
 /// The level that `--ros-args --log-level [logger:=]LEVEL` asks for this node, `Info` without one. ROS itself filters by the same

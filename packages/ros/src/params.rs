@@ -243,8 +243,11 @@ mod tests {
             let prefixes: Vec<String> = prefixes.iter().map(|&s| s.to_owned()).collect();
             list(&params, &prefixes, depth).names
         };
-        assert_eq!(names(&[], 0), ["controllers.arm", "mode", "rate", "use_sim_time"]);
-        assert_eq!(names(&[], 1), ["mode", "rate", "use_sim_time"]);
+        assert_eq!(
+            names(&[], 0),
+            ["controllers.arm", "mode", "rate", "start_type_description_service", "use_sim_time"]
+        );
+        assert_eq!(names(&[], 1), ["mode", "rate", "start_type_description_service", "use_sim_time"]);
         assert_eq!(names(&["controllers"], 1), ["controllers.arm"]);
     }
 

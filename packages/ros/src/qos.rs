@@ -162,3 +162,8 @@ pub const fn service() -> QosProfile {
 pub const fn parameter_events() -> QosProfile {
     QosProfile::parameter_events()
 }
+
+/// `/rosout`, as every ROS node has it: who comes late hears what was logged in the last ten seconds.
+pub fn rosout() -> QosProfile {
+    QosProfile::default().keep_last(1000).transient_local().lifespan(std::time::Duration::from_secs(10))
+}

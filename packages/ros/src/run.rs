@@ -7,7 +7,7 @@ use crate::qos::Hearing;
 use crate::written::WrittenAs;
 use crate::{
     Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, bounds, connections, logging, params, qos,
-    time,
+    time, types,
 };
 use efm_core::SenderId;
 use efm_wire::{CdrOf, RosType};
@@ -47,6 +47,10 @@ impl<T: WrappedTypesupport> Clone for Publisher<T> {
 }
 
 impl<T: WrappedTypesupport + 'static> Publisher<T> {
+    pub(crate) fn on(entities: &mut Entities, topic: &str, qos: QosProfile) -> Result<Self, RosError> {
+        Ok(Self { inner: entities.advertise::<T>(topic, qos)?, of: PhantomData })
+    }
+
     /// Publishes.
     ///
     /// # Errors
@@ -286,7 +290,7 @@ impl Node {
         topic: &str,
         qos: QosProfile,
     ) -> Result<Publisher<T>, RosError> {
-        Ok(Publisher { inner: self.entities.advertise::<T>(topic, qos)?, of: PhantomData })
+        Publisher::on(&mut self.entities, topic, qos)
     }
 
     /// Offers a service; every request wants its `respond`.
@@ -506,11 +510,12 @@ fn be(plan: Plan, process: &Process) {
 }
 
 fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
-    let entities = Entities::create(process.context.clone(), plan.name)?;
-    let name = entities.name(); // may have been remapped
+    let mut entities = Entities::create(process.context.clone(), plan.name)?;
+    let (name, logger) = (entities.name(), entities.logger()); // may have been remapped
     let level = logging::level_from_args(&name, std::env::args());
-    logging::init(if process.several { &process.executable } else { &name }, level);
-    logging::speak_as(&name);
+    logging::init(if process.several { &process.executable } else { &logger }, level);
+    logging::speak_as(&logger);
+    let on_rosout = logging::OnRosout::begin(&mut entities)?;
 
     let overrides = efm_config::given::overrides(entities.parameters(), &plan.specs, &process.specs);
     let params = Params::new(plan.specs, &overrides).map_err(|errors| {
@@ -544,6 +549,8 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     publish_diagnostics(&mut node)?;
     watch_connections(&node);
     let work = (plan.build)(&mut node)?;
+    // All its topics are there: rcl keeps their types in a table that nobody else may write to now.
+    types::serve(&mut node)?;
 
     let outcome = alarm::block_on(async {
         tokio::select! {
@@ -564,6 +571,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     }
     shutdown.request();
     entities.wait_for_delivery(LAST_WORDS);
+    drop(on_rosout);
     drop(entities);
     Ok(())
 }

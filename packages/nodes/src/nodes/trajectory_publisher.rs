@@ -7,7 +7,7 @@ use crate::punctual::Punctual;
 use crate::senders::Senders;
 use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
-use crate::wiring::{ReceiptClock, robot_description};
+use crate::wiring::{ReceiptClock, WINDOWS, controller_topic, robot_description};
 use efm_app::cores::{Cores, run_in_real_time};
 use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::planning_scene::PlanningScene;
@@ -265,14 +265,14 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
         let mut listens = tolerance > 0.0;
-        let mut windows = Vec::new();
+        let (mut windows, mut states) = (Vec::new(), Vec::new());
         for (place, controller) in controllers.iter().enumerate() {
             let name = &controller.name;
-            windows.push(node.publisher(&format!("{name}/joint_trajectory"), qos::trajectory())?);
-            let topic = format!("{name}/follow_joint_trajectory/_action/status");
+            windows.push(node.publisher(&format!("{name}/{WINDOWS}"), qos::trajectory())?);
+            let topic = controller_topic(node.graph(), name, "follow_joint_trajectory/_action/status");
             let with_place = move |message: GoalStatusArray| (place, message);
             node.every_into(&topic, qos::latched(), &status_sender, with_place)?;
-            let topic = format!("{name}/controller_state");
+            let topic = controller_topic(node.graph(), name, "controller_state");
             let with_place = move |message: Bytes| (place, message);
             listens = listens
                 && node.every_bytes_into(
@@ -282,9 +282,10 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
                     &state_sender,
                     with_place,
                 )?;
+            states.push(listens.then_some(topic));
         }
         let names: Vec<String> = controllers.iter().map(|controller| controller.name.clone()).collect();
-        let senders = Senders::start(node, &windows, &names)?;
+        let senders = Senders::start(node, &windows, &names, &states)?;
         let variable = |name: &str| std::env::var_os(name);
         let kept_stop = KeptStop::new(&params.text("emergency_stop_file"), node.full_name(), variable);
         if let Some(trouble) = kept_stop.trouble() {
