@@ -192,6 +192,9 @@ impl Obstacles {
             place: "file of obstacles".to_owned(),
             problem: error.to_string(),
         };
+        if let Some(problem) = reading::too_many_brackets(text) {
+            return Err(CollisionError::Entry { place: "file of obstacles".to_owned(), problem });
+        }
         // A file of comments only is an empty cell.
         let raw: Option<RawFile> = serde_yaml::from_str(text).map_err(whole)?;
         let Some(raw) = raw else { return Ok(Self::default()) };

@@ -84,6 +84,15 @@ fn too_long(found: u64, most: u64) -> Error {
     Error::new(ErrorKind::FileTooLarge, format!("has {found} bytes or more; at most {most} are read"))
 }
 
+/// Brackets that YAML may open: its parser looks at all that are open for each of them.
+pub const MOST_BRACKETS: usize = 20_000;
+
+/// What keeps a text from being read as YAML, in words. Wherever brackets stand they count: who is to be kept from opening them knows how to quote.
+pub fn too_many_brackets(yaml: &str) -> Option<String> {
+    let found = yaml.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+    (found > MOST_BRACKETS).then(|| format!("has {found} opening brackets; at most {MOST_BRACKETS} are read"))
+}
+
 /// Longest name that is taken: of a joint, a link, a tensor, an object.
 pub const LONGEST_NAME: usize = 1024;
 

@@ -293,17 +293,20 @@ fn what_is_no_file_or_has_no_end_is_refused_wherever_it_is_named() {
 #[test]
 fn what_is_deep_or_long_or_many_is_refused() {
     let nested = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
-    let joints: String = (0..100_000)
-        .map(|k| {
+    let chain = |count: usize| -> String {
+        let joint = |k| {
             format!(
                 "<link name='l{k}'/><joint name='j{k}' type='fixed'><parent link='l{k}'/><child link='l{}'/></joint>",
                 k + 1
             )
-        })
-        .collect();
+        };
+        let joints: String = (0..count).map(joint).collect();
+        format!("<robot name='r'><link name='l{count}'/>{joints}</robot>")
+    };
     let listed: String = (0..100_000).map(|k| format!("  j{k}: {{max_velocity: 1.0}}\n")).collect();
-    let spoil: [(&str, String, &str); 9] = [
-        ("robot.urdf", format!("<robot name='r'><link name='l100000'/>{joints}</robot>"), "at most"),
+    let spoil: [(&str, String, &str); 10] = [
+        ("robot.urdf", chain(100_000), "200000 elements"),
+        ("robot.urdf", chain(5_000), "5000 elements <joint>; at most 1000"),
         ("robot.urdf", nested("<robot>", "</robot>"), "within each other"),
         ("robot.urdf", "<".repeat(5_000_000), "robot description"),
         ("limits.yaml", nested("[", "]"), "limits.yaml"),

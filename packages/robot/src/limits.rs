@@ -257,6 +257,9 @@ impl LimitsFile {
             robot_description_planning: Option<Inner>,
         }
         let wrong = |source| LimitError::Yaml { path: path.to_owned(), source };
+        if let Some(problem) = reading::too_many_brackets(yaml) {
+            return Err(wrong(serde_yaml::Error::custom(problem)));
+        }
         // An empty file is one without limits.
         let file: Option<File> = serde_yaml::from_str(yaml).map_err(wrong)?;
         let (plain, wrapped) = match file {

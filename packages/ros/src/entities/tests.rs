@@ -197,9 +197,9 @@ fn a_message_names_its_sender_as_the_graph_and_the_publisher_itself_do() {
         b.advertise::<Text>("/left/somebody", reliable()).unwrap(),
     ];
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("who", reliable(), move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    listener.subscribe::<Text>("who", reliable(), move |m, from, _| sender.send((m.data, from)).unwrap()).unwrap();
     let (sender, raw) = channel();
-    let each = move |_: Bytes, from| sender.send(from).unwrap();
+    let each = move |_: Bytes, from, _| sender.send(from).unwrap();
     listener.subscribe_bytes("who", "std_msgs/msg/String", reliable(), each).unwrap();
     for (k, said) in said.iter().enumerate() {
         until(|| (said.subscribers() == 2).then_some(()));
@@ -246,7 +246,7 @@ fn a_topic_that_everyone_is_heard_on_is_heard_of_every_kind_of_publisher_once_ea
     early.publish(&text("early")).unwrap();
     let (sender, heard) = channel();
     let all = crate::qos::emergency_input();
-    node.subscribe::<Text>("all", all, move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    node.subscribe::<Text>("all", all, move |m, from, _| sender.send((m.data, from)).unwrap()).unwrap();
     assert_eq!(next(&heard), ("early".to_owned(), early.sender()));
     let said = kinds().map(|qos| node.advertise::<Text>("all", qos).unwrap());
     for (k, said) in said.iter().enumerate() {
