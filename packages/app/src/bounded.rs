@@ -1,6 +1,6 @@
 //! Work in a process of its own, within bounds of memory, processor time and time: for what comes from elsewhere and may have no end.
 //!
-//! The process is this executable once more, started with [`MARK`] and the bounds, which it sets for itself before it looks at anything
+//! The process is this executable once more, started with a mark and the bounds, which it sets for itself before it looks at anything
 //! ([`heed`]). So there is nothing to install or to find, and whatever was registered in the executable is known there.
 
 use std::ffi::OsString;
@@ -32,6 +32,11 @@ impl Bounds {
             cpu: 6 + bytes / (20 << 20),
             time: Duration::from_secs(9 + bytes / (10 << 20)),
         }
+    }
+
+    /// Sets those of memory and processor time for this process.
+    pub fn confine(&self) {
+        confine(self.memory, self.cpu);
     }
 
     /// With those that somebody chose, in MB and s; 0: as before.
@@ -180,8 +185,8 @@ fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
-/// To be called first of all in an executable that [`run`]s itself. In such a process: sets the bounds and gives the arguments, with the bounds that a
-/// process knows of itself (not of time). None in any other.
+/// To be called first of all in an executable that [`run`]s itself. In such a process: its arguments, and the bounds that it knows of itself (not of
+/// time), to be set ([`Bounds::confine`]) as soon as what is trusted is loaded. None in any other.
 pub fn heed() -> Option<(Vec<OsString>, Bounds)> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != MARK {
@@ -192,7 +197,6 @@ pub fn heed() -> Option<(Vec<OsString>, Bounds)> {
         eprintln!("{MARK} wants bytes of memory and seconds");
         std::process::exit(2);
     };
-    confine(memory, cpu);
     Some((arguments.collect(), Bounds { memory, cpu, time: Duration::MAX }))
 }
 

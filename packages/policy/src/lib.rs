@@ -62,4 +62,4 @@ pub use package::{
 };
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use ranges::{RangeMismatch, RangeProblem, RangeReport, compare_ranges};
-pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, use_library};
+pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, load_library, use_library};

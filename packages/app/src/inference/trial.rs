@@ -87,9 +87,10 @@ impl Trial {
 
 /// To be called first of all in an executable with `vla_inference`. In a process of [`Trial::of`] it does the work and does not come back.
 pub fn serve_if_asked() {
-    if bounded::heed().is_none() {
-        return;
-    }
+    let Some((_, bounds)) = bounded::heed() else { return };
+    // ONNX Runtime itself is no part of what is tried. That it is not there is told when it is looked for again.
+    let _ = efm_policy::load_library();
+    bounds.confine();
     /// Bytes of an order: the largest description of a robot, and the rest.
     const MOST: u64 = 64 << 20;
     let mut order = Vec::new();

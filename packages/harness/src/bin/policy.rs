@@ -58,6 +58,9 @@ fn main() -> Result<ExitCode> {
     let heeded = bounded::heed();
     env_logger::init();
     if let Some((arguments, bounds)) = heeded {
+        // ONNX Runtime itself is no part of what is looked at. That it is not there is told when it is looked for again.
+        let _ = efm_policy::load_library();
+        bounds.confine();
         let arguments = std::iter::once("efm-policy".into()).chain(arguments);
         let looked = look(Args::parse_from(arguments), &bounds);
         let fits = looked.unwrap_or_else(|error| {
