@@ -14,6 +14,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 PACKAGE = "embodied_fm"
 # share/embodied_fm when installed, the repository in a checkout.
@@ -101,6 +102,11 @@ def nodes(key: object, value: object, refuse: Callable) -> None:
             nodes(f"{key}/{name}", content, refuse)
 
 
+def typed(value: object) -> object:
+    """Keep a text a text: launch_ros reads a bare one as YAML, by which a policy named 2024 would be a number."""
+    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
+
+
 def processes(wanted: set, composed: bool) -> list:
     """Tell what is to be started; what may share a process does so where that is asked for."""
     chosen = [process for process in GRAPH["processes"] if process["when"] in wanted]
@@ -149,7 +155,7 @@ def graph(context: LaunchContext) -> list:
         if process.get("sim_time", True):
             single["use_sim_time"] = is_true["use_sim_time"]
         if single:
-            parameters.append(single)
+            parameters.append({name: typed(value) for name, value in single.items()})
         actions.append(
             Node(
                 package=PACKAGE,
@@ -181,7 +187,7 @@ def robot_state_publisher(namespace: str, use_sim_time: bool) -> list:
             package="robot_state_publisher",
             executable="robot_state_publisher",
             namespace=namespace,
-            parameters=[{"robot_description": description, "use_sim_time": use_sim_time}],
+            parameters=[{"robot_description": typed(description), "use_sim_time": use_sim_time}],
         )
     ]
 

@@ -49,6 +49,21 @@ def not_installed(_name):
     raise PackageNotFoundError
 
 
+class ParameterValue:
+    """A value whose type is given. A bare text launch_ros reads as YAML instead."""
+
+    def __init__(self, value, *, value_type):
+        assert isinstance(value, value_type)
+        self.value = value
+
+
+def as_launch_ros_gives_it(value):
+    """What a parameter is when it reaches the node."""
+    if isinstance(value, ParameterValue):
+        return value.value
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
 STAND_INS = {
     "launch": {"LaunchContext": Context, "LaunchDescription": Recorded},
     "launch.actions": {
@@ -57,6 +72,7 @@ STAND_INS = {
     "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
     "launch_ros": {},
     "launch_ros.actions": {"Node": Node},
+    "launch_ros.parameter_descriptions": {"ParameterValue": ParameterValue},
     "ament_index_python": {},
     "ament_index_python.packages": {"PackageNotFoundError": PackageNotFoundError, "get_package_prefix": not_installed},
 }  # fmt: skip
@@ -79,6 +95,11 @@ def started(bringup, **arguments):
     """How the nodes for these launch arguments are made, by executable."""
     context = Context({action.name: action.kwargs["default_value"] for action in bringup.ARGUMENTS} | arguments)
     actions = bringup.graph(context)
+    for action in actions:
+        action.kwargs["parameters"] = [
+            {name: as_launch_ros_gives_it(value) for name, value in item.items()} if isinstance(item, dict) else item
+            for item in action.kwargs["parameters"]
+        ]
     return {action.kwargs["executable"]: action.kwargs for action in actions}
 
 

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 import yaml
-from graph_tools import ERROR, MODELS, OK, STALE, Health, image, now, policy, ros
+from graph_tools import ERROR, MODELS, OK, STALE, Health, image, now, policy, ros, values
 from sensor_msgs.msg import CompressedImage, Image
 
 TASK = "camera_ingest: camera front"
@@ -41,13 +41,14 @@ class Camera:
 
         self.probe.until(out, what="an image of the policy")
 
-    def refused(self, *words, **fields):
+    def refused(self, *words, code="", **fields):
         """Send bad images until diagnostics say so; nothing may come out from then on."""
 
         def told():
             self.send(**fields)
             status = self.health.newest(TASK)
-            return status and status.level == ERROR and all(word in status.message for word in words)
+            said = status and status.level == ERROR and all(word in status.message for word in words)
+            return said and code in ("", values(status)["code"])
 
         self.probe.until(told, what=f"an error with {words}")
         self.probe.quiet(self.seen, 0.3, "camera_ingest")  # good images may still be on their way
@@ -102,7 +103,7 @@ def test_a_changed_encoding_is_refused_by_name_until_it_changes_back(camera):
 
 def test_a_changed_size_is_refused_by_name(camera):
     camera.work()
-    camera.refused("'front'", "64x48", "32x24", width=32, height=24)
+    camera.refused("'front'", "64x48", "32x24", code="image_size_changed", width=32, height=24)
 
 
 def test_too_few_bytes_are_refused_by_name(camera, probe):
@@ -120,7 +121,7 @@ def test_too_few_bytes_are_refused_by_name(camera, probe):
 
 def test_stamps_from_the_future_are_refused_by_name(camera):
     camera.work()
-    camera.refused("'front'", "future", ahead=2.0)
+    camera.refused("'front'", "future", code="image_from_the_future", ahead=2.0)
     camera.work()
 
 
@@ -134,7 +135,8 @@ def test_a_camera_that_stops_becomes_stale_and_recovers(camera):
 def test_a_policy_that_is_not_there_is_told_and_the_node_stays(start, probe):
     health = Health(probe)
     process = start("camera_ingest", *ros(policy="no_such_policy", models_path="['models']"))
-    health.wait("camera_ingest: policy", ERROR, "no_such_policy")
+    status = health.wait("camera_ingest: policy", ERROR, "no_such_policy")
+    assert values(status)["code"] == "policy_not_found"
     assert process.stop() == 0, process.log
 
 

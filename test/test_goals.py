@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from graph_tools import ERROR, LATCHED, OK, WARN, Health, ros
+from graph_tools import ERROR, LATCHED, OK, WARN, Health, ros, values
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
@@ -61,18 +61,25 @@ def test_a_goal_becomes_the_instruction_and_ends_with_the_reported_success(desk,
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
-    [("", "empty"), (" \t\n ", "empty"), ("x" * 100_000, "100000 bytes"), ("stop\x07now", "U+0007")],
+    ("text", "reason", "code"),
+    [
+        ("", "empty", "goal_empty"),
+        (" \t\n ", "empty", "goal_empty"),
+        ("x" * 100_000, "100000 bytes", "goal_too_long"),
+        ("stop\x07now", "U+0007", "goal_control_character"),
+    ],
     ids=["empty", "white space", "100 kB", "control character"],
 )
-def test_a_bad_goal_is_refused_with_its_reason_and_the_active_one_stays(desk, probe, text, reason):
+def test_a_bad_goal_is_refused_with_its_reason_and_the_active_one_stays(desk, probe, text, reason, code):
     desk.give("push the ball")
     probe.until(lambda: desk.instruction() == "push the ball", what="the instruction")
     desk.give(text)
     refused = probe.until(lambda: desk.state("refused"), what="refused")
     assert reason in refused["reason"]
     assert refused["id"] is None
+    assert refused["code"] == code
     status = desk.health.wait("goal_intake: goal", WARN, reason, "goal 1 is active")
+    assert values(status)["code"] == code
     assert len(status.message) < 1000
     probe.spin(0.3)
     assert desk.instruction() == "push the ball"

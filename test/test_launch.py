@@ -59,6 +59,17 @@ def test_a_robot_gets_nothing_that_belongs_to_the_simulators(bringup, mine, comp
     assert single(started(bringup)["vla_inference"])["policy"].startswith("panda")
 
 
+# What YAML reads as something else than a text.
+ODD = ["2024", "007", "1e3", "0x1F", "yes", "off", "null", "~", ".inf", "2024-01-01", "1_000", "[a]", "a: b", "#1"]
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("composed", ["false", "true"])
+def test_a_policy_may_have_a_name_that_yaml_takes_for_something_else(bringup, name, composed):
+    nodes = started(bringup, policy=name, composed=composed)
+    assert [single(node)["policy"] for node in nodes.values() if "policy" in single(node)] in ([name], [name] * 3)
+
+
 def test_a_description_is_published_only_beside_the_simulator(bringup, monkeypatch):
     monkeypatch.setattr(bringup, "get_package_prefix", lambda _name: "/opt/ros/jazzy")
     assert "panda" in single(started(bringup)["robot_state_publisher"])["robot_description"]

@@ -320,3 +320,20 @@ def test_the_simulators_parameters_are_parameters_of_their_nodes():
         described = subprocess.run([BIN / executable, "--help"], check=True, capture_output=True, text=True).stdout
         for name in given["ros__parameters"]:
             assert f"\n  {name} " in described or f"\n  {name}.<name> " in described, f"{key} has no {name}"
+
+
+@pytest.mark.parametrize("text", ["2024", "007", "1e3", "0x1F", "yes", "off", "null", "~", ".inf", "2024-01-01", "1_000", "-5"])
+@pytest.mark.parametrize("to", ["", "goal_intake:"])
+def test_a_text_on_the_command_line_is_a_text_whatever_yaml_takes_it_for(start, probe, text, to):
+    start("goal_intake", "--ros-args", "-p", f"{to}policy:={text}")
+    assert value(probe, "/goal_intake", "policy") == [text]
+
+
+def test_a_value_of_another_type_in_a_file_is_refused_with_how_it_is_written(start, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("goal_intake: {ros__parameters: {policy: 2024, stop_words: halt, goal_timeout: '60', trace: 1}}\n")
+    node = start("goal_intake", "--ros-args", "--params-file", str(file))
+    assert node.code(20.0) == 1
+    for name, how in {"policy": "'2024'", "stop_words": "['halt']", "goal_timeout": "without quotes: 60", "trace": "true or false"}.items():
+        [line] = [line for line in node.log.splitlines() if f"parameter '{name}'" in line]
+        assert "; write" in line and how in line, line

@@ -1,7 +1,10 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
-use efm_core::Stamp;
+pub mod ingest;
+
+use crate::reasons::{self, unfresh, wrong};
 use efm_core::freshness::{FreshnessBounds, Unfresh};
+use efm_core::{Reason, Stamp};
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
 
@@ -25,9 +28,7 @@ pub enum CameraTrouble {
         problem: CdrError,
     },
     /// Another encoding than before.
-    #[error(
-        "camera '{camera}' changed its encoding from '{before}' to '{now}'; nothing is passed on until it changes back (start camera_ingest anew if it is meant)"
-    )]
+    #[error("camera '{camera}' changed its encoding from '{before}' to '{now}'")]
     Encoding {
         /// Which.
         camera: String,
@@ -37,10 +38,7 @@ pub enum CameraTrouble {
         now: String,
     },
     /// Another size than before.
-    #[error(
-        "camera '{camera}' changed its size from {}x{} to {}x{}; nothing is passed on until it changes back (start camera_ingest anew if it is meant)",
-        before.0, before.1, now.0, now.1
-    )]
+    #[error("camera '{camera}' changed its size from {}x{} to {}x{}", before.0, before.1, now.0, now.1)]
     Size {
         /// Which.
         camera: String,
@@ -57,6 +55,22 @@ pub enum CameraTrouble {
         /// What is wrong.
         why: Unfresh,
     },
+}
+
+impl CameraTrouble {
+    /// With its code and what to do.
+    pub fn reason(&self) -> Reason {
+        const CHANGE_BACK: &str =
+            "nothing is passed on until it changes back (start camera_ingest anew if it is meant)";
+        let (code, remedy) = match self {
+            Self::Image { .. } => (reasons::IMAGE_UNREADABLE, ""),
+            Self::Message { .. } => (reasons::MESSAGE_UNREADABLE, ""),
+            Self::Encoding { .. } => (reasons::IMAGE_ENCODING_CHANGED, CHANGE_BACK),
+            Self::Size { .. } => (reasons::IMAGE_SIZE_CHANGED, CHANGE_BACK),
+            Self::Stamp { camera, why } => return unfresh(format!("camera '{camera}' sends images "), why),
+        };
+        wrong(code, self.to_string(), remedy)
+    }
 }
 
 /// A picture as it came.
@@ -129,6 +143,11 @@ impl CameraStream {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Width and height of what comes out, pixels.
+    pub fn size(&self) -> (u32, u32) {
+        (self.resizer.width(), self.resizer.height())
     }
 
     /// Encoding, width and height of what it sends, once a good picture came.

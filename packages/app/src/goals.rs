@@ -3,15 +3,17 @@
 //! A text is looked at before it becomes a goal ([`efm_core::words`]): one that asks to stop cancels, one that forbids something or names nothing that the
 //! policy knows is refused. Whatever it is, it is told once: accepted, refused or cancelled.
 
-use efm_core::Stamp;
+pub mod intake;
+
 use efm_core::goal::{Goal, GoalEnd, GoalKeeper};
 use efm_core::words::{Heard, Lexicon, StopWords, Understood, hear};
+use efm_core::{Reason, Stamp};
 use serde::Serialize;
 
 /// Longest part of a refused goal that is repeated in its status, characters.
 const SHOWN: usize = 80;
 
-/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "...", "understood": null}`.
+/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "...", "code": null, "understood": null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Counts accepted goals, from 1; `null` for a refused one, and for a stop while no goal was active.
@@ -20,8 +22,10 @@ pub struct Status {
     pub goal: String,
     /// accepted, active, succeeded, cancelled, replaced, timed_out or refused.
     pub state: &'static str,
-    /// Why, in words; may be empty.
+    /// Why, in words, and what to do; may be empty.
     pub reason: String,
+    /// Of a refusal: why, for machines. `null` in other states.
+    pub code: Option<&'static str>,
     /// With accepted and active: what was understood, in the words of the policy's package; `null` where it lists none.
     pub understood: Option<Understood>,
 }
@@ -34,12 +38,13 @@ impl Status {
     }
 
     fn of(goal: &Goal, state: &'static str, reason: impl Into<String>) -> Self {
-        Self { id: Some(goal.id), goal: goal.sentence.to_string(), state, reason: reason.into(), understood: None }
+        let (id, goal, reason) = (Some(goal.id), goal.sentence.to_string(), reason.into());
+        Self { id, goal, state, reason, code: None, understood: None }
     }
 
     /// Of no goal.
     fn of_text(text: &str, state: &'static str, reason: String) -> Self {
-        Self { id: None, goal: shorten(text), state, reason, understood: None }
+        Self { id: None, goal: shorten(text), state, reason, code: None, understood: None }
     }
 }
 
@@ -50,6 +55,8 @@ pub struct News {
     pub instruction: Option<String>,
     /// For `goal_status`, in this order.
     pub statuses: Vec<Status>,
+    /// Why the text was refused, where it was.
+    pub refused: Option<Reason>,
 }
 
 /// What a task reports about itself on `task_status`. Other fields are left alone.
@@ -68,7 +75,7 @@ pub struct GoalDesk {
     timeout: f64,
     stops: StopWords,
     /// What the policy knows; an error where that cannot be told, and nothing is taken.
-    lexicon: Result<Option<Lexicon>, String>,
+    lexicon: Result<Option<Lexicon>, Reason>,
 }
 
 impl GoalDesk {
@@ -79,13 +86,18 @@ impl GoalDesk {
 
     /// With these words of stopping, for a policy that knows this; where that is an error, every goal is refused with it.
     #[must_use]
-    pub fn with_words(self, stops: StopWords, lexicon: Result<Option<Lexicon>, String>) -> Self {
+    pub fn with_words(self, stops: StopWords, lexicon: Result<Option<Lexicon>, Reason>) -> Self {
         Self { stops, lexicon, ..self }
     }
 
     /// Why no goal can be taken.
-    pub fn trouble(&self) -> Option<&str> {
-        self.lexicon.as_ref().err().map(String::as_str)
+    pub fn trouble(&self) -> Option<&Reason> {
+        self.lexicon.as_ref().err()
+    }
+
+    /// Whether goals are compared with what a policy knows.
+    pub fn compares(&self) -> bool {
+        matches!(self.lexicon, Ok(Some(_)))
     }
 
     /// The active goal.
@@ -96,11 +108,14 @@ impl GoalDesk {
     /// Somebody hands in a text. When it is refused, the active goal stays as it is; when it asks to stop, that is cancelled.
     pub fn submit(&mut self, text: &str, now: Stamp) -> News {
         let lexicon = self.lexicon.as_ref().ok().and_then(Option::as_ref);
-        let refuse =
-            |reason: String| News { instruction: None, statuses: vec![Status::of_text(text, "refused", reason)] };
+        let refuse = |reason: Reason| {
+            let status = Status::of_text(text, "refused", reason.in_words());
+            let statuses = vec![Status { code: Some(reason.code), ..status }];
+            News { instruction: None, statuses, refused: Some(reason) }
+        };
         let (sentence, understood) = match hear(text, &self.stops, lexicon) {
             Heard::Stop(said) => return self.stop(text, &said),
-            Heard::Refused(refusal) => return refuse(refusal.to_string()),
+            Heard::Refused(refusal) => return refuse(refusal.reason()),
             Heard::Goal(sentence, understood) => (sentence, understood),
         };
         if let Err(trouble) = &self.lexicon {
@@ -128,7 +143,7 @@ impl GoalDesk {
             Some(ended) => Self::ended(&ended, reason),
             None => {
                 let status = Status::of_text(text, "cancelled", format!("{reason}; no goal was active"));
-                News { instruction: Some(String::new()), statuses: vec![status] }
+                News { instruction: Some(String::new()), statuses: vec![status], refused: None }
             }
         }
     }
@@ -154,7 +169,8 @@ impl GoalDesk {
     }
 
     fn ended((goal, end): &(Goal, GoalEnd), reason: String) -> News {
-        News { instruction: Some(String::new()), statuses: vec![Status::of(goal, end.word(), reason)] }
+        let statuses = vec![Status::of(goal, end.word(), reason)];
+        News { instruction: Some(String::new()), statuses, refused: None }
     }
 }
 
@@ -171,6 +187,8 @@ fn shorten(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::reasons::{self, wrong};
+    use efm_core::words::codes;
     use proptest::prelude::*;
 
     fn states(news: &News) -> Vec<&str> {
@@ -209,12 +227,18 @@ mod tests {
     fn a_refused_goal_is_reported_with_its_reason_and_the_active_one_stays() {
         let mut desk = GoalDesk::new(0.0);
         desk.submit("put it left", at(1));
-        for (text, word) in [("", "empty"), (&*"x".repeat(100_000), "100000 bytes"), ("a\u{0}b", "U+0000")] {
+        for (text, word, code) in [
+            ("", "empty", codes::GOAL_EMPTY),
+            (&*"x".repeat(100_000), "100000 bytes", codes::GOAL_TOO_LONG),
+            ("a\u{0}b", "U+0000", codes::GOAL_CONTROL_CHARACTER),
+        ] {
             let news = desk.submit(text, at(2));
             assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None));
             assert!(news.statuses[0].reason.contains(word), "{:?}", news.statuses[0]);
             let json = news.statuses[0].json();
             assert!(json.len() < 400 && !json.contains('\0'), "{json}");
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!((&json["code"], news.refused.as_ref().unwrap().code), (&code.into(), code));
         }
         assert_eq!(desk.active().unwrap().sentence.as_str(), "put it left");
     }
@@ -266,26 +290,33 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&news.statuses[0].json()).unwrap();
         let understood = serde_json::json!({"objects": ["red cube"], "goals": ["left"], "verbs": ["put"]});
         assert_eq!(json["understood"], understood);
-        for (text, word) in [
-            ("hello", "red cube"),
-            ("do not push the red cube", "'not'"),
-            ("push the r\u{435}d cube", "alphabets"),
-            ("push the red\u{200B} cube", "U+200B"),
-            ("???", "no words"),
+        assert_eq!((&json["code"], news.refused), (&serde_json::Value::Null, None));
+        for (text, word, code) in [
+            ("hello", "red cube", codes::GOAL_NAMES_NOTHING),
+            ("do not push the red cube", "'not'", codes::GOAL_NEGATED),
+            ("push the r\u{435}d cube", "alphabets", codes::GOAL_TWO_ALPHABETS),
+            ("push the red\u{200B} cube", "U+200B", codes::GOAL_INVISIBLE_CHARACTER),
+            ("is the red cube heavy?", "question", codes::GOAL_QUESTION),
+            ("???", "no words", codes::GOAL_WITHOUT_WORDS),
         ] {
             let news = desk.submit(text, at(2));
             assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None), "{text}");
-            assert!(news.statuses[0].reason.contains(word), "{text}: {}", news.statuses[0].reason);
+            let status = &news.statuses[0];
+            assert!(status.reason.contains(word) && status.code == Some(code), "{text}: {status:?}");
+            let refused = news.refused.unwrap();
+            assert!(!refused.remedy.is_empty() && status.reason.ends_with(&*refused.remedy), "{refused:?}");
             assert_eq!(desk.active().unwrap().sentence.as_str(), "put the red cube left");
         }
     }
 
     #[test]
     fn where_it_cannot_be_known_what_the_policy_knows_goals_are_refused_and_a_stop_still_stops() {
-        let mut desk = GoalDesk::new(0.0).with_words(StopWords::default(), Err("there is no policy".to_owned()));
+        let mut desk = GoalDesk::new(0.0)
+            .with_words(StopWords::default(), Err(wrong(reasons::POLICY_NOT_FOUND, "there is no policy", "name one")));
         let news = desk.submit("push the red cube", at(1));
         assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None));
-        assert_eq!(news.statuses[0].reason, "there is no policy");
+        assert_eq!(news.statuses[0].reason, "there is no policy; name one");
+        assert_eq!(news.statuses[0].code, Some(reasons::POLICY_NOT_FOUND));
         assert_eq!(states(&desk.submit("stop", at(2))), ["cancelled"]);
     }
 

@@ -3,9 +3,10 @@
 
 use crate::publisher::streaming_params::task_rules;
 use crate::surroundings::{fixed_joints, named_workspace, tool_is_named, workspace_is_checked};
+use efm_config::codes::{contradict, wrong};
 use efm_config::{Params, Rule};
-use efm_core::JointNames;
 use efm_core::words::StopWords;
+use efm_core::{JointNames, Reason};
 use efm_policy::Operators;
 use efm_safety::bounds::COMMITTED_PERIODS;
 
@@ -19,9 +20,10 @@ pub const COMMITTED: Rule = Rule::new(
         if committed >= least {
             return Ok(());
         }
-        Err(format!(
-            "parameter 'committed' is {committed} s; with 'rate' at {rate} Hz it must be at least {least} s, one and a half times the spacing of points"
-        ))
+        let remedy = format!(
+            "with 'rate' at {rate} Hz it must be at least {least} s, one and a half times the spacing of points"
+        );
+        Err(contradict(format!("parameter 'committed' is {committed} s"), remedy))
     },
     &[r#"{"committed": 0.014}"#, r#"{"committed": 0.0299, "rate": 50.0}"#, r#"{"committed": 0.0015, "rate": 999.0}"#],
 );
@@ -61,7 +63,7 @@ pub const OPERATORS: Rule = Rule::new(
     &[],
     |params| {
         let named = Operators::also(&params.texts("allow_operators"));
-        named.map(drop).map_err(|problem| format!("parameter 'allow_operators': {problem}"))
+        named.map(drop).map_err(|problem| wrong(format!("parameter 'allow_operators': {problem}"), ""))
     },
     &[r#"{"allow_operators": ["a loop"]}"#, r#"{"allow_operators": ["com.microsoft:"]}"#],
 );
@@ -70,7 +72,7 @@ pub const OPERATORS: Rule = Rule::new(
 pub const FIXED_JOINTS: Rule = Rule::new(
     "Each once, with a finite number.",
     &[],
-    |params| fixed_joints(params).map(drop).map_err(|error| error.to_string()),
+    |params| fixed_joints(params).map(drop),
     &[
         r#"{"fixed_joints": ["rail"]}"#,
         r#"{"fixed_joints": ["rail=up"]}"#,
@@ -89,8 +91,9 @@ pub const FIXED_IS_NOT_MOVED: Rule = Rule::new(
         // What is no form of it is said by another rule.
         let fixed = fixed_joints(params).unwrap_or_default();
         match moved(params).into_iter().find(|joint| fixed.contains_key(joint)) {
-            Some(joint) => Err(format!(
-                "parameter 'fixed_joints': '{joint}' is moved by a controller (parameter 'controllers'); take it out"
+            Some(joint) => Err(contradict(
+                format!("parameter 'fixed_joints': '{joint}' is moved by a controller (parameter 'controllers')"),
+                "take it out",
             )),
             None => Ok(()),
         }
@@ -105,17 +108,15 @@ pub const CONTROLLERS: Rule = Rule::new(
     |params| {
         let mut seen: Vec<(String, String)> = Vec::new();
         for (name, joints) in params.lists("controllers") {
-            let wrong = |what: String| format!("parameter 'controllers.{name}': {what}");
+            let of = |what: String| format!("parameter 'controllers.{name}': {what}");
             if !is_of_a_topic(&name) {
-                return Err(wrong(
-                    "it is commanded on a topic, so its name must be of letters, digits, '_' and '/', without a digit at the beginning".to_owned(),
-                ));
+                let text = of("it is commanded on a topic, so its name must be of letters, digits, '_' and '/', without a digit at the beginning".to_owned());
+                return Err(wrong(text, ""));
             }
-            for joint in JointNames::new(joints).map_err(|error| wrong(error.to_string()))?.iter() {
+            for joint in JointNames::new(joints).map_err(|error| wrong(of(error.to_string()), ""))?.iter() {
                 if let Some((_, other)) = seen.iter().find(|(known, _)| known == joint) {
-                    return Err(wrong(format!(
-                        "joint '{joint}' is moved by '{other}' already; each joint has one controller"
-                    )));
+                    let text = of(format!("joint '{joint}' is moved by '{other}' already"));
+                    return Err(wrong(text, "each joint has one controller"));
                 }
                 seen.push((joint.to_owned(), name.clone()));
             }
@@ -138,9 +139,9 @@ pub const GRIPPER_JOINTS: Rule = Rule::new(
     |params| {
         let moved = moved(params);
         match params.texts("gripper_joints").into_iter().find(|joint| !moved.contains(joint)) {
-            Some(joint) => Err(format!(
-                "parameter 'gripper_joints': '{joint}' is moved by no controller; the joints of 'controllers' are: {}",
-                moved.join(", ")
+            Some(joint) => Err(contradict(
+                format!("parameter 'gripper_joints': '{joint}' is moved by no controller"),
+                format!("the joints of 'controllers' are: {}", moved.join(", ")),
             )),
             None => Ok(()),
         }
@@ -177,8 +178,9 @@ pub const TASK_LIMITS_OF_A_TOOL: Rule = Rule::new(
         };
         let limited = params.lists("task_limits").into_iter().find(of_a_tool);
         match limited.filter(|_| params.text("tool_link").is_empty()) {
-            Some((name, _)) => Err(format!(
-                "parameter 'task_limits.{name}' has a max_tool_speed, but 'tool_link' is empty; it must name the link that this holds for"
+            Some((name, _)) => Err(contradict(
+                format!("parameter 'task_limits.{name}' has a max_tool_speed, but 'tool_link' is empty"),
+                "it must name the link that this holds for",
             )),
             None => Ok(()),
         }
@@ -187,12 +189,13 @@ pub const TASK_LIMITS_OF_A_TOOL: Rule = Rule::new(
 );
 
 /// A list of processor cores without repetition. Whether they are there is seen by the node, as it depends on the machine.
-fn distinct(params: &Params, name: &str) -> Result<(), String> {
+fn distinct(params: &Params, name: &str) -> Result<(), Reason> {
     let cores = params.integers(name);
     match cores.iter().enumerate().find(|(place, core)| cores[..*place].contains(core)) {
-        Some((_, core)) => Err(format!(
-            "parameter '{name}' is {cores:?}; it must list each core once, and core {core} stands there twice"
-        )),
+        Some((_, core)) => {
+            let remedy = format!("it must list each core once, and core {core} stands there twice");
+            Err(wrong(format!("parameter '{name}' is {cores:?}"), remedy))
+        }
         None => Ok(()),
     }
 }
@@ -214,7 +217,8 @@ pub const THREADS: Rule = Rule::new(
         if cores == 0 || usize::try_from(threads).is_ok_and(|threads| threads <= cores) {
             return Ok(());
         }
-        Err(format!("parameter 'threads' is {threads}; it must be at most {cores}, as 'inference_cores' lists so many"))
+        let remedy = format!("it must be at most {cores}, as 'inference_cores' lists so many");
+        Err(contradict(format!("parameter 'threads' is {threads}"), remedy))
     },
     &[r#"{"threads": 2, "inference_cores": [0]}"#, r#"{"threads": 64, "inference_cores": [0, 1, 2]}"#],
 );
@@ -228,7 +232,8 @@ pub const STOP: Rule = Rule::new(
     ) {
         Ok(_) => Ok(()),
         Err(error) => {
-            Err(format!("parameter 'stop_words': {error}; a phrase is one or more words, three dots may follow"))
+            let remedy = "a phrase is one or more words, three dots may follow";
+            Err(wrong(format!("parameter 'stop_words': {error}"), remedy))
         }
     },
     &[r#"{"stop_words": ["stop", "..."]}"#, r#"{"stop_words": ["stop", "!?"]}"#, r#"{"stop_words": ["  ", "stop"]}"#],

@@ -1,8 +1,11 @@
-//! Reasons for machines: the stable words of what nodes refuse, and of what the arm does. Those of the filter are in [`efm_safety::codes`].
+//! Reasons for machines: the stable words of what nodes refuse, and of what the arm does. Those of the filter are in [`efm_safety::codes`], those of
+//! sentences in [`efm_core::words::codes`], those of parameters in [`efm_config::codes`].
 //!
-//! `docs/codes.md` is written from both lists.
+//! `docs/codes.md` is written from all lists.
 
-use efm_core::{Level, Reason, Text};
+use efm_core::freshness::Unfresh;
+use efm_core::{Code, Level, Reason, Text};
+use efm_safety::OfferRefusal;
 
 efm_core::codes! {
     FOLLOWING = "following", "action chunks are followed";
@@ -30,20 +33,89 @@ efm_core::codes! {
     SPEED_SCALE = "speed_scale", "the speed scale is no part of one";
     TASK_LIMITS = "task_limits", "the task limits of an instruction cannot be kept";
     HEARTBEAT_SILENT = "heartbeat_silent", "`emergency_stop` must be heard regularly, and is not";
+    FILE_UNREADABLE = "file_unreadable", "a file that a parameter names cannot be read";
+    JOINT_LIMITS_WRONG = "joint_limits_wrong", "`joint_limits_file` cannot be used";
+    POLICY_NOT_FOUND = "policy_not_found", "there is no such policy package";
+    POLICY_MANIFEST_WRONG = "policy_manifest_wrong", "the manifest of the policy package cannot be used";
+    POLICY_DOES_NOT_FIT = "policy_does_not_fit", "the policy package cannot be loaded, or does not fit the robot";
+    POLICY_OUT_OF_BOUNDS = "policy_out_of_bounds", "the policy package was tried out and took more than it may, or did not end well";
+    POLICY_BEING_OPENED = "policy_being_opened", "the policy is being opened";
+    POLICY_IS_KNOWN = "policy_is_known", "the manifest of the policy package is read";
+    POLICY_NOT_ACTIVE = "policy_not_active", "the policy is not active";
+    RANGES_NOT_COMPARED = "ranges_not_compared", "the policy package keeps joints from being compared with the robot's limits";
+    PROPOSER_DOES_NOT_FIT = "proposer_does_not_fit", "the proposer cannot be used with this policy";
+    PROPOSING = "proposing", "action chunks are proposed";
+    INFERENCE_DISABLED = "inference_disabled", "no action chunks are proposed; `~/enable` allows it";
+    INFERENCE_FAILED = "inference_failed", "the policy made no action chunk";
+    NO_POLICY_OPEN = "no_policy_open", "no policy is open";
+    NO_CANDIDATE = "no_candidate", "of several action chunks none could be made";
+    CHUNK_OF_NO_LOOK = "chunk_of_no_look", "the proposer's action chunk is not for the look that it was asked for";
+    INSTRUCTION_NOT_EMBEDDED = "instruction_not_embedded", "the policy has no embedding of the instruction";
+    FRESH = "fresh", "what comes is fresh and complete";
+    IMAGE_MISSING = "image_missing", "no picture of the camera has come yet";
+    IMAGE_SILENT = "image_silent", "the camera is silent";
+    IMAGE_OLD = "image_old", "the camera's picture is too old";
+    IMAGE_FROM_THE_FUTURE = "image_from_the_future", "the camera's picture lies in the future: the clocks do not agree";
+    IMAGE_UNSTAMPED = "image_unstamped", "the camera's picture has no stamp";
+    IMAGE_OF_ANOTHER_FORM = "image_of_another_form", "the camera's picture has another encoding or size than the policy takes";
+    IMAGE_UNREADABLE = "image_unreadable", "the camera's picture cannot be read";
+    IMAGE_ENCODING_CHANGED = "image_encoding_changed", "the camera changed its encoding";
+    IMAGE_SIZE_CHANGED = "image_size_changed", "the camera changed the size of its pictures";
+    IMAGE_PASSED_ON = "image_passed_on", "the camera's pictures are passed on";
+    MESSAGE_UNREADABLE = "message_unreadable", "what came is no message of its type";
+    SILENT = "silent", "nothing has come for longer than may be";
+    GOAL_ACTIVE = "goal_active", "a goal is active";
+    SCENE_UNREADABLE = "scene_unreadable", "a planning scene cannot be read, or is lost";
+    SCENE_UNCLEAR = "scene_unclear", "a planning scene has something that cannot be placed or understood; the text names it";
+    SCENE_WAITS = "scene_waits", "a planning scene waits to be put together";
     NOT_RECORDED = "not_recorded", "in a replay: the action chunk is not in the bag";
 }
 
-/// Whether a code is in one of the lists: here, or of the filter. Monitors of others have their own.
+/// All codes of the house: those here, of the filter, of sentences, and of parameters.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    [CODES, efm_safety::codes::CODES, efm_core::words::codes::CODES, efm_config::codes::CODES].into_iter().flatten()
+}
+
+/// Whether a code is one of the house. Monitors and proposers of others have their own.
 pub fn is_listed(code: &str) -> bool {
-    CODES.iter().chain(efm_safety::codes::CODES).any(|known| known.code == code)
+    all().any(|known| known.code == code)
 }
 
-/// Why something that was asked for is not done; the text says what to do as well.
-pub fn refused(code: &'static str, text: impl Into<Text>) -> Reason {
-    Reason::new(code, Level::Warn, text, Text::default())
+/// Why something that was asked for is not done, and what to do.
+pub fn refused(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>) -> Reason {
+    Reason::new(code, Level::Warn, text, remedy)
 }
 
-/// What cannot work before somebody has changed something; the text says what.
-pub fn wrong(code: &'static str, text: impl Into<Text>) -> Reason {
-    Reason::new(code, Level::Error, text, Text::default())
+/// What cannot work before somebody has changed something, and what.
+pub fn wrong(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>) -> Reason {
+    Reason::new(code, Level::Error, text, remedy)
+}
+
+/// Why the filter does not take a chunk.
+pub fn not_taken(refusal: &OfferRefusal) -> Reason {
+    let remedy = match refusal {
+        OfferRefusal::Monitor { monitor, reason } => {
+            return refused(reason.code, format!("monitor '{monitor}': {}", reason.text), reason.remedy.clone());
+        }
+        OfferRefusal::Disarmed => "call ~/arm",
+        OfferRefusal::Stopped(_) | OfferRefusal::Chunk(_) => "",
+    };
+    refused(refusal.code(), refusal.to_string(), remedy)
+}
+
+/// A reason's code as the diagnostics have it: beside the words.
+pub fn coded(code: &str) -> (String, String) {
+    ("code".to_owned(), code.to_owned())
+}
+
+/// A picture that is not fresh; `camera` is who sends it, in words.
+pub fn unfresh(camera: impl std::fmt::Display, why: &Unfresh) -> Reason {
+    let (code, remedy) = match why {
+        Unfresh::Never => (IMAGE_MISSING, ""),
+        Unfresh::Silent(_) => (IMAGE_SILENT, ""),
+        Unfresh::Stale(_) => (IMAGE_OLD, ""),
+        Unfresh::Future(_) => (IMAGE_FROM_THE_FUTURE, "check the clocks of both machines"),
+        Unfresh::Unstamped => (IMAGE_UNSTAMPED, ""),
+    };
+    wrong(code, format!("{camera}{why}"), remedy)
 }

@@ -1,7 +1,9 @@
 //! What nodes, evaluation and replay are set up from: parameters that several of them have, and what those name.
 
+use crate::reasons::{self, wrong};
 use efm_config::files;
 use efm_config::{Params, Spec};
+use efm_core::Reason;
 use efm_policy::{MANIFEST_FILE, Manifest};
 use efm_robot::LimitsFile;
 use std::path::PathBuf;
@@ -32,10 +34,10 @@ pub fn robot_specs() -> Vec<Spec> {
 /// The joint limits from the text of `joint_limits_file`, with `default_jerk` where the file gives none.
 ///
 /// # Errors
-/// In words, when something in it is wrong.
-pub fn joint_limits(params: &Params, text: &str) -> Result<LimitsFile, String> {
+/// When something in it is wrong.
+pub fn joint_limits(params: &Params, text: &str) -> Result<LimitsFile, Reason> {
     let limits = LimitsFile::parse(text, &params.text("joint_limits_file"))
-        .map_err(|e| format!("parameter 'joint_limits_file': {e}"))?;
+        .map_err(|error| wrong(reasons::JOINT_LIMITS_WRONG, format!("parameter 'joint_limits_file': {error}"), ""))?;
     let jerk = params.double("default_jerk");
     Ok(if jerk > 0.0 { limits.with_default_jerk(jerk) } else { limits })
 }
@@ -69,12 +71,14 @@ pub fn policy_package(named: &str, folders: &[PathBuf], places: &[PathBuf]) -> R
 /// The folder of the policy package that the parameters name, and its manifest.
 ///
 /// # Errors
-/// A reason in words: where it was looked for, or what is wrong with the manifest.
-pub fn policy_manifest(params: &Params) -> Result<(PathBuf, Manifest), String> {
+/// Where it was looked for, or what is wrong with the manifest.
+pub fn policy_manifest(params: &Params) -> Result<(PathBuf, Manifest), Reason> {
     let named = params.text("policy");
     let folder = policy_package(&named, &models_path(params), &[files::find(&named)]).map_err(|looked| {
-        format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "))
+        let text = format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "));
+        wrong(reasons::POLICY_NOT_FOUND, text, "")
     })?;
-    let manifest = Manifest::read(&folder).map_err(|e| e.to_string())?;
+    let manifest =
+        Manifest::read(&folder).map_err(|error| wrong(reasons::POLICY_MANIFEST_WRONG, error.to_string(), ""))?;
     Ok((folder, manifest))
 }

@@ -1,12 +1,13 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
-use crate::Failure;
 use crate::param_rules as rules;
+use crate::{Failure, reasons};
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
+use efm_config::codes::{contradict, wrong};
 use efm_config::files;
 use efm_config::{Params, Spec};
-use efm_core::JointNames;
 use efm_core::reading;
+use efm_core::{JointNames, Level, Reason};
 use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
@@ -70,18 +71,19 @@ pub fn specs() -> Vec<Spec> {
 ///
 /// # Errors
 /// When an entry of it is no name with a position: which one, and what is wanted.
-pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, Failure> {
+pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, Reason> {
     let mut fixed = BTreeMap::new();
     for entry in params.texts("fixed_joints") {
-        let wrong = |what: &str| format!("parameter 'fixed_joints': '{entry}' {what}; wanted: <joint>=<rad or m>");
+        let wrong =
+            |what: &str| wrong(format!("parameter 'fixed_joints': '{entry}' {what}"), "wanted: <joint>=<rad or m>");
         let (name, position) = entry.split_once('=').ok_or_else(|| wrong("has no '='"))?;
         if name.trim().is_empty() {
-            return Err(wrong("has no joint before the '='").into());
+            return Err(wrong("has no joint before the '='"));
         }
         let position = position.trim().parse::<f64>().ok().filter(|p| p.is_finite());
         let position = position.ok_or_else(|| wrong("has no finite number behind the '='"))?;
         if fixed.insert(name.trim().to_owned(), position).is_some() {
-            return Err(wrong("names a joint for the second time").into());
+            return Err(wrong("names a joint for the second time"));
         }
     }
     Ok(fixed)
@@ -91,27 +93,28 @@ pub fn fixed_joints(params: &Params) -> Result<BTreeMap<String, f64>, Failure> {
 ///
 /// # Errors
 /// The first that is not, and what would be right.
-pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &JointNames) -> Result<(), Failure> {
+pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &JointNames) -> Result<(), Reason> {
     let others = other_joints(model, joints);
     for (name, position) in fixed {
         if joints.index_of(name).is_some() {
-            return Err(format!("parameter 'fixed_joints': '{name}' is moved by a controller; take it out").into());
+            let text = format!("parameter 'fixed_joints': '{name}' is moved by a controller");
+            return Err(contradict(text, "take it out"));
         }
         if !others.contains(name) {
             let known = others.join(", ");
             let known = if known.is_empty() { "there is none" } else { &known };
-            return Err(format!(
+            let text = format!(
                 "parameter 'fixed_joints': the robot has no joint '{name}' of its own that no controller moves (those are: {known})"
-            )
-            .into());
+            );
+            return Err(wrong(text, ""));
         }
         let limit = model.joint(name).map(|joint| joint.limit).unwrap_or_default();
         let (lower, upper) = (limit.lower.unwrap_or(f64::NEG_INFINITY), limit.upper.unwrap_or(f64::INFINITY));
         if *position < lower || *position > upper {
-            return Err(format!(
+            let text = format!(
                 "parameter 'fixed_joints': joint '{name}' is at {position}, outside of its limits {lower} to {upper} in the robot description"
-            )
-            .into());
+            );
+            return Err(wrong(text, ""));
         }
     }
     Ok(())
@@ -127,7 +130,7 @@ pub fn max_tool_speed(params: &Params) -> f64 {
 ///
 /// # Errors
 /// When it is not, and one of them is set.
-pub fn tool_is_named(params: &Params) -> Result<(), String> {
+pub fn tool_is_named(params: &Params) -> Result<(), Reason> {
     let (workspace, speed) = (params.doubles("workspace"), max_tool_speed(params));
     if !params.text("tool_link").is_empty() || workspace.is_empty() && speed.is_infinite() {
         return Ok(());
@@ -136,35 +139,37 @@ pub fn tool_is_named(params: &Params) -> Result<(), String> {
         [] => format!("'max_tool_speed' is {speed} m/s"),
         corners => format!("'workspace' is {corners:?}"),
     };
-    Err(format!("parameter 'tool_link' is empty, but {for_what}; it must name the link that this holds for"))
+    let text = format!("parameter 'tool_link' is empty, but {for_what}");
+    Err(contradict(text, "it must name the link that this holds for"))
 }
 
 /// Whether there is collision checking where there is a workspace, as that looks at both.
 ///
 /// # Errors
 /// When there is none.
-pub fn workspace_is_checked(params: &Params) -> Result<(), String> {
+pub fn workspace_is_checked(params: &Params) -> Result<(), Reason> {
     let corners = params.doubles("workspace");
     if corners.is_empty() || params.bool("check_collisions") {
         return Ok(());
     }
-    Err(format!(
-        "parameter 'workspace' is {corners:?}, but 'check_collisions' is false; it must be true for a workspace"
-    ))
+    let text = format!("parameter 'workspace' is {corners:?}, but 'check_collisions' is false");
+    Err(contradict(text, "it must be true for a workspace"))
 }
 
 /// The text of the file that a parameter names; `None` where it names none.
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Failure> {
+pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Reason> {
     let named = params.text(parameter);
     if named.is_empty() {
         return Ok(None);
     }
     let path = files::find(&named);
-    let text = reading::text(&path, reading::DESCRIPTION)
-        .map_err(|e| format!("parameter '{parameter}': cannot read '{}': {e}", path.display()))?;
+    let text = reading::text(&path, reading::DESCRIPTION).map_err(|error| {
+        let text = format!("parameter '{parameter}': cannot read '{}': {error}", path.display());
+        Reason::new(reasons::FILE_UNREADABLE, Level::Error, text, "")
+    })?;
     Ok(Some(text))
 }
 
@@ -214,7 +219,7 @@ pub fn around(
     let options = CollisionOptions {
         clearance: params.double("clearance"),
         padding: params.double("padding"),
-        mesh_files: MeshFiles::new(mesh_file),
+        mesh_files: MeshFiles::new(|resource| mesh_file(resource).map_err(|why| why.to_string())),
         ..CollisionOptions::default()
     };
     let bodies = CollisionModel::new(model, srdf.as_ref(), joints, obstacles, &options)?;
@@ -229,20 +234,26 @@ pub fn around(
 ///
 /// # Errors
 /// When it is no box.
-pub fn named_workspace(params: &Params) -> Result<Option<Workspace>, String> {
+pub fn named_workspace(params: &Params) -> Result<Option<Workspace>, Reason> {
     match params.doubles("workspace").as_slice() {
         [] => Ok(None),
         [a, b, c, d, e, f] if a < d && b < e && c < f => {
             Ok(Some(Workspace { min: Point3::new(*a, *b, *c), max: Point3::new(*d, *e, *f) }))
         }
-        other => Err(format!(
-            "parameter 'workspace' is {other:?}; it must be six numbers, least x, y, z and greatest x, y, z, each greatest above its least"
+        other => Err(wrong(
+            format!("parameter 'workspace' is {other:?}"),
+            "it must be six numbers, least x, y, z and greatest x, y, z, each greatest above its least",
         )),
     }
 }
 
+/// No package that is sourced has such a file.
+#[derive(Debug, thiserror::Error)]
+#[error("no package of AMENT_PREFIX_PATH holds '{0}'")]
+struct NotSourced(String);
+
 /// `package://name/path` in the packages that are sourced, `file://` and plain paths.
-fn mesh_file(resource: &str) -> Result<PathBuf, String> {
+fn mesh_file(resource: &str) -> Result<PathBuf, NotSourced> {
     if let Some(path) = resource.strip_prefix("file://") {
         return Ok(PathBuf::from(path));
     }
@@ -251,7 +262,7 @@ fn mesh_file(resource: &str) -> Result<PathBuf, String> {
     std::env::split_paths(&prefixes)
         .map(|prefix| prefix.join("share").join(rest))
         .find(|path| path.exists())
-        .ok_or_else(|| format!("no package of AMENT_PREFIX_PATH holds '{rest}'"))
+        .ok_or_else(|| NotSourced(rest.to_owned()))
 }
 
 #[cfg(test)]

@@ -196,6 +196,26 @@ pub fn spec() -> Spec {
     )
 }
 
+/// Why a message is no trace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoTrace {
+    /// More or fewer statuses than one.
+    #[error("{0} statuses in one message; a trace has one")]
+    Statuses(usize),
+    /// A value is not there.
+    #[error("the value '{0}' is missing")]
+    Missing(String),
+    /// Another format.
+    #[error("it is of format {0}; this version reads format {FORMAT}")]
+    Format(String),
+    /// Events were left out.
+    #[error("it lacks {0} events, of which more came than it could hold: what came of them cannot be done again")]
+    Lacks(String),
+    /// What should count does not.
+    #[error("'sequence' is '{0}', which is no count")]
+    Sequence(String),
+}
+
 /// A message of a trace, read from a bag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceMessage {
@@ -213,26 +233,22 @@ impl TraceMessage {
     /// From a message of a bag.
     ///
     /// # Errors
-    /// In words, when it is no trace, or one of another format.
-    pub fn read(message: &efm_wire::msgs::DiagnosticArray) -> Result<Self, String> {
-        let [status] = message.status.as_slice() else {
-            return Err(format!("{} statuses in one message; a trace has one", message.status.len()));
-        };
+    /// When it is no trace, or one of another format.
+    pub fn read(message: &efm_wire::msgs::DiagnosticArray) -> Result<Self, NoTrace> {
+        let [status] = message.status.as_slice() else { return Err(NoTrace::Statuses(message.status.len())) };
         let value = |key: &str| status.values.iter().find(|(k, _)| k == key).map(|(_, value)| value);
-        let wanted = |key: &str| value(key).ok_or_else(|| format!("the value '{key}' is missing"));
+        let wanted = |key: &str| value(key).ok_or_else(|| NoTrace::Missing(key.to_owned()));
         let format = wanted("format")?;
         if format != FORMAT {
-            return Err(format!("it is of format {format}; this version reads format {FORMAT}"));
+            return Err(NoTrace::Format(format.clone()));
         }
         if let Some(number) = value(LEFT_OUT) {
-            return Err(format!(
-                "it lacks {number} events, of which more came than it could hold: what came of them cannot be done again"
-            ));
+            return Err(NoTrace::Lacks(number.clone()));
         }
         let sequence = wanted("sequence")?;
         Ok(Self {
             node: status.name.clone(),
-            sequence: sequence.parse().map_err(|_| format!("'sequence' is '{sequence}', which is no count"))?,
+            sequence: sequence.parse().map_err(|_| NoTrace::Sequence(sequence.clone()))?,
             setup: value("setup").cloned(),
             events: wanted("events")?.clone(),
         })

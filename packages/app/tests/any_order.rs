@@ -283,7 +283,7 @@ impl Play {
             assert!(!why.text.trim().is_empty(), "refused without a reason: {text}");
             assert!(is_listed(why.code), "refused with a code that is not in the list: {why:?}");
         }
-        said.map_err(|why| why.text.to_string())
+        said.map_err(|why| why.in_words())
     }
 
     /// What it has said now.
@@ -371,8 +371,9 @@ impl Play {
         }
         // Whatever it is, it is said; what latched it has its way out.
         let around = Around { joints: None, controllers: vec!["arm".into(), "hand".into()], ..Around::default() };
-        let Reason { code, severity: level, text: words, .. } = explain(phase, &around, self.streaming.joints());
-        if !is_listed(code) && code != OWN_CODE {
+        let said = explain(phase, &around, self.streaming.joints());
+        let Reason { code, severity: level, text: words, remedy } = &said;
+        if !is_listed(code) && *code != OWN_CODE {
             return Err(format!("the code '{code}' of {phase:?} is not in the list"));
         }
         if words.trim().is_empty() {
@@ -384,8 +385,8 @@ impl Play {
         };
         if let Some(reason) = latched {
             let out = if *reason == StopReason::Emergency { "~/arm" } else { "~/resume" };
-            if level != Level::Error || !words.contains(out) {
-                return Err(format!("latched for {reason:?}, and it reads '{words}' ({level:?})"));
+            if *level != Level::Error || !remedy.contains(out) {
+                return Err(format!("latched for {reason:?}, and it reads '{said}' ({level:?})"));
             }
         }
         Ok(())
@@ -592,7 +593,7 @@ impl Play {
         }
         self.on(&Event::Listeners { now, listening: vec![true, true].into() })?;
         self.on(&Event::Surroundings { now, trouble: None })?;
-        self.streaming.on(&Event::SpeedScale(1.0)).map_err(|why| why.text.to_string())?;
+        self.streaming.on(&Event::SpeedScale(1.0)).map_err(|why| why.in_words())?;
         // A slow one may be waited for, three of its intervals, as long as it is there.
         let held = self.streaming.chunks_of().map(|(sender, _)| sender);
         held.map_or(Ok(String::new()), |sender| self.on(&Event::ChunkSenderGone { sender }))?;

@@ -11,28 +11,30 @@ use std::fmt::Write;
 use std::path::Path;
 
 fn all() -> BTreeMap<&'static str, Code> {
-    let lists = [efm_safety::codes::CODES, reasons::CODES];
-    lists.into_iter().flatten().map(|code| (code.code, *code)).collect()
+    reasons::all().map(|code| (code.code, *code)).collect()
 }
 
 #[test]
 fn no_code_is_declared_twice_and_all_are_in_snake_case() {
-    assert_eq!(all().len(), efm_safety::codes::CODES.len() + reasons::CODES.len());
+    assert_eq!(all().len(), reasons::all().count());
     for code in all().values() {
         assert!(Code::is_well_formed(code.code), "{code:?}");
         assert!(!code.means.is_empty() && !code.means.ends_with('.'), "{code:?}");
         assert!(reasons::is_listed(code.code));
     }
     assert!(!reasons::is_listed("") && !reasons::is_listed("whim"));
+    assert_eq!(reasons::SILENT, efm_core::health::SILENT);
 }
 
 #[test]
 fn the_page_says_what_is_declared() {
     let mut page = "# Codes\n\n\
         Why nothing moves, or why something is refused, as a word for machines. The words of a message may\n\
-        change, and figures in them do; a code does not. The diagnostics task `motion` has the code of\n\
-        what the arm does under the key `code`, and that of the last refused action chunk under\n\
-        `last refusal code`. A monitor of your own has codes of its own, which are not in this list.\n\n\
+        change, and figures in them do; a code does not. Diagnostics have it under the key `code`:\n\
+        `motion` of `trajectory_publisher` (what the arm does; that of the last refused action chunk is\n\
+        under `last refusal code`), and all tasks of `vla_inference`, `camera_ingest` and `goal_intake`.\n\
+        `goal_status` has it in the field `code` where a goal is refused. Monitors and proposers of your\n\
+        own have codes of their own, which are not in this list.\n\n\
         Written from the declarations by `EFM_UPDATE=1 cargo test -p efm_app --test codes`; a test fails\n\
         where they differ.\n\n\
         | Code | What it means |\n|---|---|\n"

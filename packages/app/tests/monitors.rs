@@ -159,7 +159,7 @@ impl Rig {
         let slow = self.streaming.streamer().ok().and_then(SlowBy::now);
         let around = Around { slow, chunk_silence: Some(0.1), ..Around::default() };
         let said = explain(&phase.unwrap(), &around, self.streaming.joints());
-        (said.severity, said.text.to_string())
+        (said.severity, said.in_words())
     }
 
     /// What a run was, once more from its trace; what was sent then.
@@ -186,7 +186,8 @@ fn a_refused_chunk_is_refused_in_the_monitors_words() {
     });
     let refused = rig.chunk().unwrap_err();
     assert_eq!(refused.code, "motor_hot");
-    assert_eq!(&*refused.text, "monitor 'says': the motor of joint 'slide_x' is hot; let it cool down");
+    assert_eq!(&*refused.text, "monitor 'says': the motor of joint 'slide_x' is hot");
+    assert_eq!(&*refused.remedy, "let it cool down");
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn place(keeper: &SceneKeeper, id: &str) -> Vector3<f64> {
 }
 
 fn trouble(keeper: &SceneKeeper) -> String {
-    keeper.status().trouble.unwrap_or_default()
+    keeper.status().trouble.map_or_else(String::new, |why| why.in_words())
 }
 
 fn near(a: Vector3<f64>, b: [f64; 3]) -> bool {
@@ -373,10 +373,10 @@ async fn the_control_loop_takes_over_what_the_thread_made_and_waits_while_it_doe
     let blocking = Object::cube("pallet", "agv").posed(at(0.5, 0.0, 0.0));
     feed.came(Scene { objects: vec![blocking, Object::cube("post", "")], ..Scene::diff() }.to_cdr());
     feed.pass_on(Some(&READY), &[]);
-    assert!(feed.trouble().unwrap().contains("waits"), "there is no robot yet");
+    assert!(feed.trouble().unwrap().text.contains("waits"), "there is no robot yet");
     feed.robot(&mut streamer);
     feed.pass_on(None, &[]);
-    assert!(feed.trouble().unwrap().contains("joint_states"));
+    assert!(feed.trouble().unwrap().text.contains("joint_states"));
     feed.pass_on(Some(&READY), &[]);
     assert!(feed.trouble().is_some(), "nothing is known before the thread has answered");
     for _ in 0..2 {

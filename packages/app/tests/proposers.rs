@@ -4,7 +4,7 @@
 use efm_app::inference::engine::{Acted, Answer, Job, Setup, Sight, Worker};
 use efm_app::inference::{inference_params, proposers};
 use efm_config::Params;
-use efm_core::{ActionChunk, JointSample, Stamp};
+use efm_core::{ActionChunk, JointSample, Reason, Stamp};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -21,11 +21,11 @@ fn setup(policy: &str, given: Value) -> Result<Setup, String> {
     let params = Params::from_json(inference_params::specs(), &serde_json::from_value(all).unwrap());
     let params = params.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let joints = ["slide_x", "slide_y", "slide_z", "finger"].map(|joint| format!("  {joint}: {LIMIT}\n")).concat();
-    Setup::new(&params, data().join(policy), &format!("joint_limits:\n{joints}"))
+    Setup::new(&params, data().join(policy), &format!("joint_limits:\n{joints}")).map_err(|why| why.in_words())
 }
 
 /// Opened and told a goal.
-fn worker(setup: &Setup) -> Result<Worker, String> {
+fn worker(setup: &Setup) -> Result<Worker, Reason> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.efm/lib/libonnxruntime.so");
     if std::env::var_os(efm_policy::LIBRARY_VARIABLE).is_none() && library.exists() {
         efm_policy::use_library(&library).unwrap();
@@ -88,7 +88,8 @@ fn a_proposer_that_does_not_go_with_the_policy_is_refused_when_it_is_opened() {
         let mut given = given;
         given["proposer"] = json!("best_of");
         let refused = worker(&setup(policy, given).unwrap()).err().unwrap();
-        assert!(refused.contains("proposer 'best_of'") && refused.contains(words), "{refused}");
+        assert!(refused.text.contains("proposer 'best_of'") && refused.text.contains(words), "{refused}");
+        assert_eq!((refused.code, &*refused.remedy), ("proposer_does_not_fit", "set parameter 'proposer' to policy"));
     }
     // What cannot be guided is blended in this mode, and can be chosen from.
     assert!(worker(&setup("single", json!({"mode": "rtc", "proposer": "best_of"})).unwrap()).is_ok());

@@ -181,7 +181,9 @@ impl Ears {
                     heard.instructed = StringMsg::from_cdr(taken.bytes).is_ok_and(|text| !text.data.is_empty());
                 } else if traces.contains(&from) {
                     let trace = DiagnosticArray::from_cdr(taken.bytes).map_err(|error| error.to_string());
-                    match trace.and_then(|message| TraceMessage::read(&message)) {
+                    let trace =
+                        trace.and_then(|message| TraceMessage::read(&message).map_err(|error| error.to_string()));
+                    match trace {
                         Ok(trace) => heard.traces.push(trace),
                         Err(error) => wrong = Some(anyhow::anyhow!("a trace cannot be read: {error}")),
                     }

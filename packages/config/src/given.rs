@@ -29,10 +29,27 @@ pub struct Given {
     pub name: String,
     /// Its value.
     pub value: ParameterValue,
+    /// Its text, where it was written on the command line.
+    pub written: Option<String>,
     /// To whom.
     pub to: To,
     /// The key that it stands under.
     pub key: String,
+}
+
+impl Given {
+    /// Its value; where a text is declared and YAML read what was written on the command line as something else (`2024`, `on`, `1e3`), what was written.
+    fn for_whom_declares(&self, specs: &[Spec]) -> ParameterValue {
+        use ParameterValue as Ros;
+        let is_scalar = matches!(self.value, Ros::NotSet | Ros::Bool(_) | Ros::Integer(_) | Ros::Double(_));
+        match &self.written {
+            // `[]` has no type, but is no text.
+            Some(written) if is_scalar && !written.starts_with('[') && crate::declares_text(specs, &self.name) => {
+                Ros::String(written.clone())
+            }
+            _ => self.value.clone(),
+        }
+    }
 }
 
 /// Whether a key of a parameter file is for a node, by the node's full name (`/left/arm`).
@@ -68,20 +85,21 @@ pub struct Sayings(Vec<(String, Vec<Said>)>);
 struct Said {
     name: String,
     value: ParameterValue,
-    /// By `-p`.
-    by_hand: bool,
+    /// By `-p`: as it was written there.
+    by_hand: Option<String>,
 }
 
 impl Sayings {
-    /// Adds what was said next. Under its key it is then the last: the order within a key counts only for a list of lists that is emptied.
-    pub fn add(&mut self, key: &str, name: String, value: ParameterValue, by_hand: bool) {
+    /// Adds what was said next, with its text where that was on the command line (`by_hand`). Under its key it is then the last: the order within a key
+    /// counts only for a list of lists that is emptied.
+    pub fn add(&mut self, key: &str, name: String, value: ParameterValue, by_hand: Option<&str>) {
         let at = self.0.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
             self.0.push((key.to_owned(), Vec::new()));
             self.0.len() - 1
         });
         let under = &mut self.0[at].1;
         under.retain(|said| said.name != name);
-        under.push(Said { name, value, by_hand });
+        under.push(Said { name, value, by_hand: by_hand.map(str::to_owned) });
     }
 
     /// What is said to a node, by its full name; of two that have the same name the later one holds.
@@ -91,7 +109,8 @@ impl Sayings {
         let given = |(key, said): (&String, &Said)| Given {
             name: said.name.clone(),
             value: said.value.clone(),
-            to: match (is_for_many(key), said.by_hand) {
+            written: said.by_hand.clone(),
+            to: match (is_for_many(key), said.by_hand.is_some()) {
                 (false, _) => To::Node,
                 (true, false) => To::Many,
                 (true, true) => To::Process,
@@ -114,7 +133,9 @@ impl Sayings {
 pub fn overrides(given: Vec<Given>, own: &[Spec], of_process: &[Spec]) -> Vec<(String, ParameterValue)> {
     let mut taken: Vec<(String, ParameterValue)> = Vec::new();
     let mut by_hand = BTreeSet::new();
-    for Given { name, value, to, key } in given {
+    for given in given {
+        let value = given.for_whom_declares(own);
+        let Given { name, to, key, .. } = given;
         if to != To::Node && !crate::means_nothing_here(&name) && !crate::declares(own, &name) {
             let somebody_elses = crate::declares(of_process, &name);
             if to == To::Many && !somebody_elses {
@@ -152,6 +173,35 @@ mod tests {
     use ParameterValue as Ros;
 
     #[test]
+    fn what_is_written_on_the_command_line_is_a_text_where_a_text_is_declared() {
+        let specs = [
+            Spec::text("policy", "", "A name."),
+            Spec::double("rate", 1.0, "A rate."),
+            Spec::texts("names", &[], "Names."),
+        ];
+        let of = |name: &str, value: Ros, written: Option<&str>| {
+            let mut sayings = Sayings::default();
+            sayings.add("/**", name.to_owned(), value, written);
+            overrides(sayings.to("/node"), &specs, &[])[0].1.clone()
+        };
+        for (value, written) in [
+            (Ros::Integer(7), "007"),
+            (Ros::Integer(2024), "2024"),
+            (Ros::Double(1000.0), "1e3"),
+            (Ros::Double(f64::INFINITY), ".inf"),
+            (Ros::Bool(true), "yes"),
+            (Ros::NotSet, "~"),
+        ] {
+            assert_eq!(of("policy", value, Some(written)), Ros::String(written.to_owned()));
+        }
+        // What is quoted there is a text already; other types keep their value; a file's text is not known.
+        assert_eq!(of("policy", Ros::String("2024".to_owned()), Some("'2024'")), Ros::String("2024".to_owned()));
+        assert_eq!(of("rate", Ros::Integer(5), Some("5")), Ros::Integer(5));
+        assert_eq!(of("names", Ros::Integer(5), Some("5")), Ros::Integer(5));
+        assert_eq!(of("policy", Ros::Integer(2024), None), Ros::Integer(2024));
+    }
+
+    #[test]
     fn keys_are_for_nodes_as_rcl_has_it() {
         // test/test_params.py asks rclpy itself.
         for (key, yes, no) in [
@@ -182,7 +232,7 @@ mod tests {
 
     fn said(said: &[(&str, &str, Ros)]) -> Sayings {
         let mut sayings = Sayings::default();
-        said.iter().for_each(|(key, name, value)| sayings.add(key, (*name).to_owned(), value.clone(), false));
+        said.iter().for_each(|(key, name, value)| sayings.add(key, (*name).to_owned(), value.clone(), None));
         sayings
     }
 
@@ -219,7 +269,7 @@ mod tests {
         let specs = [Spec::double("x", 0.0, "X."), Spec::lists("arms", &[], "Joints.")];
         let mut sayings =
             said(&[("/**", "y", Ros::Bool(true)), ("/*", "z", Ros::Bool(true)), ("arm", "w", Ros::Bool(true))]);
-        sayings.add("/**", "v".to_owned(), Ros::Bool(true), true);
+        sayings.add("/**", "v".to_owned(), Ros::Bool(true), Some("true"));
         let names = |of_process: &[Spec]| -> Vec<_> {
             overrides(sayings.to("/arm"), &specs, of_process).into_iter().map(|(name, _)| name).collect()
         };

@@ -1,5 +1,6 @@
 //! Parameters without ROS: declared with type, default, range and description; anything else is refused by name, at start-up and later.
 
+pub mod codes;
 pub mod file;
 pub mod files;
 pub mod given;
@@ -13,6 +14,7 @@ pub use given::is_for;
 pub use range::Range;
 pub use rules::{Judge, Rule};
 
+use efm_core::Reason;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -338,6 +340,7 @@ impl Spec {
                     name: name.to_owned(),
                     expected: expected.type_name(),
                     actual: said(actual),
+                    hint: how_to_write(expected, actual),
                 });
             }
         };
@@ -396,7 +399,7 @@ pub enum ParamError {
         hint: String,
     },
     /// Wrong type.
-    #[error("parameter '{name}' must be {expected}, not {actual}")]
+    #[error("parameter '{name}' must be {expected}, not {actual}{hint}")]
     Type {
         /// The name.
         name: String,
@@ -404,6 +407,8 @@ pub enum ParamError {
         expected: &'static str,
         /// What it was.
         actual: String,
+        /// How it is written so that it is one.
+        hint: String,
     },
     /// Out of range, or not a finite number.
     #[error("parameter '{name}' is {value}{unit}; it must be {wanted}")]
@@ -446,8 +451,8 @@ pub enum ParamError {
     Rule {
         /// The name.
         name: String,
-        /// A sentence with the name, the value and what would be right.
-        why: String,
+        /// The name, the value, and what would be right.
+        why: Reason,
     },
 }
 
@@ -477,6 +482,28 @@ fn said(value: &ParameterValue) -> String {
         Ros::Double(v) => format!("{kind} {v:?}"),
         Ros::String(v) => format!("{kind} {:?}", v.chars().take(60).collect::<String>()),
         _ => kind.to_owned(),
+    }
+}
+
+/// How somebody who means it writes a value so that YAML reads it as what is wanted; empty where nobody knows what is meant.
+fn how_to_write(wanted: &Value, value: &ParameterValue) -> String {
+    use ParameterValue as Ros;
+    match (wanted, value) {
+        (Value::Text(_), Ros::Integer(v)) => format!("; write it in quotes: '{v}'"),
+        (Value::Text(_), Ros::Bool(_) | Ros::Double(_)) => "; write it in quotes".to_owned(),
+        (Value::Texts(_), Ros::String(v)) if !v.contains(['\'', '"', ',', '[', ']']) => {
+            format!("; write a list: ['{}']", v.chars().take(60).collect::<String>())
+        }
+        (Value::Texts(_), Ros::Bool(_) | Ros::Integer(_) | Ros::Double(_)) => "; write a list: ['...']".to_owned(),
+        (Value::Texts(_), Ros::BoolArray(_) | Ros::IntegerArray(_) | Ros::DoubleArray(_)) => {
+            "; write each in quotes: ['...', '...']".to_owned()
+        }
+        (Value::Double(_) | Value::Integer(_), Ros::String(v)) if v.trim().parse::<f64>().is_ok() => {
+            format!("; write it without quotes: {}", v.trim())
+        }
+        (Value::Integer(_), Ros::Double(v)) if v.fract() == 0.0 => format!("; write it without a point: {v:.0}"),
+        (Value::Bool(_), Ros::String(_) | Ros::Integer(_)) => "; write true or false".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -523,6 +550,11 @@ fn shown(spec: &Spec) -> String {
 /// Whether one of `specs` declares the parameter of this name.
 pub fn declares(specs: &[Spec], name: &str) -> bool {
     specs.iter().any(|spec| spec.concerns(name))
+}
+
+/// Whether one of `specs` declares the parameter of this name as a text.
+pub(crate) fn declares_text(specs: &[Spec], name: &str) -> bool {
+    specs.iter().any(|spec| spec.concerns(name) && !spec.is_family && matches!(spec.default, Value::Text(_)))
 }
 
 /// What was perhaps meant by a name that no spec declares, to be added to a sentence.
@@ -621,7 +653,7 @@ impl Store {
             if value == ParameterValue::NotSet {
                 // An empty list of a file; of the services' it is the wish to take the parameter away.
                 let (expected, actual) = (spec.default.type_name(), "not set".to_owned());
-                return Err(ParamError::Type { name: name.to_owned(), expected, actual });
+                return Err(ParamError::Type { name: name.to_owned(), expected, actual, hint: String::new() });
             }
             let value = spec.admit(name, &value)?;
             let same = self.values.get(name) == Some(&value);
@@ -839,6 +871,23 @@ mod tests {
     }
 
     #[test]
+    fn a_value_of_another_type_is_refused_with_how_it_is_written() {
+        use ParameterValue as Ros;
+        let of = |wanted: Value, value: Ros| how_to_write(&wanted, &value);
+        let text = || Value::Text(String::new());
+        assert_eq!(of(text(), Ros::Integer(2024)), "; write it in quotes: '2024'");
+        assert_eq!(of(text(), Ros::Bool(true)), "; write it in quotes");
+        assert_eq!(of(text(), Ros::Double(1e3)), "; write it in quotes");
+        assert_eq!(of(Value::Texts(vec![]), Ros::String("front".into())), "; write a list: ['front']");
+        assert_eq!(of(Value::Texts(vec![]), Ros::IntegerArray(vec![1, 2])), "; write each in quotes: ['...', '...']");
+        assert_eq!(of(Value::Double(0.0), Ros::String("0.5".into())), "; write it without quotes: 0.5");
+        assert_eq!(of(Value::Integer(0), Ros::Double(5.0)), "; write it without a point: 5");
+        assert_eq!(of(Value::Integer(0), Ros::Double(5.5)), "");
+        assert_eq!(of(Value::Bool(true), Ros::Integer(1)), "; write true or false");
+        assert_eq!(of(Value::Double(0.0), Ros::String("fast".into())), "");
+    }
+
+    #[test]
     fn defaults_hold_until_overridden_and_whole_numbers_serve_as_numbers() {
         let params = with(&[("rate", Ros::Integer(50)), ("weights", Ros::IntegerArray(vec![0, 1]))]).unwrap();
         assert_eq!((params.double("rate"), params.integer("depth")), (50.0, 5));
@@ -980,12 +1029,13 @@ mod tests {
 
     /// A pair of which one must not be above the other, and a time that is more than the spacing of a rate.
     fn ruled() -> Vec<Spec> {
-        fn ordered(params: &Params) -> Result<(), String> {
+        fn ordered(params: &Params) -> Result<(), Reason> {
             let (least, most) = (params.double("least"), params.double("most"));
             if least <= most {
                 return Ok(());
             }
-            Err(format!("parameter 'least' is {least} m; it must be at most 'most', which is {most}"))
+            let remedy = format!("it must be at most 'most', which is {most}");
+            Err(codes::contradict(format!("parameter 'least' is {least} m"), remedy))
         }
         const ORDERED: Rule = Rule::new("At most `most`.", &["most"], ordered, &[r#"{"least": 2.0, "most": 1.0}"#]);
         vec![

@@ -1,10 +1,11 @@
 //! What must hold of several parameters at once, or of one in more than its numbers.
 
 use crate::{ParamError, Params};
+use efm_core::Reason;
 use std::collections::BTreeSet;
 
-/// Says what is wrong, in a whole sentence that names the parameter, what it is and what would be right.
-pub type Judge = fn(&Params) -> Result<(), String>;
+/// Says what is wrong: the text names the parameter and what it is, the remedy says what would be right.
+pub type Judge = fn(&Params) -> Result<(), Reason>;
 
 /// A rule that the parameters of a node keep. It is judged when they are read at the start, and whenever one of them is to change.
 #[derive(Debug, Clone, Copy)]

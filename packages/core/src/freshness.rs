@@ -37,7 +37,7 @@ impl std::fmt::Display for Unfresh {
             Unfresh::Never => write!(f, "nothing received yet"),
             Unfresh::Silent(s) => write!(f, "silent for {s:.2} s"),
             Unfresh::Stale(s) => write!(f, "stamped {s:.2} s in the past"),
-            Unfresh::Future(s) => write!(f, "stamped {s:.2} s in the future; check the clocks of both machines"),
+            Unfresh::Future(s) => write!(f, "stamped {s:.2} s in the future"),
             Unfresh::Unstamped => write!(f, "without a stamp (zero)"),
         }
     }

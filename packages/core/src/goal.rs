@@ -3,8 +3,8 @@
 //! A goal is *active* from the moment it is accepted until something reports its success, somebody cancels it, a newer goal
 //! replaces it, or its time is up. In every state but active the instruction is empty, which brings the robot to rest.
 
-use crate::Stamp;
-use crate::words::is_invisible;
+use crate::words::{codes, is_invisible};
+use crate::{Stamp, Text};
 
 /// Longest accepted goal, in bytes of UTF-8. Sentence encoders read some hundred tokens; more is a mistake upstream.
 pub const MAX_GOAL_BYTES: usize = 1000;
@@ -18,13 +18,13 @@ pub struct Sentence(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum GoalRefusal {
     /// Nothing but white space.
-    #[error("the goal is empty; say in a sentence what the robot should do (call cancel_goal to stop)")]
+    #[error("the goal is empty")]
     Empty,
     /// Longer than [`MAX_GOAL_BYTES`].
-    #[error("the goal is {0} bytes long; at most {MAX_GOAL_BYTES} are taken")]
+    #[error("the goal is {0} bytes long")]
     TooLong(usize),
     /// A control character.
-    #[error("the goal has the control character U+{code:04X} at byte {at}; plain text is taken")]
+    #[error("the goal has the control character U+{code:04X} at byte {at}")]
     ControlCharacter {
         /// Code point.
         code: u32,
@@ -32,15 +32,34 @@ pub enum GoalRefusal {
         at: usize,
     },
     /// A character that is not seen, or that changes the order in which others are shown.
-    #[error(
-        "the goal has the invisible character U+{code:04X} at byte {at}, which may hide a word; plain text is taken"
-    )]
+    #[error("the goal has the invisible character U+{code:04X} at byte {at}, which may hide a word")]
     Invisible {
         /// Code point.
         code: u32,
         /// Byte offset.
         at: usize,
     },
+}
+
+impl GoalRefusal {
+    /// For machines: one of [`codes::CODES`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => codes::GOAL_EMPTY,
+            Self::TooLong(_) => codes::GOAL_TOO_LONG,
+            Self::ControlCharacter { .. } => codes::GOAL_CONTROL_CHARACTER,
+            Self::Invisible { .. } => codes::GOAL_INVISIBLE_CHARACTER,
+        }
+    }
+
+    /// What to do, for people.
+    pub fn remedy(&self) -> Text {
+        match self {
+            Self::Empty => "say in a sentence what the robot should do (call cancel_goal to stop)".into(),
+            Self::TooLong(_) => format!("at most {MAX_GOAL_BYTES} are taken").into(),
+            Self::ControlCharacter { .. } | Self::Invisible { .. } => "plain text is taken".into(),
+        }
+    }
 }
 
 impl Sentence {

@@ -1,5 +1,8 @@
 //! Health, as diagnostics tell it.
 
+/// The code of a task that is silent for longer than it promised.
+pub const SILENT: &str = "silent";
+
 /// Level of a task's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {

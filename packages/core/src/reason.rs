@@ -64,15 +64,25 @@ impl Reason {
         Self { code, severity, text: text.into(), remedy: remedy.into() }
     }
 
-    /// What it is, and what to do: for reports.
+    /// What it is, and what to do: for reports. As it is displayed.
     pub fn in_words(&self) -> String {
-        if self.remedy.is_empty() { self.text.to_string() } else { format!("{}; {}", self.text, self.remedy) }
+        self.to_string()
+    }
+
+    /// The same, told of something: `what` stands before the text.
+    #[must_use]
+    pub fn of(self, what: impl fmt::Display) -> Self {
+        Self { text: format!("{what}{}", self.text).into(), ..self }
     }
 }
 
 impl fmt::Display for Reason {
+    /// Whole: whoever is shown it is not left without the way out.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match &*self.remedy {
+            "" => f.write_str(&self.text),
+            remedy => write!(f, "{}; {remedy}", self.text),
+        }
     }
 }
 
@@ -146,8 +156,10 @@ mod tests {
     #[test]
     fn a_reason_reads_as_what_it_is_and_what_to_do() {
         let mut reason = Reason::new("joint_fast", Level::Error, format!("joint '{}' is fast", "a"), "lower the load");
-        assert_eq!((reason.to_string().as_str(), reason.code), ("joint 'a' is fast", "joint_fast"));
+        assert_eq!((&*reason.text, reason.code), ("joint 'a' is fast", "joint_fast"));
         assert_eq!(reason.in_words(), "joint 'a' is fast; lower the load");
+        assert_eq!(reason.to_string(), reason.in_words());
+        assert_eq!(reason.clone().of("arm: ").in_words(), "arm: joint 'a' is fast; lower the load");
         reason.remedy = Text::default();
         assert_eq!(reason.in_words(), "joint 'a' is fast");
     }

@@ -16,11 +16,13 @@
 //! that are not seen make no difference to the first two.
 
 mod asked;
+pub mod codes;
 mod fold;
 mod forbidden;
 mod lists;
 
 use crate::goal::{GoalRefusal, Sentence};
+use crate::{Level, Reason, Text};
 use asked::question;
 use fold::Word;
 pub(crate) use fold::is_invisible;
@@ -67,20 +69,47 @@ pub enum Refusal {
     #[error("the goal has no words")]
     NoWords,
     /// A word that looks like another.
-    #[error("the goal's word '{0}' mixes letters of two alphabets that look alike; write it in one")]
+    #[error("the goal's word '{0}' mixes letters of two alphabets that look alike")]
     TwoAlphabets(String),
     /// It says what not to do.
-    #[error(
-        "the goal says what not to do ('{0}'), which the policy was not made to understand: it might do just that. Say what it shall do, or \"stop\" \
-         (packages whose policies understand negations say so: vocabulary.negations)"
-    )]
+    #[error("the goal says what not to do ('{0}'), which the policy was not made to understand: it might do just that")]
     Negated(String),
     /// It asks something.
-    #[error("the goal is a question ('{0} ...'), and nobody answers here: say what the robot shall do")]
+    #[error("the goal is a question ('{0} ...'), and nobody answers here")]
     Question(String),
     /// It names nothing that the package lists.
     #[error("the goal names nothing that the policy knows ({0})")]
     NamesNothing(String),
+}
+
+impl Refusal {
+    /// For machines: one of [`codes::CODES`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Text(refusal) => refusal.code(),
+            Self::NoWords => codes::GOAL_WITHOUT_WORDS,
+            Self::TwoAlphabets(_) => codes::GOAL_TWO_ALPHABETS,
+            Self::Negated(_) => codes::GOAL_NEGATED,
+            Self::Question(_) => codes::GOAL_QUESTION,
+            Self::NamesNothing(_) => codes::GOAL_NAMES_NOTHING,
+        }
+    }
+
+    /// What to do, for people.
+    pub fn remedy(&self) -> Text {
+        match self {
+            Self::Text(refusal) => refusal.remedy(),
+            Self::NoWords | Self::Question(_) => "say what the robot shall do".into(),
+            Self::TwoAlphabets(_) => "write it in one".into(),
+            Self::Negated(_) => "say what it shall do, or \"stop\" (packages whose policies understand negations say so: vocabulary.negations)".into(),
+            Self::NamesNothing(_) => "name what it shall handle, or where".into(),
+        }
+    }
+
+    /// With its code and what to do.
+    pub fn reason(&self) -> Reason {
+        Reason::new(self.code(), Level::Warn, self.to_string(), self.remedy())
+    }
 }
 
 /// A phrase of words of stopping.

@@ -30,17 +30,18 @@ impl Named for Stay {
 }
 
 impl Proposer for Stay {
-    fn open(&mut self, urdf: &str) -> Result<Opened, String> {
-        let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
-        let manifest = Manifest::read(&self.folder).map_err(|e| e.to_string())?;
-        check_robot(&manifest, &robot).map_err(|e| e.to_string())?;
-        let joints = manifest.joints().map_err(|e| e.to_string())?;
+    fn open(&mut self, urdf: &str) -> Result<Opened, Reason> {
+        let refuse = |text: String| Reason::new("no_stay", Level::Error, text, "");
+        let robot = RobotModel::from_urdf(urdf).map_err(|e| refuse(format!("robot_description: {e}")))?;
+        let manifest = Manifest::read(&self.folder).map_err(|e| refuse(e.to_string()))?;
+        check_robot(&manifest, &robot).map_err(|e| refuse(e.to_string()))?;
+        let joints = manifest.joints().map_err(|e| refuse(e.to_string()))?;
         self.shape = Some((joints, manifest.action.horizon, manifest.action.step));
         // Nothing of the package but its manifest is used, so there is no hash to tell.
         Ok(Opened { name: "stay".to_owned(), hash: String::new(), guides: false, not_compared: Vec::new() })
     }
 
-    fn tell(&mut self, _sentence: &str) -> Result<(), String> {
+    fn tell(&mut self, _sentence: &str) -> Result<(), Reason> {
         self.told = true;
         Ok(())
     }

@@ -26,7 +26,7 @@ fn setup(proposer: &str, world_model: &str) -> Result<Setup, String> {
     let params = Params::from_json(inference_params::specs(), &serde_json::from_value(given).unwrap());
     let params = params.map_err(|errors| errors[0].to_string())?;
     let joints = ["slide_x", "slide_y", "slide_z", "finger"].map(|joint| format!("  {joint}: {LIMIT}\n")).concat();
-    Setup::new(&params, fixtures().join("flow"), &format!("joint_limits:\n{joints}"))
+    Setup::new(&params, fixtures().join("flow"), &format!("joint_limits:\n{joints}")).map_err(|why| why.in_words())
 }
 
 fn sight(positions: &[f64]) -> Sight {
@@ -57,7 +57,7 @@ fn what_another_crate_adds_is_chosen_by_its_name_from_then_on() {
     let act = |worker: &mut Worker, positions: &[f64]| worker.act(&sight(positions)).map_err(|e| e.to_string());
     assert!(act(&mut worker, &[0.0; 4]).unwrap_err().contains("no policy is open"));
     assert!(
-        matches!(worker.work(&staying, Job::Open("<robot".into())), Answer::Opened(Err(e)) if e.contains("robot_description"))
+        matches!(worker.work(&staying, Job::Open("<robot".into())), Answer::Opened(Err(e)) if e.text.contains("robot_description"))
     );
     assert!(matches!(worker.work(&staying, Job::Open(urdf)), Answer::Opened(Ok(opened)) if opened.name == "stay"));
     assert!(act(&mut worker, &[0.0; 4]).unwrap_err().contains("no embedded instruction"));

@@ -6,9 +6,10 @@ use crate::random::{PERIOD, RandomPlanner};
 use crate::rig::Rig;
 use efm_app::inference::engine::{ActError, Answer, Job, Pictures, Setup, Sight, Worker};
 use efm_app::inference::picture_ring::PictureRing;
+use efm_app::reasons::{self, wrong};
 use efm_app::setup::policy_package;
 use efm_app::surroundings::named_file;
-use efm_core::{ActionChunk, JointSample, Stamp};
+use efm_core::{ActionChunk, JointSample, Reason, Stamp};
 use efm_policy::{MANIFEST_FILE, Manifest, PolicyError};
 use efm_schedule::Mode;
 use efm_sim::world::{HEIGHT, WIDTH};
@@ -23,7 +24,7 @@ use std::time::Duration;
 pub enum AgentError {
     /// The package, or the package against the robot.
     #[error("the policy is refused: {0}")]
-    Refused(String),
+    Refused(Reason),
     /// Parameters of `vla_inference`.
     #[error(transparent)]
     Deploy(#[from] DeployError),
@@ -35,7 +36,7 @@ pub enum AgentError {
     Act(#[from] ActError),
     /// The sentence.
     #[error("the instruction cannot be embedded: {0}")]
-    Sentence(String),
+    Sentence(Reason),
     /// Drawing.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -96,19 +97,20 @@ impl PolicyAgent {
     /// Naming what does not fit.
     pub fn open(folder: &Path, search_path: &[PathBuf], files: &RobotFiles, mode: Mode) -> Result<Self, AgentError> {
         let params = inference(files, folder, search_path)?;
-        let limits = named_file(&params, "joint_limits_file").map_err(|e| AgentError::Refused(e.to_string()))?;
+        let limits = named_file(&params, "joint_limits_file").map_err(AgentError::Refused)?;
         let setup = Setup::new(&params, folder.to_owned(), &limits.unwrap_or_default()).map_err(AgentError::Refused)?;
         let setup = Setup { mode, ..setup };
         let urdf = read(&files.urdf)?;
         let mut worker = Worker::default();
         let hash = match worker.work(&setup, Job::Open(urdf)) {
             Answer::Opened(opened) => opened.map_err(AgentError::Refused)?.hash,
-            _ => return Err(AgentError::Refused("it was not opened".to_owned())),
+            _ => return Err(AgentError::Refused(wrong(reasons::NO_POLICY_OPEN, "it was not opened", ""))),
         };
         let manifest = match worker.policy() {
             Some(policy) => policy.manifest().clone(),
             // A proposer that asks no policy of this process looks at what the manifest says all the same.
-            None => Manifest::read(folder).map_err(|e| AgentError::Refused(e.to_string()))?,
+            None => Manifest::read(folder)
+                .map_err(|e| AgentError::Refused(wrong(reasons::POLICY_MANIFEST_WRONG, e.to_string(), "")))?,
         };
         let mut cameras = Vec::new();
         for image in &manifest.observation.images {

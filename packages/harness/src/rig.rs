@@ -13,7 +13,7 @@ use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::motion_report::Phase;
 use efm_app::publisher::publishing::{At, Host, Publishing};
 use efm_app::publisher::streaming::{Event, Outlet};
-use efm_app::reasons::refused;
+use efm_app::reasons;
 use efm_core::{ActionChunk, JointSample, Reason, SenderId, Stamp, Trajectory};
 use efm_safety::{Execution, IdleReason, OfferRefusal, StopReason, TrajectoryStreamer, VerifiedWindow};
 use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError};
@@ -296,10 +296,9 @@ impl Rig {
         let now = stage.at();
         match follower {
             Follower::Filtered(publisher) => publisher.on_chunk(stage, now, &chunk.to_trajectory(""), POLICY),
-            Follower::Unfiltered(follower) => follower.offer(chunk, now.now).map_err(|refusal| {
-                let refusal = OfferRefusal::Chunk(refusal);
-                refused(refusal.code(), refusal.to_string())
-            }),
+            Follower::Unfiltered(follower) => {
+                follower.offer(chunk, now.now).map_err(|refusal| reasons::not_taken(&OfferRefusal::Chunk(refusal)))
+            }
         }
     }
 

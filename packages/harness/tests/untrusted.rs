@@ -245,11 +245,14 @@ fn a_good_package_goes_through_before_and_after() {
     package.accepted(&["--memory", "800"]);
 }
 
+/// What it is, the graph, options, and what is told.
+type Case<'a> = (&'a str, Vec<u8>, &'a [&'a str], &'a [&'a str]);
+
 #[test]
 fn what_has_no_end_ends_and_what_raises_the_bound_is_told() {
     let same = || node("Identity", &["v"], &["w"], &[]);
     let grows = || node("Concat", &["v", "v"], &["w"], &[[field(1, "axis"), number(3, 0), number(20, 2)].concat()]);
-    let cases: [(&str, Vec<u8>, &[&str], &[&str]); 5] = [
+    let cases: [Case<'_>; 5] = [
         (
             "an endless loop",
             endless(same()),

@@ -131,10 +131,10 @@ pub fn think(
 fn setup(files: &BTreeMap<String, String>, params: &Params, how: &How) -> Result<Setup> {
     let folder = match &how.policy {
         Some(folder) => folder.clone(),
-        None => policy_manifest(params).map(|(folder, _)| folder).map_err(anyhow::Error::msg)?,
+        None => policy_manifest(params)?.0,
     };
     let text = files.get("joint_limits_file").context("the trace of vla_inference lacks joint_limits_file")?;
-    let mut setup = Setup::new(params, folder, text).map_err(anyhow::Error::msg)?;
+    let mut setup = Setup::new(params, folder, text)?;
     setup.threads = how.threads.unwrap_or(setup.threads);
     Ok(setup)
 }

@@ -117,7 +117,7 @@ impl Recorded {
                     ["trajectory_publisher", "vla_inference"].into_iter().find(|n| is_of(topic, n, "trace"))
                 {
                     let array = message.decode::<DiagnosticArray>()?;
-                    let told = TraceMessage::read(&array).map_err(anyhow::Error::msg)?;
+                    let told = TraceMessage::read(&array)?;
                     traces.entry(node).or_default().add(told)?;
                 } else if last_part(topic) == "action_chunk" {
                     let chunk: Trajectory = message.decode()?;

@@ -141,7 +141,7 @@ pub fn filter_with(
                     None => {
                         let problem = format!("the action_chunk stamped {} is not in the bag", seconds(*stamp));
                         filtered.problems.push(problem.clone());
-                        Err(reasons::refused(reasons::NOT_RECORDED, problem))
+                        Err(reasons::refused(reasons::NOT_RECORDED, problem, ""))
                     }
                 };
                 filtered.verdicts.insert(*stamp, verdict);

@@ -274,6 +274,9 @@ impl LimitsFile {
             return Err(LimitError::NoLimits { path: path.to_owned() });
         };
         for (joint, entry) in &mut joints {
+            if let Some(problem) = reading::wrong_name(joint) {
+                return Err(wrong(serde_yaml::Error::custom(format!("the name of a joint cannot be: {problem}"))));
+            }
             entry.silence();
             if let Some((key, value, right)) = entry.wrong() {
                 return Err(LimitError::Value { path: path.to_owned(), joint: joint.clone(), key, value, right });

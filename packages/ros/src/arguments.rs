@@ -49,7 +49,7 @@ fn read(flag: &str, text: &str, sayings: &mut Sayings) -> Result<(), RosError> {
         if flag == FILE {
             let params = rcl::rcl_yaml_node_struct_init(allocator);
             let named = match rcl::rcl_parse_yaml_file(text_c.as_ptr(), params) {
-                true => params.as_ref().map_or(Ok(0), |all| take(all, false, sayings)),
+                true => params.as_ref().map_or(Ok(0), |all| take(all, None, sayings)),
                 false => Err(rcl_error()),
             };
             rcl::rcl_yaml_node_struct_fini(params);
@@ -67,7 +67,7 @@ fn read(flag: &str, text: &str, sayings: &mut Sayings) -> Result<(), RosError> {
         }
         let mut params: *mut rcl::rcl_params_t = std::ptr::null_mut();
         let taken = match rcl::rcl_arguments_get_param_overrides(&raw const parsed, &raw mut params) {
-            OK => params.as_ref().map_or(Ok(0), |all| take(all, true, sayings)),
+            OK => params.as_ref().map_or(Ok(0), |all| take(all, Some(written(text)), sayings)),
             _ => Err(rcl_error()),
         };
         if !params.is_null() {
@@ -76,6 +76,11 @@ fn read(flag: &str, text: &str, sayings: &mut Sayings) -> Result<(), RosError> {
         rcl::rcl_arguments_fini(&raw mut parsed);
         taken.map(|_| ()).map_err(wrong)
     }
+}
+
+/// The value of `[NODE:]NAME:=VALUE`, as it is written.
+fn written(text: &str) -> &str {
+    text.split_once(":=").map_or("", |(_, value)| value.trim())
 }
 
 /// Whether there is more in a file than comments.
@@ -88,7 +93,7 @@ fn says_something(file: &str) -> bool {
 ///
 /// # Safety
 /// Its pointers are null or valid for the numbers that it gives.
-unsafe fn take(all: &rcl::rcl_params_t, by_hand: bool, sayings: &mut Sayings) -> Result<usize, String> {
+unsafe fn take(all: &rcl::rcl_params_t, by_hand: Option<&str>, sayings: &mut Sayings) -> Result<usize, String> {
     // SAFETY: the caller's promise.
     unsafe {
         let nodes = if all.node_names.is_null() || all.params.is_null() { 0 } else { all.num_nodes };

@@ -1,5 +1,6 @@
 //! `/diagnostics`: once a second, and at once when a level changes.
 
+use efm_core::health::SILENT;
 use efm_core::reading::shown;
 use efm_core::{Level, Stamp};
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
@@ -81,12 +82,18 @@ impl Diagnostics {
             } else {
                 (task.level, task.message.clone())
             };
+            // A task that has never been well says more than that it is silent.
+            let silenced = |key: &str| task.was_stale && task.level != Level::Stale && key == "code";
+            let value = |(key, value): &(String, String)| {
+                let value = if silenced(key) { SILENT } else { value };
+                KeyValue { key: key.clone(), value: value.to_owned() }
+            };
             DiagnosticStatus {
                 level: level as u8,
                 name: task.name.clone(),
                 message,
                 hardware_id: self.0.hardware_id.clone(),
-                values: task.values.iter().map(|(k, v)| KeyValue { key: k.clone(), value: v.clone() }).collect(),
+                values: task.values.iter().map(value).collect(),
             }
         });
         DiagnosticArray { status: status.collect(), header: crate::convert::header(stamp, "") }
@@ -166,6 +173,19 @@ mod tests {
         let now = status(&health);
         assert_eq!(now.level, 3);
         assert!(now.message.starts_with("silent for") && now.message.ends_with("slow"), "{}", now.message);
+    }
+
+    #[test]
+    fn a_task_that_falls_silent_has_the_code_of_silence_unless_it_never_was_well() {
+        for (level, code) in [(Level::Ok, "silent"), (Level::Error, "silent"), (Level::Stale, "image_missing")] {
+            let health = Diagnostics::new("eye", "panda");
+            let task = health.task("camera");
+            let told = |health: &Diagnostics| health.message(Stamp::ZERO).status.remove(0).values.remove(0).value;
+            task.report(level, "it is so", [("code", "image_missing"), ("images", "3")]);
+            assert_eq!(told(&health), "image_missing");
+            let _task = task.stale_after(Duration::ZERO);
+            assert_eq!(told(&health), code);
+        }
     }
 
     #[tokio::test]

@@ -301,6 +301,15 @@ impl World {
         })
     }
 
+    /// Puts everything where another world of the same scene has it, to be drawn: its positions, as of [`Self::raw_state`]. Nothing is simulated.
+    ///
+    /// # Panics
+    /// When they are not as many as this world has.
+    pub fn show(&mut self, positions: &[f64]) {
+        self.data.qpos_mut().copy_from_slice(positions);
+        self.data.step1();
+    }
+
     /// Draws what a camera sees now: rgb8, [`WIDTH`] x [`HEIGHT`], row-major, top row first. `picture` is cleared and filled.
     ///
     /// # Errors

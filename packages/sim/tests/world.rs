@@ -245,6 +245,28 @@ fn pictures_agree_with_the_cameras_geometry_and_its_shift() {
 }
 
 #[test]
+fn a_world_that_is_shown_what_another_is_like_is_drawn_as_that_one() {
+    let (mut simulated, mut shown) = (world(), world());
+    let (mut one, mut other) = (vec![], vec![]);
+    for seed in [0, 1, Split::Shifted.seeds().start] {
+        let scene = Scene::sample(seed);
+        simulated.reset(&scene);
+        shown.reset(&scene);
+        let _ = episode(&mut simulated, &scene, |world| {
+            if world.time_nanos() % 1_000_000_000 == 0 {
+                shown.show(world.raw_state().0);
+            }
+        });
+        shown.show(simulated.raw_state().0);
+        for camera in Camera::ALL {
+            simulated.render(camera, &mut one).unwrap();
+            shown.render(camera, &mut other).unwrap();
+            assert!(one == other, "seed {seed}, {}", camera.name());
+        }
+    }
+}
+
+#[test]
 fn what_is_not_in_a_scene_is_neither_seen_nor_felt() {
     let mut world = world();
     let mut picture = vec![];

@@ -1,4 +1,5 @@
 //! What of node `sim` is worth testing without a graph.
 
+pub mod newest;
 pub mod pace;
 pub mod params;

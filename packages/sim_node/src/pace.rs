@@ -7,8 +7,6 @@ use std::collections::VecDeque;
 /// the machine below this is made up for within milliseconds and without any seam: each command is applied at the time at which it
 /// came ([`Inbox`]). Moving the axis is the last resort, because to controllers it is a leap of their clock.
 pub const MAX_LAG: f64 = 0.5;
-/// Behind by more than this, s, pictures are left out, which are dearest.
-pub const DRAWING_LAG: f64 = 0.03;
 
 /// Counts how well a simulation keeps up with its clock.
 #[derive(Debug, Clone)]

@@ -1,18 +1,18 @@
 //! Parameters of the simulated cell.
 
+use efm_config::codes::contradict;
 use efm_ros::{Rule, Spec};
 
 /// One makes the time, or listens to it.
 const PUBLISH_CLOCK: Rule = Rule::new(
     "Not together with `use_sim_time`: this node makes the time then.",
     &["use_sim_time"],
-    |params| {
-        match params.bool("publish_clock") && params.bool("use_sim_time") {
-        true => {
-            Err("parameter 'publish_clock' is true and so is 'use_sim_time'; one of them must be false: this node makes the time".to_owned())
-        }
+    |params| match params.bool("publish_clock") && params.bool("use_sim_time") {
+        true => Err(contradict(
+            "parameter 'publish_clock' is true and so is 'use_sim_time'",
+            "one of them must be false: this node makes the time",
+        )),
         false => Ok(()),
-    }
     },
     &[r#"{"publish_clock": true, "use_sim_time": true}"#],
 );

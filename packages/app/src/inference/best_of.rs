@@ -3,12 +3,13 @@
 //! What is shipped to judge by is poor: [`least_travel`], with a world model that knows joints only. It tells a calm chunk from a restless one, and
 //! nothing of whether the task is done. It is here so that a better world model finds its place.
 
-use crate::inference::engine::{ActError, Acted, Opened, Setup, Sight};
+use crate::inference::engine::{ActError, Acted, Opened, Setup, Sight, described};
 use crate::inference::proposer::{Named, Proposer};
-use efm_core::{ActionChunk, JointLimits, Level, Reason};
+use crate::reasons::{self, wrong};
+use efm_core::{ActionChunk, JointLimits, Reason};
 use efm_policy::imagine::{Belief, Imagine, Imagined, Space};
 use efm_policy::{Observation, Policy};
-use efm_robot::{LimitSet, RobotModel};
+use efm_robot::{LimitError, LimitSet};
 use efm_schedule::Mode;
 use std::time::Instant;
 
@@ -37,11 +38,15 @@ impl<P: Named> Named for BestOf<P> {
 }
 
 impl<P: Proposer> Proposer for BestOf<P> {
-    fn open(&mut self, urdf: &str) -> Result<Opened, String> {
+    fn open(&mut self, urdf: &str) -> Result<Opened, Reason> {
         self.judge = None;
         let opened = self.asked.open(urdf)?;
-        let policy = self.asked.policy().ok_or("proposer 'best_of' needs one that asks a policy of this process")?;
-        let refuse = |why: &str| format!("proposer 'best_of': {why}; set parameter 'proposer' to policy");
+        let refuse = |why: &str| {
+            let text = format!("proposer 'best_of': {why}");
+            wrong(reasons::PROPOSER_DOES_NOT_FIT, text, "set parameter 'proposer' to policy")
+        };
+        let asks = || refuse("it needs a proposer that asks a policy of this process");
+        let policy = self.asked.policy().ok_or_else(asks)?;
         if policy.manifest().runner.remembers() {
             return Err(refuse(
                 "this policy remembers what it was asked, and would remember chunks that nobody follows",
@@ -56,7 +61,7 @@ impl<P: Proposer> Proposer for BestOf<P> {
         Ok(opened)
     }
 
-    fn tell(&mut self, sentence: &str) -> Result<(), String> {
+    fn tell(&mut self, sentence: &str) -> Result<(), Reason> {
         self.asked.tell(sentence)
     }
 
@@ -121,7 +126,7 @@ where
             Err(error) => drop(refused.get_or_insert(error)),
         }
     }
-    let none = || Reason::new("no_candidate", Level::Error, "no chunk was made", "").into();
+    let none = || wrong(reasons::NO_CANDIDATE, "no chunk was made", "").into();
     best.map(|(_, made)| made).ok_or_else(|| refused.unwrap_or_else(none))
 }
 
@@ -140,10 +145,11 @@ pub fn least_travel(limits: Vec<JointLimits>) -> Cost {
 }
 
 /// The joints of the policy, as the robot has them.
-fn space(setup: &Setup, policy: &Policy, urdf: &str) -> Result<Space, String> {
-    let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
+fn space(setup: &Setup, policy: &Policy, urdf: &str) -> Result<Space, Reason> {
+    let robot = described(urdf)?;
     let joints = policy.joints().clone();
-    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(|e| e.to_string())?;
+    let misfit = |error: LimitError| wrong(reasons::POLICY_DOES_NOT_FIT, error.to_string(), "");
+    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(misfit)?;
     let limits = (0..joints.len()).filter_map(|place| limits.joint(place)).collect();
     Ok(Space { joints, limits, step: policy.manifest().action.step })
 }
@@ -152,6 +158,7 @@ fn space(setup: &Setup, policy: &Policy, urdf: &str) -> Result<Space, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use efm_core::Level;
 
     const LIMITS: JointLimits = JointLimits { lower: -1.0, upper: 1.0, velocity: 2.0, acceleration: 1.0, jerk: 1.0 };
 
@@ -160,7 +167,7 @@ mod tests {
         Imagined { belief, value: None, end: None, spread: None }
     }
 
-    fn pick(costs: &[f64]) -> Result<usize, String> {
+    fn pick(costs: &[f64]) -> Result<usize, ActError> {
         let (mut asked, mut seeds) = (0, Vec::new());
         let picked = best(
             costs.len(),
@@ -175,7 +182,7 @@ mod tests {
         assert_eq!(seeds[0], 7);
         seeds.dedup();
         assert_eq!(seeds.len(), costs.len());
-        picked.map_err(|e| e.to_string())
+        picked
     }
 
     #[test]
@@ -189,7 +196,7 @@ mod tests {
     #[test]
     fn what_cannot_be_made_is_left_out_and_none_is_a_reason() {
         assert_eq!(pick(&[-1.0, 4.0, -1.0]).unwrap(), 1);
-        assert!(pick(&[-1.0, -1.0]).unwrap_err().contains("no embedded instruction"));
+        assert!(matches!(pick(&[-1.0, -1.0]), Err(ActError::Untold)));
         let broken = |_: &u64| Err(Reason::new("world_model_values", Level::Error, "no world", ""));
         let error = best(2, 0, &mut Ok::<_, ActError>, broken).unwrap_err();
         assert!(matches!(error, ActError::Reason(reason) if reason.code == "world_model_values"));

@@ -11,14 +11,16 @@ use crate::inference::pairing::Pairing;
 use crate::inference::picture_ring::PictureRing;
 use crate::inference::replan::Replan;
 use crate::publisher::publishing::{At, DESCRIPTION, JOINT_STATES};
+use crate::reasons::{self, coded, unfresh, wrong};
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture};
 use efm_config::Params;
 use efm_core::freshness::FreshnessBounds;
 use efm_core::percentiles::Percentiles;
+use efm_core::words::codes::GOAL_ASKS_TO_STOP;
 use efm_core::words::{Heard, Lexicon, StopWords, hear};
-use efm_core::{ActionChunk, JointNames, JointSample, Level, SenderId, Stamp};
+use efm_core::{ActionChunk, JointNames, JointSample, Level, Reason, SenderId, Stamp};
 use efm_policy::{ImageSpec, Manifest};
-use efm_safety::{Contradiction, JointFeed};
+use efm_safety::{Contradiction, JointFeed, JointTrouble};
 use efm_schedule::Mode;
 use std::borrow::Cow;
 
@@ -115,7 +117,7 @@ pub struct Inferring {
     /// The URDF that the policy is to be opened for.
     to_open: Option<String>,
     /// The open policy, or why there is none.
-    policy: Result<String, String>,
+    policy: Result<String, Reason>,
     instruction: String,
     /// What asks to stop, and what the policy knows by name.
     stops: StopWords,
@@ -125,7 +127,7 @@ pub struct Inferring {
     /// Counts instructions, so that a chunk for an old one is known.
     instruction_number: u64,
     /// Whether the engine holds the embedding of the instruction; or why not.
-    embedded: Result<bool, String>,
+    embedded: Result<bool, Reason>,
     enabled: bool,
     replan: Replan,
     noise_seed: u64,
@@ -137,7 +139,7 @@ pub struct Inferring {
     /// Actions that the policy is expected to take.
     expected: Option<usize>,
     failed: u64,
-    failure: Option<String>,
+    failure: Option<Reason>,
     inference: Percentiles,
     age: Percentiles,
     frame: String,
@@ -148,7 +150,7 @@ impl Inferring {
     ///
     /// # Errors
     /// When its joints are none, or a mode is none.
-    pub fn new(params: &Params, manifest: Result<&Manifest, String>) -> Result<Self, Failure> {
+    pub fn new(params: &Params, manifest: Result<&Manifest, Reason>) -> Result<Self, Failure> {
         let known = manifest.as_ref().ok().copied();
         // Without a manifest there is nothing to look for; the names below are never used then.
         let joints = match known {
@@ -177,7 +179,9 @@ impl Inferring {
             to_open: None,
             not_compared: known.filter(|m| !m.robot.ranges_not_compared.is_empty()).map(|_| Vec::new()),
             lexicon: known.and_then(Manifest::lexicon),
-            policy: Err(manifest.err().unwrap_or_else(|| "waiting for robot_description".to_owned())),
+            policy: Err(manifest
+                .err()
+                .unwrap_or_else(|| wrong(reasons::NO_ROBOT_DESCRIPTION, "waiting for robot_description", ""))),
             instruction: String::new(),
             stops: StopWords::default(),
             instruction_number: 0,
@@ -227,7 +231,7 @@ impl Inferring {
             log::warn!("{by} describes another robot; the policy is opened for that one");
         }
         if self.usable {
-            self.policy = Err("the policy is being opened".to_owned());
+            self.policy = Err(wrong(reasons::POLICY_BEING_OPENED, "the policy is being opened", ""));
             self.to_open = Some(urdf.to_owned());
         }
     }
@@ -245,15 +249,16 @@ impl Inferring {
     }
 
     /// Whether joint states may be relied on now.
-    fn fresh_joints(&mut self, host: &impl Host) -> Result<(), String> {
+    fn fresh_joints(&mut self, host: &impl Host) -> Result<(), Reason> {
         let At { now, received: received_now } = host.at();
         let (max_age, max_future) = (self.max_joint_state_age, self.bounds.max_future);
         let name = |sender| host.name_of(JOINT_STATES, sender);
-        self.feed.fresh(now, received_now, max_age, max_future).map_err(|trouble| trouble.in_words(name))?;
+        let unusable = |trouble: JointTrouble| wrong(reasons::JOINT_STATES_UNUSABLE, trouble.in_words(name), "");
+        self.feed.fresh(now, received_now, max_age, max_future).map_err(unusable)?;
         match self.feed.contradiction(received_now) {
             Some(two @ Contradiction::Senders { joint, .. }) => {
                 let joint = self.feed.wanted().as_slice().get(joint).map_or("?", String::as_str);
-                Err(two.in_words(joint, name))
+                Err(wrong(two.code(), two.in_words(joint, name), ""))
             }
             _ => Ok(()),
         }
@@ -272,8 +277,14 @@ impl Inferring {
         self.embedded = match hear(text, &self.stops, self.lexicon.as_ref()) {
             Heard::Goal(..) => Ok(false),
             _ if text.is_empty() => Ok(false),
-            Heard::Stop(said) => Err(format!("the instruction is refused: '{said}' asks to stop")),
-            Heard::Refused(refusal) => Err(format!("the instruction is refused: {refusal}")),
+            Heard::Stop(said) => {
+                let text = format!("the instruction is refused: '{said}' asks to stop");
+                Err(wrong(GOAL_ASKS_TO_STOP, text, ""))
+            }
+            Heard::Refused(refusal) => {
+                let reason = refusal.reason().of("the instruction is refused: ");
+                Err(Reason { severity: Level::Error, ..reason })
+            }
         };
         if let Err(reason) = &self.embedded {
             log::error!("{reason}");
@@ -288,7 +299,7 @@ impl Inferring {
         let busy = std::mem::replace(&mut self.busy, Busy::No);
         match answer {
             Answer::Opened(outcome) => {
-                let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(String::clone);
+                let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(Reason::in_words);
                 host.note(&Inferred::Opened { policy });
                 match &outcome {
                     Ok(Opened { name, guides, not_compared, .. }) => {
@@ -307,8 +318,7 @@ impl Inferring {
                         self.not_compared.iter_mut().for_each(Vec::clear);
                     }
                 }
-                self.policy =
-                    outcome.map(|opened| opened.name).map_err(|reason| format!("the policy is refused: {reason}"));
+                self.policy = outcome.map(|opened| opened.name).map_err(|reason| reason.of("the policy is refused: "));
                 if self.embedded.is_ok() {
                     self.embedded = Ok(false);
                 }
@@ -317,8 +327,9 @@ impl Inferring {
                 self.embedded = match outcome {
                     Ok(()) => Ok(true),
                     Err(reason) => {
-                        log::error!("the instruction cannot be embedded: {reason}");
-                        Err(format!("the instruction cannot be embedded: {reason}"))
+                        let reason = reason.of("the instruction cannot be embedded: ");
+                        log::error!("{reason}");
+                        Err(reason)
                     }
                 };
             }
@@ -338,7 +349,7 @@ impl Inferring {
                 }
             }
             Answer::Acted(Err(reason)) => {
-                let (now, outcome) = (host.at().now.nanos(), Err(reason.clone()));
+                let (now, outcome) = (host.at().now.nanos(), Err(reason.in_words()));
                 host.note(&Inferred::Acted { now, seconds: 0.0, outcome });
                 if self.failure.is_none() {
                     log::warn!("no chunk: {reason}");
@@ -437,47 +448,46 @@ impl Inferring {
     }
 
     /// Whether a camera's newest picture may be worked on.
-    fn check(&self, host: &impl Host, camera: usize) -> Result<(), String> {
+    fn check(&self, host: &impl Host, camera: usize) -> Result<(), Reason> {
         let (newest, spec) = (host.newest(camera), &self.cameras[camera]);
         let seen = newest.as_ref().map(|picture| (picture.stamp(), picture.age_s()));
         let name = &spec.name;
         self.bounds
             .check(seen, host.at().now)
-            .map_err(|why| format!("camera '{name}' (observation/{name}/image): {why}"))?;
+            .map_err(|why| unfresh(format!("camera '{name}' (observation/{name}/image): "), &why))?;
         let Some(picture) = newest else { return Ok(()) };
         let ((width, height), bytes) = (picture.size(), picture.pixels().len());
         if picture.encoding() == "rgb8" && (width, height) == (spec.width, spec.height) && bytes == spec.len() {
             return Ok(());
         }
-        Err(format!(
-            "camera '{name}' (observation/{name}/image) sends {} {width}x{height} in {bytes} bytes; the policy takes rgb8 {}x{} in {}",
-            picture.encoding().chars().take(40).collect::<String>(),
-            spec.width,
-            spec.height,
-            spec.len()
-        ))
+        let encoding: String = picture.encoding().chars().take(40).collect();
+        let text =
+            format!("camera '{name}' (observation/{name}/image) sends {encoding} {width}x{height} in {bytes} bytes");
+        let takes = format!("the policy takes rgb8 {}x{} in {}", spec.width, spec.height, spec.len());
+        Err(wrong(reasons::IMAGE_OF_ANOTHER_FORM, text, takes))
     }
 
     /// Tells how it is, ten times a second.
     pub fn report(&mut self, host: &mut impl Host) {
         // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
         if let Some(sentences) = &self.not_compared {
-            let (level, text) = match sentences.as_slice() {
-                [] => (Level::Ok, "the policy is not active".to_owned()),
-                sentences => (Level::Warn, sentences.join("; ")),
+            let (code, level, text) = match sentences.as_slice() {
+                [] => (reasons::POLICY_NOT_ACTIVE, Level::Ok, "the policy is not active".to_owned()),
+                sentences => (reasons::RANGES_NOT_COMPARED, Level::Warn, sentences.join("; ")),
             };
-            host.report(Line::Ranges, level, text, Vec::new());
+            host.report(Line::Ranges, level, text, vec![coded(code)]);
         }
         let mut trouble = None;
-        let mut tell = |host: &mut _, line, outcome: Result<(), String>, well: &str| {
-            let (level, text) = match outcome {
-                Ok(()) => (Level::Ok, well.to_owned()),
+        let mut tell = |host: &mut _, line, outcome: Result<(), Reason>, well: &str| {
+            let (code, level, text) = match outcome {
+                Ok(()) => (reasons::FRESH, Level::Ok, well.to_owned()),
                 Err(reason) => {
-                    trouble.get_or_insert_with(|| reason.clone());
-                    (Level::Error, reason)
+                    let (code, text) = (reason.code, reason.in_words());
+                    trouble.get_or_insert(reason);
+                    (code, Level::Error, text)
                 }
             };
-            Host::report(host, line, level, text, Vec::new());
+            Host::report(host, line, level, text, vec![coded(code)]);
         };
         for camera in 0..self.cameras.len() {
             let outcome = self.check(host, camera);
@@ -485,18 +495,9 @@ impl Inferring {
         }
         let outcome = self.fresh_joints(host);
         tell(host, Line::JointStates, outcome, "fresh and complete");
-        let (level, text) = match (&self.policy, &self.embedded) {
-            (Err(reason), _) => (Level::Error, reason.clone()),
-            (Ok(_), _) if !self.enabled => (Level::Warn, "disabled; call ~/enable".to_owned()),
-            (Ok(_), Err(reason)) => (Level::Error, reason.clone()),
-            (Ok(_), Ok(_)) if self.instruction.is_empty() => (Level::Ok, "no instruction".to_owned()),
-            (Ok(_), Ok(_)) => match (trouble, &self.failure) {
-                (Some(reason), _) => (Level::Error, format!("no chunk: {reason}")),
-                (None, Some(reason)) => (Level::Warn, format!("no chunk: {reason}")),
-                (None, None) => (Level::Ok, "proposing".to_owned()),
-            },
-        };
+        let said = self.explain(trouble);
         let mut values = vec![
+            coded(said.code),
             ("policy".to_owned(), self.policy.clone().unwrap_or_default()),
             ("instruction".to_owned(), self.instruction.chars().take(200).collect()),
             ("chunks".to_owned(), self.proposed.to_string()),
@@ -509,7 +510,25 @@ impl Inferring {
         }
         values.extend(self.inference.shown_ms("inference"));
         values.extend(self.age.shown_ms("observation to chunk"));
-        host.report(Line::Policy, level, text, values);
+        host.report(Line::Policy, said.severity, said.in_words(), values);
+    }
+
+    /// What it does and, when it proposes nothing, why; `trouble` is what is wrong with what it sees.
+    fn explain(&self, trouble: Option<Reason>) -> Reason {
+        let well = |code, text: &'static str| Reason::new(code, Level::Ok, text, "");
+        match (&self.policy, &self.embedded) {
+            (Err(reason), _) => reason.clone(),
+            (Ok(_), _) if !self.enabled => {
+                Reason::new(reasons::INFERENCE_DISABLED, Level::Warn, "disabled", "call ~/enable")
+            }
+            (Ok(_), Err(reason)) => reason.clone(),
+            (Ok(_), Ok(_)) if self.instruction.is_empty() => well(reasons::NO_GOAL, "no instruction"),
+            (Ok(_), Ok(_)) => match (trouble, &self.failure) {
+                (Some(reason), _) => reason.of("no chunk: "),
+                (None, Some(reason)) => Reason { severity: Level::Warn, ..reason.clone().of("no chunk: ") },
+                (None, None) => well(reasons::PROPOSING, "proposing"),
+            },
+        }
     }
 }
 

@@ -7,12 +7,15 @@ use crate::inference::execution::OnChunk;
 use crate::inference::proposer::Proposer;
 use crate::inference::proposers;
 use crate::inference::trial::Trial;
+use crate::reasons::{self, wrong};
 use crate::setup::{joint_limits, models_path};
 use efm_config::Params;
-use efm_core::{ActionChunk, JointSample, Level, Reason, Stamp};
+use efm_config::codes::wrong as parameter;
+use efm_core::{ActionChunk, JointSample, Reason, Stamp};
 use efm_policy::{Operators, Policy, PolicyError, Provider, imagine};
-use efm_robot::LimitsFile;
+use efm_robot::{LimitsFile, ModelError, RobotModel};
 use efm_schedule::{Mode, RtcError};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -52,8 +55,9 @@ impl Setup {
     /// From the parameters of `vla_inference`, for the package in `folder`; `limits` is the text of `joint_limits_file`. On all cores.
     ///
     /// # Errors
-    /// When a limit, a mode, a proposer or a world model is none, in words.
-    pub fn new(params: &Params, folder: PathBuf, limits: &str) -> Result<Self, String> {
+    /// When a limit, a mode, a proposer or a world model is none.
+    pub fn new(params: &Params, folder: PathBuf, limits: &str) -> Result<Self, Reason> {
+        let none = |name: &str, error: &dyn Display| parameter(format!("parameter '{name}': {error}"), "");
         Ok(Self {
             folder,
             models_path: models_path(params),
@@ -61,13 +65,11 @@ impl Setup {
             limits: joint_limits(params, limits)?,
             threads: usize::try_from(params.integer("threads")).unwrap_or(1),
             provider: Provider::named(&params.text("execution_provider")).unwrap_or_default(),
-            mode: params.text("mode").parse::<Mode>().map_err(|e| format!("parameter 'mode': {e}"))?,
-            proposer: proposers::named(&params.text("proposer")).map_err(|e| format!("parameter 'proposer': {e}"))?,
+            mode: params.text("mode").parse::<Mode>().map_err(|e| none("mode", &e))?,
+            proposer: proposers::named(&params.text("proposer")).map_err(|e| none("proposer", &e))?,
             candidates: usize::try_from(params.integer("candidates")).unwrap_or(1),
-            world_model: imagine::named(&params.text("world_model"))
-                .map_err(|e| format!("parameter 'world_model': {e}"))?,
-            operators: Operators::also(&params.texts("allow_operators"))
-                .map_err(|e| format!("parameter 'allow_operators': {e}"))?,
+            world_model: imagine::named(&params.text("world_model")).map_err(|e| none("world_model", &e))?,
+            operators: Operators::also(&params.texts("allow_operators")).map_err(|e| none("allow_operators", &e))?,
             trial: None,
             cores: None,
         })
@@ -127,6 +129,28 @@ pub enum ActError {
     Reason(#[from] Reason),
 }
 
+impl From<ActError> for Reason {
+    fn from(error: ActError) -> Self {
+        let code = match error {
+            ActError::Closed => reasons::NO_POLICY_OPEN,
+            ActError::Untold => reasons::INSTRUCTION_NOT_EMBEDDED,
+            ActError::Policy(_) | ActError::Rtc(_) => reasons::INFERENCE_FAILED,
+            ActError::Reason(reason) => return reason,
+        };
+        wrong(code, error.to_string(), "")
+    }
+}
+
+/// The robot of a URDF.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn described(urdf: &str) -> Result<RobotModel, Reason> {
+    let refuse =
+        |error: ModelError| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, format!("robot_description: {error}"), "");
+    RobotModel::from_urdf(urdf).map_err(refuse)
+}
+
 /// A chunk, and how it came about.
 #[derive(Debug)]
 pub struct Acted {
@@ -151,15 +175,15 @@ pub struct Opened {
     pub not_compared: Vec<String>,
 }
 
-/// What it answers, one answer a job. Errors are words for people.
+/// What it answers, one answer a job.
 #[derive(Debug)]
 pub enum Answer {
     /// To [`Job::Open`]; or why it is refused.
-    Opened(Result<Opened, String>),
+    Opened(Result<Opened, Reason>),
     /// To [`Job::Embed`], with the sentence.
-    Embedded(String, Result<(), String>),
+    Embedded(String, Result<(), Reason>),
     /// To [`Job::Act`]: the chunk; or why there is none.
-    Acted(Result<Acted, String>),
+    Acted(Result<Acted, Reason>),
 }
 
 /// The way to the engine's thread. When it is dropped, the thread ends after its job.
@@ -234,12 +258,12 @@ impl Worker {
             }
             Job::Embed(sentence) => {
                 let told = match &mut self.proposer {
-                    None => Err(ActError::Closed.to_string()),
+                    None => Err(ActError::Closed.into()),
                     Some(proposer) => proposer.tell(&sentence),
                 };
                 Answer::Embedded(sentence, told)
             }
-            Job::Act(sight) => Answer::Acted(self.act(&sight).map_err(|e| e.to_string())),
+            Job::Act(sight) => Answer::Acted(self.act(&sight).map_err(Reason::from)),
         }
     }
 
@@ -266,7 +290,7 @@ impl Worker {
             Some(what) => {
                 let text = format!("the proposer's chunk {what}");
                 let remedy = "mend the proposer: a chunk is for the look that it was asked for";
-                Err(Reason::new("chunk_of_no_look", Level::Error, text, remedy).into())
+                Err(wrong(reasons::CHUNK_OF_NO_LOOK, text, remedy).into())
             }
         }
     }
@@ -379,11 +403,11 @@ mod tests {
     struct Fixed(ActionChunk);
 
     impl Proposer for Fixed {
-        fn open(&mut self, _urdf: &str) -> Result<Opened, String> {
-            Err("never".into())
+        fn open(&mut self, _urdf: &str) -> Result<Opened, Reason> {
+            Err(ActError::Closed.into())
         }
 
-        fn tell(&mut self, _sentence: &str) -> Result<(), String> {
+        fn tell(&mut self, _sentence: &str) -> Result<(), Reason> {
             Ok(())
         }
 
@@ -426,9 +450,9 @@ mod tests {
         jobs.send(Job::Embed("go".into())).unwrap();
         let joints = JointSample { stamp: Stamp::ZERO, positions: vec![], velocities: vec![] };
         jobs.send(seen(vec![], joints)).unwrap();
-        assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.contains("robot_description")));
+        assert!(matches!(answers.recv().unwrap(), Answer::Opened(Err(e)) if e.text.contains("robot_description")));
         assert!(matches!(answers.recv().unwrap(), Answer::Embedded(_, Err(_))));
-        assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.contains("no policy")));
+        assert!(matches!(answers.recv().unwrap(), Answer::Acted(Err(e)) if e.code == reasons::NO_POLICY_OPEN));
         drop(jobs);
         assert!(end.wait(Duration::from_secs(60)));
     }

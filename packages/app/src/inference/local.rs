@@ -1,12 +1,14 @@
 //! The proposer `policy`: a policy package, run in this process.
 
-use crate::inference::engine::{ActError, Acted, Opened, Pictures, Setup, Sight};
+use crate::inference::engine::{ActError, Acted, Opened, Pictures, Setup, Sight, described};
 use crate::inference::execution::OnChunk;
 use crate::inference::proposer::{Named, Proposer};
-use efm_core::ActionChunk;
-use efm_policy::{Chunking, Goal, LoadOptions, Observation, Policy, PolicyPackage, RuntimeOptions};
-use efm_robot::{LimitSet, RobotModel};
+use crate::reasons::{self, wrong};
+use efm_core::{ActionChunk, Reason};
+use efm_policy::{Chunking, Goal, LoadOptions, Observation, Policy, PolicyPackage, RuntimeOptions, SentenceError};
+use efm_robot::LimitSet;
 use efm_schedule::Mode;
+use std::fmt::Display;
 use std::time::Instant;
 
 /// A policy package, run in this process.
@@ -26,7 +28,7 @@ impl Named for LocalPolicy {
 }
 
 impl Proposer for LocalPolicy {
-    fn open(&mut self, urdf: &str) -> Result<Opened, String> {
+    fn open(&mut self, urdf: &str) -> Result<Opened, Reason> {
         let policy = open(&self.setup, urdf)?;
         let package = policy.package();
         let (info, hash) = (&package.manifest().policy, package.hash().to_owned());
@@ -38,12 +40,13 @@ impl Proposer for LocalPolicy {
         Ok(Opened { name, hash, guides, not_compared })
     }
 
-    fn tell(&mut self, sentence: &str) -> Result<(), String> {
+    fn tell(&mut self, sentence: &str) -> Result<(), Reason> {
         self.goal = None;
-        let policy = self.policy.as_mut().ok_or_else(|| ActError::Closed.to_string())?;
+        let policy = self.policy.as_mut().ok_or(ActError::Closed)?;
         // Every goal begins with a sentence.
         policy.reset();
-        self.goal = Some(policy.embed(sentence).map_err(|e| e.to_string())?);
+        let refuse = |error: SentenceError| wrong(reasons::INSTRUCTION_NOT_EMBEDDED, error.to_string(), "");
+        self.goal = Some(policy.embed(sentence).map_err(refuse)?);
         Ok(())
     }
 
@@ -110,18 +113,23 @@ fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
 }
 
 /// The policy of a set-up, for the robot of this URDF.
-pub(crate) fn open(setup: &Setup, urdf: &str) -> Result<Policy, String> {
-    let robot = RobotModel::from_urdf(urdf).map_err(|e| format!("robot_description: {e}"))?;
+pub(crate) fn open(setup: &Setup, urdf: &str) -> Result<Policy, Reason> {
+    let robot = described(urdf)?;
     // What is opened here is what kept its bounds elsewhere.
     let hash = setup.trial.as_ref().map(|trial| trial.of(setup, urdf)).transpose()?;
     let options = LoadOptions { operators: setup.operators.clone(), hash };
-    let package = PolicyPackage::load_with(&setup.folder, &setup.models_path, &options).map_err(|e| e.to_string())?;
-    package.check_robot(&robot).map_err(|e| e.to_string())?;
+    let package = PolicyPackage::load_with(&setup.folder, &setup.models_path, &options).map_err(misfit)?;
+    package.check_robot(&robot).map_err(misfit)?;
     if !setup.cameras.is_empty() {
-        package.check_cameras(&setup.cameras).map_err(|e| e.to_string())?;
+        package.check_cameras(&setup.cameras).map_err(misfit)?;
     }
-    let joints = package.manifest().joints().map_err(|e| e.to_string())?;
-    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(|e| e.to_string())?;
+    let joints = package.manifest().joints().map_err(misfit)?;
+    let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(misfit)?;
     let options = RuntimeOptions { intra_threads: setup.threads, provider: setup.provider };
-    Policy::open(package, &robot, &limits, options).map_err(|e| e.to_string())
+    Policy::open(package, &robot, &limits, options).map_err(misfit)
+}
+
+/// The package does not fit the robot, or cannot be loaded.
+fn misfit(error: impl Display) -> Reason {
+    wrong(reasons::POLICY_DOES_NOT_FIT, error.to_string(), "")
 }

@@ -4,6 +4,7 @@
 //! node, evaluation and replay drive it through [`Worker`](super::engine::Worker). A toy is `packages/examples/src/toy_proposer.rs`.
 
 use crate::inference::engine::{ActError, Acted, Opened, Setup, Sight};
+use efm_core::Reason;
 use efm_policy::Policy;
 
 /// Makes chunks from what is seen. It lives on one thread, from [`Self::open`] on, and is asked for one thing at a time.
@@ -14,14 +15,14 @@ pub trait Proposer {
     /// Gets ready for the robot of this URDF. What is looked at (cameras, joints, history) is what the manifest of the package in `Setup::folder` says.
     ///
     /// # Errors
-    /// When the package or anything else does not fit: in words that name it. Nothing more is asked of it then.
-    fn open(&mut self, urdf: &str) -> Result<Opened, String>;
+    /// When the package or anything else does not fit: the text names it. Nothing more is asked of it then.
+    fn open(&mut self, urdf: &str) -> Result<Opened, Reason>;
 
     /// Begins a goal, in words. Until the first one nothing is proposed.
     ///
     /// # Errors
-    /// When the sentence cannot be taken, in words. Nothing is proposed until the next one.
-    fn tell(&mut self, sentence: &str) -> Result<(), String>;
+    /// When the sentence cannot be taken, and why. Nothing is proposed until the next one.
+    fn tell(&mut self, sentence: &str) -> Result<(), Reason>;
 
     /// A chunk for what is seen: positions in rad or m, of the joints of the package in their order; row `k` is due `k + 1` steps after `sight.stamp`.
     ///

@@ -5,8 +5,9 @@ use crate::bounded::{self, Bounds};
 use crate::inference::engine::Setup;
 use crate::inference::inference_params::specs;
 use crate::inference::local;
+use crate::reasons::{self, wrong};
 use efm_config::Params;
-use efm_core::{JointSample, Stamp};
+use efm_core::{JointSample, Reason, Stamp};
 use efm_policy::{Manifest, Observation, Policy, PolicyPackage, Provider};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -58,13 +59,17 @@ impl Trial {
     ///
     /// # Errors
     /// Why it is refused, or which bound it did not keep, in words.
-    pub fn of(&self, setup: &Setup, urdf: &str) -> Result<String, String> {
-        let manifest = Manifest::read(&setup.folder).map_err(|e| e.to_string())?;
+    pub fn of(&self, setup: &Setup, urdf: &str) -> Result<String, Reason> {
+        let refuse = |why: String| wrong(reasons::POLICY_DOES_NOT_FIT, why, "");
+        let manifest = Manifest::read(&setup.folder).map_err(|e| refuse(e.to_string()))?;
         let [memory, cpu, time] = self.chosen;
         let size = PolicyPackage::size_of(&setup.folder, &manifest, &setup.models_path);
         let bounds = Bounds::of_files(size).or(memory, cpu, time);
         let name = &manifest.policy.name;
-        let failed = |why: &str| format!("policy '{name}' was tried out before it is used: {why}");
+        let failed = |why: &str| {
+            let text = format!("policy '{name}' was tried out before it is used: {why}");
+            wrong(reasons::POLICY_OUT_OF_BOUNDS, text, "")
+        };
         let (params, folder) = (self.params.clone(), setup.folder.clone());
         let order = Order { params, folder, limits: self.limits.clone(), urdf: urdf.to_owned() };
         let order = serde_json::to_vec(&order).map_err(|e| failed(&e.to_string()))?;
@@ -80,7 +85,7 @@ impl Trial {
             Err(why) if bounded::is_about_memory(&why) => {
                 Err(failed(&format!("{} ({why})", bounded::Broken::Memory.in_words(&bounds, RAISED_BY))))
             }
-            other => other,
+            other => other.map_err(refuse),
         }
     }
 }
@@ -106,13 +111,14 @@ pub fn serve_if_asked() {
 
 /// Loads, opens and runs.
 fn attempt(order: &Order) -> Result<(String, Option<String>), String> {
-    let wrong =
+    let all =
         |errors: Vec<efm_config::ParamError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let params = Params::from_json(specs(), &order.params).map_err(wrong)?;
-    let mut setup = Setup::new(&params, order.folder.clone(), &order.limits)?;
+    let params = Params::from_json(specs(), &order.params).map_err(all)?;
+    let words = |reason: Reason| reason.in_words();
+    let mut setup = Setup::new(&params, order.folder.clone(), &order.limits).map_err(words)?;
     // The bounds are for the processor's memory, and one thread has the same result.
     (setup.threads, setup.provider) = (1, Provider::Cpu);
-    let mut policy = local::open(&setup, &order.urdf)?;
+    let mut policy = local::open(&setup, &order.urdf).map_err(words)?;
     let parity = policy.verify_golden().map_err(|e| format!("its worked example does not run: {e}"))?;
     let odd = (!parity.holds())
         .then(|| "it does not repeat its exporter's run here; look at it with `efm policy check`".to_owned());

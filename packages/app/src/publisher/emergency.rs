@@ -1,6 +1,8 @@
 //! The emergency stop beyond its moment: kept in a file, so that one that only a dead process had heard still holds after a restart; and its
 //! heartbeat, without which nothing moves.
 
+use crate::reasons::{self, refused};
+use efm_core::Reason;
 use efm_core::reading;
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -212,13 +214,14 @@ impl Heartbeat {
     }
 
     /// Why the robot must not be armed, where that is so: it would stop at once.
-    pub fn forbids(&mut self, now: f64) -> Option<String> {
+    pub fn forbids(&mut self, now: f64) -> Option<Reason> {
         let limit = self.limit?;
         if self.heard.is_some() && self.silence(now).is_none() {
             return None;
         }
         let since = self.heard.map_or("was never heard".to_owned(), |at| format!("is silent for {:.1} s", now - at));
-        Some(format!("emergency_stop {since}; it must be heard every {limit} s (parameter 'emergency_stop_heartbeat')"))
+        let remedy = format!("it must be heard every {limit} s (parameter 'emergency_stop_heartbeat')");
+        Some(refused(reasons::HEARTBEAT_SILENT, format!("emergency_stop {since}"), remedy))
     }
 }
 
@@ -352,10 +355,10 @@ mod tests {
     fn silence_of_the_heartbeat_counts_from_the_start_and_forbids_arming() {
         let mut beat = Heartbeat::new(0.5, 10.0);
         assert!(beat.silence(10.4).is_none() && beat.silence(10.6).is_some());
-        assert!(beat.forbids(10.1).unwrap().contains("never heard"));
+        assert!(beat.forbids(10.1).unwrap().text.contains("never heard"));
         beat.heard(11.0);
         assert!(beat.silence(11.5).is_none() && beat.forbids(11.5).is_none());
-        let why = beat.forbids(12.0).unwrap();
+        let why = beat.forbids(12.0).unwrap().in_words();
         assert!(why.contains("1.0 s") && why.contains("emergency_stop_heartbeat"), "{why}");
         // Simulated time goes back.
         assert!(beat.silence(3.0).is_none() && beat.silence(3.4).is_none() && beat.silence(3.6).is_some());

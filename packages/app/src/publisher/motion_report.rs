@@ -127,7 +127,7 @@ pub struct Around {
     pub instruction: Option<String>,
 }
 
-/// What the arm does, how bad that is and, when it is at rest, why. Its text says what to do as well.
+/// What the arm does, how bad that is and, when it is at rest, why, and what to do.
 pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
     let name = |place: usize| joints.as_slice().get(place).map_or("?", String::as_str);
     let other_name = |place: usize| around.others.get(place).map_or("?", String::as_str);
@@ -140,197 +140,197 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         known.map_or_else(|| format!("controller {place}"), |name| format!("controller '{name}'"))
     };
     let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
-    let stop = |reason: &StopReason| match reason {
-        StopReason::Tracking { joint, error } => {
-            format!(
-                "joint '{}' is {error:.4} from where it was commanded to be; call ~/resume when it is safe",
-                name(*joint)
-            )
+    let stop = |reason: &StopReason| -> (String, Text) {
+        match reason {
+            StopReason::Tracking { joint, error } => {
+                let text = format!("joint '{}' is {error:.4} from where it was commanded to be", name(*joint));
+                (text, "call ~/resume when it is safe".into())
+            }
+            StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
+            StopReason::Controller { fault: ControllerFault::Contested, .. } => {
+                let who = around.contested.clone().unwrap_or_else(|| "somebody else commands a controller".to_owned());
+                (format!("{who}, so nothing more is sent to the robot"), "end that, then call ~/resume".into())
+            }
+            StopReason::Controller { controller: place, fault } => {
+                let told = match fault {
+                    ControllerFault::Missing => &around.controller,
+                    ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
+                    ControllerFault::StandsStill => &Some(format!("{} {fault}", controller(*place))),
+                };
+                let what = told.clone().unwrap_or_else(|| format!("{} {fault}", controller(*place)));
+                let text = format!("a controller has failed, so all stand still: {what}");
+                (text, "call ~/resume when it is back".into())
+            }
+            StopReason::Emergency => {
+                let why = around.emergency.as_deref().map_or(String::new(), |why| format!(" ({why})"));
+                (format!("emergency stop{why}"), "call ~/arm when it is safe".into())
+            }
+            StopReason::BadChunks { count } => {
+                let text = format!("{count} action chunks in a row held values that are no numbers");
+                (text, "look at the policy, then call ~/resume".into())
+            }
+            StopReason::Requested => ("stopped on request".to_owned(), "call ~/resume".into()),
+            StopReason::Monitor { monitor, reason, latch } => {
+                let text = format!("monitor '{monitor}': {}", reason.text);
+                let way_out = match latch {
+                    Latch::UntilResume => "call ~/resume when it is safe",
+                    Latch::UntilRest => "",
+                };
+                (text, and(&reason.remedy, way_out))
+            }
+            StopReason::Exhausted => {
+                let (_, silence, remedy) = silence(around);
+                (format!("the last action chunk is over; {silence}"), remedy)
+            }
+            StopReason::OtherJointLost { other } => {
+                let lost = || {
+                    format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other))
+                };
+                let what = around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost);
+                (what, "call ~/resume when it is back".into())
+            }
+            StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
+                let told = around.joints.clone().or_else(|| around.lost.clone());
+                let what = told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
+                (what, "call ~/resume when they are back".into())
+            }
+            StopReason::Contradiction(contradiction) => {
+                (contradicted(contradiction), "call ~/resume when they are right again".into())
+            }
+            StopReason::Internal(violation) => {
+                (format!("internal error, nothing was sent: {violation}"), "call ~/resume".into())
+            }
+            StopReason::Cancelled | StopReason::Disarmed | StopReason::ClockJump { .. } => {
+                (reason.to_string(), Text::default())
+            }
         }
-        StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
-        StopReason::Controller { fault: ControllerFault::Contested, .. } => {
-            let who = around.contested.clone().unwrap_or_else(|| "somebody else commands a controller".to_owned());
-            format!("{who}, so nothing more is sent to the robot; end that, then call ~/resume")
-        }
-        StopReason::Controller { controller: place, fault } => {
-            let told = match fault {
-                ControllerFault::Missing => &around.controller,
-                ControllerFault::NotFollowing | ControllerFault::Contested => &around.not_following,
-                ControllerFault::StandsStill => &Some(format!("{} {fault}", controller(*place))),
-            };
-            let what = told.clone().unwrap_or_else(|| reason.to_string());
-            format!("a controller has failed, so all stand still: {what}; call ~/resume when it is back")
-        }
-        StopReason::Emergency => {
-            let why = around.emergency.as_deref().map_or(String::new(), |why| format!(" ({why})"));
-            format!("emergency stop{why}; call ~/arm when it is safe")
-        }
-        StopReason::BadChunks { count } => {
-            format!(
-                "{count} action chunks in a row held values that are no numbers; look at the policy, then call ~/resume"
-            )
-        }
-        StopReason::Requested => "stopped on request; call ~/resume".to_owned(),
-        StopReason::Monitor { monitor, reason, latch } => {
-            let way_out = if *latch == Latch::UntilResume { "; call ~/resume when it is safe" } else { "" };
-            format!("monitor '{monitor}': {}{way_out}", reason.in_words())
-        }
-        StopReason::Exhausted => format!("the last action chunk is over; {}", silence(around).1),
-        StopReason::OtherJointLost { other } => {
-            let lost =
-                || format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other));
-            let what = around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost);
-            format!("{what}; call ~/resume when it is back")
-        }
-        StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
-            let told = around.joints.clone().or_else(|| around.lost.clone());
-            let what = told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
-            format!("{what}; call ~/resume when they are back")
-        }
-        StopReason::Contradiction(contradiction) => {
-            format!("{}; call ~/resume when they are right again", contradicted(contradiction))
-        }
-        other => other.to_string(),
     };
-    let (code, level, text) = match phase {
-        Phase::NoRobot(why) => (why.code, Level::Error, format!("at rest: {why}")),
+    let plain = |text: &str| (text.to_owned(), Text::default());
+    let with = |before: &str, (text, remedy): (String, Text)| (format!("{before}{text}"), remedy);
+    let (code, level, (text, remedy)) = match phase {
+        Phase::NoRobot(why) => (why.code, Level::Error, (format!("at rest: {}", why.text), why.remedy.clone())),
         Phase::Owned(controller) => (
             reasons::GOAL_OF_ANOTHER,
             Level::Warn,
-            format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory"),
+            plain(&format!("not streaming: a goal of somebody else is active on {controller}/follow_joint_trajectory")),
         ),
         Phase::Following => match around.slow {
-            None => (reasons::FOLLOWING, Level::Ok, "following action chunks".to_owned()),
+            None => (reasons::FOLLOWING, Level::Ok, plain("following action chunks")),
             Some((scale, by)) => {
-                let words = format!("following action chunks, but {}", slow(scale, by));
-                (reasons::FOLLOWING_SLOWLY, Level::Warn, words)
+                (reasons::FOLLOWING_SLOWLY, Level::Warn, with("following action chunks, but ", slow(scale, by)))
             }
         },
-        Phase::Blocked(intrusion) => (
-            codes::OBSTACLE,
-            Level::Warn,
-            format!(
-                "stopped before an obstacle: {}; it goes on as soon as an action chunk leads elsewhere",
-                around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
-            ),
-        ),
+        Phase::Blocked(intrusion) => {
+            let what = around.obstacle.clone().unwrap_or_else(|| intrusion.to_string());
+            let goes_on = "it goes on as soon as an action chunk leads elsewhere".into();
+            (codes::OBSTACLE, Level::Warn, (format!("stopped before an obstacle: {what}"), goes_on))
+        }
         Phase::Stopping(StopReason::Cancelled) if around.surroundings.is_some() => (
             reasons::SURROUNDINGS_UNKNOWN,
             Level::Error,
-            format!("coming to rest: {}", around.surroundings.as_deref().unwrap_or_default()),
+            plain(&format!("coming to rest: {}", around.surroundings.as_deref().unwrap_or_default())),
         ),
         Phase::Stopping(reason @ StopReason::Cancelled) => {
-            (reason.code(), Level::Ok, "coming to rest: the instruction has changed or ended".to_owned())
+            (reason.code(), Level::Ok, plain("coming to rest: the instruction has changed or ended"))
         }
-        Phase::Stopping(reason) => (reason.code(), Level::Warn, format!("coming to rest: {}", stop(reason))),
-        Phase::Holding(Some(reason)) => (reason.code(), Level::Error, format!("at rest: {}", stop(reason))),
+        Phase::Stopping(reason) => (reason.code(), Level::Warn, with("coming to rest: ", stop(reason))),
+        Phase::Holding(Some(reason)) => (reason.code(), Level::Error, with("at rest: ", stop(reason))),
         Phase::Holding(None) => (
             reasons::HELD_WHERE_IT_STANDS,
             Level::Warn,
-            "at rest: it is sent to where it stands; the next action chunk begins from there".to_owned(),
+            ("at rest: it is sent to where it stands".to_owned(), "the next action chunk begins from there".into()),
         ),
         Phase::Idle(why @ IdleReason::ControllerSilent { controller: place, seconds }) => {
-            (why.code(), Level::Error, format!("at rest: {}", silent(&controller(*place), *seconds)))
+            (why.code(), Level::Error, with("at rest: ", silent(&controller(*place), *seconds)))
         }
-        Phase::Idle(why @ IdleReason::Latched(reason)) => {
-            (why.code(), Level::Error, format!("at rest: {}", stop(reason)))
-        }
+        Phase::Idle(why @ IdleReason::Latched(reason)) => (why.code(), Level::Error, with("at rest: ", stop(reason))),
         Phase::Idle(why @ IdleReason::Disarmed) => {
-            (why.code(), Level::Warn, "at rest: disarmed; call ~/arm to allow motion".to_owned())
+            (why.code(), Level::Warn, ("at rest: disarmed".to_owned(), "call ~/arm to allow motion".into()))
         }
-        Phase::Idle(why @ IdleReason::Space(intrusion)) => (
-            why.code(),
-            Level::Error,
-            format!(
-                "at rest: {}: the robot may not move from where it stands; move it by hand, or declare the contact",
-                around.obstacle.clone().unwrap_or_else(|| intrusion.to_string())
-            ),
-        ),
+        Phase::Idle(why @ IdleReason::Space(intrusion)) => {
+            let what = around.obstacle.clone().unwrap_or_else(|| intrusion.to_string());
+            let text = format!("at rest: {what}: the robot may not move from where it stands");
+            (why.code(), Level::Error, (text, "move it by hand, or declare the contact".into()))
+        }
         // Without joint states nothing will move, whatever else is missing.
         Phase::Idle(why) if around.joints.is_some() => {
             let code = if is_of_joints(why) { why.code() } else { reasons::JOINT_STATES_UNUSABLE };
-            (code, Level::Error, format!("at rest: {}", around.joints.as_deref().unwrap_or_default()))
+            (code, Level::Error, plain(&format!("at rest: {}", around.joints.as_deref().unwrap_or_default())))
         }
         Phase::Idle(why @ IdleReason::Monitor { monitor, reason }) => (
             why.code(),
             reason.severity.max(Level::Warn),
-            format!("at rest: monitor '{monitor}' lets no motion begin: {}", reason.in_words()),
+            (format!("at rest: monitor '{monitor}' lets no motion begin: {}", reason.text), reason.remedy.clone()),
         ),
         Phase::Idle(why @ IdleReason::OtherJointUnknown { other }) => (
             why.code(),
             Level::Error,
-            format!("at rest: nobody tells where joint '{}' is, which no controller moves", other_name(*other)),
+            plain(&format!("at rest: nobody tells where joint '{}' is, which no controller moves", other_name(*other))),
         ),
         Phase::Idle(why @ IdleReason::Settling) => (
             why.code(),
             Level::Warn,
-            "at rest soon: the controllers come to the end of what they were sent last".to_owned(),
+            plain("at rest soon: the controllers come to the end of what they were sent last"),
         ),
-        Phase::Idle(why @ IdleReason::Contradiction(contradiction @ Contradiction::Frozen { .. })) => (
-            why.code(),
-            Level::Error,
-            format!(
-                "at rest: {}; it begins when they change, or when it is disarmed and armed again",
-                contradicted(contradiction)
-            ),
-        ),
-        Phase::Idle(why @ IdleReason::Contradiction(contradiction)) => (
-            why.code(),
-            Level::Error,
-            format!("at rest: {}; it begins when they agree again", contradicted(contradiction)),
-        ),
+        Phase::Idle(why @ IdleReason::Contradiction(contradiction)) => {
+            let remedy = match contradiction {
+                Contradiction::Frozen { .. } => "it begins when they change, or when it is disarmed and armed again",
+                _ => "it begins when they agree again",
+            };
+            (why.code(), Level::Error, (format!("at rest: {}", contradicted(contradiction)), remedy.into()))
+        }
         Phase::Idle(why @ IdleReason::Unconfirmed(doubt)) => {
             let because = doubt.because.as_ref().map(|because| format!(" since {}", contradicted(because)));
             (
                 why.code(),
                 Level::Warn,
-                format!(
+                plain(&format!(
                     "at rest: joint '{}' has not stood still for long enough: {} joint states over {:.2} s agree, {:.2} s are needed{}",
                     name(doubt.joint),
                     doubt.states,
                     doubt.seconds,
                     doubt.needs_s,
                     because.unwrap_or_default()
-                ),
+                )),
             )
         }
-        Phase::Idle(why @ IdleReason::Elsewhere { joint, measured, held }) => (
-            why.code(),
-            Level::Error,
-            format!(
-                "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held; call ~/resume to begin \
-                 where it stands",
+        Phase::Idle(why @ IdleReason::Elsewhere { joint, measured, held }) => {
+            let text = format!(
+                "at rest: joint '{}' is told to be at {measured:.4}, but was left at {held:.4} and held",
                 name(*joint)
-            ),
-        ),
-        Phase::Idle(why @ IdleReason::NotAtRest { joint, speed }) => (
-            why.code(),
-            Level::Warn,
-            format!(
-                "at rest: joint '{}' still moves at {speed:.3} a second; motion begins from standstill",
-                name(*joint)
-            ),
-        ),
-        Phase::Idle(why @ IdleReason::OutsideLimits { joint, position }) => (
-            why.code(),
-            Level::Error,
-            format!(
-                "at rest: joint '{}' stands at {position:.4}, outside of its position limits; move it back by hand",
-                name(*joint)
-            ),
-        ),
+            );
+            (why.code(), Level::Error, (text, "call ~/resume to begin where it stands".into()))
+        }
+        Phase::Idle(why @ IdleReason::NotAtRest { joint, speed }) => {
+            let text = format!("at rest: joint '{}' still moves at {speed:.3} a second", name(*joint));
+            (why.code(), Level::Warn, (text, "motion begins from standstill".into()))
+        }
+        Phase::Idle(why @ IdleReason::OutsideLimits { joint, position }) => {
+            let text =
+                format!("at rest: joint '{}' stands at {position:.4}, outside of its position limits", name(*joint));
+            (why.code(), Level::Error, (text, "move it back by hand".into()))
+        }
         Phase::Idle(IdleReason::NoChunk(_)) if around.controller.is_some() => {
             let words = format!("at rest: {}", around.controller.as_deref().unwrap_or_default());
-            (codes::CONTROLLER_MISSING, Level::Error, words)
+            (codes::CONTROLLER_MISSING, Level::Error, plain(&words))
         }
         Phase::Idle(IdleReason::NoChunk(_)) if around.surroundings.is_some() => {
             let words = format!("at rest: {}", around.surroundings.as_deref().unwrap_or_default());
-            (reasons::SURROUNDINGS_UNKNOWN, Level::Error, words)
+            (reasons::SURROUNDINGS_UNKNOWN, Level::Error, plain(&words))
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => (other.code(), Level::Error, format!("at rest: {other:?}")),
+        Phase::Idle(other) => (other.code(), Level::Error, plain(&format!("at rest: {other:?}"))),
     };
-    Reason::new(code, level, text, Text::default())
+    Reason::new(code, level, text, remedy)
+}
+
+/// Two things to do, of which each may be none.
+fn and(one: &Text, other: &'static str) -> Text {
+    match (&**one, other) {
+        ("", other) => other.into(),
+        (_, "") => one.clone(),
+        (one, other) => format!("{one}; {other}").into(),
+    }
 }
 
 /// Whether it is the joint states that are waited for.
@@ -346,38 +346,40 @@ fn is_of_joints(why: &IdleReason) -> bool {
     )
 }
 
-fn slow(scale: f64, by: SlowBy) -> String {
+fn slow(scale: f64, by: SlowBy) -> (String, Text) {
     let (what, raise) = match by {
         SlowBy::Monitor(name) => {
             let allowed = if scale == 0.0 { "nothing moves" } else { "hardly anything moves" };
-            return format!(
-                "{allowed}: monitor '{name}' allows {scale:?} of its speed; it goes on when that allows more"
-            );
+            let text = format!("{allowed}: monitor '{name}' allows {scale:?} of its speed");
+            return (text, "it goes on when that allows more".into());
         }
         SlowBy::Operator => ("the speed scale", "set the parameter speed_scale to raise it (the topic only lowers it)"),
         SlowBy::Task => ("the speed_scale in task_limits for this instruction", "raise it there"),
     };
-    match scale {
-        0.0 => format!("nothing moves: {what} is 0; {raise}"),
-        scale => format!("hardly anything moves: {what} is {scale:?}; {raise}"),
-    }
+    let text = match scale {
+        0.0 => format!("nothing moves: {what} is 0"),
+        scale => format!("hardly anything moves: {what} is {scale:?}"),
+    };
+    (text, raise.into())
 }
 
-fn silent(controller: &str, seconds: f64) -> String {
-    format!(
-        "{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated? It goes on by itself when that comes again and \
-         the robot is where it was commanded"
-    )
+fn silent(controller: &str, seconds: f64) -> (String, Text) {
+    let text = format!("{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated?");
+    (text, "it goes on by itself when that comes again and the robot is where it was commanded".into())
 }
 
-fn silence(around: &Around) -> (&'static str, String) {
+fn silence(around: &Around) -> (&'static str, String, Text) {
+    let plain = |code, text: String| (code, text, Text::default());
     match around.chunk_silence {
-        None => (reasons::NO_CHUNK_YET, "no action_chunk has come yet".to_owned()),
+        None => plain(reasons::NO_CHUNK_YET, "no action_chunk has come yet".to_owned()),
         Some(s) if s < 1.0 => match &around.refused {
-            Some(refused) => (reasons::CHUNKS_REFUSED, format!("action chunks are refused: {refused}")),
-            None => (reasons::NO_NEWER_CHUNK, "no newer one can be followed".to_owned()),
+            Some(refused) => {
+                let text = format!("action chunks are refused: {}", refused.text);
+                (reasons::CHUNKS_REFUSED, text, refused.remedy.clone())
+            }
+            None => plain(reasons::NO_NEWER_CHUNK, "no newer one can be followed".to_owned()),
         },
-        Some(s) => (reasons::CHUNKS_SILENT, format!("action_chunk (vla_inference) is silent for {s:.1} s")),
+        Some(s) => plain(reasons::CHUNKS_SILENT, format!("action_chunk (vla_inference) is silent for {s:.1} s")),
     }
 }
 
@@ -385,22 +387,27 @@ fn silence(around: &Around) -> (&'static str, String) {
 fn idle(
     last: Option<&StopReason>,
     around: &Around,
-    stop: impl Fn(&StopReason) -> String,
-) -> (&'static str, Level, String) {
+    stop: impl Fn(&StopReason) -> (String, Text),
+) -> (&'static str, Level, (String, Text)) {
     if around.instruction.as_deref() == Some("") {
-        return (reasons::NO_GOAL, Level::Ok, "at rest: no goal".to_owned());
+        return (reasons::NO_GOAL, Level::Ok, ("at rest: no goal".to_owned(), Text::default()));
     }
     let goal = around.instruction.is_some();
     let level = if goal { Level::Error } else { Level::Warn };
-    let (code, silence) = silence(around);
+    let (code, silence, remedy) = silence(around);
+    let at_rest = |reason: &StopReason| {
+        let (text, remedy) = stop(reason);
+        (format!("at rest: {text}"), remedy)
+    };
     match last {
-        Some(reason @ StopReason::Exhausted) => (code, level, format!("at rest: {}", stop(reason))),
-        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, format!("at rest: {}", stop(reason))),
-        // A stop that is over does not tell why it does not go on: that is the silence of the chunks.
+        Some(reason @ StopReason::Exhausted) => (code, level, at_rest(reason)),
+        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, at_rest(reason)),
+        // A stop that is over does not tell why it does not go on: that is the silence of the chunks. What it asked for is done.
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
-            (code, level, format!("at rest: {}; {silence}", stop(reason)))
+            let (text, _) = at_rest(reason);
+            (code, level, (format!("{text}; {silence}"), remedy))
         }
-        _ => (code, if goal { Level::Warn } else { Level::Ok }, format!("at rest: {silence}")),
+        _ => (code, if goal { Level::Warn } else { Level::Ok }, (format!("at rest: {silence}"), remedy)),
     }
 }
 
@@ -408,11 +415,12 @@ fn idle(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use efm_safety::Violation;
 
     fn told(phase: Phase, around: Around) -> (Level, String) {
         let said = explain(&phase, &around, &JointNames::new(["a", "b"]).unwrap());
         assert!(reasons::is_listed(said.code), "{said:?}");
-        (said.severity, said.text.to_string())
+        (said.severity, said.in_words())
     }
 
     #[test]
@@ -551,5 +559,226 @@ mod tests {
             !Phase::Idle(IdleReason::NoChunk(None))
                 .is_like(&Phase::Idle(IdleReason::NoChunk(Some(StopReason::Exhausted))))
         );
+    }
+
+    const MONITOR: &str = "m";
+
+    fn own(remedy: &'static str) -> Reason {
+        Reason::new("of_its_own", Level::Error, "it is warm", remedy)
+    }
+
+    fn contradictions() -> [Contradiction; 3] {
+        let senders = (SenderId([1; 16]), SenderId([2; 16]));
+        [
+            Contradiction::Jump { joint: 0, from: 0.0, to: 1.0, seconds: 0.1 },
+            Contradiction::Senders { joint: 0, positions: (0.0, 1.0), senders },
+            Contradiction::Frozen { joint: 0, position: 0.0, moved: 0.1, looped: false },
+        ]
+    }
+
+    fn stops() -> Vec<StopReason> {
+        let monitor = |latch, remedy| StopReason::Monitor { monitor: MONITOR, reason: own(remedy), latch };
+        let faults = [
+            ControllerFault::Missing,
+            ControllerFault::NotFollowing,
+            ControllerFault::StandsStill,
+            ControllerFault::Contested,
+        ];
+        let mut all = vec![
+            StopReason::Exhausted,
+            StopReason::Cancelled,
+            StopReason::Requested,
+            StopReason::Disarmed,
+            StopReason::JointStateMissing,
+            StopReason::JointStateStale { age_s: 1.0 },
+            StopReason::OtherJointLost { other: 0 },
+            StopReason::Tracking { joint: 0, error: 0.1 },
+            StopReason::ClockJump { step_s: 1.0 },
+            StopReason::BadChunks { count: 3 },
+            StopReason::Silent { controller: 0, seconds: 1.0, over: false },
+            StopReason::Emergency,
+            StopReason::Internal(Violation::TooShort(1)),
+            monitor(Latch::UntilResume, ""),
+            monitor(Latch::UntilResume, "let it cool"),
+            monitor(Latch::UntilRest, ""),
+        ];
+        all.extend(contradictions().map(StopReason::Contradiction));
+        all.extend(faults.map(|fault| StopReason::Controller { controller: 0, fault }));
+        for stop in &all {
+            // Whoever adds one adds it above, too: the tests walk over them.
+            match stop {
+                StopReason::Exhausted
+                | StopReason::Cancelled
+                | StopReason::Requested
+                | StopReason::Disarmed
+                | StopReason::JointStateMissing
+                | StopReason::JointStateStale { .. }
+                | StopReason::OtherJointLost { .. }
+                | StopReason::Tracking { .. }
+                | StopReason::Contradiction(_)
+                | StopReason::ClockJump { .. }
+                | StopReason::BadChunks { .. }
+                | StopReason::Controller { .. }
+                | StopReason::Silent { .. }
+                | StopReason::Emergency
+                | StopReason::Monitor { .. }
+                | StopReason::Internal(_) => {}
+            }
+        }
+        all
+    }
+
+    /// With nothing known beside, and with everything.
+    fn arounds() -> [Around; 2] {
+        let told = |words: &str| Some(words.to_owned());
+        let all = Around {
+            joints: told("joint_states are silent"),
+            lost: told("joint_states were silent"),
+            slow: Some((0.0, SlowBy::Operator)),
+            others: vec!["rail".into()],
+            chunk_silence: Some(0.1),
+            refused: Some(Reason::new(codes::CHUNK_TOO_OLD, Level::Warn, "it is old", "look at the camera")),
+            controller: told("arm is not there"),
+            controllers: vec!["arm".into()],
+            not_following: told("arm does not follow"),
+            contested: told("node '/teleop' sends too"),
+            emergency: told("~/emergency_stop"),
+            obstacle: told("'hand' and 'box'"),
+            surroundings: told("object 'box' hangs nowhere"),
+            senders: Vec::new(),
+            instruction: told("go"),
+        };
+        [Around::default(), all]
+    }
+
+    #[test]
+    fn every_latch_has_its_way_out_apart_from_what_it_is() {
+        let joints = JointNames::new(["a", "b"]).unwrap();
+        for around in arounds() {
+            for stop in stops() {
+                for phase in [Phase::Idle(IdleReason::Latched(stop.clone())), Phase::Holding(Some(stop.clone()))] {
+                    let said = explain(&phase, &around, &joints);
+                    assert_eq!(said.in_words(), format!("{}; {}", said.text, said.remedy).trim_end_matches("; "));
+                    if stop.is_latched() {
+                        let out = if stop == StopReason::Emergency { "~/arm" } else { "~/resume" };
+                        assert!(said.remedy.contains(out), "{said:?}");
+                    }
+                    assert!(!said.text.contains("call "), "{said:?}");
+                }
+            }
+        }
+    }
+
+    /// Of each kind.
+    fn phases() -> Vec<Phase> {
+        let mut phases = vec![
+            Phase::NoRobot(Reason::new(reasons::NO_ROBOT_DESCRIPTION, Level::Error, "none", "publish one")),
+            Phase::Owned("arm".into()),
+            Phase::Following,
+            Phase::Holding(None),
+            Phase::Idle(IdleReason::Disarmed),
+            Phase::Idle(IdleReason::JointStateMissing),
+            Phase::Idle(IdleReason::JointStateStale { age_s: 1.0 }),
+            Phase::Idle(IdleReason::JointStateInvalid),
+            Phase::Idle(IdleReason::OtherJointUnknown { other: 0 }),
+            Phase::Idle(IdleReason::Elsewhere { joint: 0, measured: 0.0, held: 1.0 }),
+            Phase::Idle(IdleReason::Settling),
+            Phase::Idle(IdleReason::NotAtRest { joint: 0, speed: 1.0 }),
+            Phase::Idle(IdleReason::ControllerSilent { controller: 0, seconds: 1.0 }),
+            Phase::Idle(IdleReason::OutsideLimits { joint: 0, position: 9.0 }),
+            Phase::Idle(IdleReason::Monitor { monitor: MONITOR, reason: own("let it cool") }),
+            Phase::Idle(IdleReason::NoChunk(None)),
+        ];
+        phases.extend(contradictions().map(|it| Phase::Idle(IdleReason::Contradiction(it))));
+        phases.extend(stops().into_iter().map(|stop| Phase::Idle(IdleReason::NoChunk(Some(stop)))));
+        phases.extend(stops().into_iter().map(Phase::Stopping));
+        phases
+    }
+
+    #[test]
+    fn what_to_do_is_the_remedy_and_not_the_text() {
+        let joints = JointNames::new(["a", "b"]).unwrap();
+        for around in arounds() {
+            for phase in phases() {
+                let said = explain(&phase, &around, &joints);
+                for order in ["call ", "set the parameter", "move it", "; look at", "let it cool", "publish one"] {
+                    assert!(!said.text.contains(order), "{order}: {said:?}");
+                }
+            }
+        }
+    }
+
+    /// What people and programs read is changed on purpose only: `EFM_UPDATE=1` writes the file anew, and its difference is looked at.
+    #[test]
+    fn what_is_said_of_every_phase_is_what_was_agreed() {
+        let file = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/motion_said.txt");
+        let told = |words: &str| Some(words.to_owned());
+        let [nothing, all] = arounds();
+        let driver = (SenderId([1; 16]), "node '/driver'".to_owned());
+        let goal = Around { instruction: told("go"), controllers: vec!["arm".into()], ..Around::default() };
+        let arounds = [
+            ("nothing known", nothing),
+            ("everything known", all),
+            ("a goal, and chunks are silent", Around { chunk_silence: Some(3.2), ..goal.clone() }),
+            ("a goal, and chunks come", Around { chunk_silence: Some(0.1), ..goal.clone() }),
+            ("a goal, and chunks are silent for just a second", Around { chunk_silence: Some(1.0), ..goal.clone() }),
+            ("no goal", Around { instruction: told(""), ..Around::default() }),
+            (
+                "joint states were lost, of a driver",
+                Around { lost: told("they were lost"), senders: vec![driver], ..goal.clone() },
+            ),
+            ("a monitor allows nothing", Around { slow: Some((0.0, SlowBy::Monitor(MONITOR))), ..goal.clone() }),
+            ("a monitor allows little", Around { slow: Some((0.005, SlowBy::Monitor(MONITOR))), ..goal.clone() }),
+            ("a controller is gone", Around { controller: told("arm is not there"), ..goal }),
+        ];
+        let joints = JointNames::new(["a", "b"]).unwrap();
+        let mut text = String::new();
+        let latched = stops().into_iter().map(|stop| Phase::Idle(IdleReason::Latched(stop)));
+        let holding = stops().into_iter().map(|stop| Phase::Holding(Some(stop)));
+        let all: Vec<_> = phases().into_iter().chain(latched).chain(holding).collect();
+        for (name, around) in &arounds {
+            text += &format!("== {name}\n");
+            for phase in &all {
+                let said = explain(phase, around, &joints);
+                text += &format!("{phase:?}\n    {} {:?}: {}\n", said.code, said.severity, said.in_words());
+            }
+        }
+        if std::env::var_os("EFM_UPDATE").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let agreed = std::fs::read_to_string(&file).unwrap_or_default();
+        let at = agreed.lines().zip(text.lines()).find(|(agreed, said)| agreed != said);
+        assert!(agreed == text, "{at:?} differ, or what follows: EFM_UPDATE=1 writes {} anew", file.display());
+    }
+
+    #[test]
+    fn another_kind_of_the_same_phase_is_another_line_of_the_log() {
+        let no_robot =
+            |words: &'static str| Phase::NoRobot(Reason::new(reasons::NO_ROBOT_DESCRIPTION, Level::Error, words, ""));
+        let monitor = |monitor, code| StopReason::Monitor {
+            monitor,
+            reason: Reason::new(code, Level::Error, "it is warm", ""),
+            latch: Latch::UntilResume,
+        };
+        let idle = |monitor, code| {
+            Phase::Idle(IdleReason::Monitor { monitor, reason: Reason::new(code, Level::Error, "it is warm", "") })
+        };
+        let latched = |stop| Phase::Idle(IdleReason::Latched(stop));
+        for (one, other) in [
+            (no_robot("none"), no_robot("it does not fit")),
+            (Phase::Owned("arm".into()), Phase::Owned("hand".into())),
+            (Phase::Holding(None), Phase::Holding(Some(StopReason::Exhausted))),
+            (Phase::Holding(Some(StopReason::Requested)), Phase::Holding(Some(StopReason::Exhausted))),
+            (latched(StopReason::Requested), latched(StopReason::Emergency)),
+            (latched(monitor("a", "x")), latched(monitor("a", "y"))),
+            (latched(monitor("a", "x")), latched(monitor("b", "x"))),
+            (idle("a", "x"), idle("a", "y")),
+            (idle("a", "x"), idle("b", "x")),
+            (Phase::Following, Phase::Holding(None)),
+            (Phase::Stopping(StopReason::Requested), Phase::Holding(Some(StopReason::Requested))),
+        ] {
+            assert!(!one.is_like(&other) && !other.is_like(&one), "{one:?} {other:?}");
+            assert!(one.is_like(&one.clone()) && other.is_like(&other.clone()), "{one:?} {other:?}");
+        }
     }
 }

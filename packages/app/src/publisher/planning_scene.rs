@@ -3,7 +3,9 @@
 //! The message is read here rather than by r2r's types, so that everything below is built and tested where nobody has moveit_msgs. Layout: the
 //! .msg files of moveit_msgs 2.4 to 2.6 (Humble to Jazzy, which do not differ in it), shape_msgs, object_recognition_msgs and octomap_msgs.
 
+use crate::reasons::{self, wrong};
 use efm_collision::{AllowedMatrix, Operation, SceneAttached, SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
+use efm_core::Reason;
 use efm_core::reading::wrong_name;
 use efm_wire::cdr::CdrReader;
 use efm_wire::{CdrError, Decode, RosType};
@@ -44,7 +46,7 @@ pub enum Change {
         /// What is not known for it.
         unknown: Unknown,
         /// Object, field, and what is wrong.
-        reason: String,
+        reason: Reason,
     },
 }
 
@@ -239,35 +241,34 @@ fn understood(raw: RawObject, operation: u8, change: impl FnOnce(SceneObject, Op
     // One that is not called what it looks like is known by what is told of it, so that it can be removed again.
     let strange = wrong_name(&object.id);
     object.id = strange.clone().unwrap_or(object.id);
-    let unclear = |id: &str, unknown: Unknown, problem: String| Change::Unclear {
+    let unclear = |id: &str, unknown: Unknown, problem: String, remedy: &'static str| Change::Unclear {
         id: id.to_owned(),
         unknown,
-        reason: format!("object '{id}': {problem}"),
+        reason: wrong(reasons::SCENE_UNCLEAR, format!("object '{id}': {problem}"), remedy),
     };
     let Some(mut operation) = Operation::from_message(operation) else {
         let problem = format!("operation {operation} is none of add (0), remove (1), append (2), move (3)");
-        return unclear(&object.id, Unknown::Shape, problem);
+        return unclear(&object.id, Unknown::Shape, problem, "");
     };
     if operation == Operation::Remove {
         return change(SceneObject { id: object.id, ..SceneObject::default() }, operation);
     }
     if let Some(problem) = strange {
-        return unclear(&object.id, Unknown::Shape, format!("id: {problem}"));
+        return unclear(&object.id, Unknown::Shape, format!("id: {problem}"), "call it something else");
     }
     for (i, (kind, dimensions)) in primitives.into_iter().enumerate() {
         let Some(kind) = SolidKind::from_message(kind) else {
-            let problem = format!(
-                "primitives[{i}]: type {kind} is none of box (1), sphere (2), cylinder (3), cone (4); a mesh can have any shape"
-            );
-            return unclear(&object.id, Unknown::Shape, problem);
+            let problem =
+                format!("primitives[{i}]: type {kind} is none of box (1), sphere (2), cylinder (3), cone (4)");
+            return unclear(&object.id, Unknown::Shape, problem, "a mesh can have any shape");
         };
         object.primitives.push(Solid { kind, dimensions });
     }
     let shapes = object.primitives.len() + object.meshes.len() + object.planes.len();
     let given = object.primitive_poses.len() + object.mesh_poses.len() + object.plane_poses.len();
     if operation == Operation::Move && shapes == 0 && given > 0 {
-        let problem = "a move of single shapes is not understood; move the object by its pose, or add it again";
-        return unclear(&object.id, Unknown::Place, problem.to_owned());
+        let problem = "a move of single shapes is not understood".to_owned();
+        return unclear(&object.id, Unknown::Place, problem, "move the object by its pose, or add it again");
     }
     if operation == Operation::Move && shapes > 0 {
         // MoveIt takes the poses and not the shapes; who sends both means what they show.

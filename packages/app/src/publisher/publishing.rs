@@ -292,8 +292,8 @@ impl Publishing {
         if let Err(reason) = self.streaming.on_chunk(message, sender, now) {
             self.refused += 1;
             let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
-            let reason =
-                held.map_or(reason, |held| refused(reasons::CHUNK_OF_ANOTHER_SENDER, host.refuse_chunk(sender, held)));
+            let reason = held
+                .map_or(reason, |held| refused(reasons::CHUNK_OF_ANOTHER_SENDER, host.refuse_chunk(sender, held), ""));
             if self.around.refused.as_ref() != Some(&reason) {
                 log::debug!("action chunk refused: {reason}");
             }
@@ -520,11 +520,11 @@ impl Publishing {
 
     /// Something is there and nobody knows where: no motion, until that is known.
     fn heed_scenes(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
-        let trouble = self.scenes.as_ref().and_then(SceneFeed::trouble);
-        if self.around.surroundings.as_deref() == trouble {
+        let trouble = self.scenes.as_ref().and_then(SceneFeed::trouble).map(|trouble| trouble.in_words());
+        if self.around.surroundings == trouble {
             return Ok(());
         }
-        self.around.surroundings = trouble.map(str::to_owned);
+        self.around.surroundings.clone_from(&trouble);
         match trouble {
             Some(trouble) if self.streaming.streamer().is_ok() => log::warn!("{trouble}"),
             Some(_) => {}
@@ -604,7 +604,7 @@ impl Publishing {
     /// Why it cannot be done.
     pub fn arm(&mut self, host: &mut impl Host, at: At, armed: bool) -> Result<String, Reason> {
         if armed && let Some(why) = self.heartbeat.forbids(at.received) {
-            return Err(refused(reasons::HEARTBEAT_SILENT, why));
+            return Err(why);
         }
         let said = self.on(host, &Event::Arm { now: at.now.nanos(), armed })?;
         log::info!("{said}");
@@ -817,7 +817,7 @@ impl Publishing {
         }];
         let mut level = Level::Ok;
         if let Some(why) = self.heartbeat.forbids(at.received) {
-            (level, told) = (Level::Error, vec![why]);
+            (level, told) = (Level::Error, vec![why.in_words()]);
         }
         if let Some(trouble) = self.kept_stop.trouble() {
             level = level.max(Level::Warn);
@@ -839,7 +839,7 @@ impl Publishing {
             (true, Some(words)) => (Level::Ok, words),
             (true, None) => {
                 let why = self.streaming.streamer().err().cloned().unwrap_or_else(no_robot);
-                (Level::Warn, why.text.to_string())
+                (Level::Warn, why.in_words())
             }
         };
         host.report(Line::RobotDescription, level, text, Vec::new());
@@ -898,7 +898,7 @@ impl Publishing {
         self.report_others(host, at);
         self.around.obstacle = self.streaming.obstacle(&self.phase);
         let said = explain(&self.phase, &self.around, self.streaming.joints());
-        let (mut code, mut level, mut text) = (said.code, said.severity, said.text.to_string());
+        let (mut code, mut level, mut text) = (said.code, said.severity, said.in_words());
         if let Some(silence) = host.clock_silence().filter(|silence| *silence > 1.0) {
             let words = format!("at rest: /clock is silent for {silence:.1} s");
             (code, level, text) = (reasons::CLOCK_SILENT, Level::Error, words);
@@ -919,7 +919,7 @@ impl Publishing {
             ("chunks taken".to_owned(), self.taken.to_string()),
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("code".to_owned(), code.to_owned()),
-            ("last refusal".to_owned(), refusal.map_or(String::new(), |why| why.text.to_string())),
+            ("last refusal".to_owned(), refusal.map_or(String::new(), Reason::in_words)),
             ("last refusal code".to_owned(), refusal.map_or("", |why| why.code).to_owned()),
         ];
         values.push(("held back, too late to send".to_owned(), self.late.to_string()));

@@ -2,8 +2,9 @@
 
 use crate::cores::run_as_ordinary;
 use crate::publisher::scene_keeper::{SceneKeeper, SceneStatus};
+use crate::reasons::{self, wrong};
 use efm_collision::CollisionModel;
-use efm_core::Level;
+use efm_core::{Level, Reason};
 use efm_safety::{CollisionSpace, TrajectoryStreamer};
 use std::sync::mpsc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -106,14 +107,14 @@ impl SceneFeed {
     }
 
     /// Why the robot must not move, where that is so: something is there, and it is not known where.
-    pub fn trouble(&self) -> Option<&str> {
+    pub fn trouble(&self) -> Option<Reason> {
         if !self.waiting.is_empty() {
-            return Some("a planning scene waits for joint_states");
+            return Some(wrong(reasons::SCENE_WAITS, "a planning scene waits for joint_states", ""));
         }
         if self.known != self.told {
-            return Some("the planning scene is being put together");
+            return Some(wrong(reasons::SCENE_WAITS, "the planning scene is being put together", ""));
         }
-        self.status.trouble.as_deref()
+        self.status.trouble.clone()
     }
 
     fn send(&self, job: Job) {
@@ -135,13 +136,13 @@ pub fn explain(
 ) -> (Level, String, Vec<(String, String)>) {
     let status = scenes.map(|scenes| &scenes.status);
     let (level, text) = if let Some(trouble) = scenes.and_then(SceneFeed::trouble) {
-        (Level::Error, trouble)
+        (Level::Error, trouble.in_words())
     } else if status.is_some_and(|status| status.octomap) {
-        (Level::Warn, OCTOMAP)
+        (Level::Warn, OCTOMAP.to_owned())
     } else if status.is_some_and(|status| status.padded) {
-        (Level::Warn, PADDED)
+        (Level::Warn, PADDED.to_owned())
     } else {
-        (Level::Ok, "as the files and the planning scenes say")
+        (Level::Ok, "as the files and the planning scenes say".to_owned())
     };
     let mut values = vec![("planning_scene listened to".to_owned(), scenes.is_some().to_string())];
     let space = streamer.and_then(collision_space);
@@ -152,7 +153,7 @@ pub fn explain(
     values.push(("collisions checked".to_owned(), checked.to_string()));
     values.push(("obstacles".to_owned(), counts.0.to_string()));
     values.push(("held objects".to_owned(), counts.1.to_string()));
-    (level, text.to_owned(), values)
+    (level, text, values)
 }
 
 fn work(jobs: &mpsc::Receiver<Job>, results: &UnboundedSender<Outcome>) {

@@ -1,7 +1,9 @@
 //! What stands around the robot according to the planning scenes that came, and what of it is not known.
 
 use crate::publisher::planning_scene::{Change, FixedFrame, PlanningScene, Unknown};
+use crate::reasons::{self, wrong};
 use efm_collision::{AllowedMatrix, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
+use efm_core::Reason;
 use efm_wire::Decode;
 use nalgebra::Isometry3;
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ enum Concern {
 #[derive(Debug, Clone)]
 struct Trouble {
     unknown: Unknown,
-    reason: String,
+    reason: Reason,
 }
 
 /// A message.
@@ -41,7 +43,7 @@ struct Kept {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SceneStatus {
     /// What is not known, where something is: motion has to wait.
-    pub trouble: Option<String>,
+    pub trouble: Option<Reason>,
     /// The scene holds an octomap, which is not checked.
     pub octomap: bool,
     /// The scene pads or scales links, which is not done.
@@ -106,8 +108,8 @@ impl SceneKeeper {
     }
 
     /// Messages are lost, and why: nobody knows what they held.
-    pub fn lost(&mut self, reason: String) {
-        let reason = format!("{reason}; a whole scene (is_diff: false) ends this");
+    pub fn lost(&mut self, why: String) {
+        let reason = wrong(reasons::SCENE_UNREADABLE, why, "a whole scene (is_diff: false) ends this");
         self.trouble.insert(Concern::Message, Trouble { unknown: Unknown::Shape, reason });
     }
 
@@ -123,7 +125,8 @@ impl SceneKeeper {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
             };
-            format!("the planning scene cannot be followed: {}{more}", first.reason)
+            let text = format!("the planning scene cannot be followed: {}{more}", first.reason.text);
+            Reason { text: text.into(), ..first.reason.clone() }
         });
         SceneStatus { trouble, octomap: self.octomap, padded: self.padded }
     }
@@ -175,7 +178,7 @@ impl SceneKeeper {
                         Change::Held(held) => (&held.object.id, Unknown::Held),
                         Change::Unclear { id, unknown, .. } => (id, *unknown),
                     };
-                    note(&mut self.trouble, id, unknown, error.to_string());
+                    note(&mut self.trouble, id, unknown, unclear(error.to_string()));
                 }
             }
             if clears(change) {
@@ -191,7 +194,7 @@ impl SceneKeeper {
             match done {
                 Ok(()) => drop(self.trouble.remove(&Concern::Matrix)),
                 Err(error) => {
-                    let trouble = Trouble { unknown: Unknown::Shape, reason: error.to_string() };
+                    let trouble = Trouble { unknown: Unknown::Shape, reason: unclear(error.to_string()) };
                     self.trouble.insert(Concern::Matrix, trouble);
                 }
             }
@@ -210,6 +213,11 @@ fn put_back(base: &CollisionModel, model: &mut CollisionModel) {
             let _ = model.set_obstacle(object.clone());
         }
     }
+}
+
+/// What cannot be placed or understood.
+fn unclear(what: String) -> Reason {
+    wrong(reasons::SCENE_UNCLEAR, what, "")
 }
 
 fn diff<'a>(changes: impl Iterator<Item = &'a Change>, allowed: AllowedMatrix) -> SceneDiff {
@@ -237,7 +245,7 @@ fn placed(change: &Change, frames: &BTreeMap<String, FixedFrame>, model: &Collis
         Ok(()) => change,
         Err(problem) => {
             let id = object.id.clone();
-            Change::Unclear { reason: format!("object '{id}': {problem}"), id, unknown }
+            Change::Unclear { reason: problem.of(format!("object '{id}': ")), id, unknown }
         }
     }
 }
@@ -246,26 +254,27 @@ fn in_known_frame(
     object: &mut SceneObject,
     frames: &BTreeMap<String, FixedFrame>,
     model: &CollisionModel,
-) -> Result<(), String> {
+) -> Result<(), Reason> {
     let given = object.frame_id.clone();
     for _ in 0..DEEPEST {
         if model.has_frame(&object.frame_id) {
             return Ok(());
         }
         let Some(frame) = frames.get(&object.frame_id) else { break };
-        let at = frame.pose.isometry().map_err(|e| format!("fixed_frame_transforms of '{}': {e}", frame.name))?;
-        let pose: Isometry3<f64> = at * object.pose.isometry().map_err(|e| format!("pose: {e}"))?;
+        let at =
+            frame.pose.isometry().map_err(|e| unclear(format!("fixed_frame_transforms of '{}': {e}", frame.name)))?;
+        let pose: Isometry3<f64> = at * object.pose.isometry().map_err(|e| unclear(format!("pose: {e}")))?;
         let (p, q) = (pose.translation.vector, pose.rotation.coords);
         object.pose = ScenePose { position: [p.x, p.y, p.z], orientation: [q.x, q.y, q.z, q.w] };
         object.frame_id.clone_from(&frame.parent);
     }
-    Err(format!(
-        "frame '{given}' is neither the robot's root ('world') nor a link of it, and no fixed_frame_transforms leads from there to '{given}'; \
-         publish it in one of these frames"
-    ))
+    let text = format!(
+        "frame '{given}' is neither the robot's root ('world') nor a link of it, and no fixed_frame_transforms leads from there to '{given}'"
+    );
+    Err(wrong(reasons::SCENE_UNCLEAR, text, "publish it in one of these frames"))
 }
 
-fn note(troubles: &mut BTreeMap<Concern, Trouble>, id: &str, unknown: Unknown, reason: String) {
+fn note(troubles: &mut BTreeMap<Concern, Trouble>, id: &str, unknown: Unknown, reason: Reason) {
     let concern = Concern::Object(id.to_owned());
     match troubles.get_mut(&concern) {
         // Where something is matters less than what it is.

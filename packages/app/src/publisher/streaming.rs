@@ -24,7 +24,7 @@ use std::borrow::Cow;
 
 /// What the streamer lacks before the first description.
 pub fn no_robot() -> Reason {
-    wrong(reasons::NO_ROBOT_DESCRIPTION, "no robot_description yet")
+    wrong(reasons::NO_ROBOT_DESCRIPTION, "no robot_description yet", "")
 }
 
 /// Whether that is what it lacks.
@@ -269,7 +269,7 @@ struct Maker {
 impl Maker {
     fn streamer(&mut self) -> Result<(TrajectoryStreamer, Described), Reason> {
         let Some(urdf) = self.urdf.clone() else { return Err(no_robot()) };
-        self.streamer_of(&urdf).map_err(|error| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, error.to_string()))
+        self.streamer_of(&urdf).map_err(|error| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, error.to_string(), ""))
     }
 
     fn streamer_of(&mut self, urdf: &str) -> Result<(TrajectoryStreamer, Described), Failure> {
@@ -535,7 +535,7 @@ impl Streaming {
             Event::LowerSpeedScale(scale) => return self.lower_speed_scale(*scale),
             Event::SpeedScale(scale) => {
                 if let Ok(streamer) = &mut self.streamer {
-                    streamer.set_speed_scale(*scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string()))?;
+                    streamer.set_speed_scale(*scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string(), ""))?;
                 }
                 self.maker.speed_scale = *scale;
             }
@@ -595,7 +595,7 @@ impl Streaming {
     pub fn on_chunk(&mut self, message: &Trajectory, sender: SenderId, now: Stamp) -> Result<(), Reason> {
         self.chunks_of.admits(sender, now).map_err(|held| {
             let words = format!("the chunks of publisher {held} are followed, this one is of publisher {sender}");
-            refused(reasons::CHUNK_OF_ANOTHER_SENDER, words)
+            refused(reasons::CHUNK_OF_ANOTHER_SENDER, words, "")
         })?;
         let taken = self.propose(message, now);
         self.chunks_of.heard(sender, now, taken.is_ok());
@@ -609,24 +609,25 @@ impl Streaming {
                 streamer.reject_chunk(now);
             }
             let code = if not_finite { reasons::CHUNK_NOT_FINITE } else { reasons::CHUNK_MALFORMED };
-            refused(code, error.to_string())
+            refused(code, error.to_string(), "")
         })?;
         let motion = self.motion_now();
         self.goal.admit(chunk.observed_at(), motion, now)?;
         if let Some(owner) = self.owner() {
-            return Err(refused(reasons::GOAL_OF_ANOTHER, format!("a goal of somebody else is active on {owner}")));
+            let words = format!("a goal of somebody else is active on {owner}");
+            return Err(refused(reasons::GOAL_OF_ANOTHER, words, ""));
         }
         if let Some(missing) = self.missing() {
-            return Err(refused(codes::CONTROLLER_MISSING, missing));
+            return Err(refused(codes::CONTROLLER_MISSING, missing, ""));
         }
         if let Some(by) = self.contested(now) {
-            return Err(refused(codes::CONTROLLER_CONTESTED, by.to_owned()));
+            return Err(refused(codes::CONTROLLER_CONTESTED, by.to_owned(), ""));
         }
         if let Some(trouble) = &self.trouble {
-            return Err(refused(reasons::SURROUNDINGS_UNKNOWN, trouble.clone()));
+            return Err(refused(reasons::SURROUNDINGS_UNKNOWN, trouble.clone(), ""));
         }
         let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
-        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|refusal| refused(refusal.code(), refusal.to_string()))
+        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|refusal| reasons::not_taken(&refusal))
     }
 
     /// Decides. `others` is where the robot's other joints stand. Allocates nothing.
@@ -740,7 +741,7 @@ impl Streaming {
     fn lower_speed_scale(&mut self, scale: f64) -> Result<String, Reason> {
         let Ok(streamer) = &mut self.streamer else { return Ok(String::new()) };
         let before = streamer.speed_scale();
-        streamer.lower_speed_scale(scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string()))?;
+        streamer.lower_speed_scale(scale).map_err(|e| refused(reasons::SPEED_SCALE, e.to_string(), ""))?;
         if streamer.speed_scale() < before {
             self.maker.speed_scale = scale;
         }
@@ -837,7 +838,8 @@ impl Streaming {
         }
         Err(refused(
             reasons::DESCRIPTION_WAITS,
-            "another robot description is not taken while armed; it holds once the robot is disarmed and at rest, if it is still the newest then",
+            "another robot description is not taken while armed",
+            "it holds once the robot is disarmed and at rest, if it is still the newest then",
         ))
     }
 
@@ -872,7 +874,7 @@ impl Streaming {
         if let Ok(streamer) = &mut self.streamer
             && let Err(error) = streamer.set_task_limits(limits)
         {
-            self.streamer = Err(wrong(reasons::TASK_LIMITS, format!("parameter 'task_limits': {error}")));
+            self.streamer = Err(wrong(reasons::TASK_LIMITS, format!("parameter 'task_limits': {error}"), ""));
         }
         match &mut self.streamer {
             Ok(streamer) => {

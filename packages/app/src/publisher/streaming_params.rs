@@ -5,7 +5,9 @@ use crate::param_rules as rules;
 use crate::setup::robot_specs;
 use crate::surroundings::{self, max_tool_speed};
 use crate::trace;
+use efm_config::codes::wrong;
 use efm_config::{Params, Spec};
+use efm_core::Reason;
 use efm_safety::{StreamConfig, TaskLimits, bounds};
 use efm_schedule::{ACT_DECAY, LEAST_BLEND_S, Mode, OnNewGoal};
 use std::time::Duration;
@@ -248,15 +250,14 @@ pub struct TaskRule {
 ///
 /// # Errors
 /// When one is not of the form that the parameter's description gives: which one, and why.
-pub fn task_rules(params: &Params) -> Result<Vec<TaskRule>, String> {
+pub fn task_rules(params: &Params) -> Result<Vec<TaskRule>, Reason> {
     params.lists("task_limits").into_iter().map(|(name, list)| task_rule(&name, &list)).collect()
 }
 
-fn task_rule(name: &str, list: &[String]) -> Result<TaskRule, String> {
+fn task_rule(name: &str, list: &[String]) -> Result<TaskRule, Reason> {
     let wrong = |what: String| {
-        format!(
-            "parameter 'task_limits.{name}': {what}; wanted: [words, speed_scale=<0 to 1>, max_tool_speed=<m/s above 0>]"
-        )
+        let wanted = "wanted: [words, speed_scale=<0 to 1>, max_tool_speed=<m/s above 0>]";
+        wrong(format!("parameter 'task_limits.{name}': {what}"), wanted)
     };
     let [words, limits @ ..] = list else { return Err(wrong("it is empty".to_owned())) };
     if words.trim().is_empty() || limits.is_empty() {
@@ -304,7 +305,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn rule(list: &[&str]) -> Result<TaskRule, String> {
+    fn rule(list: &[&str]) -> Result<TaskRule, Reason> {
         task_rule("r", &list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>())
     }
 
@@ -332,7 +333,7 @@ mod tests {
             &["pour", "max_tool_speed=inf"],
         ] {
             let error = rule(list).unwrap_err();
-            assert!(error.contains("task_limits.r") && error.contains("wanted"), "{error}");
+            assert!(error.text.contains("task_limits.r") && error.remedy.contains("wanted"), "{error}");
         }
     }
 }

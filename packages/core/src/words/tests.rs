@@ -512,6 +512,6 @@ fn a_question_is_no_task_and_a_request_is_no_question() {
     ] {
         assert!(matches!(heard(text), Heard::Goal(..)), "{text:?}: {:?}", heard(text));
     }
-    let told = Refusal::Question("is".to_owned()).to_string();
+    let told = Refusal::Question("is".to_owned()).reason().in_words();
     assert!(told.contains("question") && told.contains("what the robot shall do"), "{told}");
 }

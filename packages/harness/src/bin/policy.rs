@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_app::bounded::{self, Bounds, Broken};
+use efm_core::reading::shown;
 use efm_harness::agent::policy_folder;
 use efm_policy::{LoadOptions, Manifest, Operators, Policy, PolicyPackage, Setup, check_with};
 use efm_robot::RobotModel;
@@ -64,7 +65,7 @@ fn main() -> Result<ExitCode> {
         let arguments = std::iter::once("efm-policy".into()).chain(arguments);
         let looked = look(Args::parse_from(arguments), &bounds);
         let fits = looked.unwrap_or_else(|error| {
-            eprintln!("Error: {error:?}");
+            eprintln!("Error: {}", shown(format!("{error:#}")));
             false
         });
         bounded::leave(if fits { 0 } else { 1 });
@@ -109,7 +110,7 @@ fn look(args: Args, bounds: &Bounds) -> Result<bool> {
     };
     let found = check_with(&folder, &[args.root.join("models")], Some(setup), &options);
     for fact in &found.facts {
-        println!("  {fact}");
+        println!("  {}", shown(fact.clone()));
     }
     if let Some(parity) = &found.parity {
         let far = parity.actions_max_abs.max(parity.context_max_abs);
@@ -123,7 +124,7 @@ fn look(args: Args, bounds: &Bounds) -> Result<bool> {
         return Ok(true);
     }
     for problem in &found.problems {
-        println!("MISSING: {problem}");
+        println!("MISSING: {}", shown(problem.clone()));
         if bounded::is_about_memory(problem) {
             println!("MISSING: {}", Broken::Memory.in_words(bounds, RAISED_BY));
         }

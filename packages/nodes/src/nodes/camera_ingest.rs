@@ -1,109 +1,73 @@
 //! Turns what cameras send into what the policy sees: rgb8 at its size, with the stamp and frame of the source.
 //!
 //! `<camera>/image_raw` (or `<camera>/image_raw/compressed`) -> `observation/<camera>/image`, for each camera of the policy.
+//! What it decides is in [`efm_app::camera`]; here are the topics.
 
 use crate::trace::{self, PassedOn, Setup, Trace};
-use efm_app::camera::{CameraStream, CameraTrouble, Picture};
+use efm_app::camera::CameraStream;
+use efm_app::camera::ingest::{Host, Ingest};
+use efm_app::reasons::{self, coded};
 use efm_app::setup::{policy_manifest, policy_specs};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
-use efm_ros::{Bytes, Latest, Level, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
+use efm_ros::{Bytes, Latest, Level, NodeError, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
 use efm_wire::CdrOf;
-use efm_wire::cdr::{CdrError, Decode, RosType};
-use efm_wire::msgs::{CompressedImage, CompressedImageView, Image, ImageView};
-use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use efm_wire::cdr::RosType;
+use efm_wire::msgs::{CompressedImage, Image};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a camera's thread works with.
-struct Ingest {
-    stream: CameraStream,
+/// The graph, as a camera meets it.
+struct Topics {
     publisher: Publisher<ImageMessage>,
+    message: CdrOf<Image>,
     health: Task,
     clock: RosClock,
-    shutdown: Shutdown,
     /// Of all cameras.
     trace: Arc<Mutex<Trace>>,
-    /// Shortest time between two pictures that are passed on.
-    spacing: Duration,
 }
 
-/// Time, frame and picture of a camera's message.
-fn read(message: &[u8], compressed: bool) -> Result<(Stamp, &str, Picture<'_>), CdrError> {
-    if compressed {
-        let CompressedImageView { stamp, frame_id, format, data } = CompressedImageView::from_cdr(message)?;
-        return Ok((stamp, frame_id, Picture::Compressed { format, data }));
+impl Topics {
+    fn trace(&self) -> MutexGuard<'_, Trace> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let ImageView { stamp, frame_id, encoding, width, height, step, is_bigendian, data } =
-        ImageView::from_cdr(message)?;
-    Ok((stamp, frame_id, Picture::Raw { encoding, width, height, step, big_endian: is_bigendian != 0, data }))
 }
 
-impl Ingest {
-    /// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
-    fn run(mut self, mut images: Latest<Bytes>, compressed: bool, (width, height): (u32, u32)) {
-        let mut out = Image { encoding: "rgb8".into(), width, height, step: width * 3, ..Image::default() };
-        let mut message = CdrOf::new();
-        let mut last_trouble: Option<CameraTrouble> = None;
-        let (mut passed, mut refused) = (0u64, 0u64);
-        while !self.shutdown.is_requested() {
-            let received = futures::executor::block_on(images.next());
-            let began = Instant::now();
-            let outcome = match read(&received.msg, compressed) {
-                Ok((stamp, frame, picture)) => {
-                    out.header.stamp = stamp;
-                    frame.clone_into(&mut out.header.frame_id);
-                    self.stream.process(stamp, self.clock.now(), picture, &mut out.data)
-                }
-                Err(problem) => Err(CameraTrouble::Message { camera: self.stream.name().to_owned(), problem }),
-            };
-            match &outcome {
-                Ok(()) => {
-                    message.write(&out);
-                    if let Err(error) = self.publisher.publish_cdr(&message) {
-                        log::debug!("{error}");
-                        return; // the node is gone
-                    }
-                    passed += 1;
-                    let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
-                    if trace.is_on() {
-                        trace.note(&PassedOn {
-                            camera: Cow::Borrowed(self.stream.name()),
-                            received: received.ros_at.nanos(),
-                            published: self.clock.now().nanos(),
-                            stamp: out.header.stamp.nanos(),
-                            crc: trace::crc(&out.data),
-                        });
-                    }
-                }
-                Err(_) => refused += 1,
-            }
-            let name = self.stream.name();
-            let source = self.stream.source();
-            let mut values = vec![
-                ("images passed on".to_owned(), passed.to_string()),
-                ("images refused".to_owned(), refused.to_string()),
-            ];
-            if let Some((encoding, width, height)) = source {
-                values.push(("source".to_owned(), format!("{encoding} {width}x{height}")));
-            }
-            let trouble = outcome.err();
-            if let Some(trouble) = &trouble {
-                if last_trouble.as_ref().map(std::mem::discriminant) != Some(std::mem::discriminant(trouble)) {
-                    log::error!("{trouble}");
-                }
-                self.health.report(Level::Error, trouble.to_string(), values);
-            } else {
-                if last_trouble.is_some() {
-                    log::info!("camera '{name}' is well again");
-                }
-                self.health.report(Level::Ok, format!("camera '{name}' is passed on"), values);
-            }
-            last_trouble = trouble;
-            if let Some(rest) = self.spacing.checked_sub(began.elapsed()) {
-                std::thread::sleep(rest);
-            }
+impl Host for Topics {
+    fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    fn pass_on(&mut self, picture: &Image) -> Result<(), NodeError> {
+        self.message.write(picture);
+        Ok(self.publisher.publish_cdr(&self.message)?)
+    }
+
+    fn notes(&self) -> bool {
+        self.trace().is_on()
+    }
+
+    fn note(&mut self, event: &PassedOn<'_>) {
+        self.trace().note(event);
+    }
+
+    fn report(&mut self, level: Level, text: String, values: Vec<(String, String)>) {
+        self.health.report(level, text, values);
+    }
+}
+
+/// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
+fn run(mut this: Ingest, mut topics: Topics, mut images: Latest<Bytes>, shutdown: &Shutdown) {
+    while !shutdown.is_requested() {
+        let received = futures::executor::block_on(images.next());
+        let began = Instant::now();
+        if let Err(error) = this.on_message(&mut topics, &received.msg, received.ros_at) {
+            log::debug!("{error}");
+            return; // the node is gone
+        }
+        if let Some(rest) = this.rest_after(began.elapsed()) {
+            std::thread::sleep(rest);
         }
     }
 }
@@ -137,12 +101,14 @@ pub fn plan() -> Plan {
         let health = node.diagnostics().task("policy");
         let manifest = match policy_manifest(&params) {
             Ok((folder, manifest)) => {
-                health.ok(format!("policy '{}' from {}", manifest.policy.name, folder.display()));
+                let text = format!("policy '{}' from {}", manifest.policy.name, folder.display());
+                health.report(Level::Ok, text, [coded(reasons::POLICY_IS_KNOWN)]);
                 Some(manifest)
             }
             Err(reason) => {
-                log::error!("the policy is refused: {reason}");
-                health.error(format!("the policy is refused: {reason}"));
+                let reason = reason.of("the policy is refused: ");
+                log::error!("{reason}");
+                health.report(Level::Error, reason.in_words(), [coded(reason.code)]);
                 None
             }
         };
@@ -156,25 +122,27 @@ pub fn plan() -> Plan {
         let rate = params.double("max_rate");
         let trace = Arc::new(Mutex::new(Trace::start(node, &Setup::new("camera_ingest", &params))?));
         for image in manifest.iter().flat_map(|m| &m.observation.images) {
-            let (name, size) = (&image.name, (image.width, image.height));
+            let name = &image.name;
             let topic = if compressed { format!("{name}/image_raw/compressed") } else { format!("{name}/image_raw") };
             let health =
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
-            health.report(Level::Stale, format!("camera '{name}': no image on {topic} yet"), [("", ""); 0]);
-            let ingest = Ingest {
-                stream: CameraStream::new(name, image.width, image.height, image.fit(), bounds)?,
+            let text = format!("camera '{name}': no image on {topic} yet");
+            health.report(Level::Stale, text, [coded(reasons::IMAGE_MISSING)]);
+            let stream = CameraStream::new(name, image.width, image.height, image.fit(), bounds)?;
+            let ingest = Ingest::new(stream, compressed, rate);
+            let topics = Topics {
                 publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,
+                message: CdrOf::new(),
                 health,
                 clock: node.clock().clone(),
-                shutdown: node.shutdown().clone(),
                 trace: trace.clone(),
-                spacing: if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO },
             };
+            let shutdown = node.shutdown().clone();
             let thread = std::thread::Builder::new().name(format!("camera {name}"));
             // As they came: a picture is large, and it is read once.
             let type_name = if compressed { CompressedImage::TYPE } else { Image::TYPE };
             let images = node.latest_bytes(&topic, type_name, input.clone())?;
-            thread.spawn(move || ingest.run(images, compressed, size))?;
+            thread.spawn(move || run(ingest, topics, images, &shutdown))?;
         }
         Ok(async move {
             let mut tenth = tokio::time::interval(trace::PERIOD);

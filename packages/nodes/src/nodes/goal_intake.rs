@@ -2,87 +2,50 @@
 //!
 //! `goal` -> `instruction` (latched; empty: no goal) and `goal_status` (JSON). `cancel_goal` ends the active goal, and so does a text that asks to
 //! stop (parameter `stop_words`); `task_status` may report its success. Where the policy's package (parameter `policy`) lists what it knows by name, a text
-//! that names nothing of it is refused; what was understood is told on `goal_status` before the instruction is given.
+//! that names nothing of it is refused; what was understood is told on `goal_status` before the instruction is given. What it decides is in
+//! [`efm_app::goals`]; here are the topics.
 
 use crate::trace::{self, Asked, Setup, Trace};
-use efm_app::goals::{GoalDesk, News, Status, TaskReport};
+use efm_app::goals::Status;
+use efm_app::goals::intake::{Host, Intake};
 use efm_app::param_rules as rules;
-use efm_app::setup::policy_manifest;
-use efm_core::Stamp;
-use efm_core::words::{Lexicon, STOP_WORDS, StopWords};
+use efm_core::words::STOP_WORDS;
+use efm_core::{Level, Stamp};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
-use efm_ros::{Params, Plan, Publisher, Spec, Task, bounds, qos};
+use efm_ros::{NodeError, Plan, Publisher, RosClock, Spec, Task, bounds, qos};
 use futures::StreamExt;
-use std::borrow::Cow;
 use std::time::Duration;
 
-struct Voice {
+/// The graph, as the intake meets it.
+struct Topics {
+    clock: RosClock,
+    trace: Trace,
     instruction: Publisher<Text>,
     status: Publisher<Text>,
     health: Task,
 }
 
-impl Voice {
-    fn tell(&self, news: News) -> Result<(), efm_ros::NodeError> {
-        let News { instruction, statuses } = news;
-        // Rest first: whoever hears that a goal has ended must find that the instruction is gone, too. Motion last: what was understood is told before
-        // anything moves, and "active" is what is so by then.
-        let (rest, motion) = match instruction {
-            Some(text) if text.is_empty() => (Some(text), None),
-            other => (None, other),
-        };
-        if let Some(data) = rest {
-            self.instruction.publish(&Text { data })?;
-        }
-        let (after, before): (Vec<_>, Vec<_>) = statuses.iter().partition(|status| status.state == "active");
-        self.tell_statuses(&before)?;
-        if let Some(data) = motion {
-            self.instruction.publish(&Text { data })?;
-        }
-        self.tell_statuses(&after)
+impl Host for Topics {
+    fn now(&self) -> Stamp {
+        self.clock.now()
     }
 
-    fn tell_statuses(&self, statuses: &[&Status]) -> Result<(), efm_ros::NodeError> {
-        for status in statuses {
-            let id = status.id.map_or("a goal".to_owned(), |id| format!("goal {id}"));
-            let line = format!("{id} ({:?}) {}: {}", status.goal, status.state, status.reason);
-            if status.state == "refused" {
-                log::warn!("{line}")
-            } else {
-                log::info!("{line}")
-            }
-            self.status.publish(&Text { data: status.json() })?;
-        }
-        Ok(())
+    fn note(&mut self, event: &Asked<'_>) {
+        self.trace.note(event);
     }
 
-    fn report(&self, desk: &GoalDesk, refused: Option<&str>) {
-        let state = match desk.active() {
-            Some(goal) => format!("goal {} is active: {:?}", goal.id, goal.sentence.as_str()),
-            None => "no goal is active".to_owned(),
-        };
-        match (desk.trouble(), refused) {
-            (Some(trouble), _) => self.health.error(format!("every goal is refused: {trouble}; {state}")),
-            (None, Some(reason)) => self.health.warn(format!("the last goal was refused: {reason}; {state}")),
-            (None, None) => self.health.ok(state),
-        };
+    fn instruct(&mut self, text: &str) -> Result<(), NodeError> {
+        Ok(self.instruction.publish(&Text { data: text.to_owned() })?)
     }
-}
 
-/// Another instruction is worth a line in the trace.
-fn note(trace: &mut Trace, news: &News, now: Stamp) {
-    if let Some(instruction) = &news.instruction {
-        trace.note(&Asked::Instruct { now: now.nanos(), text: Cow::Borrowed(instruction) });
+    fn tell(&mut self, status: &Status) -> Result<(), NodeError> {
+        Ok(self.status.publish(&Text { data: status.json() })?)
     }
-}
 
-/// What the policy's package knows by name; nothing where no policy is named.
-fn lexicon(params: &Params) -> Result<Option<Lexicon>, String> {
-    if params.text("policy").is_empty() {
-        return Ok(None);
+    fn report(&mut self, level: Level, text: String, values: Vec<(String, String)>) {
+        self.health.report(level, text, values);
     }
-    policy_manifest(params).map(|(_, manifest)| manifest.lexicon())
 }
 
 /// Parameters of `goal_intake`.
@@ -114,29 +77,20 @@ pub fn plan() -> Plan {
         let mut goals = node.every::<Text>("goal", qos::event_input().at_most(bounds::WORDS))?;
         let mut reports = node.every::<Text>("task_status", qos::event_input().at_most(bounds::WORDS))?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;
-        let voice = Voice {
-            instruction: node.publisher("instruction", qos::latched())?,
-            status: node.publisher("goal_status", qos::event())?,
-            health: node.diagnostics().task("goal"),
-        };
         let clock = node.clock().clone();
         let mut ticker = clock.ticker(Duration::from_millis(100));
         let started = Setup::new("goal_intake", node.params());
-        let mut trace = Trace::start(node, &started)?;
-        let mut stop_words = node.params().texts("stop_words");
-        // How an empty list is written where lists must not be empty.
-        stop_words.retain(|phrase| !phrase.is_empty());
-        let stops = StopWords::new(&stop_words).map_err(|error| format!("parameter 'stop_words': {error}"))?;
-        let lexicon = lexicon(node.params()).map_err(|reason| format!("parameter 'policy': {reason}"));
-        match &lexicon {
-            Err(reason) => log::error!("every goal is refused: {reason}"),
-            Ok(None) => log::info!("no package lists words that goals are compared with"),
-            Ok(Some(_)) => {}
-        }
-        let mut desk = GoalDesk::new(node.params().double("goal_timeout")).with_words(stops, lexicon);
+        let mut topics = Topics {
+            trace: Trace::start(node, &started)?,
+            instruction: node.publisher("instruction", qos::latched())?,
+            status: node.publisher("goal_status", qos::event())?,
+            health: node.diagnostics().task("goal"),
+            clock,
+        };
+        let mut this = Intake::from_params(node.params())?;
 
         // Without this node nobody could end a goal any more, so it takes the goal with it.
-        let last_word = voice.instruction.clone();
+        let last_word = topics.instruction.clone();
         node.on_shutdown(move || {
             if let Err(error) = last_word.publish(&Text::default()) {
                 log::warn!("{error}");
@@ -144,52 +98,23 @@ pub fn plan() -> Plan {
         });
 
         Ok(async move {
-            voice.instruction.publish(&Text::default())?;
-            voice.report(&desk, None);
-            // The reason of the last refusal, until the next goal that is taken.
-            let mut refused: Option<String> = None;
+            let topics = &mut topics;
+            this.begin(topics)?;
             loop {
-                let news = tokio::select! {
-                    Some(goal) = goals.recv() => {
-                        trace.note(&Asked::Goal { now: clock.now().nanos(), text: Cow::Borrowed(&goal.msg.data) });
-                        let news = desk.submit(&goal.msg.data, clock.now());
-                        refused = news.statuses.iter().find(|s| s.state == "refused").map(|s| s.reason.clone());
-                        Some(news)
-                    }
-                    Some(text) = reports.recv() => match serde_json::from_str::<TaskReport>(&text.msg.data) {
-                        Ok(report) => {
-                            trace.note(&Asked::Report { now: text.ros_at.nanos(), text: Cow::Borrowed(&text.msg.data) });
-                            desk.report(&report, text.ros_at)
-                        }
-                        Err(error) => {
-                            log::debug!("task_status is not understood: {error}");
-                            None
-                        }
-                    },
+                tokio::select! {
+                    Some(goal) = goals.recv() => this.on_goal(topics, &goal.msg.data)?,
+                    Some(text) = reports.recv() => this.on_task_status(topics, &text.msg.data, text.ros_at)?,
                     Some(request) = cancels.next() => {
-                        trace.note(&Asked::Cancel { now: clock.now().nanos() });
-                        let (active, news) = (desk.active().map(|goal| goal.id), desk.cancel());
-                        let message = active.map_or("no goal is active".to_owned(), |id| format!("goal {id} is cancelled"));
-                        let answer = Trigger::Response { success: news.is_some(), message };
-                        if let Some(news) = news {
-                            note(&mut trace, &news, clock.now());
-                            voice.tell(news)?;
-                        }
-                        if let Err(error) = request.respond(answer) {
+                        let (success, message) = this.cancel(topics)?;
+                        if let Err(error) = request.respond(Trigger::Response { success, message }) {
                             log::debug!("cancel_goal: {error}");
                         }
-                        None
                     }
                     now = ticker.tick() => {
-                        trace.flush();
-                        desk.tick(now)
+                        topics.trace.flush();
+                        this.tick(topics, now)?;
                     }
-                };
-                if let Some(news) = news {
-                    note(&mut trace, &news, clock.now());
-                    voice.tell(news)?;
                 }
-                voice.report(&desk, refused.as_deref());
             }
         })
     })

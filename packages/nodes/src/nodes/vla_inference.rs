@@ -174,16 +174,14 @@ pub fn plan() -> Plan {
     Plan::new("vla_inference", specs(), |node| {
         let params = node.params().clone();
         let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
-        let (manifest, folder, refusal) = match policy_manifest(&params) {
-            Ok((folder, manifest)) => (Some(manifest), folder, None),
-            Err(reason) => {
-                (None, files::find(&params.text("policy")), Some(format!("the policy is refused: {reason}")))
-            }
+        let (folder, manifest) = match policy_manifest(&params) {
+            Ok((folder, manifest)) => (folder, Ok(manifest)),
+            Err(reason) => (files::find(&params.text("policy")), Err(reason.of("the policy is refused: "))),
         };
-        if let Some(refusal) = &refusal {
+        if let Err(refusal) = &manifest {
             log::error!("{refusal}");
         }
-        let (images, camera_health) = inputs(node, manifest.as_ref())?;
+        let (images, camera_health) = inputs(node, manifest.as_ref().ok())?;
         let mut description = robot_description(node)?;
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
@@ -201,7 +199,7 @@ pub fn plan() -> Plan {
             .map_err(|error| format!("parameter 'inference_cores': {error}"))?;
         let mut started = trace::Setup::new("vla_inference", &params);
         started.files.insert("joint_limits_file".to_owned(), limits_text.clone());
-        if let Some(manifest) = &manifest {
+        if let Ok(manifest) = &manifest {
             started.hashes.extend(manifest.graphs.values().map(|graph| (graph.file.clone(), graph.sha256.clone())));
         }
         let mut setup = Setup::new(&params, folder, &limits_text)?;
@@ -215,7 +213,7 @@ pub fn plan() -> Plan {
         let (jobs, end) = engine.split();
 
         let clock = node.clock().clone();
-        let mut this = Inferring::new(&params, manifest.as_ref().ok_or_else(|| refusal.unwrap_or_default()))?;
+        let mut this = Inferring::new(&params, manifest.as_ref().map_err(Clone::clone))?;
         let diagnostics = node.diagnostics().clone();
         let mut topics = Topics {
             receipts: ReceiptClock::new(&clock),
@@ -227,7 +225,7 @@ pub fn plan() -> Plan {
             health: diagnostics.task("policy"),
             cameras: camera_health,
             joint_health: diagnostics.task("joint_states"),
-            ranges_health: (manifest.as_ref())
+            ranges_health: (manifest.as_ref().ok())
                 .filter(|m| !m.robot.ranges_not_compared.is_empty())
                 .map(|_| diagnostics.task("ranges")),
             clock,

@@ -1,6 +1,8 @@
 //! Parameters of the recorder.
 
 use super::Selection;
+use efm_config::codes::wrong;
+use efm_core::Reason;
 use efm_ros::{Params, Rule, Spec};
 
 /// Names and expressions that can be read.
@@ -13,8 +15,9 @@ const TOPICS: Rule = Rule::new(
 const EXCLUDE: Rule =
     Rule::new("", &[], |params| is_selection(params, "exclude"), &[r#"{"exclude": ["/camera_(front"]}"#]);
 
-fn is_selection(params: &Params, name: &str) -> Result<(), String> {
-    Selection::new(&named(params, name), &[], "/").map(drop).map_err(|error| format!("parameter '{name}': {error}"))
+fn is_selection(params: &Params, name: &str) -> Result<(), Reason> {
+    let selection = Selection::new(&named(params, name), &[], "/").map(drop);
+    selection.map_err(|error| wrong(format!("parameter '{name}': {error}"), ""))
 }
 
 /// A list without the empty text that stands for an empty list.

@@ -1,6 +1,7 @@
 //! A simulated robot cell behind the topics that a real one has: controllers, joint states, cameras, a task.
 //!
-//! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`.
+//! The physics run on a thread of their own, tied to the clock: the wall's, or one that is published on `/clock`. Pictures are drawn on another one, of a
+//! world that is shown what the first is like: physics, joint states and clock wait neither for drawing nor for readers of pictures.
 
 use efm_config::files;
 use efm_core::percentiles::Percentiles;
@@ -15,14 +16,19 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Task as Health, convert, qos};
 use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
 use efm_sim::{Camera, Scene, World, WorldFiles};
-use efm_sim_node::pace::{DRAWING_LAG, Every, Inbox, Move, Pace};
+use efm_sim_node::newest::{Giver, Taker, newest};
+use efm_sim_node::pace::{Every, Inbox, Move, Pace};
 use efm_sim_node::params::specs;
 use futures::StreamExt;
 use std::process::ExitCode;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// So long the first pictures may take, which make the renderer.
+const FIRST_PICTURES: Duration = Duration::from_secs(60);
 /// Where simulated time begins under `publish_clock`: not at zero, which means "no stamp".
 const EPOCH: Stamp = Stamp::from_nanos(1_000_000_000);
 
@@ -33,10 +39,84 @@ enum Input {
     Reset(u64, oneshot::Sender<String>),
 }
 
+/// What the world is like at a time.
+struct Moment {
+    stamp: Stamp,
+    scene: Arc<Scene>,
+    positions: Vec<f64>,
+}
+
+/// What is drawn, on a thread of its own.
+struct Studio {
+    world: World,
+    scene: Arc<Scene>,
+    cameras: Vec<CameraVoice>,
+    drawing: Percentiles,
+    health: Health,
+    reported: Instant,
+}
+
+impl Studio {
+    fn new(
+        files: &WorldFiles,
+        scene: Arc<Scene>,
+        cameras: Vec<CameraVoice>,
+        health: Health,
+    ) -> Result<Self, NodeError> {
+        let mut world = World::new(files)?;
+        world.reset(&scene);
+        Ok(Self { world, scene, cameras, drawing: Percentiles::new(300), health, reported: Instant::now() })
+    }
+
+    /// Until the physics end.
+    fn run(mut self, moments: &Taker<Moment>, first: &Sender<()>) {
+        while let Some(Moment { stamp, scene, positions }) = moments.take() {
+            if !Arc::ptr_eq(&scene, &self.scene) {
+                self.world.reset(&scene);
+                self.scene = scene;
+            }
+            self.world.show(&positions);
+            self.draw(stamp);
+            // Only the first time somebody waits.
+            let _ = first.send(());
+            if self.reported.elapsed() > REPORT_EVERY {
+                self.reported = Instant::now();
+                self.report();
+            }
+        }
+    }
+
+    fn draw(&mut self, now: Stamp) {
+        for voice in &mut self.cameras {
+            let began = Instant::now();
+            let mut picture = voice.empty.try_recv().unwrap_or_default();
+            if let Err(error) = self.world.render(voice.camera, &mut picture) {
+                if self.health.error(error.to_string()) {
+                    log::error!("{error}");
+                }
+                continue;
+            }
+            self.drawing.add(began.elapsed().as_secs_f64());
+            if voice.drawn.try_send((now, picture)).is_err() {
+                voice.dropped += 1;
+            }
+        }
+    }
+
+    fn report(&mut self) {
+        if self.drawing.count() > 0 {
+            let mut values = self.drawing.shown_ms("drawing").to_vec();
+            let dropped: u64 = self.cameras.iter().map(|voice| voice.dropped).sum();
+            values.push(("pictures dropped".to_owned(), dropped.to_string()));
+            self.health.report(Level::Ok, "cameras are drawn", values);
+        }
+    }
+}
+
 /// Everything that leaves the physics.
 struct Voice {
     joints: Publisher<JointState>,
-    cameras: Vec<CameraVoice>,
+    moments: Giver<Moment>,
     clock: Option<Publisher<Clock>>,
     task: Publisher<Text>,
 }
@@ -91,7 +171,8 @@ struct Physics {
     voice: Voice,
     joint_state: JointState,
     health: Health,
-    camera_health: Health,
+    /// As the studio knows it.
+    scene: Arc<Scene>,
     inbox: Inbox<(&'static str, Trajectory)>,
     simulated: i64,
     /// Largest lag since the last report, s.
@@ -100,16 +181,24 @@ struct Physics {
     last_refusal: String,
     /// Stamp of the command that each controller took last.
     taken: Vec<(&'static str, Stamp)>,
-    drawing: Percentiles,
     told_success: bool,
 }
 
 impl Physics {
     /// Until the end is asked for.
-    fn run(mut self, inputs: &Receiver<Input>, shutdown: &Shutdown) -> Result<(), NodeError> {
+    fn run(
+        mut self,
+        inputs: &Receiver<Input>,
+        shutdown: &Shutdown,
+        first_pictures: &Receiver<()>,
+    ) -> Result<(), NodeError> {
         let mut report = Instant::now();
         // The first pictures make the renderer; time begins when everything is there.
-        self.draw(self.cell.now());
+        self.show(self.cell.now());
+        // An error is where nobody draws, which was told.
+        if first_pictures.recv_timeout(FIRST_PICTURES) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("the first pictures are not drawn after {FIRST_PICTURES:?}");
+        }
         self.pacer.anchor(&mut self.cell);
         while !shutdown.is_requested() {
             loop {
@@ -125,7 +214,7 @@ impl Physics {
                 // Half a step: the machine has others to run.
                 Move::Wait => std::thread::sleep(Duration::from_micros(1000)),
             }
-            if report.elapsed() > Duration::from_millis(500) {
+            if report.elapsed() > REPORT_EVERY {
                 report = Instant::now();
                 self.report();
             }
@@ -143,6 +232,7 @@ impl Physics {
             Input::Reset(seed, reply) => {
                 let now = self.cell.now();
                 self.cell.reset(Scene::sample(seed), now);
+                self.scene = Arc::new(self.cell.scene().clone());
                 self.inbox = Inbox::default();
                 self.last_refusal.clear();
                 let status = self.status();
@@ -194,8 +284,8 @@ impl Physics {
         }
         let behind = self.pacer.now().seconds_since(now);
         self.worst_lag = self.worst_lag.max(behind);
-        if behind < DRAWING_LAG && self.rates.cameras.is_due(now) {
-            self.draw(now);
+        if self.rates.cameras.is_due(now) {
+            self.show(now);
         }
         if self.rates.task.is_due(now) || self.cell.verdict().success() != self.told_success {
             let status = self.status();
@@ -204,21 +294,10 @@ impl Physics {
         Ok(())
     }
 
-    fn draw(&mut self, now: Stamp) {
-        for voice in &mut self.voice.cameras {
-            let began = Instant::now();
-            let mut picture = voice.empty.try_recv().unwrap_or_default();
-            if let Err(error) = self.cell.world_mut().render(voice.camera, &mut picture) {
-                if self.camera_health.error(error.to_string()) {
-                    log::error!("{error}");
-                }
-                continue;
-            }
-            self.drawing.add(began.elapsed().as_secs_f64());
-            if voice.drawn.try_send((now, picture)).is_err() {
-                voice.dropped += 1;
-            }
-        }
+    /// Has pictures drawn of what is now; where the last ones are not begun yet they are left out.
+    fn show(&mut self, stamp: Stamp) {
+        let positions = self.cell.world().raw_state().0.to_vec();
+        self.voice.moments.put(Moment { stamp, scene: self.scene.clone(), positions });
     }
 
     /// The task as JSON.
@@ -251,12 +330,6 @@ impl Physics {
     }
 
     fn report(&mut self) {
-        if self.drawing.count() > 0 {
-            let mut values = self.drawing.shown_ms("drawing").to_vec();
-            let dropped: u64 = self.voice.cameras.iter().map(|voice| voice.dropped).sum();
-            values.push(("pictures dropped".to_owned(), dropped.to_string()));
-            self.camera_health.report(Level::Ok, "cameras are drawn", values);
-        }
         let factor = self.pace.factor(self.pacer.now(), self.simulated);
         let seconds =
             |at: Stamp| format!("{}.{:09}", at.nanos().div_euclid(1_000_000_000), at.nanos().rem_euclid(1_000_000_000));
@@ -362,9 +435,10 @@ fn main() -> ExitCode {
         for camera in Camera::ALL.into_iter().filter(|c| params.texts("cameras").iter().any(|name| name == c.name())) {
             cameras.push(camera_voice(node, camera)?);
         }
+        let (moments, taken_moments) = newest();
         let voice = Voice {
             joints: node.publisher("joint_states", qos::joint_states_output())?,
-            cameras,
+            moments,
             clock: if publish_clock { Some(node.publisher("/clock", qos::clock())?) } else { None },
             task: node.publisher("task_status", qos::event())?,
         };
@@ -380,7 +454,17 @@ fn main() -> ExitCode {
         let factor = params.double("real_time_factor");
         let (failed_sender, failed) = oneshot::channel::<NodeError>();
 
-        // MuJoCo's world and its renderer stay on the thread that made them.
+        // A renderer stays on the thread that made it.
+        let (first, first_pictures) = channel();
+        let files = WorldFiles { urdf: urdf.clone() };
+        let scene = Arc::new(Scene::sample(seed));
+        let shown = scene.clone();
+        let studio = std::thread::Builder::new().name("drawing".into()).spawn(move || {
+            match Studio::new(&files, shown, cameras, camera_health) {
+                Ok(studio) => studio.run(&taken_moments, &first),
+                Err(error) => log::error!("no pictures are drawn: {error}"),
+            }
+        })?;
         let physics = std::thread::Builder::new().name("physics".into()).spawn(move || {
             let work = || -> Result<(), NodeError> {
                 let pacer = if publish_clock {
@@ -388,7 +472,7 @@ fn main() -> ExitCode {
                 } else {
                     Pacer::Follow(clock)
                 };
-                let cell = Cell::new(&WorldFiles { urdf }, Scene::sample(seed), pacer.now())?;
+                let cell = Cell::new(&WorldFiles { urdf }, (*scene).clone(), pacer.now())?;
                 let joint_state = JointState {
                     name: World::joint_names().iter().map(|&name| name.to_owned()).collect(),
                     ..JointState::default()
@@ -401,17 +485,16 @@ fn main() -> ExitCode {
                     voice,
                     joint_state,
                     health,
-                    camera_health,
+                    scene,
                     inbox: Inbox::default(),
                     simulated: 0,
                     worst_lag: 0.0,
                     refused: 0,
                     last_refusal: String::new(),
                     taken: Vec::new(),
-                    drawing: Percentiles::new(300),
                     told_success: false,
                 };
-                physics.run(&inputs, &shutdown)
+                physics.run(&inputs, &shutdown, &first_pictures)
             };
             let outcome = work();
             if let Err(error) = outcome
@@ -420,10 +503,12 @@ fn main() -> ExitCode {
                 let _ = failed_sender.send(error);
             }
         })?;
-        // The end waits for the last step (and the renderer to be put away in its thread), which is a matter of milliseconds.
+        // The end waits for the last step and picture (and the renderer to be put away in its thread), which is a matter of milliseconds.
         node.on_shutdown(move || {
-            if physics.join().is_err() {
-                log::error!("the physics have panicked");
+            for (thread, name) in [(physics, "physics"), (studio, "drawing")] {
+                if thread.join().is_err() {
+                    log::error!("the thread of {name} has panicked");
+                }
             }
         });
 
