@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Whatever comes is answered in so long.
-const ANSWERED: Duration = Duration::from_secs(10);
+/// Whatever comes is answered in so long, on a machine as busy as that of the tests may be: alone it takes 7 s at most.
+const ANSWERED: Duration = Duration::from_secs(60);
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data")

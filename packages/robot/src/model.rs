@@ -203,16 +203,18 @@ impl RobotModel {
             let found = document.root_element().tag_name().name();
             return Err(ModelError::Urdf(format!("the root element is <{found}>, not <robot>")));
         }
+        for element in
+            document.root_element().children().filter(|node| node.has_tag_name("link") || node.has_tag_name("joint"))
+        {
+            if let Some(problem) = element.attribute("name").and_then(reading::wrong_name) {
+                let what = element.tag_name().name();
+                return Err(ModelError::Urdf(format!("the name of a {what} cannot be: {problem}")));
+            }
+        }
         let limits = written::limits_of(&document)?;
         let urdf = urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(e.to_string()))?;
         drop(document);
 
-        let names = urdf.links.iter().map(|link| ("link", &link.name));
-        for (element, name) in names.chain(urdf.joints.iter().map(|joint| ("joint", &joint.name))) {
-            if let Some(problem) = reading::wrong_name(name) {
-                return Err(ModelError::Urdf(format!("the name of a {element} cannot be: {problem}")));
-            }
-        }
         let colours: HashMap<&str, [f64; 4]> =
             urdf.materials.iter().filter_map(|m| Some((m.name.as_str(), *m.color.as_ref()?.rgba))).collect();
         let mut links = Vec::with_capacity(urdf.links.len());
