@@ -319,7 +319,17 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             (reasons::SURROUNDINGS_UNKNOWN, Level::Error, plain(&words))
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => (other.code(), Level::Error, plain(&format!("at rest: {other:?}"))),
+        Phase::Idle(other) => {
+            let what = match other {
+                IdleReason::JointStateMissing => "there are no joint_states".to_owned(),
+                IdleReason::JointStateStale { age_s } => format!("joint_states are {age_s:.2} s old"),
+                IdleReason::JointStateInvalid => {
+                    "joint_states have a value that is no number, or not all joints".to_owned()
+                }
+                other => format!("{other:?}"),
+            };
+            (other.code(), Level::Error, plain(&format!("at rest: {what}")))
+        }
     };
     Reason::new(code, level, text, remedy)
 }
@@ -364,7 +374,8 @@ fn slow(scale: f64, by: SlowBy) -> (String, Text) {
 }
 
 fn silent(controller: &str, seconds: f64) -> (String, Text) {
-    let text = format!("{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated?");
+    let text =
+        format!("{controller} told its controller_state and was silent for {seconds:.3} s, as one that is deactivated");
     (text, "it goes on by itself when that comes again and the robot is where it was commanded".into())
 }
 
@@ -732,15 +743,22 @@ mod tests {
             ("a controller is gone", Around { controller: told("arm is not there"), ..goal }),
         ];
         let joints = JointNames::new(["a", "b"]).unwrap();
-        let mut text = String::new();
+        // Of what is known beside, only what changes the words.
+        let (mut text, mut usual) = (String::new(), Vec::new());
         let latched = stops().into_iter().map(|stop| Phase::Idle(IdleReason::Latched(stop)));
         let holding = stops().into_iter().map(|stop| Phase::Holding(Some(stop)));
         let all: Vec<_> = phases().into_iter().chain(latched).chain(holding).collect();
         for (name, around) in &arounds {
             text += &format!("== {name}\n");
-            for phase in &all {
+            for (place, phase) in all.iter().enumerate() {
                 let said = explain(phase, around, &joints);
-                text += &format!("{phase:?}\n    {} {:?}: {}\n", said.code, said.severity, said.in_words());
+                let line = format!("{phase:?}\n    {} {:?}: {}\n", said.code, said.severity, said.in_words());
+                if usual.get(place) != Some(&line) {
+                    text += &line;
+                }
+                if usual.len() < all.len() {
+                    usual.push(line);
+                }
             }
         }
         if std::env::var_os("EFM_UPDATE").is_some() {
