@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Whatever comes is answered in so long, on a machine as busy as that of the tests may be: alone it takes 7 s at most.
+/// Whatever comes is answered in so long, however busy the machine of the tests is. It says nothing of a quiet one, where 10 s are wanted.
 const ANSWERED: Duration = Duration::from_secs(60);
 
 fn data() -> PathBuf {
