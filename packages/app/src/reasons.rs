@@ -38,6 +38,7 @@ efm_core::codes! {
     POLICY_NOT_FOUND = "policy_not_found", "there is no such policy package";
     POLICY_MANIFEST_WRONG = "policy_manifest_wrong", "the manifest of the policy package cannot be used";
     POLICY_DOES_NOT_FIT = "policy_does_not_fit", "the policy package cannot be loaded, or does not fit the robot";
+    POLICY_OUT_OF_BOUNDS = "policy_out_of_bounds", "the policy package was tried out and took more than it may, or did not end well";
     POLICY_BEING_OPENED = "policy_being_opened", "the policy is being opened";
     POLICY_IS_KNOWN = "policy_is_known", "the manifest of the policy package is read";
     POLICY_NOT_ACTIVE = "policy_not_active", "the policy is not active";

@@ -212,6 +212,8 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
         proposer: efm_app::inference::proposers::named("policy").unwrap(),
         candidates: 1,
         world_model: efm_policy::imagine::named("kinematic").unwrap(),
+        operators: efm_policy::Operators::default(),
+        trial: None,
         cores: None,
     };
     let mut worker = Worker::default();

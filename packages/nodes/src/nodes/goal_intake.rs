@@ -13,7 +13,7 @@ use efm_core::words::STOP_WORDS;
 use efm_core::{Level, Stamp};
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::r2r::std_srvs::srv::Trigger;
-use efm_ros::{NodeError, Plan, Publisher, RosClock, Spec, Task, qos};
+use efm_ros::{NodeError, Plan, Publisher, RosClock, Spec, Task, bounds, qos};
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ pub fn specs() -> Vec<Spec> {
 /// The node `goal_intake`.
 pub fn plan() -> Plan {
     Plan::new("goal_intake", specs(), |node| {
-        let mut goals = node.every::<Text>("goal", qos::event_input())?;
-        let mut reports = node.every::<Text>("task_status", qos::event_input())?;
+        let mut goals = node.every::<Text>("goal", qos::event_input().at_most(bounds::WORDS))?;
+        let mut reports = node.every::<Text>("task_status", qos::event_input().at_most(bounds::WORDS))?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;
         let clock = node.clock().clone();
         let mut ticker = clock.ticker(Duration::from_millis(100));

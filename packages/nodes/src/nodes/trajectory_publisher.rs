@@ -18,6 +18,7 @@ use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
 pub use efm_app::publisher::streaming_params::specs;
 use efm_app::publisher::streaming_params::tick_period;
 use efm_core::{Level, Reason, SenderId, Stamp};
+use efm_ros::bounds;
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
@@ -235,16 +236,20 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let mut description: Latest<Text> = robot_description(node)?;
         let mut semantics = match &files.semantics {
             Some(_) => None,
-            None => Some(node.latest::<Text>(SEMANTICS, qos::latched_input())?),
+            None => Some(node.latest::<Text>(SEMANTICS, qos::latched_input().at_most(bounds::DESCRIPTION))?),
         };
-        let mut scales = node.every::<Float64>("speed_scale", qos::changes_input())?;
-        let mut emergencies = node.every::<Bool>("emergency_stop", qos::emergency_input())?;
+        let mut scales = node.every::<Float64>("speed_scale", qos::changes_input().at_most(bounds::SMALL))?;
+        let mut emergencies = node.every::<Bool>("emergency_stop", qos::emergency_input().at_most(bounds::SMALL))?;
         let (scene_sender, mut scene_messages) = channel(QUEUE);
         let topic = "planning_scene";
         let looks = params.bool("check_collisions")
-            && node.every_bytes_into(topic, PlanningScene::TYPE, qos::changes_input(), &scene_sender, |bytes| {
-                bytes.to_vec()
-            })?;
+            && node.every_bytes_into(
+                topic,
+                PlanningScene::TYPE,
+                qos::changes_input().at_most(bounds::SCENE),
+                &scene_sender,
+                |bytes| bytes.to_vec(),
+            )?;
         if !looks {
             let why = match params.bool("check_collisions") {
                 true => "moveit_msgs is not installed",
@@ -255,8 +260,9 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
         let mut changes = params.changes();
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
-        let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::chunk_input())?;
-        let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
+        let mut chunks =
+            node.every::<JointTrajectory>("action_chunk", qos::chunk_input().at_most(bounds::TRAJECTORY))?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
         let (status_sender, mut statuses) = channel(QUEUE);
         let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
