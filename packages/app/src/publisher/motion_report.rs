@@ -436,9 +436,7 @@ fn idle(
     };
     match last {
         Some(reason @ StopReason::Exhausted) => (code, level, at_rest(reason)),
-        Some(reason) if reason.is_gap() || matches!(reason, StopReason::ClockJump { .. }) => {
-            (reason.code(), level, at_rest(reason))
-        }
+        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, at_rest(reason)),
         // A stop that is over does not tell why it does not go on: that is the silence of the chunks. What it asked for is done.
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
             let (text, _) = at_rest(reason);
