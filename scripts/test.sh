@@ -6,8 +6,9 @@ usage: ./efm test [--full] [PYTEST OPTIONS]
 
 What CI runs: formatting, lints, unit and property tests, instruction counts, tests against the running graph (some 25 minutes on two cores).
 
-  --full   then what takes longer: twenty plays of each lie about the robot through the graph, with as many controls (an hour), and
-           ten million ticks of `./efm bench safety`
+  --full   then what takes longer: twenty plays of each lie about the robot through the graph, with as many controls (an hour),
+           ten million ticks of `./efm bench safety`, and the graph for a quarter of an hour idle and moving, each node restarted 30 times and
+           killed 30 times in motion (another half hour)
 
 Other options go to pytest, e.g. ./efm test -k motion -x
 TEXT
@@ -40,6 +41,7 @@ efm_test() {
     if [ -n "$full" ]; then
         efm_part "$EFM_PYTHON" test/test_leaps.py --plays 20 --controls 20
         efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" safety --ticks 10000000
+        efm_part "$EFM_PYTHON" test/endurance.py
     fi
     echo "== all of it took $((SECONDS - start)) s"
 }
