@@ -28,7 +28,7 @@ from graph_tools import (
     seconds,
     values,
 )
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -314,6 +314,20 @@ def test_a_package_that_does_not_fit_is_refused_by_name_and_never_proposes(start
     assert inference.chunks == []
     assert "refused" in inference.process.log
     assert inference.process.stop() == 0, inference.process.log
+
+
+def test_where_who_gives_instructions_dies_nothing_is_proposed_until_one_comes_again(start, probe, robot):
+    inference = Inference(start, probe, instruction_heartbeat=0.5)
+    beat = probe.node.create_publisher(Bool, "instruction_heartbeat", 10)
+    probe.until(beat.get_subscription_count, what="its subscription")
+    inference.ask()
+    inference.proposes()
+    beat.publish(Bool(data=True))
+    status = inference.health.wait(POLICY, ERROR, "instruction_heartbeat", "start goal_intake again")
+    assert values(status)["code"] == "supervisor_silent"
+    inference.silent()
+    inference.ask("push the can")
+    inference.proposes()
 
 
 def test_a_package_that_does_not_fit_ends_the_node_with_a_code_unless_it_is_to_stay(start, probe, robot, tmp_path):
