@@ -111,4 +111,12 @@ mod tests {
         assert!(before.changes_to(&described(&["a", "b", "c"], 1.0, None)).contains("no pairs"));
         assert!(before.words().contains("3 joints") && before.words().contains("91 pairs"));
     }
+
+    #[test]
+    fn of_many_names_the_first_few_are_listed() {
+        let names = |number: usize| -> Vec<String> { (0..number).map(|k| format!("j{k}")).collect() };
+        assert_eq!(listed(&names(1)), "'j0'");
+        assert_eq!(listed(&names(4)), "'j0', 'j1', 'j2', 'j3'");
+        assert_eq!(listed(&names(5)), "'j0', 'j1', 'j2', 'j3', ...");
+    }
 }

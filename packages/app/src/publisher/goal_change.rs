@@ -263,4 +263,47 @@ mod tests {
         assert_eq!(change.admit(ms(1790), moves(1800), ms(1795)), Ok(()));
         assert_eq!(took(&mut change, 1790, 1800), Some(1300));
     }
+
+    #[test]
+    fn at_rest_or_without_an_instruction_before_the_next_one_begins_anew_whatever_the_rule() {
+        for rule in OnNewGoal::ALL {
+            let mut change = moving(rule);
+            assert_eq!(change.ask("two", RESTS, ms(2000)), Change::Anew);
+            assert_eq!(change.before(), None);
+            let mut change = GoalChange::new(rule);
+            assert_eq!(change.ask("one", moves(1800), ms(0)), Change::Anew);
+            assert_eq!(change.before(), None);
+        }
+    }
+
+    #[test]
+    fn how_long_before_its_end_a_chunk_is_replaced_is_how_far_apart_chunks_are() {
+        // They come every half second: the one of 1400 is the last that comes in time.
+        let mut change = moving(OnNewGoal::FinishChunk);
+        for at in [700, 1200] {
+            assert_eq!(change.admit(ms(at), moves(1800), ms(at + 40)), Ok(()), "of the instruction before");
+        }
+        assert_eq!(change.ask("two", moves(1800), ms(1250)), Change::Ruled);
+        assert!(change.admit(ms(1260), moves(1800), ms(1290)).is_err());
+        // The same one once more, and an older one: they say nothing of how far apart chunks are.
+        assert!(change.admit(ms(1260), moves(1800), ms(1300)).is_err());
+        assert!(change.admit(ms(1255), moves(1800), ms(1310)).is_err());
+        assert_eq!(change.admit(ms(1755), moves(1800), ms(1790)), Ok(()));
+    }
+
+    #[test]
+    fn what_was_seen_in_the_moment_of_rest_or_of_the_instruction_counts() {
+        let mut change = moving(OnNewGoal::StopFirst);
+        change.ask("two", moves(1800), ms(400));
+        // The clock stands still for a tick: it was not set back.
+        assert!(change.must_stop(moves(1800), ms(400)));
+        assert!(!change.must_stop(RESTS, ms(700)));
+        assert!(change.admit(ms(699), RESTS, ms(705)).is_err());
+        assert_eq!(change.admit(ms(700), RESTS, ms(710)), Ok(()));
+        assert_eq!(took(&mut change, 700, 720), Some(320));
+        let mut change = moving(OnNewGoal::Blend);
+        change.ask("two", moves(1800), ms(400));
+        assert_eq!(change.admit(ms(400), moves(1800), ms(430)), Ok(()));
+        assert_eq!(took(&mut change, 400, 440), Some(40));
+    }
 }

@@ -321,7 +321,17 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             (reasons::SURROUNDINGS_UNKNOWN, Level::Error, plain(&words))
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => (other.code(), Level::Error, plain(&format!("at rest: {other:?}"))),
+        Phase::Idle(other) => {
+            let what = match other {
+                IdleReason::JointStateMissing => "there are no joint_states".to_owned(),
+                IdleReason::JointStateStale { age_s } => format!("joint_states are {age_s:.2} s old"),
+                IdleReason::JointStateInvalid => {
+                    "joint_states have a value that is no number, or not all joints".to_owned()
+                }
+                other => format!("{other:?}"),
+            };
+            (other.code(), Level::Error, plain(&format!("at rest: {what}")))
+        }
     };
     Reason::new(code, level, text, remedy)
 }
@@ -366,7 +376,8 @@ fn slow(scale: f64, by: SlowBy) -> (String, Text) {
 }
 
 fn silent(controller: &str, seconds: f64) -> (String, Text) {
-    let text = format!("{controller} told its controller_state and was silent for {seconds:.3} s: was it deactivated?");
+    let text =
+        format!("{controller} told its controller_state and was silent for {seconds:.3} s, as one that is deactivated");
     (text, "it goes on by itself when that comes again and the robot is where it was commanded".into())
 }
 
@@ -675,9 +686,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_to_do_is_the_remedy_and_not_the_text() {
-        let joints = JointNames::new(["a", "b"]).unwrap();
+    /// Of each kind.
+    fn phases() -> Vec<Phase> {
         let mut phases = vec![
             Phase::NoRobot(Reason::new(reasons::NO_ROBOT_DESCRIPTION, Level::Error, "none", "publish one")),
             Phase::Owned("arm".into()),
@@ -685,6 +695,8 @@ mod tests {
             Phase::Holding(None),
             Phase::Idle(IdleReason::Disarmed),
             Phase::Idle(IdleReason::JointStateMissing),
+            Phase::Idle(IdleReason::JointStateStale { age_s: 1.0 }),
+            Phase::Idle(IdleReason::JointStateInvalid),
             Phase::Idle(IdleReason::OtherJointUnknown { other: 0 }),
             Phase::Idle(IdleReason::Elsewhere { joint: 0, measured: 0.0, held: 1.0 }),
             Phase::Idle(IdleReason::Settling),
@@ -697,13 +709,100 @@ mod tests {
         phases.extend(contradictions().map(|it| Phase::Idle(IdleReason::Contradiction(it))));
         phases.extend(stops().into_iter().map(|stop| Phase::Idle(IdleReason::NoChunk(Some(stop)))));
         phases.extend(stops().into_iter().map(Phase::Stopping));
+        phases
+    }
+
+    #[test]
+    fn what_to_do_is_the_remedy_and_not_the_text() {
+        let joints = JointNames::new(["a", "b"]).unwrap();
         for around in arounds() {
-            for phase in &phases {
-                let said = explain(phase, &around, &joints);
+            for phase in phases() {
+                let said = explain(&phase, &around, &joints);
                 for order in ["call ", "set the parameter", "move it", "; look at", "let it cool", "publish one"] {
                     assert!(!said.text.contains(order), "{order}: {said:?}");
                 }
             }
+        }
+    }
+
+    /// What people and programs read is changed on purpose only: `EFM_UPDATE=1` writes the file anew, and its difference is looked at.
+    #[test]
+    fn what_is_said_of_every_phase_is_what_was_agreed() {
+        let file = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/motion_said.txt");
+        let told = |words: &str| Some(words.to_owned());
+        let [nothing, all] = arounds();
+        let driver = (SenderId([1; 16]), "node '/driver'".to_owned());
+        let goal = Around { instruction: told("go"), controllers: vec!["arm".into()], ..Around::default() };
+        let arounds = [
+            ("nothing known", nothing),
+            ("everything known", all),
+            ("a goal, and chunks are silent", Around { chunk_silence: Some(3.2), ..goal.clone() }),
+            ("a goal, and chunks come", Around { chunk_silence: Some(0.1), ..goal.clone() }),
+            ("a goal, and chunks are silent for just a second", Around { chunk_silence: Some(1.0), ..goal.clone() }),
+            ("no goal", Around { instruction: told(""), ..Around::default() }),
+            (
+                "joint states were lost, of a driver",
+                Around { lost: told("they were lost"), senders: vec![driver], ..goal.clone() },
+            ),
+            ("a monitor allows nothing", Around { slow: Some((0.0, SlowBy::Monitor(MONITOR))), ..goal.clone() }),
+            ("a monitor allows little", Around { slow: Some((0.005, SlowBy::Monitor(MONITOR))), ..goal.clone() }),
+            ("a controller is gone", Around { controller: told("arm is not there"), ..goal }),
+        ];
+        let joints = JointNames::new(["a", "b"]).unwrap();
+        // Of what is known beside, only what changes the words.
+        let (mut text, mut usual) = (String::new(), Vec::new());
+        let latched = stops().into_iter().map(|stop| Phase::Idle(IdleReason::Latched(stop)));
+        let holding = stops().into_iter().map(|stop| Phase::Holding(Some(stop)));
+        let all: Vec<_> = phases().into_iter().chain(latched).chain(holding).collect();
+        for (name, around) in &arounds {
+            text += &format!("== {name}\n");
+            for (place, phase) in all.iter().enumerate() {
+                let said = explain(phase, around, &joints);
+                let line = format!("{phase:?}\n    {} {:?}: {}\n", said.code, said.severity, said.in_words());
+                if usual.get(place) != Some(&line) {
+                    text += &line;
+                }
+                if usual.len() < all.len() {
+                    usual.push(line);
+                }
+            }
+        }
+        if std::env::var_os("EFM_UPDATE").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let agreed = std::fs::read_to_string(&file).unwrap_or_default();
+        let at = agreed.lines().zip(text.lines()).find(|(agreed, said)| agreed != said);
+        assert!(agreed == text, "{at:?} differ, or what follows: EFM_UPDATE=1 writes {} anew", file.display());
+    }
+
+    #[test]
+    fn another_kind_of_the_same_phase_is_another_line_of_the_log() {
+        let no_robot =
+            |words: &'static str| Phase::NoRobot(Reason::new(reasons::NO_ROBOT_DESCRIPTION, Level::Error, words, ""));
+        let monitor = |monitor, code| StopReason::Monitor {
+            monitor,
+            reason: Reason::new(code, Level::Error, "it is warm", ""),
+            latch: Latch::UntilResume,
+        };
+        let idle = |monitor, code| {
+            Phase::Idle(IdleReason::Monitor { monitor, reason: Reason::new(code, Level::Error, "it is warm", "") })
+        };
+        let latched = |stop| Phase::Idle(IdleReason::Latched(stop));
+        for (one, other) in [
+            (no_robot("none"), no_robot("it does not fit")),
+            (Phase::Owned("arm".into()), Phase::Owned("hand".into())),
+            (Phase::Holding(None), Phase::Holding(Some(StopReason::Exhausted))),
+            (Phase::Holding(Some(StopReason::Requested)), Phase::Holding(Some(StopReason::Exhausted))),
+            (latched(StopReason::Requested), latched(StopReason::Emergency)),
+            (latched(monitor("a", "x")), latched(monitor("a", "y"))),
+            (latched(monitor("a", "x")), latched(monitor("b", "x"))),
+            (idle("a", "x"), idle("a", "y")),
+            (idle("a", "x"), idle("b", "x")),
+            (Phase::Following, Phase::Holding(None)),
+            (Phase::Stopping(StopReason::Requested), Phase::Holding(Some(StopReason::Requested))),
+        ] {
+            assert!(!one.is_like(&other) && !other.is_like(&one), "{one:?} {other:?}");
+            assert!(one.is_like(&one.clone()) && other.is_like(&other.clone()), "{one:?} {other:?}");
         }
     }
 }
