@@ -98,7 +98,12 @@ def image(stamp: Time, width: int = 64, height: int = 48, encoding: str = "rgb8"
     message = Image(width=width, height=height, encoding=encoding, step=width * channels)
     message.header.stamp = stamp
     message.header.frame_id = "front_optical_frame"
-    message.data = bytes(width * height * channels)
+    # A camera has noise: a picture that stays the same to the bit while the arm moves is one of a frozen camera. One pixel of the policy.
+    data, noise = bytearray(width * height * channels), stamp.nanosec // 1_000_000 % 16
+    for row in range(max(height // 6, 1)):
+        begin = row * width * channels
+        data[begin : begin + max(width // 8, 1) * channels] = bytes([noise]) * (max(width // 8, 1) * channels)
+    message.data = bytes(data)
     return message
 
 
@@ -135,6 +140,8 @@ class Robot:
         self.camera = camera
         self.joints = True
         self.encoding = "rgb8"
+        # The front camera hangs: it sends its last picture under new stamps.
+        self.frozen: bytes | None = None
         self.size = size
         # As the front camera's, unless said otherwise.
         self.wrist_size: tuple[int, int] | None = None
@@ -158,7 +165,10 @@ class Robot:
             if self._images and self.camera and beat % 3 == 0:
                 width, height = self.size
                 stamp = now(self.probe, self.ahead)
-                self._images.publish(image(stamp, width, height, self.encoding))
+                picture = image(stamp, width, height, self.encoding)
+                if self.frozen is not None:
+                    picture.data = self.frozen
+                self._images.publish(picture)
                 if self.wrist:
                     width, height = self.wrist_size or self.size
                     self._wrist_images.publish(image(earlier(stamp, self.wrist_behind), width, height, self.encoding))

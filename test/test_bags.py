@@ -202,3 +202,35 @@ def test_broken_bags_are_told_in_words_and_in_bounded_memory(tmp_path):
         assert done.returncode == 1, (bag, done.stdout, done.stderr)
         assert words in done.stdout + done.stderr, (bag, done.stdout, done.stderr)
         assert "panicked" not in done.stderr
+
+
+def test_a_drawing_is_svg_and_a_name_that_says_otherwise_is_refused(tmp_path):
+    bag = tmp_path / "bag"
+    write(bag, StoragePlugin.MCAP, CompressionMode.NONE, 9)
+    for name in ("x.png", "x.pdf", "x", "x.svg.png"):
+        done = efm_bag("plot", bag, "--out", tmp_path / name)
+        assert done.returncode == 1 and ".svg" in done.stderr and not (tmp_path / name).exists(), done.stderr
+    assert efm_bag("plot", bag, "--out", tmp_path / "x.svg").returncode == 0
+
+
+@pytest.mark.parametrize("command", ["repair", "slice"])
+def test_a_full_disk_is_told_as_one_and_nothing_is_left_on_it(tmp_path, command):
+    bag, disk = tmp_path / "bag", tmp_path / "disk"
+    disk.mkdir()
+    types = get_typestore(Stores.ROS2_JAZZY)
+    text = types.types["std_msgs/msg/String"]
+    noise = np.random.default_rng(0)
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/noise", text.__msgtype__, typestore=types)
+        for i in range(100):
+            data = noise.integers(33, 126, 60_000, dtype=np.uint8).tobytes().decode()
+            writer.write(connection, BEGIN + i * 10_000_000, types.serialize_cdr(text(data), text.__msgtype__))
+    mount = f'mount -t tmpfs -o size=2m tmpfs "{disk}" || exit 77; "$@"; code=$?; ls -A "{disk}"; exit $code'
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    arguments = [str(BIN / "efm-bag"), command, str(bag), "--out", str(disk / "copy")]
+    shell = ["unshare", *user, "--mount", "sh", "-c", mount, "sh", *arguments]
+    done = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip("no tmpfs can be mounted here")
+    assert done.returncode == 1 and "No space left on device" in done.stderr, done.stderr
+    assert "compression" not in done.stderr and not done.stdout.strip(), done

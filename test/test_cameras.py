@@ -119,6 +119,37 @@ def test_too_few_bytes_are_refused_by_name(camera, probe):
     probe.until(told, what="an error about the bytes")
 
 
+def test_grey_pictures_are_refused_for_a_colour_policy_unless_it_is_said_that_they_are_meant(start, probe, camera):
+    camera.refused("'front'", "grey", "mono8", "grey_cameras", encoding="mono8")
+    # It has not become what colour pictures are compared with.
+    camera.work()
+    assert camera.process.stop() == 0
+    start("camera_ingest", *ros(**policy(), grey_cameras="['front']"))
+    before = len(camera.seen)
+
+    def out():
+        camera.send(encoding="mono8")
+        return len(camera.seen) > before
+
+    probe.until(out, what="a grey image of the policy")
+
+
+def test_two_cameras_on_one_topic_are_told_and_nothing_is_passed_on_until_one_is_left(camera, probe):
+    camera.work()
+    other = probe.node.create_publisher(Image, "front/image_raw", 5)
+
+    def told():
+        camera.send()
+        probe.spin(0.02)
+        other.publish(image(now(probe)))
+        status = camera.health.newest(TASK)
+        return status and status.level == ERROR and "two publishers" in status.message and "'front'" in status.message
+
+    probe.until(told, what="an error about two publishers")
+    probe.node.destroy_publisher(other)
+    camera.work()
+
+
 def test_stamps_from_the_future_are_refused_by_name(camera):
     camera.work()
     camera.refused("'front'", "future", code="image_from_the_future", ahead=2.0)
@@ -187,3 +218,11 @@ def test_compressed_images_are_unpacked_and_damaged_ones_named(start, probe):
         return status and status.level == ERROR and "'front'" in status.message
 
     probe.until(told, what="an error about damaged bytes")
+    # One whose header promises more than it has does not become the size that others are compared with.
+    before = len(seen)
+
+    def again():
+        send(png(64, 48, (1, 2, 3)))
+        return len(seen) > before
+
+    probe.until(again, what="an image after damaged ones")

@@ -241,6 +241,21 @@ def test_an_image_of_another_encoding_or_size_is_named_and_nothing_is_proposed(s
     inference.silent()
 
 
+def test_a_frozen_camera_is_named_once_joints_move_and_a_scene_at_rest_may_stay_the_same(start, probe, robot):
+    robot.frozen = bytes(8 * 6 * 3)
+    inference = Inference(start, probe)
+    inference.ask()
+    # Without noise, as a simulator's: nothing moves, so nothing changes.
+    inference.proposes()
+    inference.proposes()
+    robot.positions = [*robot.positions[:2], robot.positions[2] + 0.3, *robot.positions[3:]]
+    inference.health.wait(POLICY, ERROR, "'front'", "frozen", "'panda_joint3'", "max_unseen_motion")
+    inference.silent(0.6)
+    # It sees again.
+    robot.frozen = None
+    inference.proposes()
+
+
 def test_a_joint_missing_from_joint_states_is_named_and_nothing_is_proposed(start, probe, robot):
     inference = Inference(start, probe)
     robot.names = [name for name in robot.names if name != "panda_joint4"]

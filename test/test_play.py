@@ -52,7 +52,7 @@ def test_messages_come_in_order_at_the_pace_of_the_recording_and_faster_at_a_rat
             heard.append(message.data)
 
         subscription = probe.node.create_subscription(String, "goal", take, 100)
-        player = start("efm-play", str(bag), "--delay", "4", "--rate", str(rate))
+        player = start("efm-play", str(bag), "--all", "--delay", "4", "--rate", str(rate))
         probe.until(lambda: len(heard) == 31, 60.0, "all messages")
         assert player.code(30.0) == 0 and "31 messages were published" in player.log
         assert heard == [str(i) for i in range(31)]
@@ -101,7 +101,7 @@ def test_clock_runs_between_the_messages_too_and_a_recorded_one_is_left_out(star
     bag = text_bag(tmp_path / "bag", [("/goal", 0.0, "first"), ("/goal", 2.0, "last")])
     clock = probe.hear(Clock, "/clock", QoSProfile(depth=500))
     goals = probe.hear(String, "goal", 10)
-    player = start("efm-play", str(bag), "--delay", "4", "--clock", "50")
+    player = start("efm-play", str(bag), "--all", "--delay", "4", "--clock", "50")
     probe.until(lambda: len(goals) == 2, 60.0, "both messages")
     assert player.code(30.0) == 0
     times = [seconds(message.clock) - BEGUN * 1e-9 for message in clock]
@@ -129,7 +129,7 @@ def test_what_was_latched_before_the_start_is_there_and_what_was_not_is_left_out
     messages = [("/instruction", 0.0, "put"), ("/goal", 0.5, "early"), ("/goal", 5.0, "late")]
     bag = text_bag(tmp_path / "bag", messages, {"/instruction": [profile]})
     goals, instructions = probe.hear(String, "goal", 10), probe.hear(String, "instruction", LATCHED)
-    player = start("efm-play", str(bag), "--delay", "4", "--start", "4.5")
+    player = start("efm-play", str(bag), "--all", "--delay", "4", "--start", "4.5")
     probe.until(lambda: goals and instructions, 60.0, "both topics")
     assert player.code(30.0) == 0
     assert texts(goals) == ["late"] and texts(instructions) == ["put"]
@@ -167,6 +167,7 @@ def test_a_node_in_simulated_time_does_with_a_bag_what_it_did_with_the_cameras(s
         (["BAG", "--rate", "0"], ["--rate"]),
         (["BAG", "--remap", "a=b"], ["--remap", "a=b"]),
         (["BAG", "--topics", "nothing"], ["nothing to play", "/goal"]),
+        (["BAG"], ["no topic of a sensor", "--all", "/goal"]),
     ],
 )
 def test_wrong_arguments_are_refused_by_name(start, tmp_path, arguments, words):
@@ -174,3 +175,29 @@ def test_wrong_arguments_are_refused_by_name(start, tmp_path, arguments, words):
     player = start("efm-play", *(str(bag) if argument == "BAG" else argument for argument in arguments))
     assert player.code(30.0) == 1
     assert all(word in player.log for word in words), player.log
+
+
+def test_what_would_move_a_robot_is_left_out_and_named_unless_it_is_asked_for(start, probe, tmp_path):
+    """A bag of a run, played beside a robot: its cameras and joints come, its goals, commands and stops do not."""
+    bag = tmp_path / "bag"
+    moving = ["/goal", "/action_chunk", "/panda_arm_controller/joint_trajectory", "/emergency_stop"]
+    types = {
+        "/goal": "std_msgs/msg/String",
+        "/action_chunk": "trajectory_msgs/msg/JointTrajectory",
+        "/panda_arm_controller/joint_trajectory": "trajectory_msgs/msg/JointTrajectory",
+        "/emergency_stop": "std_msgs/msg/Bool",
+        "/robot_description": "std_msgs/msg/String",
+    }
+    text, flag = STORE.types["std_msgs/msg/String"], STORE.types["std_msgs/msg/Bool"]
+    header = STORE.types["std_msgs/msg/Header"](STORE.types["builtin_interfaces/msg/Time"](1, 0), "")
+    trajectory = STORE.types["trajectory_msgs/msg/JointTrajectory"](header, [], [])
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic, kind in types.items():
+            message = text("hello") if "String" in kind else flag(True) if "Bool" in kind else trajectory
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            writer.write(connection, BEGUN, STORE.serialize_cdr(message, kind))
+    player = start("efm-play", str(bag), "--delay", "0.5")
+    assert player.code(30.0) == 0 and "1 messages were published" in player.log
+    assert "left out" in player.log and all(topic in player.log for topic in moving)
+    player = start("efm-play", str(bag), "--all", "--delay", "0.5")
+    assert player.code(30.0) == 0 and "5 messages were published" in player.log and "left out" not in player.log

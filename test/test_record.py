@@ -385,3 +385,20 @@ def test_an_old_recording_is_not_written_over(start, probe, tmp_path):
     second = record(start, bag, ["goal"])
     assert second.code(30.0) == 1 and "not an empty folder" in second.log
     assert (bag / "metadata.yaml").read_bytes() == before
+
+
+def test_what_is_recorded_without_a_word_holds_what_a_post_mortem_asks_for_first(start, probe, tmp_path):
+    """As `record:=true` records: by the list in config/graph.yaml."""
+    asked = {"diagnostics", "arm_controller/controller_state", "planning_scene", "emergency_stop", "speed_scale", "robot_description"}
+    publishers = [probe.node.create_publisher(String, topic, LATCHED) for topic in asked - {"diagnostics"}]
+    other = probe.node.create_publisher(String, "weather", LATCHED)
+    for publisher in [*publishers, other]:
+        publisher.publish(String(data="here"))
+    folder, health = tmp_path / "bag", Health(probe)
+    recorder = start("recorder", *ros(folder=str(folder), min_free_mb=0))
+    written = lambda: (status := health.newest("recorder: recording")) and int(values(status)["messages"]) > len(asked)  # noqa: E731
+    probe.until(written, 60.0, "messages of all topics")
+    assert recorder.stop() == 0
+    with Reader(folder) as reader:
+        topics = {name.strip("/") for name, topic in reader.topics.items() if topic.msgcount}
+    assert asked <= topics and "weather" not in topics, topics

@@ -274,7 +274,7 @@ def test_a_bag_whose_commands_are_played_while_armed_stops_the_robot_and_a_recor
     start("recorder", "--ros-args", "-p", f"folder:={tmp_path / 'recorded'}")
     stream.until(lambda: "recorder" in probe.node.get_node_names(), "the recorder")
     stream.moves(50)
-    start("efm-play", str(tmp_path / "bag"), "--delay", "4")
+    start("efm-play", str(tmp_path / "bag"), "--all", "--delay", "4")
     motion.health.wait(MOTION, ERROR, "'/player'", ARM_TOPIC)
 
 

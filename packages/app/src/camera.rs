@@ -1,12 +1,17 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
 pub mod ingest;
+mod mixed;
+
+pub use mixed::Mixed;
 
 use crate::reasons::{self, unfresh, wrong};
 use efm_core::freshness::{FreshnessBounds, Unfresh};
-use efm_core::{Reason, Stamp};
+use efm_core::{Reason, SenderId, Stamp};
+use efm_vision::formats::Pixel;
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
+use mixed::{Returns, Sources};
 
 /// Why a picture is not passed on. Displays with the camera's name.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -47,6 +52,22 @@ pub enum CameraTrouble {
         /// Of this one.
         now: (u32, u32),
     },
+    /// Without colours, for a policy that was trained with them.
+    #[error("camera '{camera}' sends grey pictures ({encoding}), and the policy takes colour")]
+    Grey {
+        /// Which.
+        camera: String,
+        /// Of its pictures.
+        encoding: &'static str,
+    },
+    /// Pictures of several cameras.
+    #[error("camera '{camera}': {mixed}")]
+    Mixed {
+        /// Which.
+        camera: String,
+        /// What is seen.
+        mixed: Mixed,
+    },
     /// Its stamp.
     #[error("camera '{camera}' sends images {why}")]
     Stamp {
@@ -67,6 +88,14 @@ impl CameraTrouble {
             Self::Message { .. } => (reasons::MESSAGE_UNREADABLE, ""),
             Self::Encoding { .. } => (reasons::IMAGE_ENCODING_CHANGED, CHANGE_BACK),
             Self::Size { .. } => (reasons::IMAGE_SIZE_CHANGED, CHANGE_BACK),
+            Self::Grey { .. } => (
+                reasons::IMAGE_GREY,
+                "remap the camera's colour topic, or, if the policy was trained with grey pictures, name the camera in the parameter 'grey_cameras'",
+            ),
+            Self::Mixed { .. } => (
+                reasons::IMAGES_MIXED,
+                "nothing is passed on meanwhile: stop one of the cameras, or remap its topic, until a single one is left",
+            ),
             Self::Stamp { camera, why } => return unfresh(format!("camera '{camera}' sends images "), why),
         };
         wrong(code, self.to_string(), remedy)
@@ -172,6 +201,10 @@ pub struct CameraStream {
     resizer: Resizer,
     decoder: Decoder,
     forms: Forms,
+    grey: bool,
+    sources: Sources,
+    returns: Returns,
+    mixed: Option<Mixed>,
 }
 
 impl CameraStream {
@@ -191,8 +224,12 @@ impl CameraStream {
             bounds,
             formats: Formats::new(),
             resizer: Resizer::new(width, height, fit)?,
-            decoder: Decoder::new(),
+            decoder: Decoder::following(),
             forms: Forms::default(),
+            grey: false,
+            sources: Sources::default(),
+            returns: Returns::default(),
+            mixed: None,
         })
     }
 
@@ -200,6 +237,17 @@ impl CameraStream {
     #[must_use]
     pub fn with_formats(self, formats: Formats) -> Self {
         Self { formats, ..self }
+    }
+
+    /// Which may send grey pictures: the policy was trained with such.
+    #[must_use]
+    pub fn with_grey(self, grey: bool) -> Self {
+        Self { grey, ..self }
+    }
+
+    /// Who sent the picture that is processed next, and its frame.
+    pub fn comes_from(&mut self, sender: SenderId, frame: &str, now: Stamp) {
+        self.mixed = self.sources.hear(sender, frame, now).err();
     }
 
     /// Its name.
@@ -229,6 +277,9 @@ impl CameraStream {
         out: &mut Vec<u8>,
     ) -> Result<(), CameraTrouble> {
         let camera = || self.name.clone();
+        if let Some(mixed) = self.mixed.take() {
+            return Err(CameraTrouble::Mixed { camera: camera(), mixed });
+        }
         self.bounds
             .check(Some((stamp, 0.0)), now)
             .map_err(|why| CameraTrouble::Stamp { camera: self.name.clone(), why })?;
@@ -258,6 +309,12 @@ impl CameraStream {
             Picture::Compressed { format, data } => self.decoder.decode(format, data),
         }
         .map_err(problem)?;
+        if !self.grey && view.pixel().is_some_and(Pixel::is_grey) {
+            return Err(match other {
+                Some(first) => changed(first),
+                None => CameraTrouble::Grey { camera: camera(), encoding: view.encoding() },
+            });
+        }
         let size = (view.width(), view.height());
         if !self.forms.settle(said, size)
             && let Some(first) = &self.forms.first
@@ -269,7 +326,10 @@ impl CameraStream {
             });
         }
         out.resize(self.resizer.output_len(), 0);
-        self.resizer.resize(&view, out).map_err(|problem| CameraTrouble::Image { camera: self.name.clone(), problem })
+        self.resizer
+            .resize(&view, out)
+            .map_err(|problem| CameraTrouble::Image { camera: self.name.clone(), problem })?;
+        self.returns.see(out).map_err(|mixed| CameraTrouble::Mixed { camera: self.name.clone(), mixed })
     }
 }
 
@@ -367,6 +427,49 @@ mod tests {
                 assert!(stream.process(NOW, NOW, raw("rgb8", 8, &large), &mut out).is_err());
             }
         }
+    }
+
+    #[test]
+    fn grey_pictures_are_refused_for_a_colour_policy_and_are_no_first_ones() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        for encoding in ["mono8", "8UC1"] {
+            let trouble = stream.process(NOW, NOW, raw(encoding, 4, &[9; 16]), &mut out).unwrap_err();
+            let text = trouble.reason().in_words();
+            assert!(text.contains("'front'") && text.contains("mono8") && text.contains("'grey_cameras'"), "{text}");
+        }
+        assert_eq!(stream.source(), None);
+        stream.process(NOW, NOW, raw("rgb8", 4, &[1; 48]), &mut out).unwrap();
+        let mut meant = self::stream().with_grey(true);
+        meant.process(NOW, NOW, raw("mono8", 4, &[9; 16]), &mut out).unwrap();
+        assert_eq!(out, [9; 12]);
+    }
+
+    #[test]
+    fn two_publishers_of_one_topic_are_told_and_refused_until_one_is_left() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let mut see = |sender: u8, frame: &str, ms: i64| {
+            let now = NOW.offset_nanos(ms * 1_000_000);
+            stream.comes_from(SenderId([sender; 16]), frame, now);
+            stream.process(now, now, raw("rgb8", 4, &[1; 48]), &mut out).map_err(|e| e.to_string())
+        };
+        see(1, "cam", 0).unwrap();
+        assert!(see(2, "cam", 10).unwrap_err().contains("camera 'front': two publishers send on its topic"));
+        assert!(see(1, "cam", 33).is_err());
+        see(1, "cam", 1100).unwrap();
+        let told = see(1, "wrist", 1133).unwrap_err();
+        assert!(told.contains("'cam'") && told.contains("'wrist'"), "{told}");
+    }
+
+    #[test]
+    fn pictures_of_one_publisher_that_change_to_and_fro_are_refused() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let refused = (0..12i64).filter(|i| {
+            let now = NOW.offset_nanos(i * 33_000_000);
+            let data = [if i % 2 == 0 { 40u8 } else { 120 }; 48];
+            let outcome = stream.process(now, now, raw("rgb8", 4, &data), &mut out);
+            matches!(outcome, Err(CameraTrouble::Mixed { mixed: Mixed::Pictures, .. }))
+        });
+        assert_eq!(refused.count(), 8);
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod best_of;
 pub mod brain;
 pub mod engine;
 pub mod execution;
+pub mod frozen;
 pub mod inference_params;
 pub mod local;
 pub mod pairing;

@@ -60,6 +60,9 @@ efm_core::codes! {
     IMAGE_UNREADABLE = "image_unreadable", "the camera's picture cannot be read";
     IMAGE_ENCODING_CHANGED = "image_encoding_changed", "the camera changed its encoding";
     IMAGE_SIZE_CHANGED = "image_size_changed", "the camera changed the size of its pictures";
+    IMAGE_GREY = "image_grey", "the camera's pictures have no colours, and the policy takes colour";
+    IMAGES_MIXED = "images_mixed", "several cameras send on one topic";
+    IMAGE_FROZEN = "image_frozen", "the camera's picture stays the same to the bit while joints move";
     IMAGE_PASSED_ON = "image_passed_on", "the camera's pictures are passed on";
     MESSAGE_UNREADABLE = "message_unreadable", "what came is no message of its type";
     SILENT = "silent", "nothing has come for longer than may be";

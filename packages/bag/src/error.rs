@@ -19,6 +19,14 @@ pub enum BagError {
         /// What it links to.
         target: PathBuf,
     },
+    /// A file of this name is not written.
+    #[error("{path}: {problem}")]
+    Name {
+        /// Which name.
+        path: PathBuf,
+        /// What would be right.
+        problem: &'static str,
+    },
     /// A file operation failed.
     #[error("{path}: {source}")]
     Io {

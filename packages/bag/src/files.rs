@@ -83,6 +83,20 @@ fn read(dir: &Path, yaml: &Path) -> Result<Option<String>, BagError> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// The messages that `metadata.yaml` counts, where there is one that can be read.
+pub(crate) fn message_count(dir: &Path) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Counted {
+        rosbag2_bagfile_information: Count,
+    }
+    #[derive(serde::Deserialize)]
+    struct Count {
+        message_count: u64,
+    }
+    let text = read(dir, &dir.join("metadata.yaml")).ok()??;
+    Some(serde_yaml::from_str::<Counted>(&text).ok()?.rosbag2_bagfile_information.message_count)
+}
+
 /// A bag of a stranger must not make us read something else: its files lie in its folder.
 fn stays_in(dir: &Path, file: &Path, target: PathBuf) -> Result<(), BagError> {
     let dir = dir.canonicalize().map_err(|source| BagError::Io { path: dir.to_owned(), source })?;

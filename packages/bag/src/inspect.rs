@@ -1,7 +1,9 @@
 //! What is in a bag, and what is wrong with it.
 
+use crate::contents::{Contents, Wrong};
 use crate::damage::Damage;
 use crate::error::BagError;
+use crate::files;
 use crate::reader::{BagMessage, BagReader};
 use efm_core::Stamp;
 use std::collections::BTreeMap;
@@ -18,11 +20,13 @@ pub struct Expectations {
     pub min_gap_s: f64,
     /// A message that was recorded by so much before its own stamp comes from a clock that is off.
     pub max_ahead_s: f64,
+    /// Whether messages are looked into: pictures are unpacked, numbers compared.
+    pub contents: bool,
 }
 
 impl Default for Expectations {
     fn default() -> Self {
-        Self { topics: Vec::new(), gap_factor: 5.0, min_gap_s: 0.5, max_ahead_s: 0.05 }
+        Self { topics: Vec::new(), gap_factor: 5.0, min_gap_s: 0.5, max_ahead_s: 0.05, contents: false }
     }
 }
 
@@ -49,7 +53,12 @@ pub struct TopicReport {
     pub span: (Stamp, Stamp),
     /// Median and longest interval between messages, in seconds, and when the longest began; none with fewer than two.
     pub intervals: Option<(f64, f64, Stamp)>,
-    /// Gaps by the [`Expectations`]: beginning and length in seconds.
+    /// Whether it comes all the time, so that a pause is a gap: not what is said when something happens (goals, commands, events), nor what has
+    /// no usual interval.
+    pub steady: bool,
+    /// Messages that are wrong inside, where they were looked into.
+    pub wrong: Vec<Wrong>,
+    /// Gaps by the [`Expectations`] of what comes all the time: beginning and length in seconds.
     pub gaps: Vec<(Stamp, f64)>,
     /// Of types with a header: how often a stamp was before the one before it, and the largest step back in seconds.
     pub steps_back: (u64, f64),
@@ -66,6 +75,10 @@ pub struct BagReport {
     pub topics: Vec<TopicReport>,
     /// Log times of the first and the last message; zero where there are none.
     pub span: (Stamp, Stamp),
+    /// Whether it is a folder without `metadata.yaml`.
+    pub without_metadata: bool,
+    /// Messages that `metadata.yaml` counts, where there are others.
+    pub counted: Option<u64>,
     /// Messages that were recorded before one that stands before them in the bag.
     pub out_of_order: u64,
     /// Whether a file ends in the middle.
@@ -114,7 +127,7 @@ impl Tally {
         }
     }
 
-    fn report(mut self, name: String, expected: &Expectations) -> TopicReport {
+    fn report(mut self, name: String, expected: &Expectations, wrong: Vec<Wrong>) -> TopicReport {
         let span = self.times.iter().fold((i64::MAX, i64::MIN), |(a, b), t| (a.min(*t), b.max(*t)));
         self.times.sort_unstable();
         let steps: Vec<(i64, i64)> = self.times.windows(2).map(|pair| (pair[1] - pair[0], pair[0])).collect();
@@ -123,9 +136,11 @@ impl Tally {
         let longest = steps.iter().copied().max();
         let s = |nanos: i64| nanos as f64 * 1.0e-9;
         let least = middle.map_or(f64::INFINITY, |m| (expected.gap_factor * s(m)).max(expected.min_gap_s));
+        let steady =
+            is_steady(&name, self.first.type_name()) && middle.is_some_and(|middle| are_even(&lengths, middle));
         let gaps = steps
             .iter()
-            .filter(|(length, _)| s(*length) > least)
+            .filter(|(length, _)| steady && s(*length) > least)
             .map(|(length, begin)| (Stamp::from_nanos(*begin), s(*length)));
         let ages = median(&mut self.ages);
         TopicReport {
@@ -139,6 +154,8 @@ impl Tally {
             bytes: self.bytes,
             span: (Stamp::from_nanos(span.0), Stamp::from_nanos(span.1)),
             intervals: middle.zip(longest).map(|(m, (l, at))| (s(m), s(l), Stamp::from_nanos(at))),
+            steady,
+            wrong,
             gaps: gaps.collect(),
             steps_back: (self.steps_back.0, s(self.steps_back.1)),
             age: ages.map(|m| (s(m), s(self.ages.iter().copied().max().unwrap_or_default()))),
@@ -155,9 +172,13 @@ pub fn inspect(path: &Path, expected: &Expectations) -> Result<BagReport, BagErr
     let mut reader = BagReader::open(path)?;
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let (mut latest, mut out_of_order, mut unreadable) = (i64::MIN, 0, Vec::new());
+    let mut contents = Contents::default();
     loop {
         match reader.next_message() {
             Ok(Some(message)) => {
+                if expected.contents {
+                    contents.look(&message);
+                }
                 let at = message.log_time().nanos();
                 out_of_order += u64::from(at < latest);
                 latest = latest.max(at);
@@ -172,12 +193,20 @@ pub fn inspect(path: &Path, expected: &Expectations) -> Result<BagReport, BagErr
             Err(error) => unreadable.push(error.to_string()),
         }
     }
-    let topics: Vec<_> = tallies.into_iter().map(|(name, tally)| tally.report(name, expected)).collect();
+    let topics = tallies.into_iter().map(|(name, tally)| {
+        let wrong = contents.of(&name);
+        tally.report(name, expected, wrong)
+    });
+    let topics: Vec<_> = topics.collect();
+    let found: u64 = topics.iter().map(|topic| topic.messages).sum();
+    let yaml = path.join("metadata.yaml");
     let spans = topics.iter().map(|topic| topic.span);
     let span = spans.reduce(|(a, b), (c, d)| (a.min(c), b.max(d))).unwrap_or_default();
     let mut report = BagReport {
         topics,
         span,
+        without_metadata: path.is_dir() && !yaml.exists(),
+        counted: files::message_count(path).filter(|counted| *counted != found),
         out_of_order,
         truncated: reader.truncated(),
         damages: reader.damages().to_vec(),
@@ -201,6 +230,17 @@ fn problems(report: &BagReport, expected: &Expectations) -> Vec<String> {
             "a file ends in the middle: its recorder was killed, or the disk was full; `efm bag repair` makes a whole bag of it".to_owned(),
         );
     }
+    if report.without_metadata {
+        problems.push(
+            "metadata.yaml is missing: its recorder was killed, or files were copied without it; other tools do not open it; `efm bag repair` \
+             makes a whole bag of it"
+                .to_owned(),
+        );
+    }
+    let found: u64 = report.topics.iter().map(|topic| topic.messages).sum();
+    if let Some(counted) = report.counted {
+        problems.push(format!("metadata.yaml counts {counted} messages; there are {found}"));
+    }
     if report.topics.is_empty() {
         problems.push("there is no message in it".to_owned());
     }
@@ -222,6 +262,10 @@ fn problems(report: &BagReport, expected: &Expectations) -> Vec<String> {
                 after(begin)
             ));
         }
+        for Wrong { what, count, at } in &topic.wrong {
+            let more = if *count > 1 { format!(", the first of {count} such messages") } else { String::new() };
+            problems.push(format!("topic '{name}': at {:.2} s: {what}{more}", after(at)));
+        }
         let (steps, largest) = topic.steps_back;
         if steps > 0 {
             problems.push(format!("topic '{name}': stamps go back {steps} times, by up to {largest:.3} s"));
@@ -234,6 +278,32 @@ fn problems(report: &BagReport, expected: &Expectations) -> Vec<String> {
         }
     }
     problems
+}
+
+/// Whether a topic comes all the time while its publisher lives, by what it is. Commands pause when the arm rests, and events are said when
+/// something happens.
+fn is_steady(name: &str, type_name: &str) -> bool {
+    const EVENTS: [&str; 9] = [
+        "std_msgs",
+        "trajectory_msgs",
+        "action_msgs",
+        "diagnostic_msgs",
+        "moveit_msgs",
+        "rcl_interfaces",
+        "lifecycle_msgs",
+        "visualization_msgs",
+        "unique_identifier_msgs",
+    ];
+    let package = type_name.split('/').next().unwrap_or_default();
+    let said = ["_action", "event", "events", "cmd_vel", "joy"];
+    !EVENTS.contains(&package) && !name.split('/').any(|part| said.contains(&part))
+}
+
+/// Whether nine of ten intervals are about the middle one: then that is the usual one. A few cannot tell.
+fn are_even(intervals: &[i64], middle: i64) -> bool {
+    const FEW: usize = 10;
+    let even = intervals.iter().filter(|i| i.saturating_mul(3) >= middle && **i <= middle.saturating_mul(3)).count();
+    intervals.len() >= FEW && even * 10 >= intervals.len() * 9
 }
 
 /// Whether a message definition begins with a header.

@@ -25,6 +25,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod contents;
 mod damage;
 mod db_file;
 pub mod error;

@@ -40,10 +40,21 @@ pub struct Copied {
 /// part is its first, so that whoever plays it is told what was known.
 ///
 /// # Errors
-/// When there is no bag, a topic is asked for that it has not, or the new bag cannot be written.
+/// When there is no bag, a topic is asked for that it has not, or the new bag cannot be written, as on a full disk. Then nothing is left of it.
 pub fn copy(from: &Path, to: &Path, selection: &Selection, options: BagOptions) -> Result<Copied, BagError> {
-    let mut reader = BagReader::open(from)?;
+    let reader = BagReader::open(from)?;
+    let there = to.is_dir();
     let mut bag = BagWriter::create(to, options)?;
+    let copied = fill(reader, from, &mut bag, selection);
+    if copied.is_err()
+        && let Err(error) = bag.discard(there)
+    {
+        log::warn!("{}: half a bag is left there: {error}", to.display());
+    }
+    copied
+}
+
+fn fill(mut reader: BagReader, from: &Path, bag: &mut BagWriter, selection: &Selection) -> Result<Copied, BagError> {
     let bare = |name: &str| name.trim_start_matches('/').to_owned();
     let mut missing: Vec<String> = selection.topics.iter().map(|topic| bare(topic)).collect();
     let wanted = missing.clone();
@@ -90,7 +101,7 @@ pub fn copy(from: &Path, to: &Path, selection: &Selection, options: BagOptions) 
         unreadable,
         left_out,
         truncated: reader.truncated(),
-        summary: bag.finish()?,
+        summary: bag.complete()?,
     })
 }
 

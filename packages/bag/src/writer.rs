@@ -454,7 +454,28 @@ impl BagWriter {
     /// Only ever fails to find the writer after [`Self::complete`], which no public method survives.
     fn on_mcap<T>(&mut self, work: impl FnOnce(&mut mcap::Writer<Sink>) -> mcap::McapResult<T>) -> Result<T, BagError> {
         let writer = self.mcap.as_mut().ok_or(mcap::McapError::AttemptedWriteAfterFailure);
-        writer.and_then(work).map_err(|source| BagError::Mcap { path: self.path(), source })
+        writer.and_then(work).map_err(|source| match source {
+            // What the system said, and not that it happened while something was compressed.
+            mcap::McapError::Io(source) => BagError::Io { path: self.path(), source },
+            source => BagError::Mcap { path: self.path(), source },
+        })
+    }
+
+    /// Gives the bag up: what was written of it is removed, and the folder with it unless it is to be kept.
+    ///
+    /// # Errors
+    /// When something stays.
+    pub(crate) fn discard(mut self, keep_folder: bool) -> std::io::Result<()> {
+        // Dropped by hand, because it would be completed otherwise.
+        drop(self.mcap.take().map(mcap::Writer::into_inner));
+        for file in std::mem::take(&mut self.files) {
+            std::fs::remove_file(self.dir.join(file.name))?;
+        }
+        let part = self.dir.join("metadata.yaml.part");
+        if part.exists() {
+            std::fs::remove_file(part)?;
+        }
+        if keep_folder { Ok(()) } else { std::fs::remove_dir(&self.dir) }
     }
 
     /// Of the file that is written.
@@ -479,7 +500,7 @@ impl BagWriter {
         Ok(())
     }
 
-    fn complete(&mut self) -> Result<BagSummary, BagError> {
+    pub(crate) fn complete(&mut self) -> Result<BagSummary, BagError> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |source| BagError::Io { path, source }

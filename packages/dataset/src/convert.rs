@@ -208,6 +208,13 @@ fn summary_of(layout: &Layout, plan: &Plan, survey: &Survey, episodes: u64) -> B
             survey.log_ahead as f64 * 1e-9
         ));
     }
+    if let Some(slow) = plan.slow.filter(|slow| slow.abs() > 0.002) {
+        let (more, percent) = (if slow > 0.0 { "longer" } else { "shorter" }, 100.0 * slow.abs());
+        notes.push(format!(
+            "its camera runs at its own rate: the time between frames is {percent:.1} % {more} than 1/{} s",
+            layout.fps
+        ));
+    }
     for (name, _) in layout.rules() {
         let Some(topic) = survey.topics.get(name) else { continue };
         let unusable = match topic {

@@ -2,7 +2,7 @@
 
 use crate::DatasetError;
 use crate::align::{AskedRule, Choice, Rule};
-use crate::clock::{Clock, median_period_s, whole_fps};
+use crate::clock::{Clock, SAME_RATE, usual_period_s, whole_fps};
 use crate::survey::{Commands, Pictures, Survey, TextTopics, Topic, bare};
 use efm_core::JointNames;
 
@@ -166,7 +166,7 @@ impl Layout {
         let cameras = choose_cameras(options, first)?;
         let (_, clock_topic) = &cameras[0];
         let clock = pictures_of(first, clock_topic)?;
-        let measured_s = median_period_s(&clock.stamped).ok_or_else(|| {
+        let measured_s = usual_period_s(&clock.stamped).ok_or_else(|| {
             first.topic_error(clock_topic, "it has fewer than two pictures with header stamps, so no rate is known")
         })?;
         let fps = match options.fps {
@@ -176,7 +176,7 @@ impl Layout {
                 first.topic_error(
                     clock_topic,
                     format!(
-                        "its pictures come {:.2} times a second, which is not a whole number as LeRobot's fps; give --fps",
+                        "its pictures come {:.2} times a second, which is not a whole number as LeRobot's fps; give --fps with a lower one",
                         1.0 / measured_s
                     ),
                 )
@@ -302,8 +302,9 @@ impl Layout {
 
     fn check_rate(&self, options: &Options, survey: &Survey) -> Result<(), DatasetError> {
         let clock = &self.cameras[0].topic;
-        let rate = median_period_s(&pictures_of(survey, clock)?.stamped).map(|period| 1.0 / period);
-        let slow = rate.filter(|rate| options.clock == Clock::Camera && *rate < 0.9 * f64::from(self.fps));
+        let rate = usual_period_s(&pictures_of(survey, clock)?.stamped).map(|period| 1.0 / period);
+        let slow =
+            rate.filter(|rate| options.clock == Clock::Camera && *rate < (1.0 - SAME_RATE) * f64::from(self.fps));
         slow.map_or(Ok(()), |rate| {
             Err(survey.topic_error(
                 clock,

@@ -2,7 +2,7 @@
 
 use crate::DatasetError;
 use crate::align::{Missing, Stamped};
-use crate::clock::{Clock, Tick, camera_ticks, grid_ticks};
+use crate::clock::{Clock, Tick, camera_ticks, grid_ticks, pace};
 use crate::command::in_force;
 use crate::layout::{Action, EpisodeBy, Layout, Options, commands_of, pictures_of};
 use crate::survey::{Survey, Topic};
@@ -41,7 +41,7 @@ pub struct PlannedEpisode {
 }
 
 /// What a bag gives.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
     /// In the order of their moments; those of no episode are not written.
     pub frames: Vec<PlannedFrame>,
@@ -54,6 +54,8 @@ pub struct Plan {
     stride: usize,
     /// Moments of the clock.
     pub ticks: u64,
+    /// How much longer the time between frames is in the mean than the data set says of it, 0.01 for 1 %.
+    pub slow: Option<f64>,
     /// Moments that gave no frame, and frames that are not written, by the reason.
     pub dropped: BTreeMap<String, u64>,
 }
@@ -149,7 +151,8 @@ impl Plan {
         };
         let sentences = instructions(&survey.instructions, options.task.as_deref());
         let sources = Sources::of(layout, survey)?;
-        let mut plan = Self { ticks: ticks.len() as u64, stride: Part::of(layout).len(), ..Self::default() };
+        let slow = pace(ticks.iter().copied(), period_s).map(|pace| pace - 1.0);
+        let mut plan = Self { ticks: ticks.len() as u64, slow, stride: Part::of(layout).len(), ..Self::default() };
         let mut whole = false;
         for tick in ticks {
             let before = plan.parts.len();

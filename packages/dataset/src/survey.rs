@@ -46,6 +46,7 @@ pub struct Pictures {
     pub unusable: Unusable,
     /// What makes the topic useless, if anything: a size that changes, a clock that was set back.
     pub fault: Option<String>,
+    decoder: Box<efm_vision::Decoder>,
 }
 
 /// A topic of joint states.
@@ -321,8 +322,7 @@ impl Topic {
 
 impl Pictures {
     fn see(&mut self, message: &BagMessage, ordinal: u32) -> Option<Stamp> {
-        let known = self.size;
-        let (stamp, size) = match Self::look(message, known) {
+        let (stamp, size) = match Self::look(message, &mut self.decoder) {
             Ok(seen) => seen,
             Err(problem) => {
                 self.unusable.add(problem);
@@ -353,8 +353,8 @@ impl Pictures {
         Some(stamp)
     }
 
-    /// Stamp and size. Compressed pictures are unpacked only until the size is known; the second reading checks all.
-    fn look(message: &BagMessage, known: Option<(u32, u32)>) -> Result<(Stamp, (u32, u32)), String> {
+    /// Stamp and size. A picture that is damaged must be known before frames are planned with it.
+    fn look(message: &BagMessage, decoder: &mut efm_vision::Decoder) -> Result<(Stamp, (u32, u32)), String> {
         let words = |error: BagError| error.to_string();
         if message.type_name() == Image::TYPE {
             let view = message.decode::<ImageView>().map_err(words)?;
@@ -363,14 +363,7 @@ impl Pictures {
             return Ok((view.stamp, (view.width, view.height)));
         }
         let image = message.decode::<CompressedImage>().map_err(words)?;
-        let size = match known {
-            Some(size) => size,
-            None => {
-                let mut decoder = efm_vision::Decoder::new();
-                let view = decoder.decode(&image.format, &image.data).map_err(|e| e.to_string())?;
-                (view.width(), view.height())
-            }
-        };
+        let size = decoder.check(&image.format, &image.data).map_err(|e| e.to_string())?;
         Ok((image.header.stamp, size))
     }
 }

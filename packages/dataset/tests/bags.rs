@@ -201,10 +201,10 @@ fn only_what_succeeded_is_kept_where_that_is_asked_for() {
 #[test]
 fn a_lower_rate_takes_every_second_picture_and_a_grid_goes_over_a_missing_one() {
     let made = make(vec![sample::first()], &Options { fps: Some(5), min_frames: 4, ..abg() });
-    // Picture 12 is missing; 11 and 13 are as near to the moment, and the earlier is taken.
+    // Picture 12 is missing; 11 and 13 are as near to the moment, and the earlier is taken. What follows is aimed at as before.
     let stamps: Vec<i64> =
         made.data().iter().map(|row| (table::whole(row, "header_stamp") - at(0).nanos()) / 100_000_000).collect();
-    assert_eq!(stamps, [0, 2, 4, 6, 8, 10, 11, 13, 15, 17, 19, 21, 23, 24]);
+    assert_eq!(stamps, [0, 2, 4, 6, 8, 10, 11, 14, 16, 18, 20, 22, 24]);
     assert_eq!(made.episodes().len(), 1);
 
     let rules = vec![("/observation/front/image".into(), "hold:0.15".parse().unwrap())];
@@ -256,6 +256,31 @@ fn colour_jpeg_is_stored_as_it_came_and_a_grey_png_becomes_colour() {
     let wrist = image::load_from_memory(&table::picture(&rows[0], "observation.images.wrist")).unwrap();
     assert_eq!(wrist.color(), image::ColorType::Rgb8);
     assert!(wrist.into_rgb8().into_raw().iter().all(|level| *level == 77));
+}
+
+#[test]
+fn a_damaged_jpeg_leaves_its_moment_out_splits_the_episode_and_is_told() {
+    let mut messages = sample::stream(24);
+    messages.push(text(-140, "/instruction", "lift"));
+    for (_, topic, message) in &mut messages {
+        let Message::Image(image) = message else { continue };
+        if !topic.contains("front") {
+            continue;
+        }
+        let mut data = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new(&mut data)
+            .encode(&image.data, image.width, image.height, image::ExtendedColorType::Rgb8)
+            .unwrap();
+        if image.header.stamp == at(1200) {
+            data.truncate(data.len() * 9 / 10);
+        }
+        let header = Header::new(image.header.stamp, "");
+        *message = Message::Compressed(CompressedImage { header, format: "jpeg".into(), data });
+    }
+    let made = make(vec![messages], &abg());
+    assert_eq!(made.episodes(), [(0, 12, None), (1300, 11, None)]);
+    let notes = made.summary.bags[0].notes.join("\n");
+    assert!(notes.contains("front") && notes.contains("1 messages cannot be used"), "{notes}");
 }
 
 #[test]
@@ -343,6 +368,31 @@ fn a_clock_that_was_set_back_and_a_grid_of_years_are_refused() {
     assert!(error.contains("its stamps span 31536002 s"), "{error}");
     let made = make(vec![moved(2400, year)], &abg());
     assert_eq!(made.episodes(), [(0, 12, None), (1300, 11, None)]);
+}
+
+#[test]
+fn the_time_between_frames_is_what_fps_says_also_where_it_does_not_divide_the_cameras_rate() {
+    let messages = || {
+        let mut all = sample::stream(60);
+        all.push(text(-140, "/instruction", "lift"));
+        all
+    };
+    for fps in [9, 8, 7, 6, 4, 3] {
+        let made = make(vec![messages()], &Options { fps: Some(fps), ..abg() });
+        assert_eq!(made.episodes().len(), 1, "{fps}");
+        let rows = made.data();
+        let stamp = |row: &parquet::record::Row| (table::whole(row, "header_stamp") - at(0).nanos()) as f64 * 1e-9;
+        for (frame, row) in rows.iter().enumerate() {
+            let said = f64::from(table::floats(row, "timestamp")[0]);
+            assert!((stamp(row) - said).abs() < 0.051, "{fps} a second, frame {frame}: {} for {said}", stamp(row));
+        }
+        assert!(rows.len() as f64 >= 5.9 * f64::from(fps) - 1.0, "{fps}: {} frames", rows.len());
+    }
+    // A rate that the camera has not: told and refused.
+    for fps in [11, 12, 15] {
+        let error = refused(vec![messages()], &Options { fps: Some(fps), ..abg() });
+        assert!(error.contains("10.00 times a second") && error.contains("give a lower --fps"), "{error}");
+    }
 }
 
 #[test]

@@ -137,9 +137,10 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Topics that a recording beside the simulator holds, by name.
+    /// Topics that a recording beside the simulator holds, by name: those of types that are at hand there.
     pub fn recorded(&self) -> Vec<String> {
-        self.record.iter().filter(|topic| !topic.contains('*')).chain(&self.sim_record).cloned().collect()
+        let named = self.record.iter().filter(|topic| !topic.contains('*')).chain(&self.sim_record);
+        named.filter(|topic| message_type(topic).is_some()).cloned().collect()
     }
 
     fn check(&self) -> Result<(), String> {
@@ -179,7 +180,8 @@ impl Graph {
         for (list, i, topic) in
             lists.iter().flat_map(|(list, all)| all.iter().enumerate().map(move |(i, t)| (list, i, t)))
         {
-            if message_type(topic).is_none() {
+            let recorder = topic.rsplit('/').next().is_some_and(|last| RECORDER_ONLY.contains(&last));
+            if message_type(topic).is_none() && !recorder {
                 return Err(format!(
                     "{list}[{i}]: it is not known what messages '{topic}' carries; known are, by the last part: {}",
                     TYPES.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>().join(", ")
@@ -202,7 +204,9 @@ fn is_node_name(name: &str) -> bool {
 }
 
 /// What topics carry, by the last part of their names.
-const TYPES: [(&str, &[&str]); 8] = [
+const TYPES: [(&str, &[&str]); 10] = [
+    ("std_msgs/msg/Bool", &["emergency_stop"]),
+    ("std_msgs/msg/Float64", &["speed_scale"]),
     ("std_msgs/msg/String", &["goal", "instruction", "goal_status", "task_status", "robot_description"]),
     ("sensor_msgs/msg/JointState", &["joint_states", "filter_state"]),
     ("sensor_msgs/msg/Image", &["image", "image_raw"]),
@@ -212,6 +216,9 @@ const TYPES: [(&str, &[&str]); 8] = [
     ("diagnostic_msgs/msg/DiagnosticArray", &["diagnostics", "trace"]),
     ("rosgraph_msgs/msg/Clock", &["clock"]),
 ];
+
+/// Those that only `recorder` records, which asks the publishers what they are: their types are not everywhere.
+const RECORDER_ONLY: [&str; 3] = ["controller_state", "planning_scene", "rosout"];
 
 /// The message type of a topic of the suite, by the last part of its name; `None` when it has no convention.
 pub fn message_type(topic: &str) -> Option<&'static str> {
@@ -262,6 +269,28 @@ record: [goal, observation/front/image]
             assert!(graph.sim_record.iter().any(fits), "{topic}");
         }
         assert!(names.contains(&"sim") && names.contains(&"trajectory_publisher"), "{names:?}");
+    }
+
+    #[test]
+    fn what_a_post_mortem_asks_for_first_is_recorded() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/graph.yaml");
+        let graph = Graph::read(&file).unwrap();
+        for topic in [
+            "/diagnostics",
+            "/rosout",
+            "*/controller_state",
+            "planning_scene",
+            "emergency_stop",
+            "speed_scale",
+            "robot_description",
+            "trajectory_publisher/trace",
+        ] {
+            assert!(graph.record.iter().any(|recorded| recorded == topic), "{topic}");
+        }
+        let here = graph.recorded();
+        for topic in ["/diagnostics", "emergency_stop", "speed_scale", "robot_description"] {
+            assert!(here.iter().any(|recorded| recorded == topic), "{topic} beside the simulator: {here:?}");
+        }
     }
 
     #[test]

@@ -243,10 +243,6 @@ fn topics(record: &[String], recording: bool, pictures: bool) -> Vec<(String, Me
     for topic in record.iter().filter(|_| recording) {
         all.entry(bare(topic)).or_insert((topic.clone(), Meaning::Nothing, true)).2 = true;
     }
-    if recording {
-        // The launch file's recording leaves it out, since it is not under the namespace; a demo wants to know what went wrong.
-        all.entry("diagnostics".to_owned()).and_modify(|entry| entry.2 = true);
-    }
     if pictures {
         all.insert(PICTURES.to_owned(), (PICTURES.to_owned(), Meaning::Picture, false));
     }
@@ -256,7 +252,7 @@ fn topics(record: &[String], recording: bool, pictures: bool) -> Vec<(String, Me
 /// A recording must not lose messages, and the last instruction counts although it came before us.
 fn profile(topic: &str) -> QosProfile {
     match topic {
-        "instruction" => qos::latched(),
+        "instruction" | "robot_description" => qos::latched(),
         // With what was told before we were there.
         trace if trace.ends_with("/trace") => QosProfile::default().keep_last(1000).transient_local(),
         PICTURES => QosProfile::sensor_data().keep_last(1),
@@ -319,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_is_looked_at_and_recorded_is_subscribed_to_once() {
-        let record = ["/joint_states", "action_chunk"].map(str::to_owned);
+        let record = ["/joint_states", "action_chunk", "/diagnostics"].map(str::to_owned);
         let all = topics(&record, true, true);
         let of =
             |name: &str| all.iter().filter(|(topic, ..)| topic.trim_start_matches('/') == name).collect::<Vec<_>>();

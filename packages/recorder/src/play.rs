@@ -110,6 +110,40 @@ struct TopicMetadata {
     offered_qos_profiles: serde_yaml::Value,
 }
 
+/// Whether a topic is what a robot's sensors say, by its type and its name: that may be played beside other nodes. Goals, commands, chunks, stops,
+/// what nodes answer, and whatever cannot be told are not: played onto a graph with a robot, they move it.
+pub fn is_input(name: &str, type_name: &str) -> bool {
+    /// Parts of names of what is wanted of a robot, though it has a sensor's type, and of what our nodes tell.
+    const NOT: [&str; 12] = [
+        "command",
+        "commands",
+        "cmd",
+        "goal",
+        "target",
+        "targets",
+        "desired",
+        "reference",
+        "setpoint",
+        "filter_state",
+        "state_command",
+        "teleop",
+    ];
+    let package = type_name.split('/').next().unwrap_or_default();
+    let kind = type_name.rsplit('/').next().unwrap_or_default();
+    let sensors = match package {
+        // Buttons and what they make vibrate are no measurements.
+        "sensor_msgs" => !matches!(kind, "Joy" | "JoyFeedback" | "JoyFeedbackArray"),
+        "tf2_msgs" => kind == "TFMessage",
+        "std_msgs" => name.rsplit('/').next() == Some("robot_description"),
+        _ => false,
+    };
+    let parts = || name.split('/').map(|part| part.trim_start_matches('_'));
+    sensors
+        && !parts().any(|part| {
+            NOT.contains(&part) || part.ends_with("_command") || part.ends_with("_commands") || part.ends_with("_cmd")
+        })
+}
+
 /// Other names for topics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remaps(Vec<(String, String)>);
@@ -192,6 +226,45 @@ mod tests {
         let contents = Contents::from_metadata(text).unwrap();
         let qos = contents.topics["/goal"].offered.unwrap().qos;
         assert_eq!(qos, Qos { durability: efm_bag::Durability::TransientLocal, depth: 0, ..Qos::CLOCK });
+    }
+
+    #[test]
+    fn what_sensors_say_is_an_input_and_what_moves_stops_or_answers_is_none() {
+        for (name, kind) in [
+            ("/joint_states", "sensor_msgs/msg/JointState"),
+            ("/cell/joint_states", "sensor_msgs/msg/JointState"),
+            ("/front/image_raw", "sensor_msgs/msg/Image"),
+            ("/observation/front/image", "sensor_msgs/msg/Image"),
+            ("/front/image_raw/compressed", "sensor_msgs/msg/CompressedImage"),
+            ("/front/camera_info", "sensor_msgs/msg/CameraInfo"),
+            ("/tf_static", "tf2_msgs/msg/TFMessage"),
+            ("/robot_description", "std_msgs/msg/String"),
+        ] {
+            assert!(is_input(name, kind), "{name}");
+        }
+        for (name, kind) in [
+            ("/goal", "std_msgs/msg/String"),
+            ("/instruction", "std_msgs/msg/String"),
+            ("/cancel_goal", "std_msgs/msg/Empty"),
+            ("/action_chunk", "trajectory_msgs/msg/JointTrajectory"),
+            ("/arm_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory"),
+            ("/emergency_stop", "std_msgs/msg/Bool"),
+            ("/speed_scale", "std_msgs/msg/Float64"),
+            ("/planning_scene", "moveit_msgs/msg/PlanningScene"),
+            ("/cmd_vel", "geometry_msgs/msg/Twist"),
+            ("/forward_position_controller/commands", "std_msgs/msg/Float64MultiArray"),
+            ("/joint_command", "sensor_msgs/msg/JointState"),
+            ("/arm/desired/joint_states", "sensor_msgs/msg/JointState"),
+            ("/trajectory_publisher/filter_state", "sensor_msgs/msg/JointState"),
+            ("/joy", "sensor_msgs/msg/Joy"),
+            ("/arm/_action/status", "action_msgs/msg/GoalStatusArray"),
+            ("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray"),
+            ("/clock", "rosgraph_msgs/msg/Clock"),
+            ("/something", "lab_msgs/msg/Something"),
+            ("/untyped", ""),
+        ] {
+            assert!(!is_input(name, kind), "{name}");
+        }
     }
 
     #[test]

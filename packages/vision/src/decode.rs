@@ -1,8 +1,9 @@
-//! JPEG and PNG bytes into an image.
+//! JPEG and PNG bytes into an image, of whole files only: a picture with a part made up is worse than none.
 
 use crate::formats::{MONO8, PixelFormat, RGB8, RGBA8};
+use crate::jpeg::Checker;
 use crate::view::{MAX_SIDE, shorten};
-use crate::{ImageView, VisionError};
+use crate::{ImageView, OTHER_PIXELS, VisionError};
 use std::io::Cursor;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -12,9 +13,10 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 const MAX_BYTES: u64 = 64 * 1024 * 1024 * 3;
 
 /// Unpacks compressed images, reusing one pixel buffer.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Decoder {
     pixels: Vec<u8>,
+    checker: Checker,
 }
 
 impl Decoder {
@@ -23,18 +25,38 @@ impl Decoder {
         Self::default()
     }
 
+    /// For the pictures of one camera, one after the other: what is known of the picture before tells more of a damaged JPEG.
+    pub fn following() -> Self {
+        Self { checker: Checker::following(), ..Self::default() }
+    }
+
     /// From the fields of a `sensor_msgs/CompressedImage`. What is in `data` counts, not what `format` says, with one exception:
     /// `compressedDepth` is refused by name (its PNG holds 16-bit distances behind a private header).
     ///
     /// # Errors
-    /// When the bytes are neither JPEG nor PNG, are damaged, larger than 64 megapixels, or hold 16-bit or CMYK pixels.
+    /// When the bytes are neither JPEG nor PNG, are damaged or not all there, larger than 64 megapixels, or hold 16-bit or CMYK pixels. A
+    /// PNG has checksums; of a JPEG all is told that its codes tell.
     pub fn decode(&mut self, format: &str, data: &[u8]) -> Result<ImageView<'_>, VisionError> {
+        let (format, width, height) = self.unpack(format, data, true)?;
+        // Sides are checked already: no row is longer than an u32 can say.
+        ImageView::with_format(format, width, height, format.row_bytes(width) as u32, &self.pixels)
+    }
+
+    /// Width and height in pixels of what [`Self::decode`] takes, in less time: a JPEG is read through, but makes no pixels.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&mut self, format: &str, data: &[u8]) -> Result<(u32, u32), VisionError> {
+        self.unpack(format, data, false).map(|(_, width, height)| (width, height))
+    }
+
+    fn unpack(&mut self, format: &str, data: &[u8], pixels: bool) -> Result<Unpacked, VisionError> {
         let refuse = |reason: String| VisionError::Compressed { format: shorten(format), reason };
         if format.contains("compressedDepth") {
             return Err(refuse("it is a depth image".into()));
         }
         let read = if data.starts_with(&[0xff, 0xd8, 0xff]) {
-            self.jpeg(data)
+            self.jpeg(data, pixels)
         } else if data.starts_with(b"\x89PNG\r\n\x1a\n") {
             self.png(data)
         } else {
@@ -43,14 +65,12 @@ impl Decoder {
                 |(_, name)| format!("the bytes are {name}"),
             ))
         };
-        let (format, width, height) = read.map_err(|reason| refuse(reason.chars().take(200).collect()))?;
-        // Sides are checked already: no row is longer than an u32 can say.
-        ImageView::with_format(format, width, height, format.row_bytes(width) as u32, &self.pixels)
+        read.map_err(|reason| refuse(reason.chars().take(200).collect()))
     }
 
-    fn jpeg(&mut self, data: &[u8]) -> Result<Unpacked, String> {
+    fn jpeg(&mut self, data: &[u8], pixels: bool) -> Result<Unpacked, String> {
         let side = MAX_SIDE as usize;
-        let options = DecoderOptions::default().set_strict_mode(false).set_max_width(side).set_max_height(side);
+        let options = DecoderOptions::default().set_strict_mode(true).set_max_width(side).set_max_height(side);
         let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(data), options);
         decoder.decode_headers().map_err(|e| e.to_string())?;
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
@@ -58,11 +78,15 @@ impl Decoder {
             Some(ColorSpace::Luma) => (&MONO8, ColorSpace::Luma),
             Some(ColorSpace::YCbCr | ColorSpace::RGB) => (&RGB8, ColorSpace::RGB),
             // Not CMYK: no camera sends it, and some of its subsamplings make the decoder panic, which would end the node.
-            other => return Err(format!("its pixels are {other:?}")),
+            other => return Err(format!("{OTHER_PIXELS} {other:?}")),
         };
         decoder.set_options(options.jpeg_set_out_colorspace(colours));
         self.make_room(format, width as u32, height as u32)?;
-        decoder.decode_into(&mut self.pixels).map_err(|e| e.to_string())?;
+        // The decoder itself fills up what is missing, and does not see what is left over.
+        self.checker.check(data)?;
+        if pixels {
+            decoder.decode_into(&mut self.pixels).map_err(|e| e.to_string())?;
+        }
         Ok((format, width as u32, height as u32))
     }
 
@@ -78,10 +102,12 @@ impl Decoder {
             (png::ColorType::Grayscale, png::BitDepth::Eight) => &MONO8,
             (png::ColorType::Rgb, png::BitDepth::Eight) => &RGB8,
             (png::ColorType::Rgba, png::BitDepth::Eight) => &RGBA8,
-            (colours, bits) => return Err(format!("its pixels are {}-bit {colours:?}", bits as u8)),
+            (colours, bits) => return Err(format!("{OTHER_PIXELS} {}-bit {colours:?}", bits as u8)),
         };
         self.make_room(format, width, height)?;
         reader.next_frame(&mut self.pixels).map_err(|e| e.to_string())?;
+        // To the end mark, with the checksums on the way.
+        reader.finish().map_err(|e| e.to_string())?;
         Ok((format, width, height))
     }
 

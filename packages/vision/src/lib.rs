@@ -32,6 +32,7 @@
 mod decode;
 mod filter;
 pub mod formats;
+mod jpeg;
 mod resize;
 mod tensor;
 mod view;
@@ -134,4 +135,18 @@ pub enum VisionError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// How a refusal of a whole file of another kind begins.
+const OTHER_PIXELS: &str = "its pixels are";
+
+impl VisionError {
+    /// Whether an image is damaged, not only of a kind that is not read.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Encoding { .. } | Self::Format { .. } | Self::Normalization { .. } | Self::Buffer { .. } => false,
+            Self::Compressed { reason, .. } => !reason.starts_with(OTHER_PIXELS),
+            Self::Sides { .. } | Self::Shape { .. } | Self::Step { .. } | Self::Bytes { .. } => true,
+        }
+    }
 }

@@ -45,6 +45,18 @@ pub const TYPES: &[TypeInfo] = &[
         needs: &[],
     },
     TypeInfo {
+        name: "std_msgs/msg/Bool",
+        hash: "RIHS01_feb91e995ff9ebd09c0cb3d2aed18b11077585839fb5db80193b62d74528f6c9",
+        text: "bool data\n",
+        needs: &[],
+    },
+    TypeInfo {
+        name: "std_msgs/msg/Float64",
+        hash: "RIHS01_705ba9c3d1a09df43737eb67095534de36fd426c0587779bda2bc51fe790182a",
+        text: "float64 data\n",
+        needs: &[],
+    },
+    TypeInfo {
         name: HEADER,
         hash: "RIHS01_f49fb3ae2cf070f793645ff749683ac6b06203e41c891e17701b1cb597ce6a01",
         text: "builtin_interfaces/Time stamp\nstring frame_id\n",

@@ -6,7 +6,7 @@ use crate::Failure;
 use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::reasons::{self, coded};
 use crate::trace::{self, PassedOn};
-use efm_core::{Level, Reason, Stamp};
+use efm_core::{Level, Reason, SenderId, Stamp};
 use efm_wire::cdr::{CdrError, Decode};
 use efm_wire::msgs::{CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
@@ -77,15 +77,22 @@ impl Ingest {
         self.spacing.checked_sub(worked).filter(|rest| !rest.is_zero())
     }
 
-    /// A message came, in CDR, received at this ROS time.
+    /// A message of a publisher came, in CDR, received at this ROS time.
     ///
     /// # Errors
     /// When the picture cannot be passed on: the node is gone. What is wrong with a picture is reported.
-    pub fn on_message(&mut self, host: &mut impl Host, message: &[u8], received: Stamp) -> Result<(), Failure> {
+    pub fn on_message(
+        &mut self,
+        host: &mut impl Host,
+        message: &[u8],
+        sender: SenderId,
+        received: Stamp,
+    ) -> Result<(), Failure> {
         let outcome = match read(message, self.compressed) {
             Ok((stamp, frame, picture)) => {
                 self.out.header.stamp = stamp;
                 frame.clone_into(&mut self.out.header.frame_id);
+                self.stream.comes_from(sender, frame, host.now());
                 self.stream.process(stamp, host.now(), picture, &mut self.out.data)
             }
             Err(problem) => Err(CameraTrouble::Message { camera: self.stream.name().to_owned(), problem }),
@@ -216,11 +223,12 @@ mod tests {
     }
 
     const NOW: i64 = 5_000_000_000;
+    const ONE: SenderId = SenderId([1; 16]);
 
     #[test]
     fn a_picture_goes_on_with_its_stamp_and_frame_and_is_counted_and_noted() {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, traced: true, ..Camera::default() });
-        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), Stamp::from_nanos(NOW - 1)).unwrap();
+        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW - 1)).unwrap();
         let out = &host.passed[0];
         assert_eq!((out.header.stamp.nanos(), out.header.frame_id.as_str()), (NOW, "lens"));
         assert_eq!((out.encoding.as_str(), out.width, out.height, out.step, out.data.len()), ("rgb8", 2, 2, 6, 12));
@@ -236,7 +244,7 @@ mod tests {
     #[test]
     fn nothing_is_noted_where_nobody_traces() {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, ..Camera::default() });
-        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), Stamp::from_nanos(NOW)).unwrap();
+        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW)).unwrap();
         assert!(host.notes.is_empty() && host.passed.len() == 1);
     }
 
@@ -261,7 +269,7 @@ mod tests {
         ];
         for (message, line, code) in messages {
             host.log.clear();
-            ingest.on_message(&mut host, message, Stamp::from_nanos(NOW)).unwrap();
+            ingest.on_message(&mut host, message, ONE, Stamp::from_nanos(NOW)).unwrap();
             // Sending must not make the next one old.
             host.now = NOW;
             let logged: Vec<_> = host.log.iter().map(|(level, _)| *level).collect();
@@ -275,7 +283,7 @@ mod tests {
     #[test]
     fn a_refused_picture_is_not_passed_on_and_its_reason_stays_until_a_good_one() {
         let (mut ingest, mut host) = (ingest(true), Camera { now: NOW, ..Camera::default() });
-        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), Stamp::from_nanos(NOW)).unwrap();
+        ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW)).unwrap();
         assert!(host.passed.is_empty() && host.notes.is_empty());
         let (level, text, _) = host.reports.last().unwrap();
         assert!(*level == Level::Error && text.contains("'front'"), "{text}");
@@ -285,7 +293,7 @@ mod tests {
     #[test]
     fn what_cannot_be_passed_on_ends_it_and_is_not_counted() {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, gone: true, ..Camera::default() });
-        assert!(ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), Stamp::from_nanos(NOW)).is_err());
+        assert!(ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW)).is_err());
         assert!(host.reports.is_empty());
     }
 

@@ -6,6 +6,7 @@
 use crate::Failure;
 use crate::inference::engine::{Acted, Answer, Job, Opened, Pictures, Sight};
 use crate::inference::execution::ExecutionFeed;
+use crate::inference::frozen::{FrozenCameras, REVIVE};
 use crate::inference::inference_params::joint_memory;
 use crate::inference::pairing::Pairing;
 use crate::inference::picture_ring::PictureRing;
@@ -112,6 +113,7 @@ pub struct Inferring {
     feed: JointFeed,
     /// What was seen before, for a policy that looks at it.
     seen: PictureRing,
+    frozen: FrozenCameras,
     busy: Busy,
     /// Whether there is a package that may be opened.
     usable: bool,
@@ -179,6 +181,11 @@ impl Inferring {
             max_joint_state_age: params.double("max_joint_state_age"),
             cameras: known.map(|m| m.observation.images.clone()).unwrap_or_default(),
             pairing: Pairing::new(params.double("max_image_skew")),
+            frozen: FrozenCameras::new(
+                known.map_or(0, |m| m.observation.images.len()),
+                joints.clone(),
+                params.double("max_unseen_motion"),
+            ),
             feed: JointFeed::new(joints, joint_memory(params, look_back)),
             seen: PictureRing::new(earlier, step),
             busy: Busy::No,
@@ -400,8 +407,17 @@ impl Inferring {
         (0..self.cameras.len()).map(|camera| host.newest(camera)).collect()
     }
 
-    /// Pictures came: keeps what the cameras see, where the policy will look back at it.
+    /// Pictures came: looks whether they change while the arm moves, and keeps what the cameras see where the policy will look back at it.
     pub fn remember(&mut self, host: &impl Host) {
+        let cameras = if self.frozen.looks() { self.cameras.len() } else { 0 };
+        for camera in 0..cameras {
+            let Some(picture) = host.newest(camera) else { continue };
+            if !self.frozen.knows(camera, picture.stamp()) {
+                let joints = self.feed.at(picture.stamp());
+                let joints = joints.as_ref().map(|joints| joints.positions.as_slice());
+                self.frozen.see(camera, picture.stamp(), trace::crc(picture.pixels()), joints);
+            }
+        }
         if !self.seen.looks_back() {
             return;
         }
@@ -489,6 +505,10 @@ impl Inferring {
         self.bounds
             .check(seen, host.at().now)
             .map_err(|why| unfresh(format!("camera '{name}' (observation/{name}/image): "), &why))?;
+        if let Some(trouble) = self.frozen.trouble(camera) {
+            let text = format!("camera '{name}' (observation/{name}/image) {trouble}");
+            return Err(wrong(reasons::IMAGE_FROZEN, text, REVIVE));
+        }
         let Some(picture) = newest else { return Ok(()) };
         let ((width, height), bytes) = (picture.size(), picture.pixels().len());
         if picture.encoding() == "rgb8" && (width, height) == (spec.width, spec.height) && bytes == spec.len() {

@@ -31,6 +31,15 @@ pub fn specs() -> Vec<Spec> {
         )
         .unit("s")
         .range(0.0, 1.0),
+        Spec::double(
+            "max_unseen_motion",
+            0.1,
+            "How far a joint may move while a camera's picture stays the same to the bit: a camera that hangs is refused by it. More, or 0, \
+             where a camera without noise does not see the arm.",
+        )
+        .unit("rad or m")
+        .range(0.001, 10.0)
+        .or_zero("any"),
         Spec::double("max_joint_state_age", 0.2, "Oldest joint state that is worked on.").unit("s").range(0.001, 10.0),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie.").unit("s").range(0.0, 1.0),
         Spec::integer("threads", 1, "Threads that inference may use.").range(1.0, 64.0).rule(rules::THREADS),

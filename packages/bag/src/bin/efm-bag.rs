@@ -41,8 +41,8 @@ enum Command {
         #[arg(long)]
         data: bool,
     },
-    /// What is wrong with a bag: damage, an end in the middle, missing topics, gaps, stamps that go back or lie in the future. Exit code 1 if
-    /// anything is.
+    /// What is wrong with a bag: damage, an end in the middle, missing topics, gaps of what comes all the time, stamps that go back or lie in the
+    /// future, messages whose bytes, numbers or pictures are none, cameras that are frozen. Exit code 1 if anything is.
     Check {
         /// Bag folder, or one file of a bag.
         bag: PathBuf,
@@ -58,6 +58,9 @@ enum Command {
         /// Seconds that a stamp may lie in the future of the recorder's clock.
         #[arg(long, default_value_t = 0.05, value_name = "S")]
         max_ahead: f64,
+        /// Do not look into messages: faster.
+        #[arg(long)]
+        outside: bool,
     },
     /// Copies a part of a bag to a new folder.
     Slice {
@@ -126,12 +129,13 @@ fn run(command: &Command) -> Result<ExitCode, BagError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Cat { bag, topics, data } => cat(bag, topics, *data),
-        Command::Check { bag, expect, gap_factor, min_gap, max_ahead } => {
+        Command::Check { bag, expect, gap_factor, min_gap, max_ahead, outside } => {
             let expected = Expectations {
                 topics: expect.clone(),
                 gap_factor: *gap_factor,
                 min_gap_s: *min_gap,
                 max_ahead_s: *max_ahead,
+                contents: !outside,
             };
             let report = inspect(bag, &expected)?;
             for problem in &report.problems {
@@ -154,6 +158,11 @@ fn run(command: &Command) -> Result<ExitCode, BagError> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Plot { bag, out, from, to } => {
+            if !out.extension().is_some_and(|end| end.eq_ignore_ascii_case("svg")) {
+                let problem =
+                    "the drawing is SVG, so its name ends in .svg; browsers, Inkscape and rsvg-convert open it";
+                return Err(BagError::Name { path: out.clone(), problem });
+            }
             let timeline = Timeline::read(bag, &Window { from_s: *from, to_s: *to }, plot::COLUMNS)?;
             let title = bag.canonicalize().unwrap_or_else(|_| bag.clone());
             let title = title.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());

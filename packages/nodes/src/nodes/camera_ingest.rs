@@ -62,7 +62,7 @@ fn run(mut this: Ingest, mut topics: Topics, mut images: Latest<Bytes>, shutdown
     while !shutdown.is_requested() {
         let received = futures::executor::block_on(images.next());
         let began = Instant::now();
-        if let Err(error) = this.on_message(&mut topics, &received.msg, received.ros_at) {
+        if let Err(error) = this.on_message(&mut topics, &received.msg, received.sender, received.ros_at) {
             log::debug!("{error}");
             return; // the node is gone
         }
@@ -89,6 +89,11 @@ pub fn specs() -> Vec<Spec> {
         Spec::double("max_silence", 0.5, "A camera that is silent for longer is reported as stale.")
             .unit("s")
             .range(0.05, 60.0),
+        Spec::texts(
+            "grey_cameras",
+            &[],
+            "Cameras that may send grey pictures (mono8, grey JPEG), because the policy was trained with such. Of others they are refused.",
+        ),
         trace::spec(),
     ]);
     specs
@@ -122,6 +127,7 @@ pub fn plan() -> Plan {
         let bounds =
             FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };
         let rate = params.double("max_rate");
+        let grey = params.texts("grey_cameras");
         let trace = Arc::new(Mutex::new(Trace::start(node, &Setup::new("camera_ingest", &params))?));
         for image in manifest.iter().flat_map(|m| &m.observation.images) {
             let name = &image.name;
@@ -130,7 +136,8 @@ pub fn plan() -> Plan {
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
             let text = format!("camera '{name}': no image on {topic} yet");
             health.report(Level::Stale, text, [coded(reasons::IMAGE_MISSING)]);
-            let stream = CameraStream::new(name, image.width, image.height, image.fit(), bounds)?;
+            let stream =
+                CameraStream::new(name, image.width, image.height, image.fit(), bounds)?.with_grey(grey.contains(name));
             let ingest = Ingest::new(stream, compressed, rate);
             let topics = Topics {
                 publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,

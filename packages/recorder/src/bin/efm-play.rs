@@ -4,12 +4,12 @@ use clap::Parser;
 use efm_bag::msgs::Clock;
 use efm_bag::{BagMessage, BagReader, Encode, OfferedQos, Qos};
 use efm_core::Stamp;
-use efm_recorder::play::{Contents, Pace, Remaps};
+use efm_recorder::play::{Contents, Pace, Remaps, is_input};
 use efm_recorder::record::Selection;
 use efm_recorder::record::subscriptions::to_offer;
 use efm_ros::raw::{PublisherId, RawNode, RawQos};
 use efm_ros::{NodeError, Shutdown};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,6 +25,9 @@ const NAP: Duration = Duration::from_millis(50);
 const TO_DELIVER: Duration = Duration::from_secs(1);
 
 /// Plays a bag onto the ROS graph: the recorded bytes with the recorded profiles, at the pace of the recording. Ctrl-C ends it.
+///
+/// Only what sensors say is played (sensor_msgs, tf, robot_description), so that a bag moves no robot. Goals, commands, chunks, stops and whatever
+/// cannot be told apart from these are named, and played where they are asked for: by --topics, --remap or --all.
 #[derive(Parser)]
 #[command(name = "efm-play", version)]
 struct Args {
@@ -42,9 +45,12 @@ struct Args {
     /// Publish the bag's time on /clock so often, Hz, for nodes under use_sim_time. A recorded /clock is then left out.
     #[arg(long, value_name = "HZ", num_args = 0..=1, default_missing_value = "100")]
     clock: Option<f64>,
-    /// Only these topics: names, or regular expressions for whole names.
+    /// These topics, whatever they are: names, or regular expressions for whole names.
     #[arg(long, value_name = "TOPIC", num_args = 1..)]
     topics: Vec<String>,
+    /// All topics: also goals, commands and stops. A robot that listens will move.
+    #[arg(long, conflicts_with = "topics")]
+    all: bool,
     /// Begin so many seconds into the bag. Latched messages from before are published at once.
     #[arg(long, default_value_t = 0.0, value_name = "S")]
     start: f64,
@@ -98,6 +104,7 @@ fn play(args: &Args) -> Result<ExitCode, NodeError> {
         progress: Progress { shown: None, length: last.nanos_since(first) as f64 * 1e-9 },
         published: 0,
     };
+    let contents = if args.all || !args.topics.is_empty() { contents } else { inputs(contents, &remaps)? };
     player.advertise(&contents, &selection, &remaps, args.clock)?;
     let start = Stamp::from_nanos(first.nanos().saturating_add((args.start * 1e9) as i64));
     player.wait(start, Duration::from_secs_f64(args.delay))?;
@@ -113,6 +120,25 @@ fn play(args: &Args) -> Result<ExitCode, NodeError> {
     drop(guard);
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What sensors say, and what is given another name, which is to ask for it. Tells what is left out.
+fn inputs(contents: Contents, remaps: &Remaps) -> Result<Contents, NodeError> {
+    let (topics, others): (BTreeMap<_, _>, BTreeMap<_, _>) = contents
+        .topics
+        .into_iter()
+        .partition(|(name, topic)| is_input(name, &topic.type_name) || remaps.name(name) != name);
+    let others: Vec<String> = others.into_keys().collect();
+    if !others.is_empty() {
+        let names = others.join(" ");
+        if topics.is_empty() {
+            return Err(format!("the bag has no topic of a sensor; to play the others, which may move a robot, give --all or --topics {names}").into());
+        }
+        eprintln!(
+            "efm-play: left out, as it may move a robot or answer for one (--all, or --topics, plays it): {names}"
+        );
+    }
+    Ok(Contents { topics, ..contents })
 }
 
 struct Player {
