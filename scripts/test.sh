@@ -7,8 +7,8 @@ usage: ./efm test [--full] [PYTEST OPTIONS]
 What CI runs: formatting, lints, unit and property tests, instruction counts, tests against the running graph (some 25 minutes on two cores).
 
   --full   then what takes longer: twenty plays of each lie about the robot through the graph, with as many controls (an hour),
-           ten million ticks of `./efm bench safety`, and the graph for a quarter of an hour idle and moving, each node restarted 30 times and
-           killed 30 times in motion (another half hour)
+           two hundred packages that mean harm, ten million ticks of `./efm bench safety`, and the graph for a quarter of an hour idle and
+           moving, each node restarted 30 times and killed 30 times in motion (another half hour)
 
 Other options go to pytest, e.g. ./efm test -k motion -x
 TEXT
@@ -39,6 +39,7 @@ efm_test() {
         efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -ra test ${options[@]+"${options[@]}"}
     fi
     if [ -n "$full" ]; then
+        efm_part cargo test --locked -p efm_harness --test untrusted -- --ignored --nocapture
         efm_part "$EFM_PYTHON" test/test_leaps.py --plays 20 --controls 20
         efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" safety --ticks 10000000
         efm_part "$EFM_PYTHON" test/endurance.py

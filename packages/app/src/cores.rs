@@ -3,6 +3,7 @@
 //! A thread that is started later inherits the cores of the one that starts it: ONNX Runtime's threads those of the thread that opens its sessions.
 //! Nobody else is kept off these cores; that takes `isolcpus`, a cpuset or a container.
 
+use efm_core::reading;
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 use std::io;
 
@@ -120,7 +121,7 @@ pub fn run_in_real_time(priority: i32, alone: bool) -> io::Result<()> {
         run_this_thread_in_real_time(priority)?;
     }
     each_thread(|thread| {
-        let name = std::fs::read_to_string(format!("/proc/self/task/{thread}/comm")).unwrap_or_default();
+        let name = reading::text(format!("/proc/self/task/{thread}/comm"), reading::SYSTEM).unwrap_or_default();
         if alone || name.starts_with("dds.") { schedule(thread, libc::SCHED_FIFO, priority) } else { Ok(()) }
     })
 }

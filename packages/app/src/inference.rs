@@ -12,3 +12,4 @@ pub mod picture_ring;
 pub mod proposer;
 pub mod proposers;
 pub mod replan;
+pub mod trial;

@@ -3,11 +3,13 @@
 //! [`publisher`] streams chunks to controllers; [`inference`] has a policy propose them; [`goals`] takes instructions in; [`camera`] and
 //! [`efm_vision`] make pictures what a policy sees. [`trace`] is the record from which a run is done again.
 
+pub mod bounded;
 pub mod camera;
 pub mod cell;
 pub mod cores;
 pub mod goals;
 pub mod inference;
+pub mod joint_states;
 pub mod param_rules;
 pub mod publisher;
 pub mod reasons;

@@ -7,6 +7,7 @@ use efm_config::codes::{contradict, wrong};
 use efm_config::{Params, Rule};
 use efm_core::words::StopWords;
 use efm_core::{JointNames, Reason};
+use efm_policy::Operators;
 use efm_safety::bounds::COMMITTED_PERIODS;
 
 /// What is committed and the spacing of points.
@@ -54,6 +55,17 @@ pub const WORKSPACE_IS_CHECKED: Rule = Rule::new(
     &["check_collisions"],
     workspace_is_checked,
     &[r#"{"workspace": [0.0, 0.0, 0.0, 1.0, 1.0, 1.0], "tool_link": "tool", "check_collisions": false}"#],
+);
+
+/// The names of operators.
+pub const OPERATORS: Rule = Rule::new(
+    "Names of operators, or *.",
+    &[],
+    |params| {
+        let named = Operators::also(&params.texts("allow_operators"));
+        named.map(drop).map_err(|problem| wrong(format!("parameter 'allow_operators': {problem}"), ""))
+    },
+    &[r#"{"allow_operators": ["a loop"]}"#, r#"{"allow_operators": ["com.microsoft:"]}"#],
 );
 
 /// The form of fixed joints.

@@ -11,5 +11,6 @@ pub mod publishing;
 pub mod scene_feed;
 pub mod scene_keeper;
 pub mod sole_sender;
+pub mod steady;
 pub mod streaming;
 pub mod streaming_params;

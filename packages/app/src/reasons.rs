@@ -5,7 +5,7 @@
 
 use efm_core::freshness::Unfresh;
 use efm_core::{Code, Level, Reason, Text};
-use efm_safety::OfferRefusal;
+use efm_safety::{Names, OfferRefusal};
 
 efm_core::codes! {
     FOLLOWING = "following", "action chunks are followed";
@@ -38,6 +38,7 @@ efm_core::codes! {
     POLICY_NOT_FOUND = "policy_not_found", "there is no such policy package";
     POLICY_MANIFEST_WRONG = "policy_manifest_wrong", "the manifest of the policy package cannot be used";
     POLICY_DOES_NOT_FIT = "policy_does_not_fit", "the policy package cannot be loaded, or does not fit the robot";
+    POLICY_OUT_OF_BOUNDS = "policy_out_of_bounds", "the policy package was tried out and took more than it may, or did not end well";
     POLICY_BEING_OPENED = "policy_being_opened", "the policy is being opened";
     POLICY_IS_KNOWN = "policy_is_known", "the manifest of the policy package is read";
     POLICY_NOT_ACTIVE = "policy_not_active", "the policy is not active";
@@ -86,6 +87,13 @@ pub fn is_listed(code: &str) -> bool {
     all().any(|known| known.code == code)
 }
 
+/// Whether a chunk was refused as nobody could follow it, whenever it came: `max_bad_chunks` of them in a row stop the robot.
+pub fn is_nonsense(code: &str) -> bool {
+    use efm_safety::codes::{CHUNK_JOINT_MISSING, CHUNK_JOINT_UNKNOWN, CHUNK_OUT_OF_REACH, CHUNK_STEP_TIME};
+    [CHUNK_MALFORMED, CHUNK_NOT_FINITE, CHUNK_JOINT_MISSING, CHUNK_JOINT_UNKNOWN, CHUNK_STEP_TIME, CHUNK_OUT_OF_REACH]
+        .contains(&code)
+}
+
 /// Why something that was asked for is not done, and what to do.
 pub fn refused(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>) -> Reason {
     Reason::new(code, Level::Warn, text, remedy)
@@ -97,7 +105,7 @@ pub fn wrong(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>)
 }
 
 /// Why the filter does not take a chunk.
-pub fn not_taken(refusal: &OfferRefusal) -> Reason {
+pub fn not_taken(refusal: &OfferRefusal, names: &Names<'_>) -> Reason {
     let remedy = match refusal {
         OfferRefusal::Monitor { monitor, reason } => {
             return refused(reason.code, format!("monitor '{monitor}': {}", reason.text), reason.remedy.clone());
@@ -105,7 +113,7 @@ pub fn not_taken(refusal: &OfferRefusal) -> Reason {
         OfferRefusal::Disarmed => "call ~/arm",
         OfferRefusal::Stopped(_) | OfferRefusal::Chunk(_) => "",
     };
-    refused(refusal.code(), refusal.to_string(), remedy)
+    refused(refusal.code(), refusal.in_words(names), remedy)
 }
 
 /// A reason's code as the diagnostics have it: beside the words.

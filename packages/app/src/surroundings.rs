@@ -6,6 +6,7 @@ use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_config::codes::{contradict, wrong};
 use efm_config::files;
 use efm_config::{Params, Spec};
+use efm_core::reading;
 use efm_core::{JointNames, Level, Reason};
 use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
@@ -165,7 +166,7 @@ pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Re
         return Ok(None);
     }
     let path = files::find(&named);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = reading::text(&path, reading::DESCRIPTION).map_err(|error| {
         let text = format!("parameter '{parameter}': cannot read '{}': {error}", path.display());
         Reason::new(reasons::FILE_UNREADABLE, Level::Error, text, "")
     })?;

@@ -5,12 +5,16 @@
 //! topic is latched with a history of a minute: a recorder that comes a little later than the node hears all of it.
 
 use efm_config::{Params, Spec};
+use efm_core::reading;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Version of what is in the values.
 pub const FORMAT: &str = "1";
+
+/// The value that says how many events are not in a message, where some are not.
+pub const LEFT_OUT: &str = "left_out";
 
 /// What a node was started with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -48,7 +52,7 @@ impl Setup {
 
 /// The processor's name, where the operating system tells it: arithmetic libraries choose their code by it.
 fn processor() -> String {
-    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let text = reading::text("/proc/cpuinfo", reading::SYSTEM).unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     name.map_or("unknown", |(_, name)| name.trim()).to_owned()
 }
@@ -207,6 +211,9 @@ pub enum NoTrace {
     /// Another format.
     #[error("it is of format {0}; this version reads format {FORMAT}")]
     Format(String),
+    /// Events were left out.
+    #[error("it lacks {0} events, of which more came than it could hold: what came of them cannot be done again")]
+    Lacks(String),
     /// What should count does not.
     #[error("'sequence' is '{0}', which is no count")]
     Sequence(String),
@@ -237,6 +244,9 @@ impl TraceMessage {
         let format = wanted("format")?;
         if format != FORMAT {
             return Err(NoTrace::Format(format.clone()));
+        }
+        if let Some(number) = value(LEFT_OUT) {
+            return Err(NoTrace::Lacks(number.clone()));
         }
         let sequence = wanted("sequence")?;
         Ok(Self {

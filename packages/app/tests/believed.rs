@@ -299,6 +299,9 @@ fn every_refused_chunk_has_the_code_of_its_cause() {
     assert_eq!(refused(&mut rig, |chunk| chunk.points[3].positions[1] = f64::NAN), "chunk_not_finite");
     assert_eq!(refused(&mut rig, |chunk| chunk.points.clear()), "chunk_malformed");
     assert_eq!(refused(&mut rig, |chunk| chunk.joint_names[0] = "thumb".to_owned()), "chunk_joint_unknown");
+    // Three in a row that nobody could follow: that is a stop, with a code of its own.
+    assert_eq!(refused(&mut rig, same), "bad_chunks");
+    let mut rig = Rig::ready(true);
     assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(-9_000 * MS)), "chunk_too_old");
     assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(9_000 * MS)), "chunk_from_the_future");
     assert_eq!(offered(&mut rig, A, same), Ok(()));

@@ -128,7 +128,8 @@ impl Rig {
                 velocity_told: true,
                 contradiction: None,
             };
-            let event = Event::Tick { now: self.now, joints: Some(joints.clone()), others: Cow::default() };
+            let event =
+                Event::Tick { now: self.now, joints: Some(joints.clone()), others: Cow::default(), unreadable: false };
             self.traced.push((serde_json::to_string(&event).unwrap(), None));
             last = self.tick(self.now, &joints).or(last);
         }

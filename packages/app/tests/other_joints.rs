@@ -121,7 +121,7 @@ fn run() -> (Vec<Phase>, Vec<Event<'static>>, Sent) {
             60..220 => Some(0.02 + 0.02 * (0.1 * tick as f64).sin()),
             _ => None,
         };
-        let event = Event::Tick { now, joints: Some(joints), others: vec![finger].into() };
+        let event = Event::Tick { now, joints: Some(joints), others: vec![finger].into(), unreadable: false };
         let Event::Tick { joints, others, .. } = &event else { unreachable!() };
         if let Ticked::Decided { phase, .. } =
             streaming.tick(Stamp::from_nanos(now), joints.as_ref(), others, &mut sent).unwrap()
@@ -155,7 +155,7 @@ fn from_its_trace_the_same_comes_out_to_the_bit_and_old_traces_are_read() {
     let (mut streaming, mut again) = (streaming(), Sent::default());
     for line in &trace {
         match serde_json::from_str::<Event<'static>>(line).unwrap() {
-            Event::Tick { now, joints, others } => {
+            Event::Tick { now, joints, others, .. } => {
                 drop(streaming.tick(Stamp::from_nanos(now), joints.as_ref(), &others, &mut again).unwrap());
             }
             Event::Chunk { now, stamp, sender } => {
@@ -167,7 +167,7 @@ fn from_its_trace_the_same_comes_out_to_the_bit_and_old_traces_are_read() {
     }
     assert!(sent.bits.len() > 1000 && sent.bits == again.bits);
     // Where there are none nothing is noted, as it was before there were any.
-    let tick = Event::Tick { now: 5, joints: None, others: Cow::default() };
+    let tick = Event::Tick { now: 5, joints: None, others: Cow::default(), unreadable: false };
     assert_eq!(serde_json::to_string(&tick).unwrap(), r#"{"tick":{"now":5}}"#);
     assert_eq!(serde_json::from_str::<Event<'static>>(r#"{"tick":{"now":5}}"#).unwrap(), tick);
 }

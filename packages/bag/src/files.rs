@@ -3,6 +3,7 @@
 use crate::damage::{Damages, Place};
 use crate::error::BagError;
 use crate::storage;
+use efm_core::reading;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -74,7 +75,7 @@ fn read(dir: &Path, yaml: &Path) -> Result<Option<String>, BagError> {
     };
     stays_in(dir, yaml, target)?;
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(yaml).map_err(io)?;
+    let file = reading::open(yaml, u64::MAX).map_err(io)?;
     file.take(MAX_METADATA + 1).read_to_end(&mut bytes).map_err(io)?;
     if bytes.len() as u64 > MAX_METADATA {
         let problem = format!("it is larger than {MAX_METADATA} bytes");

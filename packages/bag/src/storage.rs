@@ -6,6 +6,7 @@ use crate::error::BagError;
 use crate::mcap_file::McapFile;
 use crate::reader::BagMessage;
 use crate::unpack::{self, ZSTD_MAGIC};
+use efm_core::reading;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
@@ -44,10 +45,13 @@ impl Storage {
     /// When it cannot be read, or is no file of a bag.
     pub fn open(path: &Path, packed_messages: bool) -> Result<Self, BagError> {
         let io = |source| BagError::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
-        if !file.metadata().map_err(io)?.is_file() {
-            return Err(BagError::NotABag(path.to_owned()));
-        }
+        let mut file = match reading::open(path, u64::MAX) {
+            Ok(file) => file,
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::IsADirectory) => {
+                return Err(BagError::NotABag(path.to_owned()));
+            }
+            Err(error) => return Err(io(error)),
+        };
         let mut told = Told::default();
         let mut head = head(&mut file).map_err(io)?;
         let mut unpacked = None;

@@ -2,6 +2,7 @@
 
 use crate::section::{Line, Plot, Section, Table};
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -62,7 +63,8 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
             if !ran.status.success() {
                 bail!("{} with {policy}: {}", eval.display(), String::from_utf8_lossy(&ran.stderr).trim());
             }
-            let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                reading::text(&file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
             let each = times_real_time(&text).with_context(|| format!("{} with {policy}", eval.display()))?;
             let all = each * jobs as f64;
             points.push((jobs as f64, all));

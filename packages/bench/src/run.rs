@@ -7,6 +7,7 @@ use crate::rng::episode_seed;
 use crate::stimulus::{EPISODE, SCENARIOS};
 use crate::tally::Measured;
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Mutex;
@@ -65,7 +66,7 @@ impl Totals {
         if !file.exists() {
             return Ok(Self::new(seed, build));
         }
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = reading::text(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
         let totals: Self =
             serde_json::from_str(&text).with_context(|| format!("{} is no checkpoint", file.display()))?;
         if totals.seed != seed {
@@ -91,7 +92,7 @@ impl Totals {
 
 /// Fingerprint of the running executable (FNV-1a).
 pub fn build() -> u64 {
-    let bytes = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
+    let bytes = std::env::current_exe().and_then(|exe| reading::bytes(exe, u64::MAX)).unwrap_or_default();
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 

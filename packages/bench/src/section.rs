@@ -1,6 +1,7 @@
 //! A part of the report of `./efm bench`: what one measurement found, in the form that every part has.
 
 use anyhow::{Context, Result};
+use efm_core::reading;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -83,7 +84,7 @@ impl Section {
     /// # Errors
     /// Names the file that cannot be read, or is none.
     pub fn load(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = reading::text(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{}: not a part of a report", file.display()))
     }
 

@@ -1,6 +1,7 @@
 //! CPU time and memory of processes.
 
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 
 /// CPU seconds that a process has used, to the nanosecond (/proc counts hundredths).
 ///
@@ -24,7 +25,7 @@ pub fn cpu_seconds(pid: u32) -> Result<f64> {
 /// When it is gone.
 pub fn memory_mb(pid: u32) -> Result<f64> {
     let file = format!("/proc/{pid}/smaps_rollup");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let text = reading::text(&file, reading::SYSTEM).with_context(|| format!("cannot read {file}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).with_context(|| format!("{file}: no Pss"))?;
     let kb: f64 =
         line.split_whitespace().next().and_then(|kb| kb.parse().ok()).with_context(|| format!("{file}: Pss"))?;

@@ -5,6 +5,7 @@ use crate::relay::{ask_for_the_end, heed_signals, is_over};
 use crate::robot::{CAMERA_RATE, now};
 use anyhow::{Context, Result};
 use efm_bench::tick::play::thread_nanos;
+use efm_core::reading;
 use efm_recorder::record::jpeg::Jpeg;
 use efm_ros::raw::{RawNode, RawQos};
 use efm_vision::Decoder;
@@ -101,7 +102,7 @@ pub fn is_warm(out: &Path, end: End) -> bool {
 /// When it has not.
 pub fn written<T: DeserializeOwned>(out: &Path, end: End) -> Result<T> {
     let file = file(out, end, "json");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = reading::text(&file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_str(&text).with_context(|| format!("{}: not what an end writes", file.display()))
 }
 

@@ -14,6 +14,7 @@ use efm_app::publisher::streaming::Event;
 use efm_app::trace::{Inferred, PassedOn};
 use efm_bench::section::{Section, Table, Target};
 use efm_bench::usage::{cpu_seconds, memory_mb};
+use efm_core::reading;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -143,7 +144,7 @@ fn parse(heard: &Heard) -> Result<Inside> {
 fn written(stack: Stack, out: &Path, heard: &Heard) -> Result<(Inside, Option<Bare>)> {
     let read = |name: &str| -> Result<serde_json::Value> {
         let file = out.join(name);
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = reading::text(&file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(serde_json::from_str(&text)?)
     };
     match stack {

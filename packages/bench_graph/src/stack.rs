@@ -2,6 +2,7 @@
 
 use crate::Options;
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use efm_demo::processes::Processes;
 use efm_policy::LanguageSpec;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,7 @@ impl Package {
             }
         }
         let file = folder.join("policy.yaml");
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = reading::text(&file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
         let mut manifest: serde_yaml::Value = serde_yaml::from_str(&text)?;
         let steps = manifest.get_mut("execution").and_then(|e| e.get_mut("replan_steps"));
         *steps.with_context(|| format!("{}: no execution.replan_steps", file.display()))? = 1.into();

@@ -10,6 +10,7 @@ use crate::stack;
 use anyhow::{Context, Result, bail};
 use efm_bench::section::{Section, Table};
 use efm_bench::usage::{cpu_seconds, memory_mb};
+use efm_core::reading;
 use efm_demo::processes::Processes;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -172,7 +173,7 @@ fn follow(sent: &Sent, got: &Got, (from, to): (i64, i64)) -> Result<Found> {
 fn is_mapped(ids: &[u32], name: &str) -> Result<bool> {
     for id in ids {
         let file = format!("/proc/{id}/maps");
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        let text = reading::text(&file, reading::REPORT).with_context(|| format!("cannot read {file}"))?;
         if text.contains(&format!("/dev/shm/{name}")) {
             return Ok(true);
         }

@@ -2,6 +2,7 @@
 
 use crate::body::{Body, Seen};
 use crate::gjk::core_distance;
+use efm_core::reading;
 use nalgebra::{Isometry3, Vector3};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::{Path, PathBuf};
@@ -89,12 +90,19 @@ impl MeshStore {
     }
 }
 
+/// Vertices of a mesh: its hull is looked for among them.
+const MOST_VERTICES: usize = 500_000;
+
+fn open(path: &Path) -> Result<std::fs::File, String> {
+    reading::open(path, reading::MESH).map_err(|error| error.to_string())
+}
+
 /// The vertices of a file, at least one, all finite.
 fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
     let kind = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_lowercase();
     let points: Vec<Vector3<f64>> = match kind.as_str() {
         "stl" => {
-            let mut file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+            let mut file = std::io::BufReader::new(open(path)?);
             let mesh = stl_io::read_stl(&mut file).map_err(|error| error.to_string())?;
             mesh.vertices.iter().map(|v| Vector3::new(v[0].into(), v[1].into(), v[2].into())).collect()
         }
@@ -102,8 +110,7 @@ fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
             let load = tobj::LoadOptions::default();
             // Materials do not matter, so one that is missing does not either.
             let none = |_: &Path| Ok((Vec::new(), Default::default()));
-            let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-            let read = tobj::load_obj_buf(&mut std::io::BufReader::new(file), &load, none);
+            let read = tobj::load_obj_buf(&mut std::io::BufReader::new(open(path)?), &load, none);
             let (models, _) = read.map_err(|error| error.to_string())?;
             models
                 .iter()
@@ -117,6 +124,12 @@ fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
             );
         }
     };
+    if points.len() > MOST_VERTICES {
+        let found = points.len();
+        return Err(format!(
+            "it has {found} vertices; at most {MOST_VERTICES} are read: simplify it, its hull is all that counts"
+        ));
+    }
     match points.iter().find(|p| !p.iter().all(|v| v.is_finite())) {
         Some(point) => Err(format!("a vertex is not finite: {point:?}")),
         None if points.is_empty() => Err("it has no vertices".to_owned()),

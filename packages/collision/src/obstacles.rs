@@ -2,6 +2,7 @@
 
 use crate::error::CollisionError;
 use crate::scene::{SceneMesh, SceneObject, ScenePose, Solid};
+use efm_core::reading;
 use efm_robot::Primitive;
 use nalgebra::{Isometry3, Unit, Vector3};
 use serde::Deserialize;
@@ -177,7 +178,7 @@ impl Obstacles {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, CollisionError> {
         let path = path.as_ref();
         let file = |problem: String| CollisionError::File { path: path.display().to_string(), problem };
-        let text = std::fs::read_to_string(path).map_err(|error| file(format!("cannot be read: {error}")))?;
+        let text = reading::text(path, reading::SETTINGS).map_err(|error| file(format!("cannot be read: {error}")))?;
         Self::parse(&text).map_err(|error| file(error.to_string()))
     }
 
@@ -191,6 +192,9 @@ impl Obstacles {
             place: "file of obstacles".to_owned(),
             problem: error.to_string(),
         };
+        if let Some(problem) = reading::too_many_brackets(text) {
+            return Err(CollisionError::Entry { place: "file of obstacles".to_owned(), problem });
+        }
         // A file of comments only is an empty cell.
         let raw: Option<RawFile> = serde_yaml::from_str(text).map_err(whole)?;
         let Some(raw) = raw else { return Ok(Self::default()) };

@@ -2,6 +2,7 @@
 
 use crate::error::CollisionError;
 use crate::obstacles::{CollisionObject, Plane, PointMesh};
+use efm_core::reading::wrong_name;
 use efm_robot::{Primitive, Shape};
 use nalgebra::{Isometry3, Quaternion, Translation3, Unit, UnitQuaternion, Vector3};
 use serde::Deserialize;
@@ -148,6 +149,9 @@ impl SceneObject {
     /// # Errors
     /// What is wrong, with the object and the field.
     pub fn check(&self) -> Result<CollisionObject, CollisionError> {
+        if let Some(problem) = wrong_name(&self.id) {
+            return Err(CollisionError::Entry { place: "the id of an object".to_owned(), problem });
+        }
         let wrong = |field: &str, problem: String| CollisionError::Entry {
             place: format!("object '{}': {field}", self.id),
             problem,

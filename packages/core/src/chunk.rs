@@ -1,5 +1,6 @@
 //! Action chunks: what a policy proposes.
 
+use crate::figure::{Brief, Figure};
 use crate::{JointNames, JointNamesError, Stamp, Trajectory, TrajectoryPoint};
 
 /// A proposal of a policy: desired joint positions at evenly spaced times after an observation.
@@ -21,7 +22,7 @@ pub enum ChunkError {
     #[error("the action chunk has no steps")]
     Empty,
     /// The step time is not a positive, finite number of seconds.
-    #[error("the action chunk's step time is {0} s; it must be positive and finite")]
+    #[error("the action chunk's step time is {} s; it must be positive and finite", Figure(*.0))]
     StepTime(f64),
     /// The number of values is not a multiple of the number of joints.
     #[error("the action chunk holds {values} values, which is not a whole number of steps of {joints} joints")]
@@ -32,7 +33,7 @@ pub enum ChunkError {
         joints: usize,
     },
     /// A value is NaN or infinite.
-    #[error("the action chunk's step {step} wants joint '{joint}' at {value}; it must be a finite number")]
+    #[error("the action chunk's step {step} wants joint '{}' at {value}; it must be a finite number", Brief(.joint))]
     NotFinite {
         /// Row.
         step: usize,

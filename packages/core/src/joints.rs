@@ -1,6 +1,8 @@
 //! Joint names and measured joint states.
 
 use crate::Stamp;
+use crate::figure::Brief;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Names of joints in a fixed order, without repetition. Cheap to clone.
@@ -17,7 +19,7 @@ pub enum JointNamesError {
     #[error("joint {0} of the list has an empty name")]
     Unnamed(usize),
     /// A name stands twice.
-    #[error("joint '{0}' is listed twice")]
+    #[error("joint '{}' is listed twice", Brief(.0))]
     Duplicate(String),
 }
 
@@ -31,11 +33,13 @@ impl JointNames {
         if names.is_empty() {
             return Err(JointNamesError::Empty);
         }
+        // Messages bring what lists they like: a hundred thousand names take no longer than it takes to read them.
+        let mut seen = HashSet::with_capacity(names.len());
         for (i, name) in names.iter().enumerate() {
             if name.is_empty() {
                 return Err(JointNamesError::Unnamed(i));
             }
-            if names[..i].contains(name) {
+            if !seen.insert(name.as_str()) {
                 return Err(JointNamesError::Duplicate(name.clone()));
             }
         }
@@ -87,7 +91,7 @@ pub struct JointSample {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum JointSampleError {
     /// A needed joint is not in the message.
-    #[error("joint '{0}' is missing from the joint state")]
+    #[error("joint '{}' is missing from the joint state", Brief(.0))]
     MissingJoint(String),
     /// The message's arrays have different lengths.
     #[error("the joint state names {names} joints but carries {positions} positions")]
@@ -98,7 +102,7 @@ pub enum JointSampleError {
         positions: usize,
     },
     /// A value is NaN or infinite.
-    #[error("the joint state's {field} of joint '{joint}' is {value}, not a finite number")]
+    #[error("the joint state's {field} of joint '{}' is {value}, not a finite number", Brief(.joint))]
     NotFinite {
         /// "position" or "velocity".
         field: &'static str,
@@ -111,10 +115,10 @@ pub enum JointSampleError {
 
 impl JointSample {
     /// Picks the joints of `wanted` out of a message that may carry more of them, in any order. Velocities that the message
-    /// does not carry are read as zero.
+    /// does not carry, or that are NaN (the driver does not know them), are read as zero.
     ///
     /// # Errors
-    /// When a wanted joint is missing, sizes disagree, or a wanted value is not finite.
+    /// When a wanted joint is missing, sizes disagree, a wanted position is not finite, or a wanted velocity is infinite.
     pub fn pick(
         wanted: &JointNames,
         stamp: Stamp,
@@ -137,7 +141,8 @@ impl JointSample {
             Self { stamp, positions: Vec::with_capacity(places.len()), velocities: Vec::with_capacity(places.len()) };
         for place in places {
             sample.positions.push(finite("position", positions[place], place)?);
-            sample.velocities.push(finite("velocity", velocities.get(place).copied().unwrap_or(0.0), place)?);
+            let told = velocities.get(place).copied().filter(|velocity| !velocity.is_nan());
+            sample.velocities.push(finite("velocity", told.unwrap_or(0.0), place)?);
         }
         Ok(sample)
     }
@@ -167,6 +172,22 @@ mod tests {
         assert_eq!(missing, JointSampleError::MissingJoint("b".into()));
         let nan = JointSample::pick(&arm, Stamp::ZERO, &names(&["a", "b"]), &[1.0, f64::NAN], &[]).unwrap_err();
         assert!(nan.to_string().contains("position of joint 'b'"), "{nan}");
+    }
+
+    #[test]
+    fn a_velocity_that_is_nan_is_not_told_as_one_that_is_missing() {
+        let arm = JointNames::new(["a", "b"]).unwrap();
+        for (velocities, expected) in [
+            (&[][..], [0.0, 0.0]),
+            (&[f64::NAN, f64::NAN], [0.0, 0.0]),
+            (&[0.5, f64::NAN], [0.5, 0.0]),
+            (&[0.5], [0.5, 0.0]),
+        ] {
+            let sample = JointSample::pick(&arm, Stamp::ZERO, &names(&["a", "b"]), &[1.0, 2.0], velocities).unwrap();
+            assert_eq!(sample.velocities, expected);
+        }
+        let error = JointSample::pick(&arm, Stamp::ZERO, &names(&["a", "b"]), &[1.0, 2.0], &[0.0, f64::INFINITY]);
+        assert!(error.unwrap_err().to_string().contains("velocity of joint 'b' is inf"));
     }
 
     #[test]

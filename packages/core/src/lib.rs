@@ -1,9 +1,10 @@
 //! The vocabulary that every part of `embodied_fm` shares: ROS time, joint sets, joint samples, limits and action chunks.
 //!
-//! Nothing here knows ROS, a clock or a file. Angles are radians, prismatic joints metres, durations seconds unless a name
+//! Nothing here knows ROS or a clock, and only [`reading`] opens files. Angles are radians, prismatic joints metres, durations seconds unless a name
 //! says nanoseconds.
 
 pub mod chunk;
+pub mod figure;
 pub mod freshness;
 pub mod goal;
 pub mod health;
@@ -11,6 +12,7 @@ pub mod joints;
 pub mod limited;
 pub mod limits;
 pub mod percentiles;
+pub mod reading;
 pub mod reason;
 pub mod registry;
 pub mod sender;

@@ -1,5 +1,6 @@
 //! `config/graph.yaml`: the processes of the graph. The launch file reads the same file.
 
+use efm_core::reading;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -121,8 +122,8 @@ impl Graph {
     /// # Errors
     /// Naming the file and the field.
     pub fn read(file: &Path) -> Result<Self, GraphError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|source| GraphError::Read { file: file.to_owned(), source })?;
+        let text = reading::text(file, reading::SETTINGS)
+            .map_err(|source| GraphError::Read { file: file.to_owned(), source })?;
         Self::parse(&text, file)
     }
 

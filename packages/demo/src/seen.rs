@@ -117,7 +117,8 @@ impl Seen {
     }
 
     fn joints(&mut self, msg: JointState, at: Instant) {
-        let at_rest = msg.velocity.iter().all(|v| v.abs() < REST);
+        // A speed that is NaN is not told, like one that is missing.
+        let at_rest = msg.velocity.iter().all(|v| v.is_nan() || v.abs() < REST);
         if let Some(still) = &self.still
             && still.len() == msg.position.len()
             && still.iter().zip(&msg.position).any(|(a, b)| (a - b).abs() > MOTION)
@@ -212,6 +213,19 @@ mod tests {
         assert!(seen.moved_at.is_none() && !seen.joints.as_ref().unwrap().at_rest);
         hear(&mut seen, Meaning::Joints, &joints([0.0, 2.02], 0.1)).unwrap();
         assert!(seen.moved_at.is_some());
+    }
+
+    #[test]
+    fn speeds_that_nobody_tells_keep_no_arm_from_being_at_rest() {
+        for velocities in [vec![], vec![f64::NAN; 2], vec![f64::NAN, 0.0]] {
+            let mut seen = Seen::default();
+            hear(&mut seen, Meaning::Joints, &JointState { velocity: velocities, ..joints([0.0, 1.0], 0.0) }).unwrap();
+            assert!(seen.joints.as_ref().unwrap().at_rest);
+        }
+        let mut seen = Seen::default();
+        hear(&mut seen, Meaning::Joints, &JointState { velocity: vec![f64::NAN, 0.1], ..joints([0.0, 1.0], 0.0) })
+            .unwrap();
+        assert!(!seen.joints.as_ref().unwrap().at_rest);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use efm_app::publisher::streaming_params;
 use efm_collision::{CollisionError, Obstacles};
 use efm_config::file::{self, Said};
 use efm_config::{Params, Spec, files};
+use efm_core::reading;
 use efm_schedule::{Mode, OnNewGoal};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ fn said_to(node: &str, robot: &RobotFiles, specs: &[Spec]) -> Result<Said, Deplo
 
 /// The text of one of a robot's files.
 pub(crate) fn read(path: &Path) -> Result<String, DeployError> {
-    std::fs::read_to_string(path).map_err(|source| DeployError::Read { file: path.to_owned(), source })
+    reading::text(path, reading::SETTINGS).map_err(|source| DeployError::Read { file: path.to_owned(), source })
 }
 
 /// A publisher of trajectories as the parameter files of a robot make it, with its robot: as many of them, all alike, as are wanted.

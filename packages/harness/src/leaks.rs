@@ -4,6 +4,7 @@
 //! bag, a sentence file from elsewhere) cannot go unnoticed.
 
 use efm_bag::{BagError, BagReader, msgs::StringMsg};
+use efm_core::reading;
 use efm_sim::tasks::{BENCHMARK, BENCHMARK_VERSION, GOALS, sentences};
 use efm_sim::{ObjectKind, Scene, Split, Task};
 use serde::{Deserialize, Serialize};
@@ -260,7 +261,7 @@ pub fn scan(folder: &Path) -> Result<Vec<Demonstration>, ScanError> {
 /// The first leak, or what cannot be read.
 pub fn scan_list(file: &Path) -> Result<Vec<Demonstration>, ScanError> {
     let wrong = |reason: String| ScanError::File { file: file.to_owned(), reason };
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    let text = reading::text(file, reading::REPORT).map_err(|e| wrong(e.to_string()))?;
     text.lines()
         .enumerate()
         .map(|(i, line)| {
@@ -278,7 +279,7 @@ pub fn scan_list(file: &Path) -> Result<Vec<Demonstration>, ScanError> {
 /// The first leak, or what cannot be read.
 pub fn scan_sentences(file: &Path) -> Result<SentenceFile, ScanError> {
     let wrong = |reason: String| ScanError::File { file: file.to_owned(), reason };
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    let text = reading::text(file, reading::REPORT).map_err(|e| wrong(e.to_string()))?;
     let found: SentenceFile = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     for entry in &found.sentences {
         check_sentence(&entry.task, &entry.sentence)

@@ -6,6 +6,7 @@ use crate::control::Control;
 use crate::failure::Category;
 use crate::flow::ScheduleFigures;
 use crate::stats::{Interval, mcnemar_exact, quantile, wilson95};
+use efm_core::reading;
 use efm_sim::Scene;
 use efm_sim::tasks::{BENCHMARK, BENCHMARK_VERSION, Split};
 use serde::{Deserialize, Serialize};
@@ -507,7 +508,8 @@ impl Document {
         let (mut commands, mut runs) = (Vec::new(), Vec::new());
         for file in files {
             let name = || file.as_ref().display().to_string();
-            let text = std::fs::read_to_string(file).map_err(|source| ReadError::Read { file: name(), source })?;
+            let text =
+                reading::text(file, reading::REPORT).map_err(|source| ReadError::Read { file: name(), source })?;
             let one: Document =
                 serde_json::from_str(&text).map_err(|source| ReadError::Json { file: name(), source })?;
             commands.extend(Some(one.command).filter(|c| !c.is_empty()));

@@ -15,7 +15,7 @@ use efm_app::publisher::publishing::{At, Host, Publishing};
 use efm_app::publisher::streaming::{Event, Outlet};
 use efm_app::reasons;
 use efm_core::{ActionChunk, JointSample, Reason, SenderId, Stamp, Trajectory};
-use efm_safety::{Execution, IdleReason, OfferRefusal, StopReason, TrajectoryStreamer, VerifiedWindow};
+use efm_safety::{Execution, IdleReason, Names, OfferRefusal, StopReason, TrajectoryStreamer, VerifiedWindow};
 use efm_schedule::{Mode, OnNewGoal, Scheduler, SchedulerError};
 use efm_sim::cell::{ARM_CONTROLLER, HAND_CONTROLLER};
 use efm_sim::world::{ARM_JOINTS, FINGER_JOINTS, STEP_NANOS};
@@ -249,7 +249,7 @@ impl Rig {
 
     /// The stop that lasts until somebody ends it, if there is one.
     pub fn latched(&self) -> Option<&StopReason> {
-        self.follower.streamer()?.latched().filter(|reason| reason.is_latched())
+        self.follower.streamer()?.latched()
     }
 
     /// Tells the instruction (empty: none), as the topic does. Without a filter nobody listens.
@@ -296,9 +296,9 @@ impl Rig {
         let now = stage.at();
         match follower {
             Follower::Filtered(publisher) => publisher.on_chunk(stage, now, &chunk.to_trajectory(""), POLICY),
-            Follower::Unfiltered(follower) => {
-                follower.offer(chunk, now.now).map_err(|refusal| reasons::not_taken(&OfferRefusal::Chunk(refusal)))
-            }
+            Follower::Unfiltered(follower) => follower
+                .offer(chunk, now.now)
+                .map_err(|refusal| reasons::not_taken(&OfferRefusal::Chunk(refusal), &Names::default())),
         }
     }
 
@@ -332,7 +332,7 @@ impl Rig {
                     match phase {
                         Some(Phase::Idle(reason)) => idle = Some(reason.clone()),
                         Some(Phase::Stopping(reason)) => {
-                            log::debug!("{:.2} s: coming to rest: {reason}", stage.cell.elapsed());
+                            log::debug!("{:.2} s: coming to rest: {}", stage.cell.elapsed(), reason.code());
                         }
                         _ => {}
                     }

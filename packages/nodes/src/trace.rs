@@ -16,6 +16,35 @@ const SETUP_EVERY: u64 = 300;
 /// Bytes of events that are set aside, so that noting one allocates nothing: four times what a tenth of a second holds at 1 kHz.
 const ROOM: usize = 256 * 1024;
 
+/// Bytes of events that the history may hold at once.
+const HISTORY_BYTES: usize = 64 << 20;
+
+/// What may still be noted: at once as much as the history may hold, and in the long run so much a message that the history never holds more than
+/// twice that. Whoever floods a node fills its trace, not its memory.
+#[derive(Debug)]
+struct Room {
+    left: usize,
+    /// Events that were not noted, since it was told.
+    left_out: u64,
+}
+
+impl Room {
+    /// Whether there is room for an event; one that is left out is counted.
+    fn take(&mut self, bytes: usize) -> bool {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => self.left_out += 1,
+        }
+        self.left_out == 0
+    }
+
+    /// A message is published; says how many events it lacks.
+    fn renew(&mut self) -> u64 {
+        self.left = HISTORY_BYTES.min(self.left + HISTORY_BYTES / HISTORY);
+        std::mem::take(&mut self.left_out)
+    }
+}
+
 /// Notes events and publishes them, on a task of its own.
 #[derive(Debug)]
 pub struct Trace(Option<Noting>);
@@ -23,8 +52,9 @@ pub struct Trace(Option<Noting>);
 #[derive(Debug)]
 struct Noting {
     events: Vec<u8>,
+    room: Room,
     /// To who publishes, and back.
-    full: tokio::sync::mpsc::UnboundedSender<Vec<u8>>,
+    full: tokio::sync::mpsc::UnboundedSender<(Vec<u8>, u64)>,
     empty: mpsc::Receiver<Vec<u8>>,
 }
 
@@ -38,7 +68,7 @@ impl Trace {
             return Ok(Self(None));
         }
         let publisher = node.publisher::<DiagnosticArray>("~/trace", qos::latched().keep_last(HISTORY))?;
-        let (full, mut to_tell) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+        let (full, mut to_tell) = tokio::sync::mpsc::unbounded_channel::<(Vec<u8>, u64)>();
         let (back, empty) = mpsc::channel();
         let teller = Teller {
             name: node.full_name().to_owned(),
@@ -49,16 +79,22 @@ impl Trace {
         };
         node.spawn(async move {
             let mut teller = teller;
-            while let Some(mut events) = to_tell.recv().await {
-                if teller.tell(&events).is_err() {
+            while let Some((mut events, left_out)) = to_tell.recv().await {
+                if teller.tell(&events, left_out).is_err() {
                     return; // the node is gone
                 }
                 events.clear();
+                events.shrink_to(ROOM);
                 // Where nobody wants it back the node is ending.
                 let _ = back.send(events);
             }
         });
-        Ok(Self(Some(Noting { events: Vec::with_capacity(ROOM), full, empty })))
+        Ok(Self(Some(Noting {
+            events: Vec::with_capacity(ROOM),
+            room: Room { left: HISTORY_BYTES, left_out: 0 },
+            full,
+            empty,
+        })))
     }
 
     /// Whether anything is noted.
@@ -71,7 +107,9 @@ impl Trace {
         let Some(noting) = &mut self.0 else { return };
         let before = noting.events.len();
         match serde_json::to_writer(&mut noting.events, event) {
-            Ok(()) => noting.events.push(b'\n'),
+            Ok(()) if noting.room.take(noting.events.len() - before) => noting.events.push(b'\n'),
+            // What follows is left out as well, until the next message: a trace with a hole in the middle says less than one that says where it ends.
+            Ok(()) => noting.events.truncate(before),
             Err(error) => {
                 noting.events.truncate(before);
                 log::error!("the trace lacks an event: {error}");
@@ -82,12 +120,13 @@ impl Trace {
     /// Has what was noted published. To be called every [`PERIOD`].
     pub fn flush(&mut self) {
         let Some(noting) = &mut self.0 else { return };
-        if noting.events.is_empty() {
+        if noting.events.is_empty() && noting.room.left_out == 0 {
             return;
         }
+        let left_out = noting.room.renew();
         let next = noting.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(ROOM));
         // Who publishes ends with the node only.
-        let _ = noting.full.send(std::mem::replace(&mut noting.events, next));
+        let _ = noting.full.send((std::mem::replace(&mut noting.events, next), left_out));
     }
 }
 
@@ -100,13 +139,17 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&mut self, events: &[u8]) -> Result<(), NodeError> {
+    fn tell(&mut self, events: &[u8], left_out: u64) -> Result<(), NodeError> {
         let value = |key: &str, value: String| KeyValue { key: key.to_owned(), value };
         let mut values = vec![
             value("format", FORMAT.to_owned()),
             value("sequence", self.sequence.to_string()),
             value("events", String::from_utf8_lossy(events).into_owned()),
         ];
+        if left_out > 0 {
+            log::warn!("the trace lacks {left_out} events: more came than its history may hold");
+            values.push(value(LEFT_OUT, left_out.to_string()));
+        }
         if self.sequence.is_multiple_of(SETUP_EVERY) {
             values.push(value("setup", self.setup.clone()));
         }
@@ -115,5 +158,28 @@ impl Teller {
         let header = convert::header(self.clock.now(), "");
         self.publisher.publish(&DiagnosticArray { header, status: vec![status] })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_history_of_a_trace_is_bounded_in_bytes_whatever_comes() {
+        let mut room = Room { left: HISTORY_BYTES, left_out: 0 };
+        let (mut kept, mut lost) = (std::collections::VecDeque::new(), 0);
+        for flood in [1_000, 64 << 10, 16 << 20, 1, 200 << 20].into_iter().cycle().take(3000) {
+            let message: usize = (0..200).map(|_| if room.take(flood) { flood } else { 0 }).sum();
+            kept.push_back(message);
+            if kept.len() > HISTORY {
+                kept.pop_front();
+            }
+            assert!(kept.iter().sum::<usize>() <= 2 * HISTORY_BYTES + (1 << 20));
+            lost += room.renew();
+        }
+        assert!(lost > 0);
+        // What a healthy node notes is not near it: 10 kB in a tenth of a second.
+        assert!((0..100_000).all(|_| room.renew() == 0 && room.take(10_000)));
     }
 }

@@ -2,8 +2,9 @@
 
 use efm_config::files;
 use efm_core::Stamp;
+use efm_core::reading;
 use efm_ros::r2r::std_msgs::msg::String as Text;
-use efm_ros::{Graph, Latest, Node, NodeError, Received, RosClock, qos};
+use efm_ros::{Graph, Latest, Node, NodeError, Received, RosClock, bounds, qos};
 use std::time::Instant;
 
 /// The robot description: from the file of the parameter, else from the topic.
@@ -13,10 +14,10 @@ use std::time::Instant;
 pub fn robot_description(node: &mut Node) -> Result<Latest<Text>, NodeError> {
     let named = node.params().text("robot_description_file");
     if named.is_empty() {
-        return Ok(node.latest("robot_description", qos::latched_input())?);
+        return Ok(node.latest("robot_description", qos::latched_input().at_most(bounds::DESCRIPTION))?);
     }
     let path = files::find(&named);
-    let data = std::fs::read_to_string(&path)
+    let data = reading::text(&path, reading::DESCRIPTION)
         .map_err(|e| format!("parameter 'robot_description_file': cannot read '{}': {e}", path.display()))?;
     let (mut feed, latest) = Latest::slot();
     feed.put(Text { data }, node.clock());

@@ -2,7 +2,7 @@
 
 use crate::golden::Parity;
 use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Negations, Reference};
-use crate::package::{PolicyPackage, check_cameras, check_robot};
+use crate::package::{LoadOptions, PolicyPackage, check_cameras, check_robot};
 use crate::policy::Policy;
 use crate::ranges::compare_ranges;
 use crate::runtime::RuntimeOptions;
@@ -37,6 +37,11 @@ pub struct Check {
 /// Looks at the package in a folder and, where `setup` is given, at whether it fits. Sentence encoders are looked for as
 /// [`PolicyPackage::load`] does.
 pub fn check(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_>>) -> Check {
+    check_with(folder, search_path, setup, &LoadOptions::default())
+}
+
+/// As [`check`], with more said of what is taken.
+pub fn check_with(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_>>, options: &LoadOptions) -> Check {
     let mut found = Check::default();
     let manifest = match Manifest::read(folder) {
         Ok(manifest) => manifest,
@@ -54,7 +59,7 @@ pub fn check(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_>>) -
             found.problems.push(error.to_string());
         }
     }
-    let package = PolicyPackage::load(folder, search_path);
+    let package = PolicyPackage::load_with(folder, search_path, options);
     if let Some(setup) = &setup {
         let golden = package.as_ref().ok().map(PolicyPackage::golden);
         let ranges = compare_ranges(&manifest, golden, setup.robot);

@@ -5,6 +5,8 @@
 
 use crate::files::{self, FileError};
 use crate::manifest::{EncoderRef, FileSpec, ManifestError, check_file};
+use crate::names;
+use crate::operators::Operators;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
@@ -50,11 +52,13 @@ impl EncoderManifest {
     /// # Errors
     /// Naming the file and the field.
     pub fn read(file: &Path) -> Result<Self, ManifestError> {
+        let (folder, name) = (file.parent().unwrap_or(Path::new("")), file.file_name().unwrap_or_default());
         let file = file.to_owned();
-        let text =
-            std::fs::read_to_string(&file).map_err(|source| ManifestError::Read { file: file.clone(), source })?;
-        let manifest: Self = serde_yaml::from_str(&text)
-            .map_err(|e| ManifestError::Form { file: file.clone(), problem: e.to_string() })?;
+        // A plain name stands for one in the working directory, which is no folder by the name of nothing.
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let text = files::read_settings(folder, &name.to_string_lossy())
+            .map_err(|source| ManifestError::Read { file: file.clone(), source })?;
+        let manifest: Self = names::read(&text, &file)?;
         manifest.check().map_err(|(field, problem)| ManifestError::Field { file, field, problem })?;
         Ok(manifest)
     }
@@ -237,6 +241,25 @@ impl EncoderPackage {
     /// # Errors
     /// When none has the hash, or the one that has is damaged or disagrees with its own manifest.
     pub fn find(wanted: &EncoderRef, search_path: &[PathBuf]) -> Result<Self, EncoderError> {
+        Self::find_with(wanted, search_path, &Operators::default())
+    }
+
+    /// As [`Self::find`], of a graph that may have these operators.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn find_with(wanted: &EncoderRef, search_path: &[PathBuf], allowed: &Operators) -> Result<Self, EncoderError> {
+        match Self::folder_of(wanted, search_path)? {
+            Ok(folder) => Self::load_with(&folder, allowed),
+            Err(found) => {
+                let (name, sha256) = (wanted.name.clone(), wanted.sha256.clone());
+                Err(EncoderError::Missing { name, sha256, looked: search_path.to_vec(), found })
+            }
+        }
+    }
+
+    /// The folder of the encoder; else what is there instead.
+    fn folder_of(wanted: &EncoderRef, search_path: &[PathBuf]) -> Result<Result<PathBuf, Vec<String>>, EncoderError> {
         let mut found = Vec::new();
         for folder in search_path {
             let Ok(entries) = std::fs::read_dir(folder.join("encoders")) else { continue };
@@ -249,15 +272,21 @@ impl EncoderPackage {
                         if manifest.dim != wanted.dim {
                             return Err(EncoderError::Dim { file, found: manifest.dim, expected: wanted.dim });
                         }
-                        return Self::load(&folder);
+                        return Ok(Ok(folder));
                     }
                     Ok(other) => found.push(format!("{} (sha256 {})", other.name, other.model.sha256)),
                     Err(e) => found.push(e.to_string()),
                 }
             }
         }
-        let (name, sha256) = (wanted.name.clone(), wanted.sha256.clone());
-        Err(EncoderError::Missing { name, sha256, looked: search_path.to_vec(), found })
+        Ok(Err(found))
+    }
+
+    /// Bytes of the files of an encoder; 0 where it is not found.
+    pub(crate) fn size(wanted: &EncoderRef, search_path: &[PathBuf]) -> u64 {
+        let Ok(Ok(folder)) = Self::folder_of(wanted, search_path) else { return 0 };
+        let Ok(manifest) = EncoderManifest::read(&folder.join(ENCODER_FILE)) else { return 0 };
+        files::size(&folder, &[&manifest.model.file, &manifest.tokenizer.file])
     }
 
     /// Loads the encoder in a folder.
@@ -265,9 +294,17 @@ impl EncoderPackage {
     /// # Errors
     /// When its manifest is wrong, or a file is missing or changed.
     pub fn load(folder: &Path) -> Result<Self, EncoderError> {
+        Self::load_with(folder, &Operators::default())
+    }
+
+    /// As [`Self::load`], of a graph that may have these operators.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(folder: &Path, allowed: &Operators) -> Result<Self, EncoderError> {
         let manifest = EncoderManifest::read(&folder.join(ENCODER_FILE))?;
-        let model = files::read_graph(folder, &manifest.model.file, &manifest.model.sha256)?;
-        let tokenizer = files::read_checked(folder, &manifest.tokenizer.file, &manifest.tokenizer.sha256)?;
+        let model = files::read_graph(folder, &manifest.model.file, &manifest.model.sha256, allowed)?;
+        let tokenizer = files::read_checked(folder, &manifest.tokenizer.file, &manifest.tokenizer.sha256, files::JSON)?;
         Ok(Self { folder: folder.to_owned(), manifest, model, tokenizer })
     }
 
@@ -277,7 +314,7 @@ impl EncoderPackage {
     /// When the file is missing, changed or malformed.
     pub fn golden(&self) -> Result<Vec<GoldenSentence>, EncoderError> {
         let Some(golden) = &self.manifest.golden else { return Ok(Vec::new()) };
-        let bytes = files::read_checked(&self.folder, &golden.file, &golden.sha256)?;
+        let bytes = files::read_checked(&self.folder, &golden.file, &golden.sha256, files::JSON)?;
         serde_json::from_slice(&bytes)
             .map_err(|e| EncoderError::Tokenizer { file: self.folder.join(&golden.file), problem: e.to_string() })
     }

@@ -5,6 +5,7 @@ use crate::encoder::{
 };
 use crate::files;
 use crate::manifest::{LanguageSpec, Manifest, TokensSpec};
+use crate::operators::Operators;
 use crate::package::PackageError;
 use crate::runtime::RuntimeOptions;
 use std::path::{Path, PathBuf};
@@ -66,14 +67,19 @@ pub(crate) enum LanguagePackage {
 
 impl LanguagePackage {
     /// Reads what the manifest of a folder asks for; encoders are looked for on the search path.
-    pub fn load(folder: &Path, manifest: &Manifest, search_path: &[PathBuf]) -> Result<Self, PackageError> {
+    pub fn load(
+        folder: &Path,
+        manifest: &Manifest,
+        search_path: &[PathBuf],
+        allowed: &Operators,
+    ) -> Result<Self, PackageError> {
         Ok(match &manifest.observation.language {
             None => Self::None,
             Some(LanguageSpec::Embedding { encoder, .. }) => {
-                Self::Encoder(Box::new(EncoderPackage::find(encoder, search_path)?))
+                Self::Encoder(Box::new(EncoderPackage::find_with(encoder, search_path, allowed)?))
             }
             Some(LanguageSpec::Tokens(spec)) => {
-                let bytes = files::read_checked(folder, &spec.tokenizer.file, &spec.tokenizer.sha256)?;
+                let bytes = files::read_checked(folder, &spec.tokenizer.file, &spec.tokenizer.sha256, files::JSON)?;
                 // What cannot be opened is refused with the package and not later.
                 WordTokenizer::new(&bytes, spec, folder)?;
                 Self::Tokenizer(bytes)

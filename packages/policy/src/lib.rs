@@ -21,15 +21,17 @@ mod bare;
 mod check;
 mod chunking;
 mod encoder;
-mod external;
 pub mod families;
 mod files;
 mod goal;
 mod golden;
+mod graph_file;
 pub mod imagine;
 mod manifest;
+mod names;
 mod noise;
 mod normalize;
+mod operators;
 mod package;
 mod policy;
 mod ranges;
@@ -37,7 +39,7 @@ mod runtime;
 
 pub use actions::{ActionDecoder, ActionError};
 pub use bare::BareGraphs;
-pub use check::{Check, Setup, check};
+pub use check::{Check, Setup, check, check_with};
 pub use chunking::{Chunking, GuidedPolicy};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
@@ -54,7 +56,10 @@ pub use manifest::{
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};
-pub use package::{CameraMismatch, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot};
+pub use operators::Operators;
+pub use package::{
+    CameraMismatch, LoadOptions, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot,
+};
 pub use policy::{Guide, Observation, OpenError, Policy, PolicyError};
 pub use ranges::{RangeMismatch, RangeProblem, RangeReport, compare_ranges};
-pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, use_library};
+pub use runtime::{LIBRARY_VARIABLE, Provider, RuntimeError, RuntimeOptions, TensorSpec, load_library, use_library};

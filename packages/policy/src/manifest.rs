@@ -4,6 +4,8 @@
 //! The format is described in `docs/policy_package.md`.
 
 use crate::families::RunnerSpec;
+use crate::files;
+use crate::names;
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
 use efm_core::words::{Lexicon, ListError, Names};
@@ -491,8 +493,8 @@ impl Manifest {
     /// Naming the file and the field.
     pub fn read(folder: &Path) -> Result<Self, ManifestError> {
         let file = folder.join(MANIFEST_FILE);
-        let text =
-            std::fs::read_to_string(&file).map_err(|source| ManifestError::Read { file: file.clone(), source })?;
+        let text = files::read_settings(folder, MANIFEST_FILE)
+            .map_err(|source| ManifestError::Read { file: file.clone(), source })?;
         Self::parse(&text, &file)
     }
 
@@ -501,8 +503,7 @@ impl Manifest {
     /// # Errors
     /// Naming the file and the field.
     pub fn parse(text: &str, file: &Path) -> Result<Self, ManifestError> {
-        let manifest: Self = serde_yaml::from_str(text)
-            .map_err(|e| ManifestError::Form { file: file.to_owned(), problem: e.to_string() })?;
+        let manifest: Self = names::read(text, file)?;
         manifest.check().map_err(|(field, problem)| ManifestError::Field { file: file.to_owned(), field, problem })?;
         Ok(manifest)
     }

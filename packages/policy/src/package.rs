@@ -1,11 +1,12 @@
 //! A policy package on disk: loaded whole, and refused unless everything in it agrees.
 
-use crate::encoder::EncoderError;
+use crate::encoder::{EncoderError, EncoderPackage};
 use crate::families::parts::{TensorProblem, Tensors};
 use crate::files::{self, FileError};
 use crate::goal::LanguagePackage;
 use crate::golden::{Golden, GoldenError};
-use crate::manifest::{JointUnit, MANIFEST_FILE, Manifest, ManifestError};
+use crate::manifest::{JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, ManifestError};
+use crate::operators::Operators;
 use crate::ranges::{RangeReport, compare_ranges};
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
 use efm_robot::{Chain, ChainError, JointKind, RobotModel};
@@ -113,6 +114,27 @@ pub struct CameraMismatch {
     pub available: Vec<String>,
 }
 
+/// What is taken of a package.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Operators that its graphs may have.
+    pub operators: Operators,
+    /// Its hash ([`PolicyPackage::hash`]), where it is known which one it must be.
+    pub hash: Option<String>,
+}
+
+/// Where sentence encoders are looked for.
+fn places(folder: &Path, search_path: &[PathBuf]) -> Vec<PathBuf> {
+    let mut places = search_path.to_vec();
+    if let Some(beside) = folder.canonicalize().ok().and_then(|f| f.parent().map(Path::to_owned)) {
+        let known = places.iter().any(|p| p.canonicalize().is_ok_and(|p| p == beside));
+        if !known {
+            places.push(beside);
+        }
+    }
+    places
+}
+
 /// A package whose files, graphs, encoder and golden example were checked against its manifest. All bytes are in memory, so what
 /// was hashed is what runs.
 #[derive(Debug, Clone)]
@@ -132,30 +154,49 @@ impl PolicyPackage {
     /// # Errors
     /// When anything disagrees: the first disagreement, naming its file and field or tensor.
     pub fn load(folder: &Path, search_path: &[PathBuf]) -> Result<Self, PackageError> {
-        let manifest = Manifest::read(folder)?;
-        let hash = files::hash(
-            &std::fs::read(folder.join(MANIFEST_FILE))
-                .map_err(|source| FileError::Read { file: folder.join(MANIFEST_FILE), source })?,
-        );
+        Self::load_with(folder, search_path, &LoadOptions::default())
+    }
+
+    /// As [`Self::load`], with more said of what is taken.
+    ///
+    /// # Errors
+    /// As [`Self::load`], or when the package is another one than expected.
+    pub fn load_with(folder: &Path, search_path: &[PathBuf], options: &LoadOptions) -> Result<Self, PackageError> {
+        let file = folder.join(MANIFEST_FILE);
+        let text = files::read_settings(folder, MANIFEST_FILE)
+            .map_err(|source| FileError::Read { file: file.clone(), source })?;
+        let hash = files::hash(text.as_bytes());
+        if let Some(expected) = options.hash.as_ref().filter(|expected| **expected != hash) {
+            return Err(FileError::Changed { file, expected: expected.clone(), found: hash }.into());
+        }
+        let manifest = Manifest::parse(&text, &file)?;
         let mut graphs = BTreeMap::new();
         for (role, graph) in &manifest.graphs {
-            graphs.insert(role.clone(), files::read_graph(folder, &graph.file, &graph.sha256)?);
+            graphs.insert(role.clone(), files::read_graph(folder, &graph.file, &graph.sha256, &options.operators)?);
         }
         check_graphs(folder, &manifest, &graphs)?;
 
-        let golden = files::read_checked(folder, &manifest.golden.file, &manifest.golden.sha256)?;
+        let golden = files::read_checked(folder, &manifest.golden.file, &manifest.golden.sha256, files::JSON)?;
         let golden = Golden::parse(&golden, &manifest)
             .map_err(|source| PackageError::Golden { file: folder.join(&manifest.golden.file), source })?;
 
-        let mut places = search_path.to_vec();
-        if let Some(beside) = folder.canonicalize().ok().and_then(|f| f.parent().map(Path::to_owned)) {
-            let known = places.iter().any(|p| p.canonicalize().is_ok_and(|p| p == beside));
-            if !known {
-                places.push(beside);
+        let language = LanguagePackage::load(folder, &manifest, &places(folder, search_path), &options.operators)?;
+        Ok(Self { folder: folder.to_owned(), manifest, graphs, language, golden, hash })
+    }
+
+    /// Bytes of the files that a manifest names, those of its sentence encoder included. What is not there counts nothing.
+    pub fn size_of(folder: &Path, manifest: &Manifest, search_path: &[PathBuf]) -> u64 {
+        let graphs = manifest.graphs.values().map(|graph| graph.file.as_str());
+        let mut names: Vec<&str> = graphs.chain([manifest.golden.file.as_str(), MANIFEST_FILE]).collect();
+        let mut encoder = 0;
+        match &manifest.observation.language {
+            None => {}
+            Some(LanguageSpec::Tokens(spec)) => names.push(&spec.tokenizer.file),
+            Some(LanguageSpec::Embedding { encoder: wanted, .. }) => {
+                encoder = EncoderPackage::size(wanted, &places(folder, search_path));
             }
         }
-        let language = LanguagePackage::load(folder, &manifest, &places)?;
-        Ok(Self { folder: folder.to_owned(), manifest, graphs, language, golden, hash })
+        files::size(folder, &names) + encoder
     }
 
     /// What the package says about itself.

@@ -132,8 +132,11 @@ fn environment() -> Result<Environment, RuntimeError> {
     })
 }
 
-/// Loads the library where it is not loaded yet: tensors can be made without a session, but not without it.
-pub(crate) fn ready() -> Result<(), RuntimeError> {
+/// Loads the library where it is not loaded yet, from [`LIBRARY_VARIABLE`] or by its name: tensors can be made without a session, but not without it.
+///
+/// # Errors
+/// When it cannot be loaded or is too old.
+pub fn load_library() -> Result<(), RuntimeError> {
     environment().map(drop)
 }
 

@@ -2,6 +2,7 @@
 
 use efm_bag::{BagError, BagReader, OfferedQos};
 use efm_core::Stamp;
+use efm_core::reading;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +32,7 @@ impl Contents {
     /// # Errors
     /// When the bag cannot be read.
     pub fn of(bag: &Path) -> Result<Self, BagError> {
-        let text = std::fs::read_to_string(bag.join("metadata.yaml")).ok();
+        let text = reading::text(bag.join("metadata.yaml"), reading::REPORT).ok();
         match text.as_deref().and_then(Self::from_metadata) {
             Some(contents) => Ok(contents),
             None => Self::by_reading(bag),

@@ -101,7 +101,12 @@ impl Cell {
             contradiction: None,
         };
         self.streaming.tick(Stamp::from_nanos(self.now), Some(&joints), &[], &mut self.outlet).unwrap();
-        self.events.push(Event::Tick { now: self.now, joints: Some(joints), others: Cow::default() });
+        self.events.push(Event::Tick {
+            now: self.now,
+            joints: Some(joints),
+            others: Cow::default(),
+            unreadable: false,
+        });
         let follow =
             |(_, sent): &(String, Vec<Trajectory>)| sent.last().map(|window| window.points[0].positions.clone());
         if let Some(at) = self.outlet.commands.iter().map(follow).collect::<Option<Vec<_>>>() {

@@ -5,6 +5,7 @@ use efm_app::trace::Setup;
 use efm_config::Spec;
 use efm_config::file::{flatten, for_node, put};
 use efm_config::files;
+use efm_core::reading;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::path::Path;
 /// # Errors
 /// When the file cannot be read, or names the node in other namespaces only.
 pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = reading::text(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
     let named = |what: String| anyhow!("{}: {what}", file.display());
     let all = efm_config::file::read(&text).map_err(named)?;
     let mut told = Vec::new();
@@ -31,7 +32,7 @@ pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) ->
             let names_a_file = name.ends_with("_file");
             if let (true, Some(path)) = (names_a_file, value.as_str().filter(|path| !path.is_empty())) {
                 let path = files::find(path);
-                let now = std::fs::read_to_string(&path)
+                let now = reading::text(&path, reading::REPORT)
                     .map_err(|e| anyhow!("parameter '{name}': cannot read '{}': {e}", path.display()))?;
                 told.extend(different_lines(&name, setup.files.get(&name).map(String::as_str), &now));
                 setup.files.insert(name, now);

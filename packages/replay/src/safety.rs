@@ -10,7 +10,7 @@ use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming, Ticked};
 use efm_app::reasons;
 use efm_config::Params;
 use efm_core::{Reason, Stamp, Trajectory, TrajectoryPoint};
-use efm_safety::{Execution, VerifiedWindow};
+use efm_safety::{Execution, Untold, VerifiedWindow};
 use std::collections::BTreeMap;
 
 /// What was sent, and why.
@@ -120,12 +120,14 @@ pub fn filter_with(
             filtered.span = Some(filtered.span.map_or((at, at), |(first, last)| (first.min(at), last.max(at))));
         }
         match event {
-            Event::Tick { now, joints, others } => {
+            Event::Tick { now, joints, others, unreadable } => {
                 if let Some(joints) = joints {
                     scenes.stands(joints, others);
                 }
                 let waited = streaming.description_waits() != (false, false);
-                let ticked = streaming.tick(Stamp::from_nanos(*now), joints.as_ref(), others, &mut outlet);
+                let untold = if *unreadable { Untold::Invalid } else { Untold::Missing };
+                let told = joints.as_ref().ok_or(untold);
+                let ticked = streaming.tick_told(Stamp::from_nanos(*now), told, others, &mut outlet);
                 let ticked = ticked.map_err(|e| anyhow!("{e}"))?;
                 note(&mut filtered, &ticked, &streaming);
                 if waited && streaming.description_waits() == (false, false) {

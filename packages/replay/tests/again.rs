@@ -124,7 +124,7 @@ fn streamed() -> Run {
             contradiction: None,
         };
         streaming.tick(Stamp::from_nanos(now), Some(&joints), &[], &mut outlet).unwrap();
-        events.push(Event::Tick { now, joints: Some(joints), others: Cow::default() });
+        events.push(Event::Tick { now, joints: Some(joints), others: Cow::default(), unreadable: false });
         if let Some(sent) = outlet.commands[0].1.last() {
             at.clone_from(&sent.points[0].positions);
         }
@@ -212,6 +212,8 @@ fn thought(dir: &Path, keeps: impl Fn(usize) -> bool, alters: impl Fn(usize) -> 
         proposer: efm_app::inference::proposers::named("policy").unwrap(),
         candidates: 1,
         world_model: efm_policy::imagine::named("kinematic").unwrap(),
+        operators: efm_policy::Operators::default(),
+        trial: None,
         cores: None,
     };
     let mut worker = Worker::default();

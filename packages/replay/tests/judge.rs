@@ -538,7 +538,7 @@ fn bad_chunks() {
         commands: (234, 0),
         chunks: (14, 14),
         events: &["instruction", "chunk", "resume", "chunk"],
-        phases: &[FOLLOWS, "at rest: 3 action chunks in a row held values that are no numbers", FOLLOWS],
+        phases: &[FOLLOWS, "at rest: 3 action chunks in a row could not be used", FOLLOWS],
     });
 }
 

@@ -1,6 +1,7 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
+use efm_core::reading;
 use efm_core::{JointLimits, JointNames};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -235,7 +236,7 @@ impl LimitsFile {
     /// When it cannot be read, or as [`LimitsFile::parse`].
     pub fn load(path: impl AsRef<Path>) -> Result<Self, LimitError> {
         let shown = path.as_ref().display().to_string();
-        match std::fs::read_to_string(path) {
+        match reading::text(path, reading::SETTINGS) {
             Ok(yaml) => Self::parse(&yaml, &shown),
             Err(source) => Err(LimitError::File { path: shown, source }),
         }
@@ -256,6 +257,9 @@ impl LimitsFile {
             robot_description_planning: Option<Inner>,
         }
         let wrong = |source| LimitError::Yaml { path: path.to_owned(), source };
+        if let Some(problem) = reading::too_many_brackets(yaml) {
+            return Err(wrong(serde_yaml::Error::custom(problem)));
+        }
         // An empty file is one without limits.
         let file: Option<File> = serde_yaml::from_str(yaml).map_err(wrong)?;
         let (plain, wrapped) = match file {
@@ -270,6 +274,9 @@ impl LimitsFile {
             return Err(LimitError::NoLimits { path: path.to_owned() });
         };
         for (joint, entry) in &mut joints {
+            if let Some(problem) = reading::wrong_name(joint) {
+                return Err(wrong(serde_yaml::Error::custom(format!("the name of a joint cannot be: {problem}"))));
+            }
             entry.silence();
             if let Some((key, value, right)) = entry.wrong() {
                 return Err(LimitError::Value { path: path.to_owned(), joint: joint.clone(), key, value, right });

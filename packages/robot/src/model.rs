@@ -2,6 +2,8 @@
 
 use crate::shape::{Primitive, Shape, merge_capsules};
 use crate::written;
+use crate::xml::{self, Unread};
+use efm_core::reading;
 use nalgebra::{Isometry3, Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
 use std::collections::HashMap;
 use std::path::Path;
@@ -180,7 +182,8 @@ impl RobotModel {
     pub fn load(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         let path = path.as_ref();
         let shown = || path.display().to_string();
-        let xml = std::fs::read_to_string(path).map_err(|source| ModelError::File { path: shown(), source })?;
+        let xml =
+            reading::text(path, reading::DESCRIPTION).map_err(|source| ModelError::File { path: shown(), source })?;
         Self::from_urdf(&xml).map_err(|error| ModelError::InFile { path: shown(), source: Box::new(error) })
     }
 
@@ -192,10 +195,21 @@ impl RobotModel {
     /// When it is not XML, not a URDF, has a repeated name, an unknown link or joint, a number that is not finite, a kind of joint that
     /// no arm has (floating, planar, spherical), or when its links do not form one tree.
     pub fn from_urdf(xml: &str) -> Result<Self, ModelError> {
-        let document = roxmltree::Document::parse(xml)?;
+        let document = xml::document(xml).map_err(|unread| match unread {
+            Unread::Xml(error) => error.into(),
+            Unread::Bounds(problem) => ModelError::Urdf(problem),
+        })?;
         if document.root_element().tag_name().name() != "robot" {
             let found = document.root_element().tag_name().name();
             return Err(ModelError::Urdf(format!("the root element is <{found}>, not <robot>")));
+        }
+        for element in
+            document.root_element().children().filter(|node| node.has_tag_name("link") || node.has_tag_name("joint"))
+        {
+            if let Some(problem) = element.attribute("name").and_then(reading::wrong_name) {
+                let what = element.tag_name().name();
+                return Err(ModelError::Urdf(format!("the name of a {what} cannot be: {problem}")));
+            }
         }
         let limits = written::limits_of(&document)?;
         let urdf = urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(e.to_string()))?;

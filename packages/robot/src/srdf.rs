@@ -1,7 +1,9 @@
 //! SRDF: groups, named states, and pairs of links that need no collision check.
 
 use crate::model::RobotModel;
-use roxmltree::{Document, Node};
+use crate::xml::{self, Unread};
+use efm_core::reading;
+use roxmltree::Node;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -36,6 +38,9 @@ pub enum SrdfError {
         problem: String,
     },
 }
+
+/// Groups within groups.
+const DEEPEST: usize = 64;
 
 /// A named set of joints.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,7 +93,8 @@ impl Srdf {
     pub fn load(path: impl AsRef<Path>, model: &RobotModel) -> Result<Self, SrdfError> {
         let path = path.as_ref();
         let shown = || path.display().to_string();
-        let xml = std::fs::read_to_string(path).map_err(|source| SrdfError::File { path: shown(), source })?;
+        let xml =
+            reading::text(path, reading::DESCRIPTION).map_err(|source| SrdfError::File { path: shown(), source })?;
         Self::parse(&xml, model).map_err(|error| SrdfError::InFile { path: shown(), source: Box::new(error) })
     }
 
@@ -97,7 +103,10 @@ impl Srdf {
     /// # Errors
     /// When it is not XML, an attribute is missing, or a link, joint or group does not exist; the line is named.
     pub fn parse(xml: &str, model: &RobotModel) -> Result<Self, SrdfError> {
-        let document = Document::parse(xml)?;
+        let document = xml::document(xml).map_err(|unread| match unread {
+            Unread::Xml(error) => SrdfError::Xml(error),
+            Unread::Bounds(problem) => SrdfError::Line { line: 1, problem },
+        })?;
         let root = document.root_element();
         if !root.has_tag_name("robot") {
             return Err(at(root, format!("the root element is <{}>, not <robot>", root.tag_name().name())));
@@ -219,6 +228,9 @@ impl Members<'_, '_, '_> {
         }
         if self.done.contains(name) {
             return Ok(());
+        }
+        if self.open.len() == DEEPEST {
+            return Err(at(group, format!("group '{name}' is the last of more than {DEEPEST} groups within groups")));
         }
         self.open.push(name.to_owned());
         for member in group.children().filter(Node::is_element) {

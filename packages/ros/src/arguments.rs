@@ -5,6 +5,7 @@
 
 use crate::entities::{OK, RosError, rcl_error, text_of};
 use efm_config::given::Sayings;
+use efm_core::reading;
 use r2r_rcl as rcl;
 use std::ffi::CString;
 
@@ -85,7 +86,7 @@ fn written(text: &str) -> &str {
 /// Whether there is more in a file than comments.
 fn says_something(file: &str) -> bool {
     let is_nothing = |line: &str| ["", "{}"].contains(&line) || line.starts_with('#');
-    std::fs::read_to_string(file).is_ok_and(|text| !text.lines().map(str::trim).all(is_nothing))
+    reading::text(file, reading::SETTINGS).is_ok_and(|text| !text.lines().map(str::trim).all(is_nothing))
 }
 
 /// Takes over all that is in a structure of rcl's; how many nodes it names, or what is wrong.

@@ -1,6 +1,7 @@
 //! `/diagnostics`: once a second, and at once when a level changes.
 
 use efm_core::health::SILENT;
+use efm_core::reading::shown;
 use efm_core::{Level, Stamp};
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,13 +129,14 @@ impl Task {
         message: impl Into<String>,
         values: impl IntoIterator<Item = (K, V)>,
     ) -> bool {
-        let values = values.into_iter().map(|(k, v)| (k.into(), v.to_string())).collect();
+        // What came from elsewhere may be in them.
+        let values = values.into_iter().map(|(k, v)| (k.into(), shown(v.to_string()))).collect();
         let changed = {
             let mut tasks = self.inner.tasks();
             let task = &mut tasks[self.index];
             let changed = task.level != level || task.was_stale;
             task.was_stale = false;
-            (task.level, task.message, task.values) = (level, message.into(), values);
+            (task.level, task.message, task.values) = (level, shown(message.into()), values);
             task.reported = Instant::now();
             changed
         };

@@ -5,10 +5,11 @@
 //! calls back as soon as there is news, on its own receiving thread; that thread takes the message and hands it over. Nobody spins.
 
 use crate::arguments::sayings;
+use crate::bounds::{self, Unread};
 use crate::connections::{Connection, Connections, Ours, Refused};
 use crate::everyone::Copies;
 use crate::graph::{Graph, NodeOnGraph};
-use crate::qos::Hearing;
+use crate::qos::{Hearing, Way};
 use crate::type_support::TypeSupports;
 use efm_config::given::{Given, Sayings};
 use efm_core::SenderId;
@@ -175,6 +176,7 @@ pub(crate) struct Entities {
     node: NonNull<rcl::rcl_node_t>,
     graph: Graph,
     connections: Connections,
+    unread: Unread,
     /// In the order of their making.
     entities: Vec<Arc<dyn Entity>>,
     types: TypeSupports,
@@ -215,6 +217,7 @@ impl Entities {
             node,
             connections: Connections::new(graph.clone()),
             graph,
+            unread: Unread::default(),
             entities: Vec::new(),
             types: TypeSupports::default(),
             context,
@@ -251,6 +254,11 @@ impl Entities {
         &self.connections
     }
 
+    /// What came and was not read.
+    pub fn unread(&self) -> &Unread {
+        &self.unread
+    }
+
     /// The parameters that the arguments give this node: of files and of `-p`. Of two with the same name the later one holds.
     pub fn parameters(&self) -> Vec<Given> {
         let full_name = self.full_name();
@@ -273,26 +281,33 @@ impl Entities {
         &mut self,
         topic: &str,
         hearing: impl Into<Hearing>,
-        each: impl FnMut(T, SenderId) + Send + 'static,
+        each: impl FnMut(T, SenderId, usize) + Send + 'static,
     ) -> Result<(), RosError>
     where
         T: WrappedTypesupport + 'static,
     {
-        self.hear(topic, T::get_ts(), &hearing.into(), each, |shared| {
-            // Used for each message again: what it holds is taken over by the next.
+        let hearing = hearing.into();
+        self.hear(topic, T::get_ts(), &hearing, each, |shared| {
+            // Used for each message again: what they hold is taken over by the next.
             let native = Native::<T>::new(topic)?;
+            let mut buffer = Buffer::of_at_most(hearing.most);
             Ok(move |subscription| {
-                // SAFETY: rcl fills a message of the subscription's type; nobody else has it.
-                unsafe {
-                    let mut info = rcl::rmw_get_zero_initialized_message_info();
-                    let message = native.get();
-                    let code = rcl::rcl_take(subscription, message.cast(), &raw mut info, std::ptr::null_mut());
-                    if code != OK {
-                        rcl::rcutils_reset_error();
-                        return false;
-                    }
-                    shared.came(&info, || T::from_native(&*message));
+                // As bytes first, whose number is known before anything is made of them.
+                let info = match buffer.take(subscription) {
+                    Taken::Message(info) => info,
+                    other => return shared.not_read(&other),
+                };
+                let message = native.get();
+                // SAFETY: rmw fills a message of the subscription's type from bytes that it only reads; nobody else has it.
+                let code = unsafe { rcl::rmw_deserialize(&raw const buffer.bytes, T::get_ts(), message.cast()) };
+                if code != OK as rcl::rmw_ret_t {
+                    // SAFETY: forgets a text.
+                    unsafe { rcl::rcutils_reset_error() };
+                    shared.unread.malformed(&shared.topic);
+                    return true;
                 }
+                // SAFETY: it was filled.
+                shared.came(&info, buffer.bytes().len(), || T::from_native(unsafe { &*message }));
                 true
             })
         })
@@ -307,17 +322,20 @@ impl Entities {
         topic: &str,
         type_name: &str,
         hearing: impl Into<Hearing>,
-        each: impl FnMut(Bytes, SenderId) + Send + 'static,
+        each: impl FnMut(Bytes, SenderId, usize) + Send + 'static,
     ) -> Result<(), RosError> {
         let support =
             self.types.of(type_name).map_err(|e| RosError::new("cannot subscribe to", topic, e.to_string()))?;
-        let spare = Arc::new(Spare::default());
-        self.hear(topic, support, &hearing.into(), each, |shared| {
+        let hearing = hearing.into();
+        let spare = Arc::new(Spare { buffers: Mutex::default(), most: hearing.most });
+        self.hear(topic, support, &hearing, each, |shared| {
             let spare = spare.clone();
             Ok(move |subscription| {
                 let mut bytes = Spare::take(&spare);
-                let Some(info) = take_serialized(subscription, &mut bytes.buffer) else { return false };
-                shared.came(&info, || bytes);
+                match bytes.buffer.take(subscription) {
+                    Taken::Message(info) => shared.came(&info, bytes.len(), || bytes),
+                    other => return shared.not_read(&other),
+                }
                 true
             })
         })
@@ -337,13 +355,14 @@ impl Entities {
             topic,
             T::get_ts(),
             &hearing.into(),
-            move |(), sender| each(sender),
+            move |(), sender, _| each(sender),
             |shared| {
-                // As it came: nobody reads it, so nothing is made of it. The memory is used for each again.
-                let mut buffer = Buffer::empty();
+                // As it came: nobody reads it, so nothing is made of it, and however large it is it has a sender. The memory is used for each again.
+                let mut buffer = Buffer::of_at_most(usize::MAX);
                 Ok(move |subscription| {
-                    let Some(info) = take_serialized(subscription, &mut buffer) else { return false };
-                    shared.came(&info, || ());
+                    let Taken::Message(info) = buffer.take(subscription) else { return false };
+                    buffer.keep_at_most(bounds::MESSAGE);
+                    shared.came(&info, 0, || ());
                     true
                 })
             },
@@ -360,16 +379,24 @@ impl Entities {
         mut taker: impl FnMut(Shared<M, E>) -> Result<F, RosError>,
     ) -> Result<(), RosError>
     where
-        E: FnMut(M, SenderId),
+        E: FnMut(M, SenderId, usize),
         F: FnMut(*const rcl::rcl_subscription_t) -> bool + Send + 'static,
     {
-        let copies = match hearing {
-            Hearing::As(_) => None,
-            Hearing::Everyone { order, .. } => Some(Copies::new(*order)),
+        let copies = match &hearing.way {
+            Way::As(_) => None,
+            Way::Everyone { order, .. } => Some(Copies::new(*order)),
         };
         let with = Arc::new(Mutex::new((copies, each)));
         for (way, qos) in hearing.subscriptions().into_iter().enumerate() {
-            self.listen(topic, support, qos, way == 0, taker(Shared { with: with.clone(), way, of: PhantomData })?)?;
+            let shared = Shared {
+                with: with.clone(),
+                way,
+                topic: topic.to_owned(),
+                most: hearing.most,
+                unread: self.unread.clone(),
+                of: PhantomData,
+            };
+            self.listen(topic, support, qos, way == 0, taker(shared)?)?;
         }
         Ok(())
     }
@@ -479,8 +506,10 @@ impl Entities {
             )?;
             let address = &raw const *handle;
             let replies = Arc::new(Replies(RwLock::new(Some(handle)), service.to_owned()));
-            let (native, to) = (Native::<S::Request>::new(service)?, replies.clone());
+            let (to, name) = (replies.clone(), service.to_owned());
             let news = News::new(address, move |service| {
+                // Made for each: nobody bounds a request's size, so what one of them took is not kept.
+                let Ok(native) = Native::<S::Request>::new(&name) else { return false };
                 let mut id = std::mem::zeroed::<rcl::rmw_request_id_t>();
                 let code = rcl::rcl_take_request(service, &raw mut id, native.get().cast());
                 if code != OK {
@@ -531,18 +560,28 @@ struct Shared<M, E> {
     /// Copies, where there are several subscriptions.
     with: Arc<Mutex<(Option<Copies>, E)>>,
     way: usize,
+    topic: String,
+    most: usize,
+    unread: Unread,
     of: PhantomData<fn(M)>,
 }
 
-impl<M, E: FnMut(M, SenderId)> Shared<M, E> {
-    /// A message came, which is made only if it is wanted.
-    fn came(&self, info: &rcl::rmw_message_info_t, message: impl FnOnce() -> M) {
+impl<M, E: FnMut(M, SenderId, usize)> Shared<M, E> {
+    /// What was not taken; whether there may be more.
+    fn not_read(&self, taken: &Taken) -> bool {
+        let Taken::TooLarge(bytes) = taken else { return false };
+        self.unread.too_large(&self.topic, self.way, *bytes, self.most);
+        true
+    }
+
+    /// A message of so many bytes came, which is made only if it is wanted.
+    fn came(&self, info: &rcl::rmw_message_info_t, bytes: usize, message: impl FnOnce() -> M) {
         let sender = SenderId(info.publisher_gid.data);
         // For a moment at most: by each subscription messages come one at a time.
         let mut with = lock(&self.with);
         let (copies, each) = &mut *with;
         if copies.as_mut().is_none_or(|copies| copies.counts(self.way, sender, number_of(info))) {
-            each(message(), sender);
+            each(message(), sender, bytes);
         }
     }
 }
@@ -555,22 +594,12 @@ fn number_of(info: &rcl::rmw_message_info_t) -> u64 {
     }
 }
 
-/// Takes a message as bytes, if there is one.
-fn take_serialized(
-    subscription: *const rcl::rcl_subscription_t,
-    buffer: &mut Buffer,
-) -> Option<rcl::rmw_message_info_t> {
-    // SAFETY: the subscription is initialised by who hands it over; the buffer is initialised and grows as rcl needs it.
-    unsafe {
-        let mut info = rcl::rmw_get_zero_initialized_message_info();
-        let code =
-            rcl::rcl_take_serialized_message(subscription, &raw mut buffer.0, &raw mut info, std::ptr::null_mut());
-        if code != OK {
-            rcl::rcutils_reset_error();
-            return None;
-        }
-        Some(info)
-    }
+/// What came of looking for a message.
+enum Taken {
+    Message(rcl::rmw_message_info_t),
+    /// One of so many bytes, which is gone.
+    TooLarge(usize),
+    Nothing,
 }
 
 /// A message as C has it.
@@ -884,11 +913,24 @@ impl<S: WrappedServiceTypeSupport> std::fmt::Debug for Request<S> {
 }
 
 /// Buffers that messages came in, to be used again.
-#[derive(Default)]
-struct Spare(Mutex<Vec<Buffer>>);
+struct Spare {
+    buffers: Mutex<Vec<Buffer>>,
+    /// Bytes of a message at most.
+    most: usize,
+}
 
-/// Memory that rcl writes messages into.
-pub(crate) struct Buffer(pub rcl::rcl_serialized_message_t);
+/// Memory that rcl writes messages into: it grows as rcl needs it, up to a bound.
+pub(crate) struct Buffer {
+    pub bytes: rcl::rcl_serialized_message_t,
+    bound: Box<Bound>,
+}
+
+/// What a buffer's allocator knows.
+struct Bound {
+    most: usize,
+    /// What was asked for beyond it.
+    refused: AtomicUsize,
+}
 
 // SAFETY: plain memory that one owner has.
 unsafe impl Send for Buffer {}
@@ -898,36 +940,82 @@ const SPARE: usize = 4;
 
 impl Spare {
     fn take(this: &Arc<Self>) -> Bytes {
-        let buffer = lock(&this.0).pop().unwrap_or_else(Buffer::empty);
+        let buffer = lock(&this.buffers).pop().unwrap_or_else(|| Buffer::of_at_most(this.most));
         Bytes { buffer, home: this.clone() }
     }
 }
 
+/// Grants what is within the bound of the buffer whose allocator this is.
+unsafe extern "C" fn grow(memory: *mut c_void, bytes: usize, state: *mut c_void) -> *mut c_void {
+    // SAFETY: the state of a buffer's allocator is its bound, in a box; the memory is from here.
+    unsafe {
+        let bound = &*state.cast::<Bound>();
+        if bytes > bound.most {
+            bound.refused.store(bytes, Ordering::Relaxed);
+            return std::ptr::null_mut();
+        }
+        libc::realloc(memory, bytes)
+    }
+}
+
 impl Buffer {
-    /// It grows as rcl needs it.
-    pub fn empty() -> Self {
-        // SAFETY: returns plain values.
+    /// It grows as rcl needs it, but not beyond so many bytes.
+    pub fn of_at_most(most: usize) -> Self {
+        let bound = Box::new(Bound { most, refused: AtomicUsize::new(0) });
+        // SAFETY: returns plain values. The default allocator is that of C's library, as `grow` is; the bound stays where it is.
         unsafe {
-            let mut buffer = rcl::rcutils_get_zero_initialized_uint8_array();
-            buffer.allocator = rcl::rcutils_get_default_allocator();
-            Self(buffer)
+            let mut bytes = rcl::rcutils_get_zero_initialized_uint8_array();
+            bytes.allocator = rcl::rcutils_get_default_allocator();
+            bytes.allocator.reallocate = Some(grow);
+            bytes.allocator.state = std::ptr::from_ref(bound.as_ref()).cast_mut().cast();
+            Self { bytes, bound }
+        }
+    }
+
+    /// Takes a message, if there is one.
+    fn take(&mut self, subscription: *const rcl::rcl_subscription_t) -> Taken {
+        self.bound.refused.store(0, Ordering::Relaxed);
+        // SAFETY: the subscription is initialised by who hands it over; the buffer is initialised and grows as rcl needs it.
+        unsafe {
+            let mut info = rcl::rmw_get_zero_initialized_message_info();
+            let code = rcl::rcl_take_serialized_message(
+                subscription,
+                &raw mut self.bytes,
+                &raw mut info,
+                std::ptr::null_mut(),
+            );
+            if code == OK {
+                return Taken::Message(info);
+            }
+            rcl::rcutils_reset_error();
+        }
+        match self.bound.refused.load(Ordering::Relaxed) {
+            0 => Taken::Nothing,
+            bytes => Taken::TooLarge(bytes),
+        }
+    }
+
+    /// Gives memory back where it is more than that.
+    pub fn keep_at_most(&mut self, bytes: usize) {
+        if self.bytes.buffer_capacity > bytes {
+            *self = Self::of_at_most(self.bound.most);
         }
     }
 
     /// What rcl wrote last.
     pub fn bytes(&self) -> &[u8] {
-        if self.0.buffer.is_null() {
+        if self.bytes.buffer.is_null() {
             return &[];
         }
         // SAFETY: rcl wrote so many bytes.
-        unsafe { std::slice::from_raw_parts(self.0.buffer, self.0.buffer_length) }
+        unsafe { std::slice::from_raw_parts(self.bytes.buffer, self.bytes.buffer_length) }
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        // SAFETY: made by rcl's allocator, or empty.
-        unsafe { rcl::rcutils_uint8_array_fini(&raw mut self.0) };
+        // SAFETY: made by its own allocator, or empty.
+        unsafe { rcl::rcutils_uint8_array_fini(&raw mut self.bytes) };
     }
 }
 
@@ -952,14 +1040,14 @@ impl std::ops::Deref for Bytes {
 
 impl std::fmt::Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Bytes({})", self.buffer.0.buffer_length)
+        write!(f, "Bytes({})", self.len())
     }
 }
 
 impl Drop for Bytes {
     fn drop(&mut self) {
-        let buffer = std::mem::replace(&mut self.buffer, Buffer::empty());
-        let mut home = lock(&self.home.0);
+        let buffer = std::mem::replace(&mut self.buffer, Buffer::of_at_most(0));
+        let mut home = lock(&self.home.buffers);
         if home.len() < SPARE {
             home.push(buffer);
         }

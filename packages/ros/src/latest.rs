@@ -2,8 +2,10 @@
 //! received the message.
 
 use crate::RosClock;
+use crate::bounds;
 use efm_core::{SenderId, Stamp};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
@@ -20,6 +22,43 @@ pub struct Received<T> {
     pub count: u64,
     /// The publisher that it came from; [`SenderId::UNKNOWN`] where it did not come from a topic.
     pub sender: SenderId,
+    /// What it takes of the room of its queue, until it is gone.
+    room: Option<Room>,
+}
+
+/// A share of the bytes that may wait in a queue.
+#[derive(Debug)]
+struct Room {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Room {
+    /// Where there is as much.
+    fn take(of: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let more = |waiting: usize| Some(waiting + bytes).filter(|sum| *sum <= bounds::WAITING);
+        of.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).ok()?;
+        Some(Self { bytes, of: of.clone() })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+impl Clone for Room {
+    /// A copy does not wait in the queue.
+    fn clone(&self) -> Self {
+        Self { bytes: 0, of: self.of.clone() }
+    }
+}
+
+impl PartialEq for Room {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl<T> Received<T> {
@@ -90,7 +129,7 @@ impl<T> LatestFeed<T> {
     /// As [`Self::put`], a message of a sender.
     pub fn put_from(&mut self, msg: T, sender: SenderId, clock: &RosClock) -> bool {
         self.count += 1;
-        let received = Received { msg, at: Instant::now(), ros_at: clock.now(), count: self.count, sender };
+        let received = Received { msg, at: Instant::now(), ros_at: clock.now(), count: self.count, sender, room: None };
         self.sender.send_replace(Some(Arc::new(received)));
         self.sender.receiver_count() > 0
     }
@@ -103,16 +142,25 @@ pub(crate) struct QueueFeed<T> {
     clock: RosClock,
     topic: String,
     count: u64,
+    /// Bytes that wait.
+    waiting: Arc<AtomicUsize>,
 }
 
 impl<T> QueueFeed<T> {
     pub fn new(queue: mpsc::Sender<Received<T>>, clock: RosClock, topic: &str) -> Self {
-        Self { queue, clock, topic: topic.to_owned(), count: 0 }
+        Self { queue, clock, topic: topic.to_owned(), count: 0, waiting: Arc::default() }
     }
 
-    pub fn put(&mut self, msg: T, sender: SenderId) {
+    /// One that came in so many bytes.
+    pub fn put(&mut self, msg: T, sender: SenderId, bytes: usize) {
         self.count += 1;
-        let received = Received { msg, at: Instant::now(), ros_at: self.clock.now(), count: self.count, sender };
+        let Some(room) = Room::take(&self.waiting, bytes) else {
+            let most = bounds::WAITING;
+            log::warn!("a message on '{}' was lost: more than {most} bytes would be waiting", self.topic);
+            return;
+        };
+        let (at, ros_at) = (Instant::now(), self.clock.now());
+        let received = Received { msg, at, ros_at, count: self.count, sender, room: Some(room) };
         if let Err(mpsc::error::TrySendError::Full(_)) = self.queue.try_send(received) {
             let capacity = self.queue.max_capacity();
             log::warn!("a message on '{}' was lost: {capacity} are waiting already", self.topic);
@@ -144,7 +192,7 @@ mod tests {
         let (sender, mut every) = mpsc::channel(64);
         let mut feed = QueueFeed::new(sender, RosClock::wall(), "goal");
         for n in 0..70 {
-            feed.put(n, SenderId([7; 16]));
+            feed.put(n, SenderId([7; 16]), 8);
         }
         for n in 0..64 {
             let received = every.recv().await.unwrap();
@@ -152,7 +200,25 @@ mod tests {
         }
         assert!(every.try_recv().is_err());
         drop(every);
-        feed.put(0, SenderId::UNKNOWN); // nobody is there any more, which is no trouble
+        feed.put(0, SenderId::UNKNOWN, 8); // nobody is there any more, which is no trouble
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_a_queue_is_bounded_in_bytes_as_well() {
+        let (sender, mut every) = mpsc::channel(64);
+        let mut feed = QueueFeed::new(sender, RosClock::wall(), "action_chunk");
+        let large = bounds::WAITING / 3;
+        for n in 0..5 {
+            feed.put(n, SenderId::UNKNOWN, large);
+        }
+        let first = every.recv().await.unwrap();
+        let copy = first.clone();
+        drop(first);
+        // Its room is free again, whatever copies there are.
+        feed.put(5, SenderId::UNKNOWN, large);
+        let heard = [every.recv().await.unwrap(), every.recv().await.unwrap(), every.recv().await.unwrap()];
+        assert_eq!((copy.msg, heard.map(|received| received.msg)), (0, [1, 2, 5]));
+        assert!(every.try_recv().is_err());
     }
 
     #[test]

@@ -35,6 +35,7 @@
 
 mod alarm;
 mod arguments;
+pub mod bounds;
 mod connections;
 mod entities;
 mod everyone;

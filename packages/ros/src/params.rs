@@ -1,5 +1,6 @@
 //! The six parameter services of a ROS node. r2r has its own, but without ranges, read-only flags and atomic refusal.
 
+use crate::bounds;
 use crate::qos;
 use efm_config::{ParameterValue as Given, Params, Spec, Value};
 use futures::StreamExt;
@@ -107,7 +108,23 @@ fn list(params: &Params, prefixes: &[String], depth: u64) -> ListParametersResul
     result
 }
 
+/// Why a request is not looked at: texts and lists in it have no bound of their own.
+fn too_large(parameters: &[Parameter]) -> Option<String> {
+    let size = |p: &Parameter| {
+        let value = &p.value;
+        let texts = value.string_array_value.iter().map(String::len).sum::<usize>();
+        let numbers = value.integer_array_value.len() + value.double_array_value.len();
+        let small = value.byte_array_value.len() + value.bool_array_value.len();
+        p.name.len() + value.string_value.len() + texts + 8 * numbers + small
+    };
+    let bytes: usize = parameters.iter().map(size).sum();
+    (bytes > bounds::REQUEST).then(|| format!("the request has {bytes} bytes; at most {} are taken", bounds::REQUEST))
+}
+
 fn set(params: &Params, parameters: &[Parameter]) -> (SetParametersResult, Vec<Parameter>) {
+    if let Some(reason) = too_large(parameters) {
+        return (SetParametersResult { successful: false, reason }, Vec::new());
+    }
     let changes: Vec<_> = parameters.iter().map(|p| (p.name.clone(), from_msg(&p.value))).collect();
     match params.set(&changes) {
         Err(error) => (SetParametersResult { successful: false, reason: error.to_string() }, Vec::new()),

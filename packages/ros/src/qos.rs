@@ -3,12 +3,21 @@
 //! A subscriber that asks for more than the publisher offers hears nothing, without an error. So inputs from other people's
 //! parts ask for the least that serves, and outputs offer the most.
 
+use crate::bounds;
 pub use crate::everyone::Order;
 use r2r::QosProfile;
 
 /// How a topic is listened to.
 #[derive(Debug, Clone)]
-pub enum Hearing {
+pub struct Hearing {
+    pub(crate) way: Way,
+    /// Bytes of a message at most.
+    pub(crate) most: usize,
+}
+
+/// From whom.
+#[derive(Debug, Clone)]
+pub(crate) enum Way {
     /// By one subscription: from publishers that offer at least so much.
     As(QosProfile),
     /// From every publisher, best effort or reliable, latched or not, by a subscription of each kind. A publisher may tell its user that one
@@ -25,16 +34,27 @@ pub enum Hearing {
 
 impl From<QosProfile> for Hearing {
     fn from(qos: QosProfile) -> Self {
-        Self::As(qos)
+        Self { way: Way::As(qos), most: bounds::MESSAGE }
     }
 }
 
 impl Hearing {
+    const fn everyone(keep_last: usize, latched: bool, order: Order) -> Self {
+        Self { way: Way::Everyone { keep_last, latched, order }, most: bounds::MESSAGE }
+    }
+
+    /// Messages of so many bytes are read at most; see [`bounds`].
+    #[must_use]
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
     /// The subscriptions, the one that asks for the least first, a surer one behind it.
     pub(crate) fn subscriptions(&self) -> Vec<QosProfile> {
-        match self {
-            Self::As(qos) => vec![qos.clone()],
-            Self::Everyone { keep_last, latched, .. } => {
+        match &self.way {
+            Way::As(qos) => vec![qos.clone()],
+            Way::Everyone { keep_last, latched, .. } => {
                 let reliable = QosProfile::default().keep_last(*keep_last);
                 let mut all = vec![reliable.clone().best_effort(), reliable.clone()];
                 if *latched {
@@ -48,28 +68,28 @@ impl Hearing {
 
 /// The emergency stop in: from every publisher, also one that said it before; nothing waits for the order.
 pub const fn emergency_input() -> Hearing {
-    Hearing::Everyone { keep_last: 10, latched: true, order: Order::AsTheyCome }
+    Hearing::everyone(10, true, Order::AsTheyCome)
 }
 
 /// What happens once, in: from every publisher. What a latched publisher said before this node began was meant for another one: a goal of
 /// yesterday is none.
 pub const fn event_input() -> Hearing {
-    Hearing::Everyone { keep_last: 10, latched: false, order: Order::AsSent }
+    Hearing::everyone(10, false, Order::AsSent)
 }
 
 /// Changes of something that lasts, in: from every publisher, those of one in order, also what it said before.
 pub const fn changes_input() -> Hearing {
-    Hearing::Everyone { keep_last: 10, latched: true, order: Order::AsSent }
+    Hearing::everyone(10, true, Order::AsSent)
 }
 
 /// What holds until it changes, in: from every publisher, the newest of each, also what it said before.
 pub const fn latched_input() -> Hearing {
-    Hearing::Everyone { keep_last: 1, latched: true, order: Order::Newest }
+    Hearing::everyone(1, true, Order::Newest)
 }
 
 /// Action chunks in: from every publisher; one that was kept from before is too old.
 pub const fn chunk_input() -> Hearing {
-    Hearing::Everyone { keep_last: 1, latched: false, order: Order::Newest }
+    Hearing::everyone(1, false, Order::Newest)
 }
 
 /// Trajectories that others send to the controllers, to know of them: best effort, so that all of them are seen.

@@ -4,6 +4,7 @@
 //! ten that loses the newest without a word. So a [`RawNode`] talks to rcl itself, with type supports that are loaded from the installed
 //! message packages. It is a node of its own in a context of its own, used from one thread.
 
+use crate::bounds;
 use crate::entities::{Buffer, RosError, begin, message_of, rcl_error, text_of};
 use crate::graph::{Endpoint, Side, endpoints};
 use crate::type_support::{NoTypeSupport, TypeSupports};
@@ -227,7 +228,7 @@ impl RawNode {
                 subscriptions: Vec::new(),
                 publishers: Vec::new(),
                 types: TypeSupports::default(),
-                buffer: Buffer::empty(),
+                buffer: Buffer::of_at_most(usize::MAX),
                 next_id: 0,
             })
         }
@@ -382,7 +383,7 @@ impl RawNode {
                 let mut info = rcl::rmw_get_zero_initialized_message_info();
                 let code = rcl::rcl_take_serialized_message(
                     subscription.handle.as_ref(),
-                    &raw mut self.buffer.0,
+                    &raw mut self.buffer.bytes,
                     &raw mut info,
                     std::ptr::null_mut(),
                 );
@@ -399,6 +400,8 @@ impl RawNode {
                     sender: SenderId(info.publisher_gid.data),
                 };
                 taken(subscription.id, message);
+                // What is recorded has no bound of its own; what waits to be written has one.
+                self.buffer.keep_at_most(bounds::PICTURE);
             }
         }
         Ok(())

@@ -6,8 +6,8 @@ use crate::latest::{LatestFeed, QueueFeed};
 use crate::qos::Hearing;
 use crate::written::WrittenAs;
 use crate::{
-    Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, connections, logging, params, qos, time,
-    types,
+    Diagnostics, Latest, Params, Received, RosClock, Shutdown, Spec, alarm, bounds, connections, logging, params, qos,
+    time, types,
 };
 use efm_core::SenderId;
 use efm_wire::{CdrOf, RosType};
@@ -30,6 +30,8 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// Messages that may wait where each one counts.
 const QUEUE: usize = 256;
+/// Requests of a service that may wait.
+const REQUESTS: usize = 64;
 
 /// Publishes messages of one topic. Cheap to clone, may be used from any thread.
 #[derive(Debug)]
@@ -180,7 +182,7 @@ impl Node {
         T: WrappedTypesupport + Send + Sync + 'static,
     {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe::<T>(topic, hearing, move |msg, sender| {
+        self.entities.subscribe::<T>(topic, hearing, move |msg, sender, _| {
             feed.put_from(msg, sender, &clock);
         })?;
         Ok(latest)
@@ -197,7 +199,7 @@ impl Node {
         hearing: impl Into<Hearing>,
     ) -> Result<Latest<Bytes>, RosError> {
         let (mut feed, latest, clock) = self.slot();
-        self.entities.subscribe_bytes(topic, type_name, hearing, move |bytes, sender| {
+        self.entities.subscribe_bytes(topic, type_name, hearing, move |bytes, sender, _| {
             feed.put_from(bytes, sender, &clock);
         })?;
         Ok(latest)
@@ -241,7 +243,7 @@ impl Node {
         U: Send + 'static,
     {
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe::<T>(topic, hearing, move |msg, sender| feed.put(turn(msg), sender))
+        self.entities.subscribe::<T>(topic, hearing, move |msg, sender, bytes| feed.put(turn(msg), sender, bytes))
     }
 
     /// As [`Self::every_into`], the messages as they came, for types that need not be there: `false` where the message package of `type_name`
@@ -261,7 +263,8 @@ impl Node {
             return Ok(false);
         }
         let mut feed = QueueFeed::new(queue.clone(), self.clock.clone(), topic);
-        self.entities.subscribe_bytes(topic, type_name, hearing, move |bytes, sender| feed.put(turn(bytes), sender))?;
+        let each = move |bytes, sender, number| feed.put(turn(bytes), sender, number);
+        self.entities.subscribe_bytes(topic, type_name, hearing, each)?;
         Ok(true)
     }
 
@@ -301,11 +304,14 @@ impl Node {
     where
         S::Request: Send,
     {
-        let (sender, requests) = futures::channel::mpsc::unbounded();
+        let (mut sender, requests) = futures::channel::mpsc::channel(REQUESTS);
+        let service = name.to_owned();
         // rcl expands '~' itself.
         self.entities.offer::<S>(name, qos::service(), move |request| {
-            // Nobody answers any more: the node is ending.
-            let _ = sender.unbounded_send(request);
+            // Where nobody answers any more the node is ending.
+            if sender.try_send(request).is_err_and(|error| error.is_full()) {
+                log::warn!("service '{service}': a request is not answered: {REQUESTS} are waiting already");
+            }
         })?;
         Ok(requests)
     }
@@ -581,7 +587,7 @@ fn end_on_panic(process: &Process) {
 }
 
 fn feed_clock(node: &mut Node, feed: time::ClockFeed) -> Result<(), RosError> {
-    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg, _| {
+    node.entities.subscribe::<r2r::rosgraph_msgs::msg::Clock>("/clock", qos::clock(), move |msg, _, _| {
         feed.set(crate::convert::stamp(&msg.clock));
     })
 }
@@ -606,10 +612,12 @@ fn publish_diagnostics(node: &mut Node) -> Result<(), RosError> {
     Ok(())
 }
 
-/// Tells of publishers and subscriptions that are not matched with others on their topic.
+/// Tells of publishers and subscriptions that are not matched with others on their topic, and of messages that were not read.
 fn watch_connections(node: &Node) {
     let task = node.diagnostics.task("connections");
     let connections = node.entities.connections().clone();
+    let mut unread = bounds::Watch::new(node.entities.unread().clone());
+    let diagnostics = node.diagnostics.clone();
     tokio::spawn(async move {
         let mut watch = connections::Watch::new(connections);
         let mut second = tokio::time::interval(Duration::from_secs(1));
@@ -617,6 +625,7 @@ fn watch_connections(node: &Node) {
         loop {
             second.tick().await;
             watch.look(&task);
+            unread.look(|| diagnostics.task("inputs"));
         }
     });
 }

@@ -23,7 +23,7 @@ efm_core::codes! {
     OTHER_JOINT_UNKNOWN = "other_joint_unknown", "nobody tells where a joint stands that no controller moves, and on which it depends what comes close";
     TRACKING = "tracking", "a joint is too far from where it was commanded to be";
     CLOCK_JUMP = "clock_jump", "the clock went backwards or leapt";
-    BAD_CHUNKS = "bad_chunks", "action chunks in a row held values that are no numbers";
+    BAD_CHUNKS = "bad_chunks", "action chunks in a row that nobody could follow: values that are no numbers or absurd, other joints, sizes or times";
     CONTROLLER_MISSING = "controller_missing", "nobody listens to a controller's trajectories";
     CONTROLLER_NOT_FOLLOWING = "controller_not_following", "a controller's own state does not follow what it is sent";
     CONTROLLER_STANDS_STILL = "controller_stands_still", "the joints of a controller stand still while they are commanded on";
@@ -59,6 +59,7 @@ impl StopReason {
             Self::Disarmed => DISARMED,
             Self::JointStateMissing => JOINT_STATE_MISSING,
             Self::JointStateStale { .. } => JOINT_STATE_STALE,
+            Self::JointStateInvalid => JOINT_STATE_INVALID,
             Self::OtherJointLost { .. } => OTHER_JOINT_LOST,
             Self::Tracking { .. } => TRACKING,
             Self::Contradiction(contradiction) => contradiction.code(),
@@ -216,6 +217,7 @@ mod tests {
             StopReason::Disarmed,
             StopReason::JointStateMissing,
             StopReason::JointStateStale { age_s: 1.0 },
+            StopReason::JointStateInvalid,
             StopReason::OtherJointLost { other: 0 },
             StopReason::Tracking { joint: 0, error: 0.1 },
             StopReason::ClockJump { step_s: 1.0 },

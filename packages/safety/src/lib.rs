@@ -36,7 +36,8 @@ mod window;
 pub use collision_space::{CollisionSpace, ToolBounds};
 pub use limits::{Limits, LimitsError};
 pub use measured::{
-    Contradiction, Doubt, Flaw, Fresh, JointFeed, JointTrouble, Malformed, Measured, OtherJoints, OtherTrouble, Twin,
+    Allowance, Contradiction, Doubt, Flaw, Fresh, JointFeed, JointTrouble, Malformed, Measured, OtherJoints,
+    OtherTrouble, Twin,
 };
 pub use monitor::{Cause, InUse, Latch, Moment, Monitor, Occasion, Tracked, Untold, Verdict};
 pub use plan::PlanReport;
@@ -45,8 +46,8 @@ pub use silence::{Silence, Voice};
 pub use space::{Intrusion, Space, Step, Tool, Workspace};
 pub use streamer::config::{ControllerSpec, SetupError, StreamConfig, bounds};
 pub use streamer::{
-    Activity, ControllerFault, Execution, IdleReason, OfferRefusal, Outgoing, StopReason, Surroundings, TaskLimits,
-    Tick, TrajectoryStreamer,
+    Activity, ControllerFault, Execution, IdleReason, Names, OfferRefusal, Outgoing, StopReason, Surroundings,
+    TaskLimits, Tick, TrajectoryStreamer,
 };
 pub use tracking::Tracking;
 pub use window::{VerifiedWindow, Violation};

@@ -9,11 +9,12 @@ mod flaw;
 mod frozen;
 mod history;
 mod others;
+mod pace;
 
 pub use belief::Doubt;
 pub(crate) use belief::{Belief, BeliefConfig};
 use efm_core::{JointSample, SenderId, Stamp};
-pub use feed::{Fresh, JointFeed, JointTrouble, Twin};
+pub use feed::{Allowance, Fresh, JointFeed, JointTrouble, Twin};
 pub use flaw::{Flaw, Malformed};
 pub(crate) use frozen::Frozen;
 pub use others::{OtherJoints, OtherTrouble};
@@ -128,12 +129,6 @@ impl Contradiction {
                  {moved:.3}"
             ),
         }
-    }
-}
-
-impl std::fmt::Display for Contradiction {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.in_words(&self.joint().to_string(), |sender| sender.to_string()))
     }
 }
 

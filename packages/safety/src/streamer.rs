@@ -1,6 +1,7 @@
 //! From chunks and joint states to windows: one decision a tick.
 
 pub mod config;
+mod gap;
 mod hold;
 mod watch;
 
@@ -16,8 +17,10 @@ use crate::space::{Intrusion, Space, Tool};
 use crate::tracking::Follows;
 use crate::window::{Draft, VerifiedWindow, Violation, seal, unseal};
 use config::{ControllerSpec, SetupError, StreamConfig};
+use efm_core::figure::Figure;
 use efm_core::{ActionChunk, JointLimits, JointNames, JointSample, Reason, Stamp};
 use efm_schedule::{Accepted, ChunkRefusal, ReferenceStatus, Scheduler};
+use gap::Gaps;
 use hold::Hold;
 
 /// States kept from before the window, so that measurements can be compared with what was commanded at their time.
@@ -42,14 +45,16 @@ pub enum StopReason {
     Requested,
     /// Disarmed while moving.
     Disarmed,
-    /// There is no joint state.
+    /// There is no joint state. A gap: latched where it lasts, or comes again and again (see [`StreamConfig::max_joint_state_gap_s`]).
     JointStateMissing,
-    /// The joint state is too old.
+    /// The joint state is too old; a gap as well.
     JointStateStale {
         /// Seconds.
         age_s: f64,
     },
-    /// It is not known any more where a joint stands that nobody here moves, but on which it depends what comes close; latched.
+    /// The joint state has another number of joints, or a value that is no number; latched.
+    JointStateInvalid,
+    /// It is not known any more where a joint stands that nobody here moves, but on which it depends what comes close; a gap as well.
     OtherJointLost {
         /// Place of the joint in [`TrajectoryStreamer::other_joints`].
         other: usize,
@@ -68,7 +73,7 @@ pub enum StopReason {
         /// Seconds between the two ticks.
         step_s: f64,
     },
-    /// Chunks in a row held values that are no numbers; latched.
+    /// Chunks in a row that nobody could follow: no numbers, absurd ones, other joints, other sizes or times; latched.
     BadChunks {
         /// How many.
         count: u32,
@@ -131,17 +136,24 @@ impl std::fmt::Display for ControllerFault {
 }
 
 impl StopReason {
-    /// Whether it lasts until [`TrajectoryStreamer::resume`] (an emergency: until armed again).
+    /// Whether it lasts until [`TrajectoryStreamer::resume`] (an emergency: until armed again) in any case. A gap does in some:
+    /// [`TrajectoryStreamer::latched`] tells.
     pub fn is_latched(&self) -> bool {
-        !matches!(
-            self,
-            Self::Exhausted
-                | Self::Cancelled
-                | Self::Disarmed
-                | Self::ClockJump { .. }
-                | Self::Silent { .. }
-                | Self::Monitor { latch: Latch::UntilRest, .. }
-        )
+        !self.is_gap()
+            && !matches!(
+                self,
+                Self::Exhausted
+                    | Self::Cancelled
+                    | Self::Disarmed
+                    | Self::ClockJump { .. }
+                    | Self::Silent { .. }
+                    | Self::Monitor { latch: Latch::UntilRest, .. }
+            )
+    }
+
+    /// Whether it is that something was not told for a while, which may end by itself.
+    pub fn is_gap(&self) -> bool {
+        matches!(self, Self::JointStateMissing | Self::JointStateStale { .. } | Self::OtherJointLost { .. })
     }
 
     /// Whether a new chunk may be followed before rest is reached.
@@ -150,38 +162,75 @@ impl StopReason {
     }
 }
 
-impl std::fmt::Display for StopReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl StopReason {
+    /// In words, with the names of joints, other joints and controllers.
+    pub fn in_words(&self, names: &Names<'_>) -> String {
         match self {
-            Self::Exhausted => f.write_str("the last action chunk is over and no new one came"),
-            Self::Cancelled => f.write_str("cancelled"),
-            Self::Requested => f.write_str("stopped on request; call resume"),
-            Self::Disarmed => f.write_str("disarmed"),
-            Self::JointStateMissing => f.write_str("there is no joint state; call resume"),
-            Self::JointStateStale { age_s } => write!(f, "the joint state is {age_s:.3} s old; call resume"),
+            Self::Exhausted => "the last action chunk is over and no new one came".to_owned(),
+            Self::Cancelled => "cancelled".to_owned(),
+            Self::Requested => "stopped on request; call resume".to_owned(),
+            Self::Disarmed => "disarmed".to_owned(),
+            Self::JointStateMissing => "there is no joint state".to_owned(),
+            Self::JointStateStale { age_s } => format!("the joint state is {age_s:.3} s old"),
+            Self::JointStateInvalid => "the joint state cannot be read; call resume".to_owned(),
             Self::OtherJointLost { other } => {
-                write!(f, "nobody tells any more where other joint {other} stands; call resume")
+                format!("nobody tells any more where {} stands", names.other(*other))
             }
-            Self::Tracking { joint, error } => {
-                write!(f, "joint {joint} is {error:.4} from where it was commanded to be; call resume")
+            Self::Tracking { joint, error } => format!(
+                "{} is {:.4} from where it was commanded to be; call resume",
+                names.joint(*joint),
+                Figure(*error)
+            ),
+            Self::Contradiction(contradiction) => {
+                let joint = names.joints.get(contradiction.joint()).map_or("?", String::as_str);
+                format!("{}; call resume", contradiction.in_words(joint, |sender| format!("publisher {sender}")))
             }
-            Self::Contradiction(contradiction) => write!(f, "{contradiction}; call resume"),
-            Self::ClockJump { step_s } => write!(f, "the clock moved by {step_s:.3} s between two ticks"),
-            Self::BadChunks { count } => {
-                write!(f, "{count} action chunks in a row held values that are no numbers; call resume")
-            }
-            Self::Controller { controller, fault } => write!(f, "controller {controller} {fault}; call resume"),
-            Self::Silent { controller, seconds, .. } => write!(
-                f,
-                "controller {controller} told its state and is silent for {seconds:.3} s: was it deactivated?"
+            Self::ClockJump { step_s } => format!("the clock moved by {:.3} s between two ticks", Figure(*step_s)),
+            Self::BadChunks { count } => format!("{count} action chunks in a row could not be used; call resume"),
+            Self::Controller { controller, fault } => format!("{} {fault}; call resume", names.controller(*controller)),
+            Self::Silent { controller, seconds, .. } => format!(
+                "{} told its state and is silent for {seconds:.3} s: was it deactivated?",
+                names.controller(*controller)
             ),
             Self::Monitor { monitor, reason, latch: Latch::UntilResume } => {
-                write!(f, "monitor '{monitor}': {}; call resume", reason.in_words())
+                format!("monitor '{monitor}': {}; call resume", reason.in_words())
             }
-            Self::Monitor { monitor, reason, .. } => write!(f, "monitor '{monitor}': {}", reason.in_words()),
-            Self::Emergency => f.write_str("emergency stop; arm again when it is safe"),
-            Self::Internal(violation) => write!(f, "internal error, nothing was sent: {violation}; call resume"),
+            Self::Monitor { monitor, reason, .. } => format!("monitor '{monitor}': {}", reason.in_words()),
+            Self::Emergency => "emergency stop; arm again when it is safe".to_owned(),
+            Self::Internal(violation) => format!("internal error, nothing was sent: {violation}; call resume"),
         }
+    }
+}
+
+/// What places are called.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    /// Joints, in the order of the limits.
+    pub joints: &'a [String],
+    /// Joints that nobody here moves, in the order of [`TrajectoryStreamer::other_joints`].
+    pub others: &'a [String],
+    /// Controllers, in their order.
+    pub controllers: &'a [String],
+}
+
+impl Names<'_> {
+    fn named(what: &str, names: &[String], place: usize) -> String {
+        names.get(place).map_or_else(|| format!("{what} ?"), |name| format!("{what} '{name}'"))
+    }
+
+    /// A joint.
+    pub fn joint(&self, place: usize) -> String {
+        Self::named("joint", self.joints, place)
+    }
+
+    /// One that nobody here moves.
+    pub fn other(&self, place: usize) -> String {
+        Self::named("joint", self.others, place)
+    }
+
+    /// A controller.
+    pub fn controller(&self, place: usize) -> String {
+        Self::named("controller", self.controllers, place)
     }
 }
 
@@ -257,25 +306,39 @@ pub enum IdleReason {
 }
 
 /// Why a chunk is not taken.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum OfferRefusal {
     /// Not armed: chunks are proposals only.
-    #[error("not armed")]
     Disarmed,
     /// Stopped, until rest is reached or [`TrajectoryStreamer::resume`] is called.
-    #[error("stopped: {0}")]
     Stopped(StopReason),
     /// The chunk itself.
-    #[error(transparent)]
-    Chunk(#[from] ChunkRefusal),
+    Chunk(ChunkRefusal),
     /// A [`Monitor`] refuses it.
-    #[error("monitor '{monitor}': {}", reason.in_words())]
     Monitor {
         /// Its name.
         monitor: &'static str,
         /// Why.
         reason: Reason,
     },
+}
+
+impl OfferRefusal {
+    /// In words, with the names of joints and controllers.
+    pub fn in_words(&self, names: &Names<'_>) -> String {
+        match self {
+            Self::Disarmed => "not armed".to_owned(),
+            Self::Stopped(reason) => format!("stopped: {}", reason.in_words(names)),
+            Self::Chunk(refusal) => refusal.to_string(),
+            Self::Monitor { monitor, reason } => format!("monitor '{monitor}': {}", reason.in_words()),
+        }
+    }
+}
+
+impl From<ChunkRefusal> for OfferRefusal {
+    fn from(refusal: ChunkRefusal) -> Self {
+        Self::Chunk(refusal)
+    }
 }
 
 /// What the motion that is sent is doing.
@@ -403,6 +466,8 @@ pub struct TrajectoryStreamer {
     scheduler: Scheduler,
     plan: Plan,
     drafts: Vec<Draft>,
+    /// Names of the controllers, in their order.
+    controllers: Vec<String>,
     sent: Vec<VerifiedWindow>,
     /// What of the plan the controllers have.
     given: Sent,
@@ -436,6 +501,7 @@ pub struct TrajectoryStreamer {
     grip_seen: Vec<f64>,
     belief: Belief,
     frozen: Frozen,
+    gaps: Gaps,
     hold: Hold,
     /// Until then the controllers may still move along a window that was left alone.
     settled_at: Option<Stamp>,
@@ -526,6 +592,7 @@ impl TrajectoryStreamer {
         let longest = (0..joints.len()).map(|j| crate::motion::longest_stop(dt, &limits.of(j))).max().unwrap_or(0);
         let room = window as usize + longest + brake + least_points + 64;
         let given = Sent::new(joints.len(), room);
+        let names = controllers.iter().map(|controller| controller.name.clone()).collect();
         let drafts: Vec<Draft> = controllers
             .into_iter()
             .map(|c| {
@@ -568,6 +635,7 @@ impl TrajectoryStreamer {
             outside: false,
             belief,
             frozen,
+            gaps: Gaps::default(),
             hold,
             held: false,
             grip_known: false,
@@ -577,6 +645,7 @@ impl TrajectoryStreamer {
             scheduler,
             plan,
             drafts,
+            controllers: names,
             sent,
             given,
             committed,
@@ -610,6 +679,11 @@ impl TrajectoryStreamer {
     /// The joints, in the order of measured states.
     pub fn joints(&self) -> &JointNames {
         self.limits.joints()
+    }
+
+    /// What places in reasons are called.
+    pub fn names(&self) -> Names<'_> {
+        Names { joints: self.limits.joints().as_slice(), others: self.plan.others(), controllers: &self.controllers }
     }
 
     /// The limits that are kept.
@@ -759,6 +833,7 @@ impl TrajectoryStreamer {
         if armed != self.armed {
             // While disarmed anything may have moved the robot.
             self.held = false;
+            self.gaps.looked_at();
             if self.motion.is_none() {
                 self.hold.end();
             }
@@ -799,7 +874,8 @@ impl TrajectoryStreamer {
         self.forget_rest();
     }
 
-    /// A chunk came that is no chunk because a value of it is no number. Some in a row stop the robot: the policy is broken.
+    /// A chunk came that nobody could follow: a value of it is no number, or names, sizes or times are none. Some in a row stop the robot: the policy is
+    /// broken.
     pub fn reject_chunk(&mut self, now: Stamp) {
         self.bad_chunks = self.bad_chunks.saturating_add(1);
         if self.bad_chunks >= self.config.max_bad_chunks {
@@ -820,6 +896,7 @@ impl TrajectoryStreamer {
             self.latched = None;
             self.bad_chunks = 0;
             self.held = false;
+            self.gaps.looked_at();
         }
     }
 
@@ -885,7 +962,12 @@ impl TrajectoryStreamer {
         if let Some(reason) = self.motion.as_ref().and_then(|m| m.stop.as_ref()).filter(|r| !r.may_continue()) {
             return Err(OfferRefusal::Stopped(reason.clone()));
         }
-        self.scheduler.check(chunk, now)?;
+        if let Err(refusal) = self.scheduler.check(chunk, now) {
+            if refusal.is_nonsense() {
+                self.reject_chunk(now);
+            }
+            return Err(refusal.into());
+        }
         self.ask_about(chunk, now)?;
         let accepted = self.scheduler.offer(chunk, now)?;
         self.bad_chunks = 0;
@@ -893,6 +975,7 @@ impl TrajectoryStreamer {
     }
 
     fn begin_stop(&mut self, reason: StopReason, now: Stamp) {
+        let latches = reason.is_latched() || self.gap_latches(&reason, now);
         // The path stays, to brake on.
         self.scheduler.retire(now);
         if let Some(motion) = &mut self.motion {
@@ -901,9 +984,15 @@ impl TrajectoryStreamer {
                 motion.stop = Some(reason.clone());
             }
         }
-        if self.latched == Some(StopReason::Emergency) && reason.is_latched() && reason != StopReason::Emergency {
+        if latches {
+            self.latch(reason);
+        }
+    }
+
+    fn latch(&mut self, reason: StopReason) {
+        if self.latched == Some(StopReason::Emergency) && reason != StopReason::Emergency {
             self.latched_beneath.get_or_insert(reason);
-        } else if reason.is_latched() && self.latched.is_none() {
+        } else if self.latched.is_none() {
             self.latched = Some(reason);
         }
     }
@@ -914,12 +1003,14 @@ impl TrajectoryStreamer {
     ///
     /// `measured` is the newest joint state in the limits' order.
     pub fn tick<'m>(&mut self, now: Stamp, measured: Option<impl Into<Measured<'m>>>) -> Tick<'_> {
-        self.tick_on(now, measured.map(Into::into))
+        self.tick_told(now, measured.map(Into::into).ok_or(Untold::Missing))
     }
 
-    fn tick_on(&mut self, now: Stamp, measured: Option<Measured<'_>>) -> Tick<'_> {
+    /// As [`Self::tick`], where it is told why there is no joint state to rely on.
+    pub fn tick_told(&mut self, now: Stamp, measured: Result<Measured<'_>, Untold>) -> Tick<'_> {
         self.watch_clock(now);
         let state = self.usable(measured);
+        self.watch_gap(now, &state);
         let contradiction = state.as_ref().ok().and_then(|measured| self.belief.see(now, measured));
         self.note_seen(now, state.as_ref());
         let believed = if self.motion.is_some() {
@@ -961,6 +1052,7 @@ impl TrajectoryStreamer {
             // future. Cease; they hold what they have.
             self.scheduler.reset();
             self.belief.clear();
+            self.gaps.clock_went_back(now);
             self.let_go();
             // A time of the old clock means nothing any more.
             self.settled_at = self.settled_at.map(|at| now.offset_nanos(at.nanos_since(before)));
@@ -969,6 +1061,7 @@ impl TrajectoryStreamer {
             }
         } else if step_s > self.config.period_s + self.config.max_clock_jump_s {
             self.scheduler.retire(now);
+            self.gaps.clock_leapt(now);
             self.resync_until = Some(now.offset_seconds(self.config.max_joint_state_age_s + self.config.period_s));
             if let Some(motion) = &mut self.motion {
                 // The controllers were alone with the last window, and so is the plan: both go on together, to a stop.
@@ -986,8 +1079,8 @@ impl TrajectoryStreamer {
         true
     }
 
-    fn usable<'a>(&self, measured: Option<Measured<'a>>) -> Result<Measured<'a>, Untold> {
-        let measured = measured.ok_or(Untold::Missing)?;
+    fn usable<'a>(&self, measured: Result<Measured<'a>, Untold>) -> Result<Measured<'a>, Untold> {
+        let measured = measured?;
         let (sample, age_s) = (measured.sample, measured.age_s);
         let n = self.limits.joints().len();
         let finite = |values: &[f64]| values.len() == n && values.iter().all(|v| v.is_finite());
@@ -1112,7 +1205,10 @@ impl TrajectoryStreamer {
         let arm = |planner: &JointPlanner| planner.kind() == JointKind::Arm;
         for (joint, planner) in self.plan.planners().iter().enumerate() {
             let speed = sample.velocities[joint].abs();
-            if arm(planner) && speed > self.config.max_start_speed {
+            // Speeds that nobody tells are differences of positions, and an encoder's noise within 40 ms looks like one: states that lie together for long
+            // enough say better that a joint rests.
+            let rests = !measured.velocity_told && self.belief.doubt(joint).is_none();
+            if arm(planner) && !rests && speed > self.config.max_start_speed {
                 return Err(IdleReason::NotAtRest { joint, speed });
             }
         }

@@ -4,6 +4,7 @@
 //! that a controller draws between them, and with them every velocity and acceleration on the way.
 
 use crate::limits::Limits;
+use efm_core::figure::Figure;
 use efm_core::{JointLimits, JointNames, Stamp, Trajectory, TrajectoryPoint};
 
 /// Relative tolerance of the check on velocities, accelerations and jerks.
@@ -23,7 +24,7 @@ pub enum Violation {
         point: usize,
     },
     /// A limit is exceeded.
-    #[error("{quantity} of joint '{joint}' is {value} near point {point}, beyond its limit of {limit}")]
+    #[error("{quantity} of joint '{joint}' is {} near point {point}, beyond its limit of {limit}", Figure(*.value))]
     Limit {
         /// "position", "velocity", "acceleration" or "jerk".
         quantity: &'static str,

@@ -257,13 +257,19 @@ fn a_reference_that_drives_into_a_limit_ends_inside_it_without_chatter() {
     assert!(reversals <= 1, "{reversals} reversals at the limit");
 }
 
-#[test]
-fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
+/// A cell in fast motion.
+fn fast() -> Cell {
     let mut cell = Cell::new();
     cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
     cell.run(60);
     let speed = cell.recorder.followed.last().unwrap().2[0];
     assert!(speed > 0.45, "{speed}");
+    cell
+}
+
+#[test]
+fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
+    let mut cell = fast();
     let said = cell.tick_with(None);
     assert!(matches!(said, Said::Send { activity: Activity::Stopping(StopReason::JointStateMissing), .. }), "{said:?}");
     let refused = cell.streamer.offer_chunk(&chunk_of(0.6, 16, 0.1, moving(0.5)), cell.now());
@@ -274,10 +280,13 @@ fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
     }
     assert!(ticks < 25, "{ticks} ticks to rest from 0.5 rad/s");
     assert!(cell.recorder.followed.last().unwrap().2.iter().all(|v| *v == 0.0));
-    // It stays so until somebody has looked.
+    // It lasts: it stays so until somebody has looked.
+    let latched = Said::Idle(IdleReason::Latched(StopReason::JointStateMissing));
+    let at_rest = (0..60).position(|_| cell.tick_with(None) == latched).unwrap();
+    assert!((48..50).contains(&(ticks + at_rest + 2)), "{ticks} {at_rest}");
     let refused = cell.streamer.offer_chunk(&chunk_of(cell.seconds(), 16, 0.1, |_| HOME), cell.now());
     assert_eq!(refused, Err(OfferRefusal::Stopped(StopReason::JointStateMissing)));
-    assert_eq!(cell.tick(), Said::Idle(IdleReason::Latched(StopReason::JointStateMissing)));
+    assert_eq!(cell.tick(), latched);
     cell.streamer.resume();
     // A chunk waits, but nobody knows where the robot is.
     let chunk = chunk_of(cell.seconds(), 16, 0.1, |_| HOME);
@@ -290,6 +299,145 @@ fn a_lost_joint_state_brings_rest_and_no_new_start_until_it_is_back() {
     assert_eq!(cell.tick_with(Some((&bad, 0.0))), Said::Idle(IdleReason::JointStateInvalid));
     let stands = cell.recorder.position(cell.now(), &HOME);
     assert!(matches!(cell.wait_at(&stands), Said::Send { .. }));
+}
+
+impl Cell {
+    /// No joint state for so many ticks.
+    fn gap(&mut self, ticks: usize) {
+        (0..ticks).for_each(|_| drop(self.tick_with(None)));
+    }
+
+    /// With a new chunk every 50 ms: whether one is followed within a second.
+    fn goes_on(&mut self) -> bool {
+        (0..100).any(|k| {
+            if k % 5 == 0 {
+                let p = self.recorder.position(self.now(), &HOME)[0];
+                let from = self.seconds();
+                let _ = self
+                    .streamer
+                    .offer_chunk(&chunk_of(from, 16, 0.1, |t| home_but(0, p + 0.3 * (t - from))), self.now());
+            }
+            matches!(self.tick(), Said::Send { activity: Activity::Following, .. })
+        })
+    }
+}
+
+#[test]
+fn a_gap_that_ends_by_itself_ends_with_the_next_chunk_from_rest() {
+    // Over before it rests, and after; one that only tells old states.
+    for ticks in [1, 5, 20, 45] {
+        let mut cell = fast();
+        cell.gap(ticks);
+        assert_eq!(cell.streamer.latched(), None, "{ticks}");
+        let stopped = cell.streamer.is_streaming();
+        assert_eq!(stopped, ticks < 25, "{ticks}");
+        let before = cell.recorder.followed.len();
+        assert!(cell.goes_on(), "{ticks}");
+        // From rest, and not on the fly.
+        assert!(
+            cell.recorder.followed[before..].iter().any(|(_, _, v)| v.iter().all(|v| *v == 0.0)) || !stopped,
+            "{ticks}"
+        );
+    }
+    let mut cell = fast();
+    for _ in 0..15 {
+        let old = cell.measured();
+        let said = cell.tick_with(Some((&old, 0.11)));
+        assert!(
+            matches!(said, Said::Send { activity: Activity::Stopping(StopReason::JointStateStale { .. }), .. }),
+            "{said:?}"
+        );
+    }
+    assert!(cell.goes_on());
+}
+
+#[test]
+fn a_gap_that_lasts_is_latched_in_motion_and_at_rest_and_the_bound_can_be_set() {
+    for (bound, ticks, latched) in
+        [(0.5, 48, false), (0.5, 52, true), (0.1, 9, false), (0.1, 12, true), (2.0, 190, false), (0.0, 1, true)]
+    {
+        let mut cell = Cell::with(StreamConfig { max_joint_state_gap_s: bound, ..config() });
+        cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.5)));
+        cell.run(60);
+        cell.gap(ticks);
+        assert_eq!(cell.streamer.latched().is_some(), latched, "{bound} {ticks}");
+        assert_eq!(cell.goes_on(), !latched, "{bound} {ticks}");
+    }
+}
+
+#[test]
+fn gaps_that_come_again_and_again_are_latched_and_it_counts_anew_after_resume_and_after_a_while() {
+    let mut cell = fast();
+    for nth in 1..3 {
+        cell.gap(3);
+        assert!(cell.goes_on(), "{nth}");
+    }
+    cell.gap(3);
+    assert!(!cell.goes_on());
+    assert_eq!(cell.streamer.latched(), Some(&StopReason::JointStateMissing));
+    cell.streamer.resume();
+    for nth in 1..3 {
+        assert!(cell.goes_on(), "{nth}");
+        cell.gap(3);
+    }
+    assert!(cell.goes_on());
+    // Ten seconds later it is not the third.
+    cell.run(1000);
+    assert!(cell.goes_on());
+    cell.gap(3);
+    assert!(cell.goes_on());
+}
+
+#[test]
+fn after_a_gap_nothing_begins_where_the_robot_is_not_where_it_was_commanded() {
+    // It stopped somewhere else meanwhile: seen while it comes to rest, or once it rests.
+    for (ticks, off) in [(10, 0.3), (45, 0.3), (45, -0.08)] {
+        let mut cell = fast();
+        cell.gap(ticks);
+        let mut stands = cell.recorder.position(cell.now(), &HOME);
+        stands[2] += off;
+        let mut sent_after_rest = 0;
+        for k in 0..200 {
+            if k % 5 == 0 {
+                let _ = cell.streamer.offer_chunk(&chunk_of(cell.seconds(), 16, 0.1, |_| stands), cell.now());
+            }
+            let measured = sample(cell.now(), &stands);
+            let said = cell.tick_with(Some((&measured, 0.0)));
+            sent_after_rest += usize::from(matches!(said, Said::Send { activity: Activity::Following, .. }));
+        }
+        assert_eq!(sent_after_rest, 0, "{ticks} {off}");
+        let measured = sample(cell.now(), &stands);
+        let said = cell.tick_with(Some((&measured, 0.0)));
+        assert!(
+            matches!(
+                said,
+                Said::Idle(IdleReason::Latched(StopReason::Tracking { .. }) | IdleReason::Elsewhere { joint: 2, .. })
+            ),
+            "{said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_state_that_cannot_be_read_is_no_gap() {
+    let mut cell = fast();
+    let mut bad = cell.measured();
+    bad.positions[3] = f64::NAN;
+    let said = cell.tick_with(Some((&bad, 0.0)));
+    assert!(matches!(said, Said::Send { activity: Activity::Stopping(StopReason::JointStateInvalid), .. }), "{said:?}");
+    assert_eq!(cell.streamer.latched(), Some(&StopReason::JointStateInvalid));
+    assert!(!cell.goes_on());
+}
+
+#[test]
+fn an_emergency_stop_in_a_gap_that_lasts_keeps_both() {
+    let mut cell = fast();
+    cell.gap(3);
+    cell.streamer.emergency_stop();
+    cell.gap(60);
+    assert_eq!(cell.streamer.latched(), Some(&StopReason::Emergency));
+    cell.streamer.arm(true, cell.now());
+    assert_eq!(cell.streamer.latched(), Some(&StopReason::JointStateMissing));
 }
 
 #[test]
@@ -421,7 +569,7 @@ fn after_a_leap_of_the_clock_a_joint_state_from_before_it_is_no_lost_robot_but_s
             "{said:?}"
         );
         assert_eq!(cell.streamer.latched(), None);
-        for _ in 0..12 {
+        for _ in 0..55 {
             if joints_come_back {
                 cell.tick();
             } else {
@@ -542,7 +690,7 @@ fn the_gripper_moves_as_fast_as_it_may() {
 #[test]
 fn bad_chunks_change_nothing() {
     let follow = |disturb: bool| {
-        let mut cell = Cell::new();
+        let mut cell = Cell::with(StreamConfig { max_bad_chunks: 1000, ..config() });
         cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.3)));
         for _ in 0..150 {
             if disturb {
@@ -562,4 +710,59 @@ fn bad_chunks_change_nothing() {
         cell.recorder.followed
     };
     assert_eq!(follow(true), follow(false));
+}
+
+#[test]
+fn chunks_in_a_row_that_nobody_could_follow_stop_the_robot_and_those_that_come_at_the_wrong_time_do_not() {
+    let other = |names: Vec<String>, t: f64| {
+        let n = names.len();
+        ActionChunk::new(at(t), 0.1, efm_core::JointNames::new(names).unwrap(), vec![0.0; 16 * n]).unwrap()
+    };
+    let foreign = || (0..8).map(|k| format!("ur_joint{k}")).collect::<Vec<_>>();
+    let fewer = || names().iter().take(7).map(str::to_owned).collect::<Vec<_>>();
+    type Bad = Box<dyn Fn(f64) -> ActionChunk>;
+    let kinds: Vec<(&str, Bad, bool)> = vec![
+        ("absurd", Box::new(|t| chunk_of(t, 16, 0.1, |_| home_but(0, 1e300))), true),
+        (
+            "absurd at the end",
+            Box::new(|t| chunk_of(t, 16, 0.1, move |at| home_but(3, if at > t + 1.5 { -2e3 } else { 0.0 }))),
+            true,
+        ),
+        ("other joints", Box::new(move |t| other(foreign(), t)), true),
+        ("too few joints", Box::new(move |t| other(fewer(), t)), true),
+        ("steps of nothing", Box::new(|t| chunk_of(t, 16, 1e-12, moving(0.3))), true),
+        ("steps for ever", Box::new(|t| chunk_of(t, 16, 1e280, |_| HOME)), true),
+        ("old", Box::new(|t| chunk_of(t - 5.0, 16, 0.1, moving(0.3))), false),
+        ("of the future", Box::new(|t| chunk_of(t + 1.0, 16, 0.1, moving(0.3))), false),
+        ("over", Box::new(|t| chunk_of(t - 0.5, 2, 0.1, moving(0.3))), false),
+        ("again", Box::new(|_| chunk_of(0.0, 16, 0.1, moving(0.3))), false),
+    ];
+    for (what, bad, stops) in &kinds {
+        let mut cell = Cell::new();
+        cell.offer(&chunk_of(0.0, 16, 0.1, moving(0.3)));
+        cell.run(60);
+        for nth in 1..=3 {
+            let t = cell.seconds();
+            let refusal = cell.streamer.offer_chunk(&bad(t), cell.now()).unwrap_err();
+            assert!(refusal.in_words(&cell.streamer.names()).len() < 200, "{what}");
+            assert_eq!(cell.streamer.latched().is_some(), *stops && nth == 3, "{what}, the {nth}.");
+            cell.run(5);
+        }
+        if *stops {
+            assert_eq!(cell.streamer.latched(), Some(&StopReason::BadChunks { count: 3 }), "{what}");
+            cell.run_out();
+            cell.streamer.resume();
+            let t = cell.seconds();
+            cell.offer(&chunk_of(t, 16, 0.1, |_| HOME));
+        }
+    }
+    // A good one in between, and it counts anew.
+    let mut cell = Cell::new();
+    for k in 0..12 {
+        let t = cell.seconds();
+        let chunk = chunk_of(t, 16, 0.1, |_| home_but(0, if k % 3 == 2 { 0.0 } else { 1e300 }));
+        assert_eq!(cell.streamer.offer_chunk(&chunk, cell.now()).is_ok(), k % 3 == 2);
+        cell.run(5);
+    }
+    assert_eq!(cell.streamer.latched(), None);
 }

@@ -195,7 +195,7 @@ fn a_finger_that_opens_on_the_way_is_stopped_before_what_it_would_hit() {
 }
 
 #[test]
-fn a_joint_that_is_lost_on_the_way_stops_the_arm_for_good_and_is_named() {
+fn a_joint_that_is_lost_on_the_way_stops_the_arm_and_is_named_and_for_good_where_it_lasts() {
     let mut cell = Cell::panda(NOTHING);
     cell.others = vec![Some(0.02)];
     let wanted = |t: f64| turned((0.5 * t).sin());
@@ -203,14 +203,17 @@ fn a_joint_that_is_lost_on_the_way_stops_the_arm_for_good_and_is_named() {
     cell.others = vec![None];
     let said = cell.tick();
     assert_eq!(said, Ok(Activity::Stopping(StopReason::OtherJointLost { other: 0 })));
-    assert!(StopReason::OtherJointLost { other: 0 }.is_latched());
-    // It is back, and stays stopped.
+    // It is back: once it rests, the next chunk is followed.
     cell.others = vec![Some(0.02)];
     let mut ticks = 0;
     while cell.tick().is_ok() {
         ticks += 1;
         assert!(ticks < 100);
     }
+    assert_eq!(cell.go(60, wanted), Ok(Activity::Following));
+    cell.others = vec![None];
+    (0..70).for_each(|_| drop(cell.tick()));
+    cell.others = vec![Some(0.02)];
     let latched = IdleReason::Latched(StopReason::OtherJointLost { other: 0 });
     assert_eq!(cell.go(40, wanted), Err(Some(latched)));
     cell.others = vec![None];

@@ -315,7 +315,7 @@ fn it_is_held_where_it_stands_and_goes_on_from_there_after_resume() {
     rig.switch_off();
     rig.ticks(100).unwrap();
     assert!(rig.holding, "{:?} {:?}", rig.idle, rig.stopping);
-    let words = rig.streamer.latched().unwrap().to_string();
+    let words = rig.streamer.latched().unwrap().in_words(&rig.streamer.names());
     assert!(words.contains("switched off") && words.contains("resume"), "{words}");
     assert!(rig.leap() == 0.0);
     // Without resume nothing begins, whether it is back or not.

@@ -5,6 +5,7 @@ use crate::mode::Mode;
 use crate::rows::{Place, Rows};
 use crate::seam::{self, SEAM_STEP, Seam};
 use crate::{MAX_POSITION, MAX_STEP, MIN_STEP};
+use efm_core::figure::{Brief, Figure};
 use efm_core::{ActionChunk, JointLimits, JointNames, Stamp};
 use std::f64::consts::TAU;
 
@@ -72,7 +73,7 @@ pub enum ChunkRefusal {
     #[error("the chunk lacks joint '{0}'")]
     MissingJoint(String),
     /// The chunk moves a joint that is not followed.
-    #[error("the chunk moves joint '{0}', which is not configured")]
+    #[error("the chunk moves joint '{}', which is not configured", Brief(.0))]
     UnknownJoint(String),
     /// Made from an observation that is too old.
     #[error("the chunk was made from an observation {age_s:.3} s old; at most {max_s:.3} s are allowed")]
@@ -108,10 +109,10 @@ pub enum ChunkRefusal {
         late_s: f64,
     },
     /// Its step time is not usable.
-    #[error("the chunk's step time is {0} s; it must lie between {MIN_STEP} and {MAX_STEP} s")]
+    #[error("the chunk's step time is {} s; it must lie between {MIN_STEP} and {MAX_STEP} s", Figure(*.0))]
     StepTime(f64),
     /// A row holds a position that no joint reaches.
-    #[error("the chunk's step {step} wants joint '{joint}' at {value}, which no joint reaches")]
+    #[error("the chunk's step {step} wants joint '{joint}' at {}, which no joint reaches", Figure(*.value))]
     Absurd {
         /// Row.
         step: usize,
@@ -120,6 +121,20 @@ pub enum ChunkRefusal {
         /// What it was.
         value: f64,
     },
+}
+
+impl ChunkRefusal {
+    /// Whether nobody could follow such a chunk, whenever it came: it is no chunk for this robot, or for any. The others came at the wrong time.
+    pub fn is_nonsense(&self) -> bool {
+        match self {
+            Self::MissingJoint(_) | Self::UnknownJoint(_) | Self::StepTime(_) | Self::Absurd { .. } => true,
+            Self::TooOld { .. }
+            | Self::FromTheFuture { .. }
+            | Self::NotNewer { .. }
+            | Self::BeforeClear
+            | Self::Elapsed { .. } => false,
+        }
+    }
 }
 
 /// A chunk that was taken.

@@ -2,6 +2,7 @@
 //! packages have them in `share/<package>/msg`.
 
 use crate::schema::{schema_text, type_info};
+use efm_core::reading;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -97,8 +98,7 @@ impl Definitions {
         }
         self.prefixes.iter().find_map(|prefix| {
             let path = prefix.join("share").join(package).join("msg").join(format!("{name}.{extension}"));
-            let length = std::fs::metadata(&path).ok()?.len();
-            (length <= LONGEST).then(|| std::fs::read_to_string(&path).ok())?
+            reading::text(path, LONGEST).ok()
         })
     }
 }

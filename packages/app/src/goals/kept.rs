@@ -3,10 +3,10 @@
 
 use crate::publisher::emergency::{AUTO, in_state_directory, try_out, write_whole};
 use efm_core::goal::{MAX_GOAL_BYTES, Sentence};
+use efm_core::reading;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 const PARAMETER: &str = "goal_file";
@@ -108,16 +108,10 @@ impl KeptGoals {
 /// What a file holds; nothing where there is none.
 fn known(path: &Path) -> io::Result<Option<Known>> {
     let wrong = |words: &str| io::Error::new(io::ErrorKind::InvalidData, words.to_owned());
-    let about = match std::fs::metadata(path) {
+    let text = match reading::text(path, LONGEST) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        about => about?,
+        text => text?,
     };
-    // A pipe would wait for ever.
-    if !about.is_file() {
-        return Err(wrong("it is no file"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
     let known: Known = serde_json::from_str(&text).map_err(|_| wrong("it was not written by goal_intake"))?;
     if known.active.as_ref().is_some_and(|goal| Sentence::new(&goal.goal).is_err() || goal.id > known.last) {
         return Err(wrong("it was not written by goal_intake"));

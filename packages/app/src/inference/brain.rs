@@ -11,6 +11,7 @@ use crate::inference::inference_params::joint_memory;
 use crate::inference::pairing::Pairing;
 use crate::inference::picture_ring::PictureRing;
 use crate::inference::replan::Replan;
+use crate::joint_states::allowance;
 use crate::publisher::publishing::{At, DESCRIPTION, JOINT_STATES};
 use crate::reasons::{self, coded, unfresh, wrong};
 use crate::setup::stays_with_wrong_policy;
@@ -163,6 +164,7 @@ impl Inferring {
     pub fn new(params: &Params, manifest: Result<&Manifest, Reason>) -> Result<Self, Failure> {
         let known = manifest.as_ref().ok().copied();
         // Without a manifest there is nothing to look for; the names below are never used then.
+        let hands = known.and_then(|manifest| manifest.action.gripper_joint.clone()).into_iter().collect();
         let joints = match known {
             Some(manifest) => manifest.joints()?,
             None => JointNames::new(["unknown"])?,
@@ -186,7 +188,7 @@ impl Inferring {
                 joints.clone(),
                 params.double("max_unseen_motion"),
             ),
-            feed: JointFeed::new(joints, joint_memory(params, look_back)),
+            feed: JointFeed::new(joints, joint_memory(params, look_back)).allowing(&allowance(params, hands)),
             seen: PictureRing::new(earlier, step),
             busy: Busy::No,
             usable: known.is_some(),

@@ -6,12 +6,13 @@ use crate::cores::Cores;
 use crate::inference::execution::OnChunk;
 use crate::inference::proposer::Proposer;
 use crate::inference::proposers;
+use crate::inference::trial::Trial;
 use crate::reasons::{self, wrong};
 use crate::setup::{joint_limits, models_path};
 use efm_config::Params;
 use efm_config::codes::wrong as parameter;
 use efm_core::{ActionChunk, JointSample, Reason, Stamp};
-use efm_policy::{Policy, PolicyError, Provider, imagine};
+use efm_policy::{Operators, Policy, PolicyError, Provider, imagine};
 use efm_robot::{LimitsFile, ModelError, RobotModel};
 use efm_schedule::{Mode, RtcError};
 use std::fmt::Display;
@@ -42,6 +43,10 @@ pub struct Setup {
     pub candidates: usize,
     /// What such a proposer imagines their outcome with.
     pub world_model: imagine::Entry,
+    /// Operators that its graphs may have.
+    pub operators: Operators,
+    /// Whether and how the package is tried out before it is opened.
+    pub trial: Option<Trial>,
     /// Cores that the thread and those of ONNX Runtime keep to; all, where there are none.
     pub cores: Option<Cores>,
 }
@@ -64,6 +69,8 @@ impl Setup {
             proposer: proposers::named(&params.text("proposer")).map_err(|e| none("proposer", &e))?,
             candidates: usize::try_from(params.integer("candidates")).unwrap_or(1),
             world_model: imagine::named(&params.text("world_model")).map_err(|e| none("world_model", &e))?,
+            operators: Operators::also(&params.texts("allow_operators")).map_err(|e| none("allow_operators", &e))?,
+            trial: None,
             cores: None,
         })
     }
@@ -316,6 +323,8 @@ mod tests {
             proposer: proposers::named("policy").unwrap(),
             candidates: 1,
             world_model: imagine::named("kinematic").unwrap(),
+            operators: Operators::default(),
+            trial: None,
             cores: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::cores::MOST_CORES;
 use crate::inference::proposers;
+use crate::joint_states;
 use crate::param_rules as rules;
 use crate::setup::{instruction_heartbeat_spec, policy_specs, robot_specs};
 use crate::trace;
@@ -14,6 +15,7 @@ pub fn specs() -> Vec<Spec> {
     let mut specs = policy_specs();
     specs.extend(robot_specs());
     specs.push(trace::spec());
+    specs.extend(joint_states::specs());
     specs.extend([
         Spec::texts(
             "cameras",
@@ -69,6 +71,30 @@ pub fn specs() -> Vec<Spec> {
         Spec::integer("candidates", 4, "Chunks that best_of chooses from; each takes as long as one of policy.").range(1.0, 64.0),
         Spec::text("world_model", "kinematic", "What best_of imagines the outcome of a chunk with; kinematic: joints go where they are sent.")
             .choices(imagine::names()),
+        Spec::bool(
+            "try_policy",
+            true,
+            "Whether a policy is tried out before it is used: loaded and its worked example run in a process of its own, with bounds. Without that an \
+             endless graph hangs this node.",
+        ),
+        Spec::integer("trial_memory", 0, "Memory that a policy may take while it is tried out.")
+            .unit("MB")
+            .range(16.0, 1e6)
+            .or_zero("three times the size of its files, and 1 GiB"),
+        Spec::integer("trial_cpu_time", 0, "Processor time that a policy may take while it is tried out.")
+            .unit("s")
+            .range(1.0, 1e5)
+            .or_zero("6 s, and 1 s for each 20 MiB of its files"),
+        Spec::integer("trial_time", 0, "Time that a policy may take while it is tried out.")
+            .unit("s")
+            .range(1.0, 1e5)
+            .or_zero("30 s, and 1 s for each 10 MiB of its files"),
+        Spec::texts(
+            "allow_operators",
+            &[],
+            "Operators of ONNX that a policy's graphs may have besides those that end by themselves: Loop, or domain:name; * for any.",
+        )
+        .rule(rules::OPERATORS),
         Spec::integer("noise_seed", 0, "Seed of the noise of the first chunk; each further chunk adds 1.")
             .range(0.0, 9e15),
     ]);

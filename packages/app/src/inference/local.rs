@@ -5,7 +5,7 @@ use crate::inference::execution::OnChunk;
 use crate::inference::proposer::{Named, Proposer};
 use crate::reasons::{self, wrong};
 use efm_core::{ActionChunk, Reason};
-use efm_policy::{Chunking, Goal, Observation, Policy, PolicyPackage, RuntimeOptions, SentenceError};
+use efm_policy::{Chunking, Goal, LoadOptions, Observation, Policy, PolicyPackage, RuntimeOptions, SentenceError};
 use efm_robot::LimitSet;
 use efm_schedule::Mode;
 use std::fmt::Display;
@@ -112,9 +112,13 @@ fn views(pictures: &Pictures) -> Vec<(&str, &[u8])> {
     pictures.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect()
 }
 
-fn open(setup: &Setup, urdf: &str) -> Result<Policy, Reason> {
+/// The policy of a set-up, for the robot of this URDF.
+pub(crate) fn open(setup: &Setup, urdf: &str) -> Result<Policy, Reason> {
     let robot = described(urdf)?;
-    let package = PolicyPackage::load(&setup.folder, &setup.models_path).map_err(misfit)?;
+    // What is opened here is what kept its bounds elsewhere.
+    let hash = setup.trial.as_ref().map(|trial| trial.of(setup, urdf)).transpose()?;
+    let options = LoadOptions { operators: setup.operators.clone(), hash };
+    let package = PolicyPackage::load_with(&setup.folder, &setup.models_path, &options).map_err(misfit)?;
     package.check_robot(&robot).map_err(misfit)?;
     if !setup.cameras.is_empty() {
         package.check_cameras(&setup.cameras).map_err(misfit)?;

@@ -3,6 +3,7 @@
 
 use crate::reasons::{self, refused};
 use efm_core::Reason;
+use efm_core::reading;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -49,7 +50,7 @@ impl KeptStop {
     /// The stop that was kept, in words. A file that cannot be read may hold one.
     pub fn read(&mut self) -> Option<String> {
         let path = self.path.as_deref()?;
-        match fs::read_to_string(path) {
+        match reading::text(path, reading::SETTINGS) {
             Ok(text) => {
                 let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
                 let (when, why) = (value("when:").unwrap_or("before"), value("why:").unwrap_or("nobody knows why"));

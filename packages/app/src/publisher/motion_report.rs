@@ -1,9 +1,11 @@
 //! What the arm is doing and, when it is at rest, why: in words, for diagnostics.
 
 use crate::reasons;
+use efm_core::figure::Figure;
 use efm_core::{JointNames, Level, Reason, SenderId, Text};
 use efm_safety::{
-    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, StopReason, TrajectoryStreamer, codes,
+    Activity, Contradiction, ControllerFault, IdleReason, Intrusion, Latch, Names, StopReason, TrajectoryStreamer,
+    codes,
 };
 
 /// What the publisher of trajectories is doing.
@@ -115,6 +117,10 @@ pub struct Around {
     pub not_following: Option<String>,
     /// Who else commands a controller, and where: the last that did.
     pub contested: Option<String>,
+    /// Whether a stop lasts until somebody resumes.
+    pub latched: bool,
+    /// The last chunk that nobody could follow, in words.
+    pub nonsense: Option<String>,
     /// What the emergency stop was for.
     pub emergency: Option<String>,
     /// What is in the way, by name, while something is.
@@ -142,10 +148,20 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         known.map_or_else(|| format!("controller {place}"), |name| format!("controller '{name}'"))
     };
     let contradicted = |contradiction: &Contradiction| contradiction.in_words(name(contradiction.joint()), sender);
+    // A gap that is not latched ends by itself.
+    let latched = around.latched || matches!(phase, Phase::Idle(IdleReason::Latched(_)) | Phase::Holding(_));
+    let gap = |what: String| match latched {
+        true => (what, Text::from("call ~/resume when they are back")),
+        false => {
+            let then = "once they are back and the robot is where it was commanded, the next action chunk is followed";
+            (format!("{what}; {then}"), Text::default())
+        }
+    };
     let stop = |reason: &StopReason| -> (String, Text) {
         match reason {
             StopReason::Tracking { joint, error } => {
-                let text = format!("joint '{}' is {error:.4} from where it was commanded to be", name(*joint));
+                let text =
+                    format!("joint '{}' is {:.4} from where it was commanded to be", name(*joint), Figure(*error));
                 (text, "call ~/resume when it is safe".into())
             }
             StopReason::Silent { controller: place, seconds, .. } => silent(&controller(*place), *seconds),
@@ -168,7 +184,8 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
                 (format!("emergency stop{why}"), "call ~/arm when it is safe".into())
             }
             StopReason::BadChunks { count } => {
-                let text = format!("{count} action chunks in a row held values that are no numbers");
+                let last = around.nonsense.as_deref().map_or(String::new(), |last| format!(" (the last one: {last})"));
+                let text = format!("{count} action chunks in a row could not be used{last}");
                 (text, "look at the policy, then call ~/resume".into())
             }
             StopReason::Requested => ("stopped on request".to_owned(), "call ~/resume".into()),
@@ -188,13 +205,16 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
                 let lost = || {
                     format!("joint '{}', which no controller moves, was lost while the arm moved", other_name(*other))
                 };
-                let what = around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost);
-                (what, "call ~/resume when it is back".into())
+                gap(around.joints.clone().or_else(|| around.lost.clone()).unwrap_or_else(lost))
             }
             StopReason::JointStateMissing | StopReason::JointStateStale { .. } => {
                 let told = around.joints.clone().or_else(|| around.lost.clone());
-                let what = told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned());
-                (what, "call ~/resume when they are back".into())
+                gap(told.unwrap_or_else(|| "joint_states were lost while the arm moved".to_owned()))
+            }
+            StopReason::JointStateInvalid => {
+                let told = around.joints.clone().or_else(|| around.lost.clone());
+                let what = told.unwrap_or_else(|| "joint_states could not be read while the arm moved".to_owned());
+                (what, "call ~/resume when they are right again".into())
             }
             StopReason::Contradiction(contradiction) => {
                 (contradicted(contradiction), "call ~/resume when they are right again".into())
@@ -203,7 +223,9 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
                 (format!("internal error, nothing was sent: {violation}"), "call ~/resume".into())
             }
             StopReason::Cancelled | StopReason::Disarmed | StopReason::ClockJump { .. } => {
-                (reason.to_string(), Text::default())
+                let names =
+                    Names { joints: joints.as_slice(), others: &around.others, controllers: &around.controllers };
+                (reason.in_words(&names), Text::default())
             }
         }
     };
@@ -256,7 +278,11 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
         }
         // Without joint states nothing will move, whatever else is missing.
         Phase::Idle(why) if around.joints.is_some() => {
-            let code = if is_of_joints(why) { why.code() } else { reasons::JOINT_STATES_UNUSABLE };
+            let code = match why {
+                IdleReason::NoChunk(Some(gap)) if gap.is_gap() => gap.code(),
+                why if is_of_joints(why) => why.code(),
+                _ => reasons::JOINT_STATES_UNUSABLE,
+            };
             (code, Level::Error, plain(&format!("at rest: {}", around.joints.as_deref().unwrap_or_default())))
         }
         Phase::Idle(why @ IdleReason::Monitor { monitor, reason }) => (
@@ -304,7 +330,7 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             (why.code(), Level::Error, (text, "call ~/resume to begin where it stands".into()))
         }
         Phase::Idle(why @ IdleReason::NotAtRest { joint, speed }) => {
-            let text = format!("at rest: joint '{}' still moves at {speed:.3} a second", name(*joint));
+            let text = format!("at rest: joint '{}' still moves at {:.3} a second", name(*joint), Figure(*speed));
             (why.code(), Level::Warn, (text, "motion begins from standstill".into()))
         }
         Phase::Idle(why @ IdleReason::OutsideLimits { joint, position }) => {
@@ -321,16 +347,14 @@ pub fn explain(phase: &Phase, around: &Around, joints: &JointNames) -> Reason {
             (reasons::SURROUNDINGS_UNKNOWN, Level::Error, plain(&words))
         }
         Phase::Idle(IdleReason::NoChunk(last)) => idle(last.as_ref(), around, stop),
-        Phase::Idle(other) => {
-            let what = match other {
-                IdleReason::JointStateMissing => "there are no joint_states".to_owned(),
-                IdleReason::JointStateStale { age_s } => format!("joint_states are {age_s:.2} s old"),
-                IdleReason::JointStateInvalid => {
-                    "joint_states have a value that is no number, or not all joints".to_owned()
-                }
-                other => format!("{other:?}"),
-            };
-            (other.code(), Level::Error, plain(&format!("at rest: {what}")))
+        Phase::Idle(why @ IdleReason::JointStateMissing) => {
+            (why.code(), Level::Error, plain("at rest: there are no joint_states"))
+        }
+        Phase::Idle(why @ IdleReason::JointStateStale { age_s }) => {
+            (why.code(), Level::Error, plain(&format!("at rest: joint_states are {age_s:.2} s old")))
+        }
+        Phase::Idle(why @ IdleReason::JointStateInvalid) => {
+            (why.code(), Level::Error, plain("at rest: joint_states have a value that is no number, or not all joints"))
         }
     };
     Reason::new(code, level, text, remedy)
@@ -417,7 +441,9 @@ fn idle(
     };
     match last {
         Some(reason @ StopReason::Exhausted) => (code, level, at_rest(reason)),
-        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, at_rest(reason)),
+        Some(reason) if reason.is_gap() || matches!(reason, StopReason::ClockJump { .. }) => {
+            (reason.code(), level, at_rest(reason))
+        }
         // A stop that is over does not tell why it does not go on: that is the silence of the chunks. What it asked for is done.
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
             let (text, _) = at_rest(reason);
@@ -607,6 +633,7 @@ mod tests {
             StopReason::Disarmed,
             StopReason::JointStateMissing,
             StopReason::JointStateStale { age_s: 1.0 },
+            StopReason::JointStateInvalid,
             StopReason::OtherJointLost { other: 0 },
             StopReason::Tracking { joint: 0, error: 0.1 },
             StopReason::ClockJump { step_s: 1.0 },
@@ -629,6 +656,7 @@ mod tests {
                 | StopReason::Disarmed
                 | StopReason::JointStateMissing
                 | StopReason::JointStateStale { .. }
+                | StopReason::JointStateInvalid
                 | StopReason::OtherJointLost { .. }
                 | StopReason::Tracking { .. }
                 | StopReason::Contradiction(_)
@@ -658,6 +686,8 @@ mod tests {
             controllers: vec!["arm".into()],
             not_following: told("arm does not follow"),
             contested: told("node '/teleop' sends too"),
+            latched: true,
+            nonsense: told("step 0 wants joint 'a' at 1e300"),
             emergency: told("~/emergency_stop"),
             obstacle: told("'hand' and 'box'"),
             surroundings: told("object 'box' hangs nowhere"),
@@ -676,7 +706,7 @@ mod tests {
                 for phase in [Phase::Idle(IdleReason::Latched(stop.clone())), Phase::Holding(Some(stop.clone()))] {
                     let said = explain(&phase, &around, &joints);
                     assert_eq!(said.in_words(), format!("{}; {}", said.text, said.remedy).trim_end_matches("; "));
-                    if stop.is_latched() {
+                    if stop.is_latched() || stop.is_gap() {
                         let out = if stop == StopReason::Emergency { "~/arm" } else { "~/resume" };
                         assert!(said.remedy.contains(out), "{said:?}");
                     }

@@ -6,6 +6,7 @@
 use crate::reasons::{self, wrong};
 use efm_collision::{AllowedMatrix, Operation, SceneAttached, SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
 use efm_core::Reason;
+use efm_core::reading::wrong_name;
 use efm_wire::cdr::CdrReader;
 use efm_wire::{CdrError, Decode, RosType};
 
@@ -237,6 +238,9 @@ fn points<const N: usize>(input: &mut CdrReader<'_>) -> Result<(), CdrError> {
 /// upright, and the pose of an only shape in an object without one is the object's.
 fn understood(raw: RawObject, operation: u8, change: impl FnOnce(SceneObject, Operation) -> Change) -> Change {
     let RawObject { mut object, primitives } = raw;
+    // One that is not called what it looks like is known by what is told of it, so that it can be removed again.
+    let strange = wrong_name(&object.id);
+    object.id = strange.clone().unwrap_or(object.id);
     let unclear = |id: &str, unknown: Unknown, problem: String, remedy: &'static str| Change::Unclear {
         id: id.to_owned(),
         unknown,
@@ -248,6 +252,9 @@ fn understood(raw: RawObject, operation: u8, change: impl FnOnce(SceneObject, Op
     };
     if operation == Operation::Remove {
         return change(SceneObject { id: object.id, ..SceneObject::default() }, operation);
+    }
+    if let Some(problem) = strange {
+        return unclear(&object.id, Unknown::Shape, format!("id: {problem}"), "call it something else");
     }
     for (i, (kind, dimensions)) in primitives.into_iter().enumerate() {
         let Some(kind) = SolidKind::from_message(kind) else {

@@ -4,11 +4,13 @@
 //! The node's host is the graph, evaluation's is the simulated cell. Replay drives [`Streaming`] itself, with the events that the host was told.
 
 use crate::Failure;
+use crate::joint_states::allowance;
 use crate::publisher::controller_watch::ControllerWatches;
 use crate::publisher::emergency::{Heartbeat, KeptStop};
 use crate::publisher::filter_state::{self, Known, Slowed};
 use crate::publisher::motion_report::{Around, Phase, SlowBy, explain};
 use crate::publisher::scene_feed::{self, Outcome, SceneFeed};
+use crate::publisher::steady::Steady;
 use crate::publisher::streaming::{Event, Measured, Outlet, Streaming, Ticked, no_robot};
 use crate::publisher::streaming_params::tick_period;
 use crate::reasons::{self, refused};
@@ -18,7 +20,7 @@ use efm_config::Params;
 use efm_core::percentiles::Percentiles;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory};
 use efm_safety::{
-    Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, VerifiedWindow,
+    Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, Untold, VerifiedWindow,
 };
 use efm_wire::msgs::JointState as FilterState;
 use std::borrow::Cow;
@@ -166,6 +168,9 @@ pub struct Publishing {
     filter: FilterState,
     slowed: Slowed,
     phase: Phase,
+    /// What is told in the place of that, where it is something else.
+    told: Option<Phase>,
+    steady: Steady,
     around: Around,
     /// For values of the topic `speed_scale` that are none.
     bad_scales: Seldom,
@@ -224,7 +229,8 @@ impl Publishing {
         };
         Self {
             usual: tick_period(params).as_secs_f64(),
-            feed: JointFeed::new(streaming.joints().clone(), 0.0),
+            feed: JointFeed::new(streaming.joints().clone(), 0.0)
+                .allowing(&allowance(params, params.texts("gripper_joints"))),
             others: streaming.other_joints(),
             stamps: Vec::with_capacity(streaming.joints().len()),
             unnamed: Vec::new(),
@@ -237,6 +243,8 @@ impl Publishing {
             filter: filter_state::message(),
             slowed: Slowed::default(),
             phase: Phase::NoRobot(no_robot()),
+            told: None,
+            steady: Steady::default(),
             around,
             bad_scales: Seldom::default(),
             max_joint_state_age: params.double("max_joint_state_age"),
@@ -266,6 +274,11 @@ impl Publishing {
     /// What the arm is doing.
     pub fn phase(&self) -> &Phase {
         &self.phase
+    }
+
+    /// What is told of it.
+    fn told(&self) -> &Phase {
+        self.told.as_ref().unwrap_or(&self.phase)
     }
 
     /// Something happens: it is noted, and worked on.
@@ -298,6 +311,9 @@ impl Publishing {
             let held = self.streaming.chunks_of().map(|(held, _)| held).filter(|held| *held != sender);
             let reason = held
                 .map_or(reason, |held| refused(reasons::CHUNK_OF_ANOTHER_SENDER, host.refuse_chunk(sender, held), ""));
+            if reasons::is_nonsense(reason.code) {
+                self.around.nonsense = Some(reason.text.to_string());
+            }
             if self.around.refused.as_ref() != Some(&reason) {
                 log::debug!("action chunk refused: {reason}");
             }
@@ -749,7 +765,7 @@ impl Publishing {
         let known = Known {
             armed: self.streaming.armed(),
             controllers: self.listening.iter().filter(|listening| **listening).count(),
-            joint_state_age_s: measured.map(|fresh| fresh.age_s),
+            joint_state_age_s: measured.map(|fresh| fresh.oldest_s),
             chunk_age_s: self.chunk_seen.map(|seen| now.seconds_since(seen)),
         };
         if let Some(scenes) = &mut self.scenes {
@@ -772,12 +788,14 @@ impl Publishing {
                 contradiction,
             }
         });
-        let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others) };
+        let unreadable = matches!(trouble, Some(JointTrouble::Malformed { .. }));
+        let event = Event::Tick { now: now.nanos(), joints, others: Cow::Borrowed(others), unreadable };
         host.note(&event);
         let Event::Tick { joints, .. } = &event else { return Ok(false) };
+        let joints = joints.as_ref().ok_or(if unreadable { Untold::Invalid } else { Untold::Missing });
         let waited = self.streaming.description_waits() != (false, false);
         let mut outlet = Watched { host, watches: &mut self.watches };
-        let ticked = self.streaming.tick(now, joints.as_ref(), others, &mut outlet)?;
+        let ticked = self.streaming.tick_told(now, joints, others, &mut outlet)?;
         let (phase, news, report, change) = match ticked {
             Ticked::Held => return Ok(false),
             Ticked::Decided { late: Some(left), .. } => {
@@ -803,8 +821,9 @@ impl Publishing {
             host.instruction_followed(seconds);
             self.change.add(seconds);
         }
-        let changed = !self.phase.is_like(&phase);
-        self.phase = phase;
+        let told = self.steady.in_place_of(&phase, now);
+        let changed = !self.told().is_like(told.as_ref().unwrap_or(&phase));
+        (self.phase, self.told) = (phase, told);
         if let Ok(streamer) = self.streaming.streamer() {
             filter_state::write(streamer.report(), streamer.speed_scale(), &known, now, &mut self.filter);
             host.filter_state(&self.filter)?;
@@ -911,7 +930,9 @@ impl Publishing {
         self.others.look(now, received_now, self.max_joint_state_age, self.max_future);
         let trouble = self.feed.fresh(now, received_now, self.max_joint_state_age, self.max_future).err();
         self.around.joints = trouble.map(|trouble| joint_words(host, &trouble)).or_else(|| self.other_trouble(host));
-        self.around.slow = self.streamer().and_then(SlowBy::now);
+        self.around.latched = self.streamer().is_some_and(|streamer| streamer.latched().is_some());
+        let slow = self.streamer().and_then(SlowBy::now);
+        self.around.slow = self.steady.slow(slow, now);
         let left_out = self.feed.left_out(received_now).map(|left_out| joint_words(host, &left_out));
         let (level, text) = match (&self.around.joints, self.feed.twin(received_now)) {
             (Some(trouble), _) => (Level::Error, trouble.clone()),
@@ -933,8 +954,8 @@ impl Publishing {
         let (level, text, values) = scene_feed::explain(self.streaming.streamer_mut(), self.scenes.as_ref());
         host.report(Line::Surroundings, level, text, values);
         self.report_others(host, at);
-        self.around.obstacle = self.streaming.obstacle(&self.phase);
-        let said = explain(&self.phase, &self.around, self.streaming.joints());
+        self.around.obstacle = self.streaming.obstacle(self.told());
+        let said = explain(self.told(), &self.around, self.streaming.joints());
         let (mut code, mut level, mut text, mut remedy) = (said.code, said.severity, said.in_words(), &*said.remedy);
         if let Some(silence) = host.clock_silence().filter(|silence| *silence > 1.0) {
             let words = format!("at rest: /clock is silent for {silence:.1} s");

@@ -16,7 +16,7 @@ use efm_core::{
 };
 use efm_safety::{
     Contradiction, ControllerFault, ControllerSpec, Execution, IdleReason, Monitor, OtherJoints, PlanReport,
-    StopReason, TaskLimits, Tick, TrajectoryStreamer, VerifiedWindow, codes,
+    StopReason, TaskLimits, Tick, TrajectoryStreamer, Untold, VerifiedWindow, codes,
 };
 use efm_schedule::MotionNow;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,12 @@ fn is_so(said: &bool) -> bool {
     *said
 }
 
+// serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_not_so(said: &bool) -> bool {
+    !*said
+}
+
 /// What happens to a publisher of trajectories; times in nanoseconds. In the order in which it is worked on, this determines what is sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -87,6 +93,9 @@ pub enum Event<'a> {
         /// Where the robot's other joints stand, in the order of [`TrajectoryStreamer::other_joints`]; None: not known.
         #[serde(default, skip_serializing_if = "<[Option<f64>]>::is_empty")]
         others: Cow<'a, [Option<f64>]>,
+        /// Joints are told, but what is told cannot be read: no silence that may end by itself.
+        #[serde(default, skip_serializing_if = "is_not_so")]
+        unreadable: bool,
     },
     /// An action chunk came; the chunk itself goes with the event.
     Chunk {
@@ -307,6 +316,8 @@ pub struct Streaming {
     task_rules: Vec<TaskRule>,
     goal: GoalChange,
     armed: bool,
+    /// How old joints may be that are usually told slowly, s.
+    slow_s: f64,
     /// Whether the emergency stop holds.
     emergency: bool,
     /// Whose chunks are taken.
@@ -345,6 +356,7 @@ impl Streaming {
             task_rules: task_rules(params)?,
             goal: GoalChange::new(on_new_goal(params)),
             armed: params.bool("armed_at_start"),
+            slow_s: params.double("max_slow_joint_state_age"),
             emergency: false,
             chunks_of: SoleSender::default(),
             contested: vec![None; controllers.len()],
@@ -412,7 +424,8 @@ impl Streaming {
 
     /// What is told, or declared, of the robot's other joints from now on.
     pub fn other_joints(&self) -> OtherJoints {
-        OtherJoints::new(self.streamer().map_or(&[], TrajectoryStreamer::other_joints), self.maker.plan.fixed())
+        let names = self.streamer().map_or(&[][..], TrajectoryStreamer::other_joints);
+        OtherJoints::new(names, self.maker.plan.fixed()).allowing(self.slow_s)
     }
 
     /// The first of the other joints that is asked for and was not known in the last tick, by its place.
@@ -555,7 +568,7 @@ impl Streaming {
                         let name = self.owners.get(*controller).map_or("a controller", |(name, _)| name.as_str());
                         format!("{name} {fault}; the next motion begins where the robot stands")
                     }
-                    Some(reason) => reason.to_string(),
+                    Some(reason) => reason.in_words(&streamer.names()),
                 };
                 streamer.resume();
                 return Ok(format!("resumed, from where the robot stands; before: {was}"));
@@ -605,7 +618,9 @@ impl Streaming {
     fn propose(&mut self, message: &Trajectory, now: Stamp) -> Result<(), Reason> {
         let chunk = ActionChunk::from_trajectory(message).map_err(|error| {
             let not_finite = matches!(error, TrajectoryChunkError::Chunk(ChunkError::NotFinite { .. }));
-            if not_finite && let Ok(streamer) = &mut self.streamer {
+            // A message with nothing in it proposes nothing.
+            let says_nothing = message.points.is_empty() && message.joint_names.is_empty();
+            if !says_nothing && let Ok(streamer) = &mut self.streamer {
                 streamer.reject_chunk(now);
             }
             let code = if not_finite { reasons::CHUNK_NOT_FINITE } else { reasons::CHUNK_MALFORMED };
@@ -627,7 +642,8 @@ impl Streaming {
             return Err(refused(reasons::SURROUNDINGS_UNKNOWN, trouble.clone(), ""));
         }
         let streamer = self.streamer.as_mut().map_err(|why| why.clone())?;
-        streamer.offer_chunk(&chunk, now).map(|_| ()).map_err(|refusal| reasons::not_taken(&refusal))
+        let taken = streamer.offer_chunk(&chunk, now);
+        taken.map(|_| ()).map_err(|refusal| reasons::not_taken(&refusal, &streamer.names()))
     }
 
     /// Decides. `others` is where the robot's other joints stand. Allocates nothing.
@@ -638,6 +654,20 @@ impl Streaming {
         &mut self,
         now: Stamp,
         joints: Option<&Measured<'_>>,
+        others: &[Option<f64>],
+        outlet: &mut impl Outlet,
+    ) -> Result<Ticked, Failure> {
+        self.tick_told(now, joints.ok_or(Untold::Missing), others, outlet)
+    }
+
+    /// The same, where it is told why there are no joints to rely on.
+    ///
+    /// # Errors
+    /// When the outlet refuses.
+    pub fn tick_told(
+        &mut self,
+        now: Stamp,
+        joints: Result<&Measured<'_>, Untold>,
         others: &[Option<f64>],
         outlet: &mut impl Outlet,
     ) -> Result<Ticked, Failure> {
@@ -674,7 +704,7 @@ impl Streaming {
             Err(why) => Phase::NoRobot(why.clone()),
             Ok(streamer) => {
                 streamer.place_other_joints(others);
-                match (owner, &streamer.tick(now, measured)) {
+                match (owner, &streamer.tick_told(now, measured)) {
                     (Some(owner), _) => Phase::Owned(owner.clone()),
                     // Nothing new.
                     (None, Tick::Hold) => return Ok(Ticked::Held),

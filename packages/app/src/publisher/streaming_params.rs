@@ -1,6 +1,7 @@
 //! Parameters of the publisher of trajectories, and what they mean to the filter.
 
 use crate::cores::MOST_CORES;
+use crate::joint_states;
 use crate::param_rules as rules;
 use crate::setup::{instruction_heartbeat_spec, robot_specs};
 use crate::surroundings::{self, max_tool_speed};
@@ -17,6 +18,7 @@ pub fn specs() -> Vec<Spec> {
     let mut specs = robot_specs();
     specs.extend(surroundings::specs());
     specs.push(trace::spec());
+    specs.extend(joint_states::specs());
     // Of a pair: what `StreamConfig` takes.
     let within = |spec: Spec, (least, most): (f64, f64)| spec.range(least, most);
     specs.extend([
@@ -56,6 +58,17 @@ pub fn specs() -> Vec<Spec> {
             Spec::double("max_joint_state_age", 0.1, "Oldest joint state that motion relies on.").unit("s"),
             bounds::MAX_JOINT_STATE_AGE_S,
         ),
+        within(
+            Spec::double(
+                "max_joint_state_gap",
+                0.5,
+                "Longest time without joint states in motion (since the last were measured) that ends by itself: the arm rests, and once they agree that it is \
+                 where it was commanded, the next chunk is followed. A longer one is latched until ~/resume, and so is the third within 10 s.",
+            )
+            .unit("s"),
+            (0.01, bounds::MAX_JOINT_STATE_GAP_S.1),
+        )
+        .or_zero("every one is latched"),
         Spec::double("max_future", 0.05, "How far in the future a stamp may lie.").unit("s").range(0.0, 1.0),
         within(
             Spec::double(
@@ -158,7 +171,7 @@ pub fn specs() -> Vec<Spec> {
         .range(0.0, 98.0)
         .or_zero("none"),
         within(
-            Spec::integer("max_bad_chunks", 3, "Chunks in a row with a value that is no number, before motion stops for good."),
+            Spec::integer("max_bad_chunks", 3, "Chunks in a row that nobody could follow (values that are no numbers or absurd, other joints, sizes or times), before motion stops for good."),
             bounds::MAX_BAD_CHUNKS,
         ),
         Spec::double(
@@ -212,6 +225,7 @@ pub fn stream_config(params: &Params) -> StreamConfig {
         committed_s: params.double("committed"),
         clock_skew_s: params.double("clock_skew"),
         max_joint_state_age_s: params.double("max_joint_state_age"),
+        max_joint_state_gap_s: params.double("max_joint_state_gap"),
         max_tracking_error: params.double("max_tracking_error"),
         max_start_error: params.double("max_start_error"),
         max_start_speed: params.double("max_start_speed"),

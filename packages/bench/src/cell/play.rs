@@ -375,7 +375,7 @@ impl Run<'_> {
     fn policy(&mut self, now: i64, number: usize, quest: &mut Quest) -> Result<()> {
         if let Some((at, chunk, of)) = self.on_its_way.take_if(|(at, ..)| *at <= now) {
             if let Err(refusal) = self.streamer.offer_chunk(&chunk, Stamp::from_nanos(now)) {
-                *self.out.odd.entry(format!("chunk refused: {refusal}")).or_default() += 1;
+                *self.out.odd.entry(format!("chunk refused: {}", refusal.code())).or_default() += 1;
             }
             if of == number && quest.first_chunk.is_none() {
                 quest.first_chunk = Some(at);

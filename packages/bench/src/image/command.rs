@@ -7,6 +7,7 @@ use crate::image::rival::{Group, Job, Method, Rival};
 use crate::image::scene::{self, Kind};
 use crate::rng::episode_seed;
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use efm_vision::Filter;
 use std::path::{Path, PathBuf};
 
@@ -259,7 +260,7 @@ impl Pictures<'_> {
             Group::OpencvLinear => Filter::Bilinear,
             Group::OpencvReduced | Group::PillowQuick => return Ok(None),
         };
-        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let bytes = reading::bytes(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
         let theirs: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_ne_bytes(*b)).collect();
         let mut ours = Ours::new(self.target, filter)?;
         ours.run(self.kind, self.source, &self.messages[0])?;

@@ -1,6 +1,7 @@
 //! What was counted before, and what may be counted now.
 
 use anyhow::{Context, Result, ensure};
+use efm_core::reading;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -69,7 +70,7 @@ impl Baseline {
     /// # Errors
     /// Names the file that cannot be read, and the field that is wrong.
     pub fn load(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file)
+        let text = reading::text(file, reading::REPORT)
             .with_context(|| format!("cannot read the baseline {} (--update makes one)", file.display()))?;
         Self::parse(&text).with_context(|| format!("{}: not a baseline (--update makes a new one)", file.display()))
     }

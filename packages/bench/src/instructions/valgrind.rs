@@ -2,6 +2,7 @@
 
 use crate::hot::{COUNTED, CPU_PREFIX, HotPath};
 use anyhow::{Context, Result, bail, ensure};
+use efm_core::reading;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -58,7 +59,7 @@ pub fn count(root: &Path, path: &HotPath) -> Result<Counted> {
         let end: Vec<&str> = end.into_iter().rev().collect();
         bail!("hot path {} under valgrind: {}\n{}", path.name, found.status, end.join("\n"));
     }
-    let text = std::fs::read_to_string(&file)
+    let text = reading::text(&file, reading::REPORT)
         .with_context(|| format!("hot path {}: valgrind left no {}", path.name, file.display()))?;
     let total = total(&text).with_context(|| format!("hot path {}: {}", path.name, file.display()))?;
     ensure!(total >= path.calls, "hot path {}: {total} instructions were counted in {} calls", path.name, path.calls);

@@ -9,6 +9,7 @@ use crate::lerobot::{Recorded, report};
 use crate::rng::{Rng, episode_seed};
 use crate::usage::memory_mb;
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use efm_harness::planner::RobotFiles;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -160,7 +161,7 @@ pub fn bench(root: &Path, args: &Args) -> Result<bool> {
 /// The checkpoint with random weights and its package, made where they are not there yet.
 fn prepare(python: &Path, root: &Path, folder: &Path) -> Result<(PathBuf, PathBuf)> {
     let (checkpoint, package, made_by) = (folder.join("checkpoint"), folder.join("package"), folder.join("made_by.py"));
-    if std::fs::read_to_string(&made_by).is_ok_and(|text| text == SCRIPT.text) {
+    if reading::text(&made_by, reading::REPORT).is_ok_and(|text| text == SCRIPT.text) {
         return Ok((checkpoint, package));
     }
     if folder.exists() {
@@ -196,7 +197,7 @@ fn record(folder: &Path, cameras: &[(u32, u32)], joints: usize) -> Result<Vec<Re
 
 /// Ours in a process of its own: a line where the first action is there, and one with the memory behind the last.
 fn once(file: &Path, package: &Path, robot: &RobotFiles, threads: usize) -> Result<bool> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = reading::text(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))?;
     let recorded: Vec<Recorded> = serde_json::from_str(&text)?;
     let mut ours = Ours::open(package, robot, None, threads)?;
     for (k, recorded) in recorded.iter().enumerate() {

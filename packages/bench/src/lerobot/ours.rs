@@ -3,6 +3,7 @@
 use crate::lerobot::Recorded;
 use crate::lerobot::command::Sizes;
 use anyhow::{Context, Result, bail};
+use efm_core::reading;
 use efm_core::{JointSample, Stamp};
 use efm_harness::planner::RobotFiles;
 use efm_policy::{BareGraphs, Goal, Observation, Policy, PolicyPackage, RuntimeOptions};
@@ -24,8 +25,9 @@ impl Seen {
     /// # Errors
     /// Names the file that cannot be read.
     pub fn read(recorded: &Recorded) -> Result<Self> {
-        let read =
-            |file: &std::path::PathBuf| std::fs::read(file).with_context(|| format!("cannot read {}", file.display()));
+        let read = |file: &std::path::PathBuf| {
+            reading::bytes(file, reading::REPORT).with_context(|| format!("cannot read {}", file.display()))
+        };
         let (positions, velocities) = (recorded.joints.clone(), vec![0.0; recorded.joints.len()]);
         let joints = JointSample { stamp: Stamp::ZERO, positions, velocities };
         Ok(Self { images: recorded.images.iter().map(read).collect::<Result<_>>()?, joints })

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
+use efm_core::reading;
 use efm_demo::clock;
 use efm_demo::film::{film, strip};
 use efm_demo::graph::Graph;
@@ -306,7 +307,7 @@ fn places() -> Result<(PathBuf, PathBuf)> {
 fn identity(named: &str, root: &Path) -> Result<(String, String)> {
     let folder = policy_folder(named, root)?;
     let manifest = Manifest::read(&folder)?;
-    let hash = Sha256::digest(std::fs::read(folder.join(MANIFEST_FILE))?);
+    let hash = Sha256::digest(reading::bytes(folder.join(MANIFEST_FILE), reading::SETTINGS)?);
     let hash = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok((format!("{} {}", manifest.policy.name, manifest.policy.version), hash))
 }

@@ -123,6 +123,7 @@ pub fn plan() -> Plan {
         let compressed = params.text("transport") == "compressed";
         let input =
             if params.text("reliability") == "reliable" { qos::image_input_reliable() } else { qos::image_input() };
+        let input = qos::Hearing::from(input).at_most(efm_ros::bounds::PICTURE);
         let max_silence = params.double("max_silence");
         let bounds =
             FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };

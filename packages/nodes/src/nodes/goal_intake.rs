@@ -19,7 +19,7 @@ use efm_core::{Level, Stamp};
 use efm_ros::r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus};
 use efm_ros::r2r::std_msgs::msg::{Bool, String as Text};
 use efm_ros::r2r::std_srvs::srv::Trigger;
-use efm_ros::{NodeError, Plan, Publisher, RosClock, Spec, Task, qos};
+use efm_ros::{NodeError, Plan, Publisher, RosClock, Spec, Task, bounds, qos};
 use futures::StreamExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -111,8 +111,8 @@ pub fn specs() -> Vec<Spec> {
 /// The node `goal_intake`.
 pub fn plan() -> Plan {
     Plan::new("goal_intake", specs(), |node| {
-        let mut goals = node.every::<Text>("goal", qos::event_input())?;
-        let mut reports = node.every::<Text>("task_status", qos::event_input())?;
+        let mut goals = node.every::<Text>("goal", qos::event_input().at_most(bounds::WORDS))?;
+        let mut reports = node.every::<Text>("task_status", qos::event_input().at_most(bounds::WORDS))?;
         let mut cancels = node.service::<Trigger::Service>("cancel_goal")?;
         let mut healths = node.every::<DiagnosticArray>("/diagnostics", qos::event_input())?;
         let clock = node.clock().clone();

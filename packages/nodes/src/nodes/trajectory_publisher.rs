@@ -9,6 +9,7 @@ use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
 use crate::wiring::{HEARTBEAT, ReceiptClock, WINDOWS, controller_topic, robot_description};
 use efm_app::cores::{Cores, run_in_real_time};
+use efm_app::joint_states::Stamps;
 use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::planning_scene::PlanningScene;
 use efm_app::publisher::publishing::{At, Host, JOINT_STATES, Line, Publishing, SEMANTICS};
@@ -17,6 +18,7 @@ use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
 pub use efm_app::publisher::streaming_params::specs;
 use efm_app::publisher::streaming_params::tick_period;
 use efm_core::{Level, Reason, SenderId, Stamp};
+use efm_ros::bounds;
 use efm_ros::r2r::action_msgs::msg::GoalStatusArray;
 use efm_ros::r2r::sensor_msgs::msg::JointState;
 use efm_ros::r2r::std_msgs::msg::{Bool, Float64, String as Text};
@@ -173,6 +175,7 @@ impl Graph {
 /// Messages that are looked at when they matter; nobody is woken for each.
 struct Waiting {
     joint_states: Receiver<Received<JointState>>,
+    stamps: Stamps,
     controller_states: Receiver<Received<(usize, Bytes)>>,
 }
 
@@ -183,7 +186,7 @@ impl Waiting {
         for _ in 0..self.joint_states.len() {
             let Ok(message) = self.joint_states.try_recv() else { return };
             let (msg, at) = (&message.msg, graph.receipts.of(&message));
-            let stamp = convert::stamp(&msg.header.stamp);
+            let stamp = self.stamps.measured_at(convert::stamp(&msg.header.stamp), message.ros_at);
             this.on_joint_states(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
     }
@@ -233,16 +236,20 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let mut description: Latest<Text> = robot_description(node)?;
         let mut semantics = match &files.semantics {
             Some(_) => None,
-            None => Some(node.latest::<Text>(SEMANTICS, qos::latched_input())?),
+            None => Some(node.latest::<Text>(SEMANTICS, qos::latched_input().at_most(bounds::DESCRIPTION))?),
         };
-        let mut scales = node.every::<Float64>("speed_scale", qos::changes_input())?;
-        let mut emergencies = node.every::<Bool>("emergency_stop", qos::emergency_input())?;
+        let mut scales = node.every::<Float64>("speed_scale", qos::changes_input().at_most(bounds::SMALL))?;
+        let mut emergencies = node.every::<Bool>("emergency_stop", qos::emergency_input().at_most(bounds::SMALL))?;
         let (scene_sender, mut scene_messages) = channel(QUEUE);
         let topic = "planning_scene";
         let looks = params.bool("check_collisions")
-            && node.every_bytes_into(topic, PlanningScene::TYPE, qos::changes_input(), &scene_sender, |bytes| {
-                bytes.to_vec()
-            })?;
+            && node.every_bytes_into(
+                topic,
+                PlanningScene::TYPE,
+                qos::changes_input().at_most(bounds::SCENE),
+                &scene_sender,
+                |bytes| bytes.to_vec(),
+            )?;
         if !looks {
             let why = match params.bool("check_collisions") {
                 true => "moveit_msgs is not installed",
@@ -253,9 +260,10 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let (scenes, mut outcomes) = looks.then(SceneFeed::start).unzip();
         let mut changes = params.changes();
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
-        let mut chunks = node.every::<JointTrajectory>("action_chunk", qos::chunk_input())?;
-        let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
-        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input())?;
+        let mut chunks =
+            node.every::<JointTrajectory>("action_chunk", qos::chunk_input().at_most(bounds::TRAJECTORY))?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
+        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input().at_most(bounds::SMALL))?;
         let (status_sender, mut statuses) = channel(QUEUE);
         let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
@@ -311,7 +319,7 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         };
         let mut this = Publishing::new(streaming, &params, graph.at(), kept_stop, listens, scenes);
         this.emergency_from_before(&mut graph)?;
-        let mut waiting = Waiting { joint_states, controller_states };
+        let mut waiting = Waiting { joint_states, stamps: Stamps::of(&params), controller_states };
         let mut ticker = clock.ticker(tick_period(&params));
 
         Ok(async move {

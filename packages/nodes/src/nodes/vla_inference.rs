@@ -9,17 +9,20 @@ use efm_app::cores::Cores;
 use efm_app::inference::brain::{Host, Inferring, Line, Picture};
 use efm_app::inference::engine::{Engine, Job, Setup};
 pub use efm_app::inference::inference_params::specs;
+use efm_app::inference::trial::{self, Trial};
+use efm_app::joint_states::Stamps;
 use efm_app::publisher::publishing::{At, JOINT_STATES};
 use efm_app::setup::{policy_manifest, stays_with_wrong_policy};
 use efm_app::surroundings::named_file;
 use efm_config::files;
 use efm_core::{ActionChunk, Level, SenderId, Stamp};
 use efm_policy::Manifest;
+use efm_ros::qos::Hearing;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
 use efm_ros::r2r::std_msgs::msg::{Bool, String as Text};
 use efm_ros::r2r::std_srvs::srv::SetBool;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
-use efm_ros::{Graph, Latest, NodeError, Plan, Publisher, Received, RosClock, Task, convert, qos};
+use efm_ros::{Graph, Latest, NodeError, Plan, Publisher, Received, RosClock, Task, bounds, convert, qos};
 use efm_schedule::Mode;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -123,6 +126,7 @@ impl Host for Topics {
 /// Messages that make no observation by themselves: nobody is woken for each of these.
 struct Waiting {
     joint_states: Receiver<Received<JointState>>,
+    stamps: Stamps,
     /// Where the mode asks for it: what is being followed.
     executions: Option<Receiver<Received<JointTrajectory>>>,
 }
@@ -132,7 +136,7 @@ impl Waiting {
     fn hear(&mut self, this: &mut Inferring, topics: &Topics) {
         while let Ok(message) = self.joint_states.try_recv() {
             let (msg, at) = (&message.msg, topics.receipts.of(&message));
-            let stamp = convert::stamp(&msg.header.stamp);
+            let stamp = self.stamps.measured_at(convert::stamp(&msg.header.stamp), message.ros_at);
             this.on_joint_states(message.sender, stamp, &msg.name, &msg.position, &msg.velocity, at);
         }
         while let Some(Ok(message)) = self.executions.as_mut().map(Receiver::try_recv) {
@@ -157,7 +161,10 @@ fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<(Vec<
     let (mut images, mut health) = (Vec::new(), Vec::new());
     for spec in manifest.iter().flat_map(|m| &m.observation.images) {
         // Best effort matches whoever publishes; camera_ingest offers more.
-        images.push(node.latest(&format!("observation/{}/image", spec.name), qos::image_input())?);
+        images.push(node.latest(
+            &format!("observation/{}/image", spec.name),
+            Hearing::from(qos::image_input()).at_most(bounds::PICTURE),
+        )?);
         health.push(node.diagnostics().task(&format!("camera {}", spec.name)));
     }
     Ok((images, health))
@@ -165,6 +172,7 @@ fn inputs(node: &mut efm_ros::Node, manifest: Option<&Manifest>) -> Result<(Vec<
 
 /// The node `vla_inference`.
 pub fn plan() -> Plan {
+    trial::serve_if_asked();
     Plan::new("vla_inference", specs(), |node| {
         let params = node.params().clone();
         let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
@@ -181,11 +189,14 @@ pub fn plan() -> Plan {
         let (images, camera_health) = inputs(node, manifest.as_ref().ok())?;
         let mut description = robot_description(node)?;
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
-        let mut instructions = node.every::<Text>("instruction", qos::latched_input())?;
-        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input())?;
+        let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
+        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input().at_most(bounds::SMALL))?;
         let mode = params.text("mode").parse::<Mode>()?;
         let executions = match mode {
-            Mode::Rtc => Some(node.every::<JointTrajectory>("execution_state", qos::trajectory())?),
+            Mode::Rtc => Some(node.every::<JointTrajectory>(
+                "execution_state",
+                Hearing::from(qos::trajectory()).at_most(bounds::TRAJECTORY),
+            )?),
             _ => None,
         };
         let mut enables = node.service::<SetBool::Service>("~/enable")?;
@@ -199,6 +210,7 @@ pub fn plan() -> Plan {
         }
         let mut setup = Setup::new(&params, folder, &limits_text)?;
         setup.cores = cores;
+        setup.trial = Trial::new(&params, &limits_text);
         let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
         let engine = Engine::start(setup, move |given| {
             // When nobody listens any more, the node is ending.
@@ -224,7 +236,7 @@ pub fn plan() -> Plan {
                 .map(|_| diagnostics.task("ranges")),
             clock,
         };
-        let mut waiting = Waiting { joint_states, executions };
+        let mut waiting = Waiting { joint_states, stamps: Stamps::of(&params), executions };
         let mut images = images;
         // ONNX Runtime must not be put away while its graph runs. The main work (and with it the way to the engine) is gone by now.
         node.on_shutdown(move || {

@@ -4,6 +4,7 @@
 
 use efm_bag::{BagOptions, Compression};
 use efm_config::files;
+use efm_core::reading;
 use efm_recorder::record::params::{self, named};
 use efm_recorder::record::subscriptions::{Heard, Subscriptions};
 use efm_recorder::record::{BagOfTopics, RecordOptions, Selection, Status};
@@ -58,7 +59,7 @@ fn wanted(params: &Params) -> Result<Vec<String>, NodeError> {
         return Ok(given);
     }
     let file = files::find(GRAPH);
-    let text = std::fs::read_to_string(&file)
+    let text = reading::text(&file, reading::SETTINGS)
         .map_err(|error| format!("{}: {error}; name the topics by the parameter 'topics'", file.display()))?;
     let graph: Graph = serde_yaml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
     Ok(graph.record)

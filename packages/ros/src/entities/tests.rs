@@ -41,7 +41,9 @@ fn every_message_of_a_reliable_topic_arrives_in_order_without_anybody_spinning()
         (Entities::create(context(), "speaker").unwrap(), Entities::create(context(), "listener").unwrap());
     let said = speaker.advertise::<Text>("in_order", reliable()).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("in_order", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    listener
+        .subscribe::<Text>("in_order", reliable(), move |message, _, _| sender.send(message.data).unwrap())
+        .unwrap();
     wait_for_a_subscriber(&said);
     for k in 0..200 {
         said.publish(&text(k)).unwrap();
@@ -67,7 +69,7 @@ fn what_was_said_before_somebody_listened_is_heard_where_it_is_latched() {
     let said = speaker.advertise::<Text>("latched", latched()).unwrap();
     said.publish(&text("holds")).unwrap();
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("latched", latched(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    listener.subscribe::<Text>("latched", latched(), move |message, _, _| sender.send(message.data).unwrap()).unwrap();
     assert_eq!(next(&heard), "holds");
 }
 
@@ -76,7 +78,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
     let mut node = Entities::create(context(), "bytes").unwrap();
     let said = node.advertise::<Text>("bytes", reliable()).unwrap();
     let (sender, heard) = channel();
-    let each = move |bytes: Bytes, _| sender.send(bytes).unwrap();
+    let each = move |bytes: Bytes, _, _| sender.send(bytes).unwrap();
     node.subscribe_bytes("bytes", "std_msgs/msg/String", reliable(), each).unwrap();
     wait_for_a_subscriber(&said);
     // CDR: little endian, six bytes with the zero.
@@ -104,7 +106,7 @@ fn bytes_come_as_they_were_given_and_their_memory_is_used_again() {
 fn an_unknown_type_is_told_by_name() {
     let mut node = Entities::create(context(), "unknown").unwrap();
     assert!(node.knows("std_msgs/msg/String") && !node.knows("no_such_msgs/msg/Thing"));
-    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_, _| ()).unwrap_err().to_string();
+    let error = node.subscribe_bytes("x", "no_such_msgs/msg/Thing", reliable(), |_, _, _| ()).unwrap_err().to_string();
     assert!(error.contains("'x'") && error.contains("no_such_msgs/msg/Thing is not installed"), "{error}");
     let error = node.advertise::<Text>("not a name", reliable()).unwrap_err().to_string();
     assert!(error.contains("cannot advertise 'not a name'"), "{error}");
@@ -116,7 +118,7 @@ fn once_the_node_is_gone_what_is_left_of_it_says_so_and_nothing_comes_any_more()
     let said = speaker.advertise::<Text>("after", reliable()).unwrap();
     let mut node = Entities::create(context(), "goes").unwrap();
     let (sender, heard) = channel();
-    node.subscribe::<Text>("after", reliable(), move |message, _| sender.send(message.data).unwrap()).unwrap();
+    node.subscribe::<Text>("after", reliable(), move |message, _, _| sender.send(message.data).unwrap()).unwrap();
     let own = node.advertise::<Text>("own", reliable()).unwrap();
     wait_for_a_subscriber(&said);
     // It goes while messages come.
@@ -195,9 +197,9 @@ fn a_message_names_its_sender_as_the_graph_and_the_publisher_itself_do() {
         b.advertise::<Text>("/left/somebody", reliable()).unwrap(),
     ];
     let (sender, heard) = channel();
-    listener.subscribe::<Text>("who", reliable(), move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    listener.subscribe::<Text>("who", reliable(), move |m, from, _| sender.send((m.data, from)).unwrap()).unwrap();
     let (sender, raw) = channel();
-    let each = move |_: Bytes, from| sender.send(from).unwrap();
+    let each = move |_: Bytes, from, _| sender.send(from).unwrap();
     listener.subscribe_bytes("who", "std_msgs/msg/String", reliable(), each).unwrap();
     for (k, said) in said.iter().enumerate() {
         until(|| (said.subscribers() == 2).then_some(()));
@@ -244,7 +246,7 @@ fn a_topic_that_everyone_is_heard_on_is_heard_of_every_kind_of_publisher_once_ea
     early.publish(&text("early")).unwrap();
     let (sender, heard) = channel();
     let all = crate::qos::emergency_input();
-    node.subscribe::<Text>("all", all, move |m, from| sender.send((m.data, from)).unwrap()).unwrap();
+    node.subscribe::<Text>("all", all, move |m, from, _| sender.send((m.data, from)).unwrap()).unwrap();
     assert_eq!(next(&heard), ("early".to_owned(), early.sender()));
     let said = kinds().map(|qos| node.advertise::<Text>("all", qos).unwrap());
     for (k, said) in said.iter().enumerate() {
@@ -265,10 +267,10 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     // A participant of its own, which may have another type on the same topic.
     let mut other = Entities::create(Context::create(["test".to_owned()]).unwrap(), "other").unwrap();
     let (reliable, quick) = (reliable(), reliable().best_effort());
-    us.subscribe::<Text>("asks", reliable.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("asks", reliable.clone(), |_, _, _| ()).unwrap();
     let _ours = us.advertise::<Text>("offers", quick.clone()).unwrap();
-    us.subscribe::<Text>("fine", quick.clone(), |_, _| ()).unwrap();
-    us.subscribe::<Text>("kind", reliable.clone(), |_, _| ()).unwrap();
+    us.subscribe::<Text>("fine", quick.clone(), |_, _, _| ()).unwrap();
+    us.subscribe::<Text>("kind", reliable.clone(), |_, _, _| ()).unwrap();
     let health = crate::Diagnostics::new("us", "test");
     let (task, mut watch) = (health.task("connections"), crate::connections::Watch::new(us.connections().clone()));
     let mut look = || {
@@ -279,7 +281,7 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     assert_eq!(look().0, 0);
     let _theirs = other.advertise::<Text>("asks", quick).unwrap();
     let _fine = other.advertise::<Text>("fine", reliable.clone()).unwrap();
-    other.subscribe::<Text>("offers", reliable.clone(), |_, _| ()).unwrap();
+    other.subscribe::<Text>("offers", reliable.clone(), |_, _, _| ()).unwrap();
     let _kind = other.advertise::<r2r::std_msgs::msg::Bool>("kind", reliable).unwrap();
     let told = until(|| Some(look()).filter(|(_, told)| told.matches("node '/other'").count() == 3));
     assert_eq!(told.0, 1);
@@ -289,4 +291,65 @@ fn what_is_not_matched_is_told_by_topic_policy_and_node_until_it_is_gone() {
     assert!(!told.1.contains("fine"), "{}", told.1);
     drop(other);
     until(|| (look().0 == 0).then_some(()));
+}
+
+/// Bytes of a String message that say that they hold so many characters.
+fn claimed(length: u32, characters: &[u8]) -> Vec<u8> {
+    [&[0, 1, 0, 0][..], &length.to_le_bytes(), characters].concat()
+}
+
+#[test]
+fn what_is_larger_than_its_bound_is_not_read_and_what_follows_is() {
+    for everyone in [false, true] {
+        let topic = if everyone { "bounded_all" } else { "bounded" };
+        let hearing = || match everyone {
+            true => crate::qos::event_input().at_most(1000),
+            false => Hearing::from(reliable()).at_most(1000),
+        };
+        let mut speaker = Entities::create(context(), "loud").unwrap();
+        let mut listener = Entities::create(context(), "bounded").unwrap();
+        let said = speaker.advertise::<Text>(topic, reliable()).unwrap();
+        let (sender, heard) = channel();
+        let (byte_sender, heard_bytes) = channel();
+        let each = move |message: Text, _, bytes| sender.send((message.data, bytes)).unwrap();
+        listener.subscribe::<Text>(topic, hearing(), each).unwrap();
+        let each = move |bytes: Bytes, _, _| byte_sender.send(bytes.len()).unwrap();
+        listener.subscribe_bytes(topic, "std_msgs/msg/String", hearing(), each).unwrap();
+        let end = Instant::now() + PATIENCE;
+        let subscriptions = if everyone { 4 } else { 2 };
+        while said.subscribers() < subscriptions {
+            assert!(Instant::now() < end, "{} subscriptions", said.subscribers());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        for k in 0..4 {
+            said.publish(&text("x".repeat(20_000))).unwrap();
+            said.publish(&text(k)).unwrap();
+            // Encapsulation, length, character, zero.
+            assert_eq!(next(&heard), (k.to_string(), 10));
+            assert_eq!(next(&heard_bytes), 10);
+        }
+        let told = listener.unread().told().join("; ");
+        assert!(
+            told.contains(topic) && told.contains("8 messages were too large") && told.contains("at most 1000"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn bytes_that_are_no_message_of_their_type_are_left_out_and_counted() {
+    let (mut speaker, mut listener) =
+        (Entities::create(context(), "liar").unwrap(), Entities::create(context(), "sceptic").unwrap());
+    let said = speaker.advertise::<Text>("claims", reliable()).unwrap();
+    let (sender, heard) = channel();
+    let each = move |message: Text, _, _| sender.send(message.data).unwrap();
+    listener.subscribe::<Text>("claims", reliable(), each).unwrap();
+    wait_for_a_subscriber(&said);
+    for lie in [claimed(0x7fff_ffff, b"a\0"), claimed(u32::MAX, b""), claimed(100, b"abc\0"), vec![0, 1, 0, 0]] {
+        said.publish_bytes(&lie).unwrap();
+    }
+    said.publish(&text("true")).unwrap();
+    assert_eq!(next(&heard), "true");
+    let told = listener.unread().told().join("; ");
+    assert!(told.contains("4 messages were no messages of its type"), "{told}");
 }

@@ -13,6 +13,10 @@ const LARGEST_STEP: f64 = 0.01;
 const INTERVALS: f64 = 3.0;
 /// As long at least, seconds.
 const QUIET: f64 = 0.05;
+/// A longer interval is a pause, seconds.
+const LONGEST: f64 = 3.0;
+/// After so many intervals a joint's usual one is known well enough to tell a gap.
+const KNOWN: u8 = 3;
 /// So often the smallest change has to be seen to be an encoder's step.
 const TIMES: u32 = 5;
 
@@ -62,8 +66,9 @@ struct Joint {
     last: Option<(Stamp, f64)>,
     /// The tick that saw the last.
     seen: Stamp,
-    /// Seconds that usually pass from one to the next; 0: not known.
+    /// Seconds that usually pass from one to the next; 0: not known. And how often that was seen, as far as it matters.
     usual: f64,
+    intervals: u8,
     run: Option<Run>,
     /// Smallest change ever seen, and how often.
     step: Option<(f64, u32)>,
@@ -179,15 +184,19 @@ impl Belief {
                 let had = seconds.max(0.0).min(now.seconds_since(joint.seen).max(0.0) + self.config.agreement_s);
                 fresh = seconds > 0.0;
                 let passed = now.seconds_since(joint.seen);
-                if (1.0e-4..1.0).contains(&passed) {
+                // What usually comes slowly has no gap where it only comes as usual.
+                let gap_s =
+                    if joint.intervals >= KNOWN { self.config.gap_s.max(2.0 * joint.usual) } else { self.config.gap_s };
+                if (1.0e-4..LONGEST).contains(&passed) {
                     joint.usual = if joint.usual > 0.0 { 0.9 * joint.usual + 0.1 * passed } else { passed };
+                    joint.intervals = joint.intervals.saturating_add(1);
                 }
                 if is_jump(by, had, self.velocity[place]) {
                     let jump = Contradiction::Jump { joint: place, from: last, to: position, seconds: had };
                     joint.run = None;
                     joint.jump = Some(jump);
                     found = found.or(Some(jump));
-                } else if seconds > self.config.gap_s {
+                } else if seconds > gap_s {
                     joint.run = None;
                 }
             }

@@ -6,12 +6,13 @@
 
 use super::flaw::{Flaw, Malformed};
 use super::history::History;
+use super::pace::Pace;
 use super::{Contradiction, is_jump, way};
 use efm_core::{JointNames, JointSample, SenderId, Stamp};
 
 /// Seconds within which two senders of a joint count as speaking at the same time.
 const INTERLEAVED: f64 = 0.5;
-/// Silence after which another sender may speak for a joint, seconds.
+/// Silence after which another sender may speak for a joint, seconds, unless the one before is slow.
 const SILENT: f64 = 0.1;
 /// Two senders that agree at rest do so within this, radians or metres.
 const AGREE: f64 = 0.002;
@@ -54,8 +55,28 @@ pub enum JointTrouble {
     #[error("joint_states are stamped {0:.2} s in the future; check the clocks of both machines")]
     Future(f64),
     /// No stamps.
-    #[error("joint_states carry no stamp")]
+    #[error(
+        "joint_states carry no stamp; let their driver stamp them, or set the parameter 'joint_state_stamps' to 'receipt' to take the time at which \
+         they come"
+    )]
     Unstamped,
+    /// A joint is usually told so seldom that it would be missed again and again.
+    #[error(
+        "joint '{joint}' is told in joint_states every {:.2} s only, and its state may be {:.2} s old; let its driver publish more often, \
+         or set the parameter '{parameter}' to {:.2} or more", .every, .allowed, .needs
+    )]
+    Slow {
+        /// Which.
+        joint: String,
+        /// Its usual interval, seconds.
+        every: f64,
+        /// How old its state may be, seconds.
+        allowed: f64,
+        /// The parameter that would have to be raised.
+        parameter: &'static str,
+        /// To how much at least, seconds.
+        needs: f64,
+    },
     /// The newest message of who tells a joint cannot be read.
     #[error("{}", .what.in_words(.joint, |sender| format!("sender {sender}")))]
     Malformed {
@@ -76,6 +97,17 @@ impl JointTrouble {
     }
 }
 
+/// How old joint states may be beyond what is usual.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Allowance {
+    /// Of a source whose messages usually come slowly: three of its usual intervals, up to this, seconds. 0: no more than of any other.
+    pub slow_s: f64,
+    /// Joints of a hand, and how old their states may be, seconds: what holds something is not where it is commanded anyway.
+    pub hands: (Vec<String>, f64),
+    /// Stamps are times of receipt: what was measured apart may come together.
+    pub on_receipt: bool,
+}
+
 /// Two senders of one joint whose values agree: one of them should not speak.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Twin {
@@ -94,10 +126,13 @@ pub struct Fresh<'a> {
     pub stamps: &'a [Stamp],
     /// Which of them come from one source.
     pub sources: &'a [usize],
-    /// Whether all velocities are told; else some come from differences.
+    /// Whether all velocities are told, but those of hands; else some come from differences.
     pub velocity_told: bool,
-    /// Age in seconds of the oldest: since receipt or since its stamp, whichever is longer.
+    /// Age in seconds of the oldest: since receipt or since its stamp, whichever is longer. Of what may be older than others, as its source is slow or it is
+    /// a hand's, so much less.
     pub age_s: f64,
+    /// The same as it is, whatever it may be.
+    pub oldest_s: f64,
 }
 
 /// What one sender says in messages with the same names.
@@ -110,6 +145,8 @@ struct Source {
     history: History,
     /// Seconds on the caller's clock of receipts.
     received: f64,
+    /// How often it speaks.
+    pace: Pace,
     unstamped: bool,
     /// Positions of the message before.
     last: Vec<Option<f64>>,
@@ -171,6 +208,10 @@ pub struct JointFeed {
     source_of: Vec<usize>,
     velocity: Vec<f64>,
     continuous: Vec<bool>,
+    /// By joint: how much older its state may be at most, seconds: of a slow source; and of a hand in any case.
+    slow: f64,
+    hands: Vec<Option<f64>>,
+    on_receipt: bool,
     newest: Option<f64>,
     /// The last that could not be read of one who has not the word for its joint, and when it came.
     left_out: Option<(Malformed, f64)>,
@@ -192,6 +233,9 @@ impl JointFeed {
             source_of: vec![0; n],
             velocity: vec![f64::INFINITY; n],
             continuous: vec![false; n],
+            slow: 0.0,
+            hands: vec![None; n],
+            on_receipt: false,
             newest: None,
             left_out: None,
             jump: None,
@@ -201,6 +245,45 @@ impl JointFeed {
     /// The joints.
     pub fn wanted(&self) -> &JointNames {
         &self.wanted
+    }
+
+    /// With what may be older than is usual.
+    #[must_use]
+    pub fn allowing(mut self, allowance: &Allowance) -> Self {
+        let (names, age_s) = &allowance.hands;
+        self.slow = allowance.slow_s;
+        self.on_receipt = allowance.on_receipt;
+        self.hands = self.wanted.iter().map(|name| names.iter().any(|hand| hand == name).then_some(*age_s)).collect();
+        self
+    }
+
+    /// How old a joint's state may be usually, and at most where its source is slow.
+    fn bounds(&self, joint: usize, max_age: f64) -> (f64, f64) {
+        let usually = self.hands[joint].map_or(max_age, |hand| hand.max(max_age));
+        (usually, usually.max(self.slow))
+    }
+
+    /// How old a joint's state may be.
+    fn allowed(&self, joint: usize, max_age: f64) -> f64 {
+        let (usually, most) = self.bounds(joint, max_age);
+        let source = self.owners[joint].source.map(|(source, _)| &self.sources[source]);
+        source.map_or(usually, |source| source.pace.allowed(usually, most))
+    }
+
+    /// Why a joint is told too seldom, where it is.
+    fn too_slow(&self, joint: usize, max_age: f64) -> Option<JointTrouble> {
+        let (usually, most) = self.bounds(joint, max_age);
+        let (source, _) = self.owners[joint].source?;
+        let pace = &self.sources[source].pace;
+        let (every, needs) = pace.too_slow(usually, most)?;
+        let parameter = if self.hands[joint].is_some() { "max_gripper_state_age" } else { "max_joint_state_age" };
+        Some(JointTrouble::Slow {
+            joint: self.name(joint),
+            every,
+            allowed: pace.allowed(usually, most),
+            parameter,
+            needs,
+        })
     }
 
     /// What the joints can do: velocity limits (rad/s or m/s), and which turn on without end. Until then no jump is one.
@@ -251,6 +334,8 @@ impl JointFeed {
         }
         let told = &mut self.sources[source];
         told.received = received;
+        told.pace.heard(received);
+        told.history.comes_every(told.pace.usual().unwrap_or(0.0));
         told.unstamped = stamp == Stamp::ZERO;
         let before = told.history.newest();
         for (k, last) in told.last.iter_mut().enumerate() {
@@ -269,8 +354,10 @@ impl JointFeed {
                 && taken
                 && let (Some(before), Some(from)) = (before, self.sources[source].last[k])
             {
-                let (seconds, by) = (stamp.seconds_since(before), way(self.continuous[joint], from, position));
-                if seconds >= 0.0 && is_jump(by, seconds, self.velocity[joint]) && self.jump.is_none() {
+                let (apart, by) = (stamp.seconds_since(before), way(self.continuous[joint], from, position));
+                let usual = self.sources[source].pace.usual().filter(|_| self.on_receipt).unwrap_or(0.0);
+                let seconds = apart.max(usual);
+                if apart >= 0.0 && is_jump(by, seconds, self.velocity[joint]) && self.jump.is_none() {
                     self.jump = Some(Contradiction::Jump { joint, from, to: position, seconds });
                 }
             }
@@ -305,7 +392,8 @@ impl JointFeed {
         }
         let history = History::new(places.len(), self.span);
         let (last, received) = (vec![None; places.len()], f64::NEG_INFINITY);
-        let made = Source { sender, names: names.to_vec(), places, history, received, unstamped: false, last };
+        let (pace, unstamped) = (Pace::default(), false);
+        let made = Source { sender, names: names.to_vec(), places, history, received, pace, unstamped, last };
         if self.sources.len() < SOURCES {
             self.sources.push(made);
             return Ok(self.sources.len() - 1);
@@ -351,7 +439,7 @@ impl JointFeed {
         owner.hear(Voice { sender, position, at: received });
         if let Some((held, _)) = owner.source
             && self.sources[held].sender != sender
-            && received - self.sources[held].received <= SILENT
+            && received - self.sources[held].received <= self.sources[held].pace.allowed(SILENT, SILENT.max(self.slow))
         {
             return false;
         }
@@ -374,18 +462,28 @@ impl JointFeed {
     ) -> Result<Fresh<'_>, JointTrouble> {
         let silent = received_now - self.newest.ok_or(JointTrouble::Nothing)?;
         if silent > max_age {
-            return Err(JointTrouble::Silent(silent));
+            let n = self.wanted.len();
+            if let Some(slow) = (0..n).find_map(|joint| self.too_slow(joint, max_age)) {
+                return Err(slow);
+            }
+            if (0..n).any(|joint| self.owners[joint].source.is_none() || silent > self.allowed(joint, max_age)) {
+                return Err(JointTrouble::Silent(silent));
+            }
         }
         if let Some(what) = self.owners.iter().find_map(|owner| owner.malformed) {
             return Err(JointTrouble::Malformed { joint: self.name(what.joint), what });
         }
-        let (mut oldest, mut newest, mut velocity_told) = (0.0f64, None::<Stamp>, true);
+        let (mut oldest, mut counted, mut newest, mut velocity_told) = (0.0f64, 0.0f64, None::<Stamp>, true);
         for (joint, name) in self.wanted.iter().enumerate() {
+            let allowed = self.allowed(joint, max_age);
             let missing = || JointTrouble::Missing(name.to_owned());
             let (source, place) = self.owners[joint].source.ok_or_else(missing)?;
             let told = &self.sources[source];
             let since = received_now - told.received;
-            if since > max_age {
+            if let Some(slow) = self.too_slow(joint, max_age) {
+                return Err(slow);
+            }
+            if since > allowed {
                 return Err(JointTrouble::Gone { joint: name.to_owned(), seconds: since });
             }
             if told.unstamped {
@@ -393,24 +491,25 @@ impl JointFeed {
             }
             let stamp = told.history.newest().ok_or_else(missing)?;
             let age = now.seconds_since(stamp);
-            if age > max_age {
+            if age > allowed {
                 return Err(JointTrouble::Old(age));
             }
             if -age > max_future {
                 return Err(JointTrouble::Future(-age));
             }
             oldest = oldest.max(since).max(age);
+            counted = counted.max((since.max(age) - (allowed - max_age)).min(max_age));
             newest = newest.max(Some(stamp));
             self.stamps[joint] = stamp;
             self.source_of[joint] = source;
             self.sample.positions[joint] = told.history.position(place).ok_or_else(missing)?;
             let continuous = self.continuous[joint];
-            velocity_told &= told.history.tells_velocity(place);
+            velocity_told &= self.hands[joint].is_some() || told.history.tells_velocity(place);
             self.sample.velocities[joint] = told.history.velocity(place, OVER, |a, b| way(continuous, a, b));
         }
         self.sample.stamp = newest.unwrap_or(Stamp::ZERO);
         let (stamps, sources) = (&self.stamps, &self.source_of);
-        Ok(Fresh { sample: &self.sample, stamps, sources, velocity_told, age_s: oldest })
+        Ok(Fresh { sample: &self.sample, stamps, sources, velocity_told, age_s: counted, oldest_s: oldest })
     }
 
     /// What was contradictory since this was asked last: a jump within the messages of one sender, or two senders of one joint that speak at

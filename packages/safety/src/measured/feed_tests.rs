@@ -303,3 +303,164 @@ fn a_stranger_who_makes_up_names_and_senders_fills_nothing() {
     assert!(feed.sources.len() <= SOURCES);
     assert_eq!(fresh(&mut feed, 0.1).unwrap().sample.positions, [1.0, 0.0]);
 }
+
+/// A feed of an arm `a` and a hand `b` as the node makes it.
+fn allowing() -> JointFeed {
+    let allowance = Allowance { slow_s: 0.35, hands: (vec!["b".into()], 1.0), on_receipt: false };
+    feed().allowing(&allowance)
+}
+
+/// Joint states that come every so many seconds (and later or earlier by `jitter` of that), looked at every 10 ms: the share of the looks after the
+/// first second at which they are fresh, what is wrong in the last of the others, and the greatest age that counts.
+fn heard(mut feed: JointFeed, arm: f64, hand: f64, jitter: f64) -> (f64, Option<JointTrouble>, f64) {
+    let (mut next, mut nth) = ([0.0, 0.0], [0_u32; 2]);
+    let (mut good, mut all, mut wrong, mut age) = (0, 0, None, 0.0f64);
+    for k in 0..1000 {
+        let now = 0.01 * f64::from(k) + 0.003;
+        for (place, (sender, name, every)) in [(A, "a", arm), (B, "b", hand)].into_iter().enumerate() {
+            while next[place] <= now {
+                let t: f64 = next[place];
+                feed.update(sender, at(t), &names(&[name]), &[1.0], &[], t);
+                nth[place] += 1;
+                // A little later and a little earlier by turns, as timers do.
+                let off = [0.0, 1.0, -0.5, 0.7, -1.0][nth[place] as usize % 5] * jitter;
+                next[place] = every * (f64::from(nth[place]) + off);
+            }
+        }
+        let looked = fresh(&mut feed, now);
+        if now > 5.0 {
+            all += 1;
+            match looked {
+                Ok(told) => {
+                    good += 1;
+                    age = age.max(told.age_s);
+                }
+                Err(trouble) => wrong = Some(trouble),
+            }
+        }
+    }
+    (f64::from(good) / f64::from(all), wrong, age)
+}
+
+#[test]
+fn slow_sources_of_which_nothing_is_lost_are_fresh_all_the_time_and_those_that_are_too_slow_are_told_with_what_to_set()
+{
+    for (what, arm, hand, jitter) in [
+        ("an arm at 10 Hz", 0.1, 0.1, 0.0),
+        ("with jitter", 0.1, 0.1, 0.3),
+        ("8 Hz", 0.125, 0.01, 0.2),
+        ("5 Hz", 0.2, 0.01, 0.0),
+        ("a slow hand beside a fast arm", 0.002, 0.1, 0.3),
+        ("a hand at 2 Hz", 0.01, 0.5, 0.2),
+        ("a hand at 1.25 Hz", 0.01, 0.8, 0.0),
+        ("as usual", 0.01, 0.01, 0.3),
+    ] {
+        let (share, wrong, age) = heard(allowing(), arm, hand, jitter);
+        assert!(share == 1.0, "{what}: {share} {wrong:?}");
+        // What a slow one may be more is not counted.
+        assert!(age <= 0.1, "{what}: {age}");
+    }
+    for (what, arm, hand, joint, parameter, least) in [
+        ("an arm at 3 Hz", 0.33, 0.01, "a", "max_joint_state_age", 0.99),
+        ("an arm at 1 Hz", 1.0, 0.01, "a", "max_joint_state_age", 3.0),
+        ("a hand every two seconds", 0.01, 2.0, "b", "max_gripper_state_age", 6.0),
+    ] {
+        let (share, wrong, _) = heard(allowing(), arm, hand, 0.0);
+        let Some(JointTrouble::Slow { joint: slow, needs, .. }) = wrong.clone() else { panic!("{what}: {wrong:?}") };
+        assert!((share - 0.0).abs() < 0.01 && slow == joint && (needs - least).abs() < 0.02, "{what}: {share} {needs}");
+        let words = wrong.unwrap().to_string();
+        assert!(words.contains(parameter) && words.contains(&format!("{needs:.2}")), "{words}");
+    }
+    // Without an allowance the age that is set holds; and with an age that fits them they are fresh.
+    assert!(heard(feed(), 0.1, 0.01, 0.3).0 < 1.0);
+    let mut slow = allowing();
+    for k in 0..20 {
+        tell(&mut slow, A, f64::from(k), [1.0, 2.0]);
+    }
+    assert!(slow.fresh(at(19.5), 19.5, 3.0, 0.05).is_ok());
+}
+
+#[test]
+fn a_slow_source_that_falls_silent_is_found_and_a_fast_one_as_soon_as_before() {
+    for (every, hand_too, silent_after) in [(0.01, true, 0.1), (0.1, true, 0.3), (0.2, true, 0.35), (0.1, false, 0.3)] {
+        let mut feed = allowing();
+        let mut last = 0.0;
+        for k in 0..20 {
+            last = every * f64::from(k);
+            feed.update(A, at(last), &names(&["a"]), &[1.0], &[], last);
+            feed.update(B, at(last), &names(&["b"]), &[1.0], &[], last);
+        }
+        for (seconds, is_fresh) in [(silent_after - 0.005, true), (silent_after + 0.005, false)] {
+            let now = last + seconds;
+            if !hand_too {
+                feed.update(B, at(now), &names(&["b"]), &[1.0], &[], now);
+            }
+            assert_eq!(fresh(&mut feed, now).is_ok(), is_fresh, "{every} {seconds}");
+        }
+    }
+    // A hand may be silent for longer than an arm.
+    let mut feed = allowing();
+    for k in 0..20 {
+        let t = 0.01 * f64::from(k);
+        feed.update(A, at(t), &names(&["a"]), &[1.0], &[], t);
+        feed.update(B, at(t), &names(&["b"]), &[1.0], &[], t);
+    }
+    for (t, is_fresh) in [(1.1, true), (1.3, false)] {
+        feed.update(A, at(t), &names(&["a"]), &[1.0], &[], t);
+        assert_eq!(fresh(&mut feed, t).is_ok(), is_fresh, "{t}");
+    }
+    assert!(matches!(fresh(&mut feed, 1.3), Err(JointTrouble::Gone { joint, .. }) if joint == "b"));
+}
+
+#[test]
+fn two_slow_senders_do_not_take_the_word_from_each_other() {
+    let mut feed = allowing();
+    for k in 0..40 {
+        let t = 0.1 * f64::from(k) + if k % 3 == 0 { 0.02 } else { 0.0 };
+        tell(&mut feed, A, t, [1.0, 2.0]);
+        tell(&mut feed, B, t + 0.05, [1.0, 2.0]);
+        if k > 6 {
+            assert_eq!(feed.sources[feed.owners[0].source.unwrap().0].sender, A, "{k}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_source_is_interpolated_between_its_states() {
+    let mut feed = allowing();
+    for k in 0..20 {
+        let t = 0.15 * f64::from(k);
+        tell(&mut feed, A, t, [t, 0.0]);
+    }
+    let sample = feed.at(at(2.0)).unwrap();
+    assert!((sample.positions[0] - 2.0).abs() < 1e-6, "{sample:?}");
+}
+
+#[test]
+fn states_that_come_together_though_they_were_measured_apart_are_no_jump_where_receipts_stand_for_stamps() {
+    for on_receipt in [true, false] {
+        let allowance = Allowance { on_receipt, slow_s: 0.35, ..Allowance::default() };
+        let mut feed = feed().allowing(&allowance);
+        // Ten times a second, 1.5 rad/s; then two at once.
+        for k in 0..10 {
+            tell(&mut feed, A, 0.1 * f64::from(k), [0.15 * f64::from(k), 0.0]);
+        }
+        tell(&mut feed, A, 1.1, [1.5, 0.0]);
+        tell(&mut feed, A, 1.101, [1.65, 0.0]);
+        assert_eq!(feed.contradiction(1.101).is_some(), !on_receipt);
+        // What it cannot do in the time of a whole interval is one.
+        tell(&mut feed, A, 1.2, [2.7, 0.0]);
+        assert!(feed.contradiction(1.2).is_some());
+    }
+}
+
+#[test]
+fn a_hand_that_does_not_tell_its_speed_does_not_take_away_the_arms_word() {
+    let mut feed = allowing();
+    for k in 0..10 {
+        let t = 0.01 * f64::from(k);
+        feed.update(A, at(t), &names(&["a", "b"]), &[0.5 * t, 0.1 * t], &[0.5, f64::NAN], t);
+    }
+    let told = fresh(&mut feed, 0.09).unwrap();
+    assert!(told.velocity_told && (told.sample.velocities[1] - 0.1).abs() < 1e-6);
+}

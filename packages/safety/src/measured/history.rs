@@ -3,7 +3,7 @@
 use efm_core::Stamp;
 use std::collections::VecDeque;
 
-/// Longest gap that is bridged by a straight line, seconds. In a longer one the nearer state is taken.
+/// Longest gap that is bridged by a straight line, seconds, where states do not usually come more slowly. In a longer one the nearer state is taken.
 const BRIDGED: f64 = 0.1;
 /// States kept at most, whatever their stamps.
 const MOST: usize = 4096;
@@ -24,6 +24,8 @@ pub(super) struct History {
     states: VecDeque<State>,
     joints: usize,
     span: f64,
+    /// Longest gap that is bridged by a straight line, seconds.
+    bridged: f64,
     /// The newest of the states in a row that came with old stamps, and how many.
     old: Option<(Stamp, u32)>,
 }
@@ -31,7 +33,12 @@ pub(super) struct History {
 impl History {
     /// Of so many joints; `span` seconds are kept.
     pub fn new(joints: usize, span: f64) -> Self {
-        Self { states: VecDeque::new(), joints, span, old: None }
+        Self { states: VecDeque::new(), joints, span, bridged: BRIDGED, old: None }
+    }
+
+    /// How often its source speaks, seconds: a gap that is usual is bridged, however long.
+    pub fn comes_every(&mut self, usual: f64) {
+        self.bridged = BRIDGED.max(1.5 * usual);
     }
 
     /// Adds a state. One that is not newer than the newest is left out: it is late, or a repetition. False then.
@@ -110,7 +117,7 @@ impl History {
         };
         let gap = next.stamp.seconds_since(before.stamp);
         let part = stamp.seconds_since(before.stamp) / gap;
-        if gap > BRIDGED {
+        if gap > self.bridged {
             return Some(of(if part < 0.5 { before } else { next }));
         }
         let by = way(before.values[joint], next.values[joint]);

@@ -5,7 +5,9 @@
 //! nothing, and no number of one sender takes the word from another that tells one.
 
 use super::flaw::FARTHEST;
+use super::pace::Pace;
 use super::way;
+use efm_core::figure::Figure;
 use efm_core::{SenderId, Stamp};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,16 @@ pub enum OtherTrouble {
     Future(f64),
     /// It has no stamp.
     Unstamped,
+    /// It is told so seldom that it would be missed again and again, seconds: its usual interval, how old it may be, and how old it would have to be allowed
+    /// to be.
+    Slow {
+        /// Usual interval.
+        every: f64,
+        /// How old it may be.
+        allowed: f64,
+        /// How old it would have to be allowed to be.
+        needs: f64,
+    },
     /// What is told is no number, or too far from zero.
     NoPosition {
         /// What is told, radians or metres.
@@ -70,29 +82,39 @@ impl OtherTrouble {
                 )
             }
             Self::Unstamped => {
-                format!("joint '{joint}', which no controller moves, is told in joint_states without a stamp")
+                format!(
+                    "joint '{joint}', which no controller moves, is told in joint_states without a stamp; let its driver stamp it, or set the \
+                     parameter 'joint_state_stamps' to 'receipt' to take the time at which it comes"
+                )
             }
+            Self::Slow { every, allowed, needs } => format!(
+                "joint '{joint}', which no controller moves, is told in joint_states every {every:.2} s only, and may be {allowed:.2} s old; let its \
+                 driver publish more often, or set the parameter 'max_joint_state_age' to {needs:.2} or more"
+            ),
             Self::NoPosition { position, sender: who } => format!(
                 "joint_states of {} carry position {position:?} of joint '{joint}', which no controller moves; it must be a finite number within \
                  {FARTHEST:.0e} rad or m of zero",
                 sender(*who)
             ),
             Self::Senders { positions: (a, b), senders: (one, other) } => format!(
-                "two nodes publish joint '{joint}', which no controller moves: {} says {a:.4}, {} says {b:.4}; only one may",
+                "two nodes publish joint '{joint}', which no controller moves: {} says {:.4}, {} says {:.4}; only one may",
                 sender(*one),
-                sender(*other)
+                Figure(*a),
+                sender(*other),
+                Figure(*b)
             ),
             Self::NotFixed { declared, told } => format!(
-                "joint '{joint}' is at {told:.4} by joint_states and fixed at {declared:.4} by the parameter 'fixed_joints'; take it out of \
-                 there, or mend who publishes it"
+                "joint '{joint}' is at {:.4} by joint_states and fixed at {declared:.4} by the parameter 'fixed_joints'; take it out of \
+                 there, or mend who publishes it",
+                Figure(*told)
             ),
         }
     }
 }
 
-/// Whole turns apart is the same; what is no number agrees with nothing.
+/// Whole turns apart is the same; what is no number, or too far from zero to tell turns, agrees with nothing.
 fn agree(one: f64, other: f64) -> bool {
-    way(true, one, other).abs() <= AGREE
+    one.abs().max(other.abs()) <= FARTHEST && way(true, one, other).abs() <= AGREE
 }
 
 /// The last that was told of a joint.
@@ -113,6 +135,8 @@ struct Joint {
     before: Option<Told>,
     /// Two senders did not agree, and when.
     both: Option<(OtherTrouble, f64)>,
+    /// How often it is told.
+    pace: Pace,
 }
 
 impl Told {
@@ -127,6 +151,7 @@ impl Joint {
         if !told.is_position() && self.told.is_some_and(|last| last.sender != told.sender && tells(last)) {
             return;
         }
+        self.pace.heard(told.received);
         if let Some(last) = self.told.replace(told)
             && last.sender != told.sender
         {
@@ -140,7 +165,8 @@ impl Joint {
         }
     }
 
-    fn look(&self, now: Stamp, received_now: f64, max_age: f64, max_future: f64) -> Result<f64, OtherTrouble> {
+    fn look(&self, now: Stamp, received_now: f64, ages: (f64, f64), max_future: f64) -> Result<f64, OtherTrouble> {
+        let (max_age, slow) = (self.pace.allowed(ages.0, ages.0.max(ages.1)), ages.0.max(ages.1));
         if let Some((trouble, at)) = self.both
             && received_now - at < INTERLEAVED
         {
@@ -154,6 +180,9 @@ impl Joint {
             };
         }
         let told = self.told.ok_or(OtherTrouble::Missing)?;
+        if let Some((every, needs)) = self.pace.too_slow(ages.0, slow) {
+            return Err(OtherTrouble::Slow { every, allowed: max_age, needs });
+        }
         let since = received_now - told.received;
         if since.is_nan() || since > max_age {
             return Err(OtherTrouble::Gone(since));
@@ -184,6 +213,8 @@ pub struct OtherJoints {
     heard: Vec<(Vec<String>, Vec<Option<usize>>)>,
     positions: Vec<Option<f64>>,
     troubles: Vec<Option<OtherTrouble>>,
+    /// How old what usually comes slowly may be at most, seconds.
+    slow: f64,
 }
 
 /// Different messages whose names are remembered.
@@ -199,7 +230,14 @@ impl OtherJoints {
             heard: Vec::new(),
             positions: vec![None; names.len()],
             troubles: vec![Some(OtherTrouble::Missing); names.len()],
+            slow: 0.0,
         }
+    }
+
+    /// With what usually comes slowly allowed to be as old as three of its usual intervals, up to `slow_s` seconds.
+    #[must_use]
+    pub fn allowing(self, slow_s: f64) -> Self {
+        Self { slow: slow_s, ..self }
     }
 
     /// The joints.
@@ -237,7 +275,8 @@ impl OtherJoints {
     /// Where they stand now, as far as that may be relied on: `max_age` and `max_future` are the bounds in seconds, `now` the time that stamps
     /// are judged by and `received_now` the time of receipts. Allocates nothing.
     pub fn look(&mut self, now: Stamp, received_now: f64, max_age: f64, max_future: f64) -> &[Option<f64>] {
-        let known = self.joints.iter().map(|joint| joint.look(now, received_now, max_age, max_future));
+        let ages = (max_age, self.slow);
+        let known = self.joints.iter().map(|joint| joint.look(now, received_now, ages, max_future));
         for ((position, trouble), known) in self.positions.iter_mut().zip(&mut self.troubles).zip(known) {
             (*position, *trouble) = (known.ok(), known.err());
         }
@@ -399,5 +438,38 @@ mod tests {
         assert_eq!(look(&mut all, 20.0), [None, None]);
         let said = words(&all, 0);
         assert!(said.contains("0.0000") && said.contains("0.3000") && said.contains("fixed_joints"), "{said}");
+    }
+
+    #[test]
+    fn one_that_comes_slowly_is_known_all_the_time_within_a_bound_and_beyond_it_what_to_set_is_told() {
+        for (every, known) in [(0.1, true), (0.2, true), (0.5, false), (1.0, false)] {
+            let mut all = joints(&[]).allowing(0.35);
+            let (mut seen, mut looks, mut next) = (0, 0, 0.0);
+            for k in 0..1000 {
+                let now = 0.01 * f64::from(k) + 0.004;
+                if now >= next {
+                    next += every;
+                    all.update(ONE, at(now), &names(&["rail"]), &[0.1], now);
+                }
+                if now > 5.0 {
+                    looks += 1;
+                    seen += usize::from(look(&mut all, now)[0].is_some());
+                }
+            }
+            assert_eq!(seen, if known { looks } else { 0 }, "{every}");
+            if !known {
+                let said = words(&all, 0);
+                assert!(said.contains("'rail'") && said.contains("max_joint_state_age"), "{said}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_told_reads_short() {
+        let mut all = joints(&[("rail", 0.3)]);
+        all.update(ONE, at(1.0), &names(&["rail"]), &[1.0e300], 1.0);
+        look(&mut all, 1.0);
+        let said = words(&all, 0);
+        assert!(said.len() < 200 && said.contains("1.0000e300"), "{said}");
     }
 }

@@ -19,7 +19,8 @@ impl Monitor for JointStates {
             (Occasion::Motion, Err(Untold::Stale { age_s })) => {
                 Verdict::StopFor(Cause(StopReason::JointStateStale { age_s: *age_s }))
             }
-            (Occasion::Motion, Err(_)) => Verdict::StopFor(Cause(StopReason::JointStateMissing)),
+            (Occasion::Motion, Err(Untold::Missing)) => Verdict::StopFor(Cause(StopReason::JointStateMissing)),
+            (Occasion::Motion, Err(Untold::Invalid)) => Verdict::StopFor(Cause(StopReason::JointStateInvalid)),
             // A start asks for more than that, and waits by itself.
             _ => Verdict::Go,
         }

@@ -26,6 +26,8 @@ pub mod bounds {
     pub const CLOCK_SKEW_S: (f64, f64) = (0.0, 0.1);
     /// [`super::StreamConfig::max_joint_state_age_s`], seconds.
     pub const MAX_JOINT_STATE_AGE_S: (f64, f64) = (0.001, 10.0);
+    /// [`super::StreamConfig::max_joint_state_gap_s`], seconds.
+    pub const MAX_JOINT_STATE_GAP_S: (f64, f64) = (0.0, 60.0);
     /// [`super::StreamConfig::max_tracking_error`], rad or m.
     pub const MAX_TRACKING_ERROR: (f64, f64) = (1.0e-3, 10.0);
     /// [`super::StreamConfig::max_start_error`], rad or m.
@@ -60,6 +62,9 @@ pub struct StreamConfig {
     pub clock_skew_s: f64,
     /// Oldest joint state that motion relies on.
     pub max_joint_state_age_s: f64,
+    /// Longest time without a joint state in motion, since the last was measured, after which the next chunk is followed by itself, once states agree that the
+    /// robot is where it was commanded. A longer one is latched, and so is the third within ten seconds; 0: every one.
+    pub max_joint_state_gap_s: f64,
     /// Largest difference between measured and planned position of any joint but grippers. Well above velocity times the robot's
     /// lag.
     pub max_tracking_error: f64,
@@ -101,6 +106,7 @@ impl Default for StreamConfig {
             committed_s: 0.03,
             clock_skew_s: 0.0,
             max_joint_state_age_s: 0.1,
+            max_joint_state_gap_s: 0.5,
             max_tracking_error: 0.2,
             max_start_error: 0.05,
             max_start_speed: 0.05,
@@ -178,6 +184,7 @@ impl StreamConfig {
             ("committed_s", self.committed_s, least_committed_s, bounds::COMMITTED_S.1),
             of("clock_skew_s", self.clock_skew_s, bounds::CLOCK_SKEW_S),
             of("max_joint_state_age_s", self.max_joint_state_age_s, bounds::MAX_JOINT_STATE_AGE_S),
+            of("max_joint_state_gap_s", self.max_joint_state_gap_s, bounds::MAX_JOINT_STATE_GAP_S),
             of("max_tracking_error", self.max_tracking_error, bounds::MAX_TRACKING_ERROR),
             of("max_start_error", self.max_start_error, bounds::MAX_START_ERROR),
             of("max_start_speed", self.max_start_speed, bounds::MAX_START_SPEED),

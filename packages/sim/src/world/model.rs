@@ -8,6 +8,7 @@ use super::dressing::{LAMPS, PANEL, TEXTURE_SIZE, pattern};
 use super::obstacle_world::{FixedBody, FixedShape};
 use super::{Camera, WorldError, WorldFiles};
 use crate::tasks::{FAR_LINE_X, Look, ObjectKind, PLATE_RADIUS, PLATE_THICKNESS, Shape, Texture, ZONE_HALF_SIZE, Zone};
+use efm_core::reading;
 use mujoco_rs::prelude::*;
 use mujoco_rs::wrappers::mj_editing::{MjsBody, MjtLimited};
 
@@ -61,7 +62,7 @@ pub(super) struct Built {
 pub(super) fn build(files: &WorldFiles) -> Result<Built, WorldError> {
     let path = files.urdf.display().to_string();
     let wrong = |reason: String| WorldError::Urdf { path: path.clone(), reason };
-    let text = std::fs::read_to_string(&files.urdf).map_err(|e| wrong(e.to_string()))?;
+    let text = reading::text(&files.urdf, reading::DESCRIPTION).map_err(|e| wrong(e.to_string()))?;
     let text = keep_everything(&text).ok_or_else(|| wrong("it has no <robot> element".to_owned()))?;
     let mut spec = MjSpec::from_xml_string(&text).map_err(|e| wrong(e.to_string()))?;
     set_options(&mut spec);
@@ -87,7 +88,7 @@ pub(super) fn build_among(
 ) -> Result<MjModel, WorldError> {
     let path = files.urdf.display().to_string();
     let wrong = |reason: String| WorldError::Urdf { path: path.clone(), reason };
-    let text = std::fs::read_to_string(&files.urdf).map_err(|e| wrong(e.to_string()))?;
+    let text = reading::text(&files.urdf, reading::DESCRIPTION).map_err(|e| wrong(e.to_string()))?;
     let text = keep_everything(&text).ok_or_else(|| wrong("it has no <robot> element".to_owned()))?;
     // Nothing is drawn here.
     let text = text.replacen("discardvisual=\"false\"", "discardvisual=\"true\"", 1);

@@ -5,7 +5,9 @@
 
 use efm_config::files;
 use efm_core::percentiles::Percentiles;
+use efm_core::reading;
 use efm_core::{Stamp, Trajectory};
+use efm_ros::bounds;
 use efm_ros::r2r::rosgraph_msgs::msg::Clock;
 use efm_ros::r2r::sensor_msgs::msg::{CameraInfo, Image, JointState};
 use efm_ros::r2r::std_msgs::msg::String as Text;
@@ -408,7 +410,7 @@ fn main() -> ExitCode {
     efm_ros::run("sim", specs(), |node| {
         let params = node.params().clone();
         let urdf = files::find(&params.text("robot_description_file"));
-        let data = std::fs::read_to_string(&urdf)
+        let data = reading::text(&urdf, reading::DESCRIPTION)
             .map_err(|e| format!("parameter 'robot_description_file': cannot read '{}': {e}", urdf.display()))?;
         let description = node.publisher::<Text>("robot_description", qos::latched())?;
         let publish_clock = params.bool("publish_clock");
@@ -416,7 +418,7 @@ fn main() -> ExitCode {
         let (sender, inputs) = channel();
         for controller in [ARM_CONTROLLER, HAND_CONTROLLER] {
             // As the real controller reads on Fast DDS: whatever the publisher offers is heard.
-            let heard = qos::trajectory().best_effort();
+            let heard = qos::Hearing::from(qos::trajectory().best_effort()).at_most(bounds::TRAJECTORY);
             let mut commands = node.every::<JointTrajectory>(&format!("{controller}/joint_trajectory"), heard)?;
             let sender: Sender<Input> = sender.clone();
             node.spawn(async move {

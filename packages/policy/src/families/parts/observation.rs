@@ -31,7 +31,7 @@ impl ObservationTensors {
     /// # Errors
     /// When there is no ONNX Runtime: tensors are its own, also where no graph is run.
     pub fn new(manifest: &Manifest) -> Result<Self, RuntimeError> {
-        runtime::ready()?;
+        runtime::load_library()?;
         Self::made(manifest)
             .map_err(|source| RuntimeError::Graph { graph: "(tensors of the observation)".into(), source })
     }
