@@ -2,8 +2,13 @@
 
 With the simulator:   ros2 launch embodied_fm bringup.launch.py
 On a robot:           ros2 launch embodied_fm bringup.launch.py sim:=false params_file:=my_robot.yaml
+
+A node that ends by itself with an exit code other than 0 ends the launch, with exit code 1, so that nobody takes half a graph for a whole one. With
+use_respawn:=true it is started again after 2 s, unless it ends three times in a row within 10 s each and says why (a code above 0: a parameter or a
+policy that cannot work): that ends the launch as well. A recorder that ends (a full disk) leaves the others at work.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -11,7 +16,8 @@ from typing import NoReturn
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -60,10 +66,41 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument(
         "use_respawn", default_value="false", choices=["true", "false"],
-        description="Start a node again 2 s after it has died.",
+        description="Start a node again 2 s after it has died; false: a node that dies ends the launch.",
     ),
     DeclareLaunchArgument("log_level", default_value="info", choices=LOG_LEVELS, description="Log level of all nodes."),
 ]  # fmt: skip
+
+
+# A node that ends so soon (seconds, the delay of its start among them), and so often in a row, cannot work as it is set up.
+SOON, OFTEN = 12.0, 3
+DELAY = 2.0
+
+
+class Watch:
+    """Ends the launch where a node has ended that does not come back, or comes back in vain."""
+
+    def __init__(self, respawned: dict) -> None:
+        """Watch over these nodes: whether each is started again."""
+        self.respawned = respawned
+        self.begun = time.monotonic()
+        self.ends: dict = {}
+
+    def __call__(self, event: object, context: LaunchContext) -> None:
+        """Look at a process that has ended. What is raised here ends the launch with code 1."""
+        if event.returncode == 0 or context.is_shutdown or event.action not in self.respawned:
+            return
+        ended = f"{event.process_name} has ended with code {event.returncode}"
+        if not self.respawned[event.action]:
+            raise RuntimeError(f"{ended}, so the launch ends")
+        # What a signal has ended may do better the next time.
+        says_why = event.returncode > 0
+        times, last = self.ends.get(event.action, (0, self.begun))
+        now = time.monotonic()
+        times = (times if now - last < SOON else 0) + 1 if says_why else 0
+        self.ends[event.action] = (times, now)
+        if times >= OFTEN:
+            raise RuntimeError(f"{ended} {times} times in a row, and its log says why, so the launch ends")
 
 
 def checked(file: str) -> str:
@@ -145,6 +182,7 @@ def graph(context: LaunchContext) -> list:
         return value
 
     actions: list = []
+    watched: dict = {}
     for process in processes(wanted, is_true["composed"]):
         parameters: list = [str(SHARE / file) for file in process["params"]]
         if argument["params_file"]:
@@ -166,10 +204,13 @@ def graph(context: LaunchContext) -> list:
                 remappings=list(process.get("remappings", {}).items()),
                 arguments=[*process.get("arguments", []), "--ros-args", "--log-level", argument["log_level"]],
                 output="screen",
-                respawn=is_true["use_respawn"] and process.get("respawn", True),
-                respawn_delay=2.0,
+                respawn=(respawn := is_true["use_respawn"] and process.get("respawn", True)),
+                respawn_delay=DELAY,
             )
         )
+        if process.get("when") != "record":
+            watched[actions[-1]] = respawn
+    actions.append(RegisterEventHandler(OnProcessExit(on_exit=Watch(watched))))
     if is_true["sim"]:
         actions += robot_state_publisher(argument["namespace"], is_true["use_sim_time"])
     return actions

@@ -67,8 +67,9 @@ def as_launch_ros_gives_it(value):
 STAND_INS = {
     "launch": {"LaunchContext": Context, "LaunchDescription": Recorded},
     "launch.actions": {
-        "DeclareLaunchArgument": DeclareLaunchArgument, "OpaqueFunction": Recorded,
+        "DeclareLaunchArgument": DeclareLaunchArgument, "OpaqueFunction": Recorded, "RegisterEventHandler": Recorded,
     },
+    "launch.event_handlers": {"OnProcessExit": Recorded},
     "launch.substitutions": {"LaunchConfiguration": LaunchConfiguration},
     "launch_ros": {},
     "launch_ros.actions": {"Node": Node},
@@ -94,7 +95,7 @@ def bringup(monkeypatch):
 def started(bringup, **arguments):
     """How the nodes for these launch arguments are made, by executable."""
     context = Context({action.name: action.kwargs["default_value"] for action in bringup.ARGUMENTS} | arguments)
-    actions = bringup.graph(context)
+    actions = [action for action in bringup.graph(context) if isinstance(action, Node)]
     for action in actions:
         action.kwargs["parameters"] = [
             {name: as_launch_ros_gives_it(value) for name, value in item.items()} if isinstance(item, dict) else item

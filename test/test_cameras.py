@@ -32,14 +32,14 @@ class Camera:
         return message
 
     def work(self):
-        """Send good images until one comes out."""
+        """Send good images until some come out: their form is what is kept to."""
         before = len(self.seen)
 
         def out():
             self.send()
-            return len(self.seen) > before
+            return len(self.seen) > before + 5
 
-        self.probe.until(out, what="an image of the policy")
+        self.probe.until(out, what="images of the policy")
 
     def refused(self, *words, code="", **fields):
         """Send bad images until diagnostics say so; nothing may come out from then on."""
@@ -163,9 +163,21 @@ def test_a_camera_that_stops_becomes_stale_and_recovers(camera):
     camera.health.wait(TASK, OK)
 
 
-def test_a_policy_that_is_not_there_is_told_and_the_node_stays(start, probe):
+def test_a_stray_first_picture_of_another_size_keeps_no_camera_out(camera):
+
+    def stray():
+        camera.send(width=32, height=24)
+        camera.probe.spin(0.3)
+        return camera.seen
+
+    camera.probe.until(stray, what="the stray one")
+    camera.work()
+    camera.refused("'front'", "64x48", "32x24", code="image_size_changed", width=32, height=24)
+
+
+def test_a_policy_that_is_not_there_is_told_and_the_node_stays_where_it_is_to(start, probe):
     health = Health(probe)
-    process = start("camera_ingest", *ros(policy="no_such_policy", models_path="['models']"))
+    process = start("camera_ingest", *ros(policy="no_such_policy", wrong_policy="stay", models_path="['models']"))
     status = health.wait("camera_ingest: policy", ERROR, "no_such_policy")
     assert values(status)["code"] == "policy_not_found"
     assert process.stop() == 0, process.log

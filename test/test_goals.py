@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from graph_tools import ERROR, LATCHED, OK, WARN, Health, ros, values
-from std_msgs.msg import String
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 
 
@@ -121,6 +124,77 @@ def test_late_listeners_hear_the_instruction_and_the_end_of_the_node_ends_the_go
 
 
 
+def test_a_goal_that_a_dead_process_left_is_told_to_have_ended_and_ids_go_on(start, probe):
+    desk = Desk(start, probe)
+    desk.give("push the ball")
+    probe.until(lambda: desk.state("active"), what="active")
+    desk.process.stop(signal.SIGKILL)
+    again = Desk(start, probe)
+    ended = probe.until(lambda: again.state("aborted") or late(probe, "aborted"), what="aborted")
+    assert (ended["id"], ended["goal"], ended["code"]) == (1, "push the ball", "goal_orphaned") and ended["remedy"]
+    assert again.instruction() == ""
+    again.give("push the can")
+    assert probe.until(lambda: again.state("active"), what="active")["id"] == 2
+    # It is told at an orderly end, too, and then not again.
+    assert again.process.stop() == 0
+    assert probe.until(lambda: [told for told in again.told() if told["state"] == "aborted" and told["id"] == 2], what="aborted")
+    third = Desk(start, probe)
+    third.give("push the ball")
+    assert probe.until(lambda: third.state("active"), what="active")["id"] == 3
+    assert not third.state("aborted") and not late(probe, "aborted")
+
+
+def late(probe, state):
+    """What somebody who comes now is told of a state."""
+    heard = probe.hear(String, "goal_status", QoSProfile(depth=20, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    probe.spin(0.5)
+    return next((status for status in map(lambda message: json.loads(message.data), heard) if status["state"] == state), None)
+
+
+def test_who_comes_late_hears_how_the_goal_is_behind_a_refusal_too(desk, probe):
+    desk.give("push the ball")
+    probe.until(lambda: desk.state("active"), what="active")
+    desk.give("")
+    probe.until(lambda: desk.state("refused"), what="refused")
+    assert probe.until(lambda: late(probe, "active"), what="the state")["id"] == 1
+
+
+def test_a_goal_for_which_the_arm_does_not_move_is_held_with_why_and_what_to_do(desk, probe):
+    health = probe.node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def arm(level, code, remedy):
+        rows = [KeyValue(key="code", value=code), KeyValue(key="remedy", value=remedy)]
+        name = "trajectory_publisher: motion"
+        status = DiagnosticStatus(level=bytes([level]), name=name, message=f"at rest: {code}; {remedy}", values=rows)
+        health.publish(DiagnosticArray(status=[status]))
+
+    desk.give("push the ball")
+    probe.until(lambda: desk.state("active"), what="active")
+    held = probe.until(lambda: arm(2, "tracking", "call ~/resume") or desk.state("held"), what="held")
+    assert (held["id"], held["code"], held["remedy"]) == (1, "tracking", "call ~/resume")
+    desk.health.wait("goal_intake: goal", WARN, "goal 1 is active", "call ~/resume")
+    probe.until(lambda: arm(0, "following", "") or desk.told()[-1]["state"] == "active", what="active again")
+
+
+def test_it_says_that_it_is_there_and_that_it_ends(start, probe):
+    beats = probe.hear(Bool, "instruction_heartbeat")
+    desk = Desk(start, probe)
+    probe.until(lambda: len(beats) >= 3, what="heartbeats")
+    assert all(beat.data for beat in beats)
+    assert desk.process.stop() == 0
+    probe.until(lambda: not beats[-1].data, what="the last one")
+
+
+@pytest.mark.parametrize("executable", ["goal_intake", "camera_ingest", "vla_inference"])
+def test_a_wrong_policy_ends_the_node_with_a_code_that_tells(start, executable):
+    settings = {"policy": "no_such_policy", "models_path": "['models']"}
+    if executable == "vla_inference":
+        settings |= {"joint_limits_file": "config/joint_limits.yaml"}
+    process = start(executable, "--ros-args", *[word for name, value in settings.items() for word in ("-p", f"{name}:={value}")])
+    assert process.code(20.0) == 1
+    assert "no_such_policy" in process.log
+
+
 SHIPPED = {"policy": "panda_tabletop_flow"}
 
 
@@ -170,7 +244,7 @@ def test_what_the_policy_was_not_made_for_is_refused_and_the_goal_stays(start, p
 
 
 def test_words_of_stopping_are_a_parameter_and_a_policy_that_is_not_there_takes_no_goals(start, probe):
-    desk = Desk(start, probe, policy="no_such_policy", stop_words=["basta ..."])
+    desk = Desk(start, probe, policy="no_such_policy", wrong_policy="stay", stop_words=["basta ..."])
     desk.give("push the red cube")
     refused = probe.until(lambda: desk.state("refused"), what="refused")
     assert "no_such_policy" in refused["reason"] and "parameter 'policy'" in refused["reason"]

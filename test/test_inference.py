@@ -28,7 +28,7 @@ from graph_tools import (
     seconds,
     values,
 )
-from std_msgs.msg import String
+from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -48,7 +48,7 @@ class Inference:
         self.health = Health(probe)
         self.chunks = probe.hear(JointTrajectory, "action_chunk")
         self.instruction = probe.node.create_publisher(String, "instruction", LATCHED)
-        settings = {**policy(folder), "robot_description_file": URDF, **parameters}
+        settings = {**policy(folder), "robot_description_file": URDF, "wrong_policy": "stay", **parameters}
         self.process = start("vla_inference", *ros(**settings))
 
     def ask(self, text="pick the red cube"):
@@ -329,6 +329,29 @@ def test_a_package_that_does_not_fit_is_refused_by_name_and_never_proposes(start
     assert inference.chunks == []
     assert "refused" in inference.process.log
     assert inference.process.stop() == 0, inference.process.log
+
+
+def test_where_who_gives_instructions_dies_nothing_is_proposed_until_one_comes_again(start, probe, robot):
+    inference = Inference(start, probe, instruction_heartbeat=0.5)
+    beat = probe.node.create_publisher(Bool, "instruction_heartbeat", 10)
+    probe.until(beat.get_subscription_count, what="its subscription")
+    inference.ask()
+    inference.proposes()
+    beat.publish(Bool(data=True))
+    status = inference.health.wait(POLICY, ERROR, "instruction_heartbeat", "start goal_intake again")
+    assert values(status)["code"] == "supervisor_silent"
+    inference.silent()
+    inference.ask("push the can")
+    inference.proposes()
+
+
+def test_a_package_that_does_not_fit_ends_the_node_with_a_code_unless_it_is_to_stay(start, probe, robot, tmp_path):
+    folder = tmp_path / "spoilt"
+    shutil.copytree(MODELS / "panda_drift", folder)
+    flip_a_byte(folder, {})
+    inference = Inference(start, probe, folder, wrong_policy="exit")
+    assert inference.process.code(30.0) == 1
+    assert "refused" in inference.process.log and "policy.onnx" in inference.process.log
 
 
 # The state of an arm as data sets have it, in degrees; the mean of the second joint is -20 where it turns to 1.76 rad.

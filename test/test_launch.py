@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
+import types
 
 import pytest
 from conftest import BIN, ROOT
-from launch_tools import bringup, single, started
+from launch_tools import Context, Node, bringup, single, started
 
 __all__ = ["bringup"]
 
@@ -189,3 +190,54 @@ def test_composed_nodes_are_one_process_with_what_each_of_them_is_given(bringup)
         assert set(file for file in apart[name]["parameters"] if isinstance(file, str)) <= set(
             file for file in one["parameters"] if isinstance(file, str)
         )
+
+
+class Ends:
+    """A launch whose nodes end, and how that ends it."""
+
+    def __init__(self, bringup, monkeypatch, **arguments):
+        context = Context({action.name: action.kwargs["default_value"] for action in bringup.ARGUMENTS} | arguments)
+        actions = bringup.graph(context)
+        self.nodes = {action.kwargs["executable"]: action for action in actions if isinstance(action, Node)}
+        (handler,) = [action.args[0] for action in actions if not isinstance(action, Node)]
+        self.watch, self.now, self.is_shutdown = handler.kwargs["on_exit"], self.watch_began(handler), False
+        monkeypatch.setattr(bringup.time, "monotonic", lambda: self.now)
+
+    @staticmethod
+    def watch_began(handler):
+        return handler.kwargs["on_exit"].begun
+
+    def end(self, executable, code, after=0.0):
+        """A node has ended, seconds after it was started. How that ends the launch; None: it goes on."""
+        self.now += after
+        event = types.SimpleNamespace(action=self.nodes.get(executable), returncode=code, process_name=executable)
+        try:
+            self.watch(event, self)
+        except RuntimeError as error:
+            return str(error)
+        return None
+
+
+def test_a_node_that_dies_ends_the_launch_and_says_which_and_with_what_code(bringup, monkeypatch):
+    for executable, code in [("vla_inference", 1), ("camera_ingest", 1), ("goal_intake", -9), ("sim", -11), ("trajectory_publisher", 101)]:
+        told = Ends(bringup, monkeypatch).end(executable, code, 100.0)
+        assert told and executable in told and str(code) in told
+    launch = Ends(bringup, monkeypatch, record="true")
+    assert launch.end("goal_intake", 0) is None, "it ended as it should"
+    assert launch.end("recorder", 1) is None, "the others can do without"
+    assert launch.end("robot_state_publisher", 1) is None
+    launch.is_shutdown = True
+    assert launch.end("vla_inference", 1) is None, "it ends already"
+    assert "composed" in Ends(bringup, monkeypatch, composed="true").end("composed", 1)
+
+
+def test_a_respawned_node_that_cannot_work_ends_the_launch_and_one_that_dies_now_and_then_does_not(bringup, monkeypatch):
+    launch = Ends(bringup, monkeypatch, use_respawn="true")
+    assert [launch.end("vla_inference", 1, 1.0), launch.end("vla_inference", 1, 3.0)] == [None, None]
+    assert "3 times" in launch.end("vla_inference", 1, 3.0)
+    launch = Ends(bringup, monkeypatch, use_respawn="true")
+    assert not any(launch.end("vla_inference", 1, 60.0) for _ in range(30)), "it works for a minute each time"
+    launch = Ends(bringup, monkeypatch, use_respawn="true")
+    assert not any(launch.end("goal_intake", -9, 1.0) for _ in range(30)), "a signal says nothing of how it is set up"
+    assert not any(launch.end(name, 1, 1.0) for name in ["goal_intake", "camera_ingest"] for _ in range(2))
+    assert "sim" in launch.end("sim", -9), "that one is not started again"

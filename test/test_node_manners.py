@@ -57,8 +57,9 @@ def test_diagnostics_come_once_a_second_under_the_agreed_name(node, probe):
     for message in heard:
         assert message.header.stamp.sec > 0
         for status in message.status:
-            assert status.name.startswith("goal_intake: ")
-            assert status.hardware_id
+            # Two robots on one domain are told apart.
+            assert status.name.startswith("/cell/goal_intake: ")
+            assert status.hardware_id == "cell"
 
 
 def test_under_simulated_time_diagnostics_are_stamped_by_the_clock(start, probe):

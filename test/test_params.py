@@ -199,7 +199,7 @@ def test_composed_nodes_take_what_is_theirs(start, probe, tmp_path):
         "/*/desk": {"ros__parameters": {"goal_timeout": 7.0}},
         "/left/camera_ingest": {"ros__parameters": {"max_age": 3.0}},
     }
-    named = ["-p", "policy:=none", "-p", "desk:goal_timeout:=9.0", "-r", "goal_intake:__node:=desk"]
+    named = ["-p", "policy:=none", "-p", "wrong_policy:=stay", "-p", "desk:goal_timeout:=9.0", "-r", "goal_intake:__node:=desk"]
     process = start("composed", "camera_ingest", "goal_intake", "--ros-args", *written(tmp_path, [content]), *named, *in_namespace("/left"))
     assert value(probe, "/left/desk", "goal_timeout") == [7.0], "'desk' is '/desk'"
     assert value(probe, "/left/camera_ingest", "max_age") == [3.0]
@@ -325,7 +325,7 @@ def test_the_simulators_parameters_are_parameters_of_their_nodes():
 @pytest.mark.parametrize("text", ["2024", "007", "1e3", "0x1F", "yes", "off", "null", "~", ".inf", "2024-01-01", "1_000", "-5"])
 @pytest.mark.parametrize("to", ["", "goal_intake:"])
 def test_a_text_on_the_command_line_is_a_text_whatever_yaml_takes_it_for(start, probe, text, to):
-    start("goal_intake", "--ros-args", "-p", f"{to}policy:={text}")
+    start("goal_intake", "--ros-args", "-p", f"{to}policy:={text}", "-p", "wrong_policy:=stay")
     assert value(probe, "/goal_intake", "policy") == [text]
 
 

@@ -79,7 +79,7 @@ def test_a_package_that_takes_more_than_it_may_is_refused_and_the_node_stays(sta
     manifest["golden"]["sha256"] = hashlib.sha256(golden.read_bytes()).hexdigest()
     (folder / "policy.yaml").write_text(yaml.safe_dump(manifest))
     health = Health(probe)
-    process = start("vla_inference", *ros(**policy(folder), robot_description_file=URDF, trial_memory=32))
+    process = start("vla_inference", *ros(**policy(folder), robot_description_file=URDF, trial_memory=32, wrong_policy="stay"))
     health.wait("vla_inference: policy", ERROR, "tried out", "32 MB of memory", "'trial_memory'")
     assert process.popen.poll() is None
     process.stop()
@@ -100,7 +100,7 @@ def test_an_operator_that_has_no_end_is_refused_unless_it_is_allowed(start, prob
     spec["sha256"] = hashlib.sha256(graph.read_bytes()).hexdigest()
     (folder / "policy.yaml").write_text(yaml.safe_dump(manifest))
     health = Health(probe)
-    process = start("vla_inference", *ros(**policy(folder), robot_description_file=URDF))
+    process = start("vla_inference", *ros(**policy(folder), robot_description_file=URDF, wrong_policy="stay"))
     health.wait("vla_inference: policy", ERROR, "'Loop'", "allow_operators")
     assert process.popen.poll() is None
     process.stop()

@@ -129,7 +129,69 @@ pub enum Picture<'a> {
     },
 }
 
-/// One camera. The encoding and size of its first good picture are kept to: a change means that somebody touched the camera, and what
+/// So many pictures of one form are what a camera sends; before, the form may be a stray one's, of a driver that starts.
+const SETTLED: u32 = 5;
+/// Before that, so many of another form in a row take its place.
+const REPLACED: u32 = 3;
+
+/// Encoding and size of pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Form {
+    encoding: String,
+    width: u32,
+    height: u32,
+    /// Pictures that had it.
+    seen: u32,
+}
+
+impl Form {
+    fn is(&self, encoding: &str, (width, height): (u32, u32)) -> bool {
+        self.encoding == encoding && (self.width, self.height) == (width, height)
+    }
+}
+
+/// The form that a camera keeps to.
+#[derive(Debug, Default)]
+struct Forms {
+    first: Option<Form>,
+    /// What may take its place, before it is settled.
+    other: Option<Form>,
+}
+
+impl Forms {
+    /// The form, once it is settled.
+    fn settled(&self) -> Option<&Form> {
+        self.first.as_ref().filter(|first| first.seen >= SETTLED)
+    }
+
+    /// A good picture has this form. Whether it is the one that is kept to.
+    fn settle(&mut self, encoding: &str, size: (u32, u32)) -> bool {
+        let new = || Form { encoding: encoding.to_owned(), width: size.0, height: size.1, seen: 1 };
+        let Some(first) = &mut self.first else {
+            self.first = Some(new());
+            return true;
+        };
+        if first.is(encoding, size) {
+            first.seen = first.seen.saturating_add(1);
+            self.other = None;
+            return true;
+        }
+        if first.seen >= SETTLED {
+            return false;
+        }
+        match &mut self.other {
+            Some(other) if other.is(encoding, size) => other.seen += 1,
+            other => *other = Some(new()),
+        }
+        if self.other.as_ref().is_some_and(|other| other.seen >= REPLACED) {
+            self.first = self.other.take();
+            return true;
+        }
+        false
+    }
+}
+
+/// One camera. The encoding and size of its first good pictures are kept to: a change means that somebody touched the camera, and what
 /// the policy would see is not what it was set up with.
 #[derive(Debug)]
 pub struct CameraStream {
@@ -138,7 +200,7 @@ pub struct CameraStream {
     formats: Formats,
     resizer: Resizer,
     decoder: Decoder,
-    first: Option<(String, u32, u32)>,
+    forms: Forms,
     grey: bool,
     sources: Sources,
     returns: Returns,
@@ -163,7 +225,7 @@ impl CameraStream {
             formats: Formats::new(),
             resizer: Resizer::new(width, height, fit)?,
             decoder: Decoder::following(),
-            first: None,
+            forms: Forms::default(),
             grey: false,
             sources: Sources::default(),
             returns: Returns::default(),
@@ -200,7 +262,7 @@ impl CameraStream {
 
     /// Encoding, width and height of what it sends, once a good picture came.
     pub fn source(&self) -> Option<(&str, u32, u32)> {
-        self.first.as_ref().map(|(encoding, width, height)| (encoding.as_str(), *width, *height))
+        self.forms.first.as_ref().map(|first| (first.encoding.as_str(), first.width, first.height))
     }
 
     /// Checks a picture and writes it into `out` as rgb8 at the policy's size. `out` is resized to fit.
@@ -225,12 +287,21 @@ impl CameraStream {
             Picture::Raw { encoding, .. } => encoding,
             Picture::Compressed { format, .. } => format,
         };
+        let changed = |first: &Form| CameraTrouble::Encoding {
+            camera: self.name.clone(),
+            before: first.encoding.clone(),
+            now: said.chars().take(40).collect(),
+        };
+        let another = |first: &&Form| first.encoding != said;
         // Before anything else, so that a camera that changes to something unreadable is told to have changed.
-        if let Some((before, ..)) = self.first.as_ref().filter(|(before, ..)| before != said) {
-            let (before, now) = (before.clone(), said.chars().take(40).collect());
-            return Err(CameraTrouble::Encoding { camera: camera(), before, now });
+        if let Some(first) = self.forms.settled().filter(another) {
+            return Err(changed(first));
         }
-        let problem = |problem| CameraTrouble::Image { camera: self.name.clone(), problem };
+        let other = self.forms.first.as_ref().filter(another);
+        let problem = |problem| match other {
+            Some(first) => changed(first),
+            None => CameraTrouble::Image { camera: self.name.clone(), problem },
+        };
         let view = match picture {
             Picture::Raw { encoding, width, height, step, big_endian, data } => {
                 self.formats.image(encoding, width, height, step, data).map(|image| image.with_big_endian(big_endian))
@@ -239,15 +310,20 @@ impl CameraStream {
         }
         .map_err(problem)?;
         if !self.grey && view.pixel().is_some_and(Pixel::is_grey) {
-            return Err(CameraTrouble::Grey { camera: camera(), encoding: view.encoding() });
+            return Err(match other {
+                Some(first) => changed(first),
+                None => CameraTrouble::Grey { camera: camera(), encoding: view.encoding() },
+            });
         }
         let size = (view.width(), view.height());
-        match &self.first {
-            Some((_, width, height)) if (*width, *height) != size => {
-                return Err(CameraTrouble::Size { camera: camera(), before: (*width, *height), now: size });
-            }
-            Some(_) => {}
-            None => self.first = Some((said.to_owned(), size.0, size.1)),
+        if !self.forms.settle(said, size)
+            && let Some(first) = &self.forms.first
+        {
+            return Err(if first.encoding == said {
+                CameraTrouble::Size { camera: camera(), before: (first.width, first.height), now: size }
+            } else {
+                changed(first)
+            });
         }
         out.resize(self.resizer.output_len(), 0);
         self.resizer
@@ -308,6 +384,49 @@ mod tests {
         let short =
             Picture::Raw { encoding: "rgb8", width: 4, height: 4, step: 12, big_endian: false, data: &data[..40] };
         assert!(stream.process(NOW, NOW, short, &mut out).is_err());
+    }
+
+    #[test]
+    fn a_stray_first_picture_keeps_no_camera_out() {
+        type Sent = (&'static str, u32);
+        let strays: [&[Sent]; 6] = [
+            &[("rgb8", 8)],
+            &[("bgr8", 4)],
+            &[("bgra8", 2)],
+            &[("rgb8", 8), ("rgb8", 8)],
+            &[("rgb8", 8), ("bgr8", 4), ("rgb8", 2)],
+            &[("rgb8", 8), ("rgb8", 8), ("rgb8", 8), ("rgb8", 8)],
+        ];
+        for stray in strays {
+            let (mut stream, mut out) = (stream(), Vec::new());
+            let mut send = |stream: &mut CameraStream, (encoding, width): Sent| {
+                let data = vec![1u8; width as usize * 16];
+                let step = width * 4;
+                let picture = Picture::Raw { encoding, width, height: 4, step, big_endian: false, data: &data };
+                stream.process(NOW, NOW, picture, &mut out).is_ok()
+            };
+            stray.iter().for_each(|form| {
+                send(&mut stream, *form);
+            });
+            let refused = (0..30).filter(|_| !send(&mut stream, ("rgb8", 4))).count();
+            assert!(refused < 3, "{stray:?}: {refused}");
+            assert_eq!(stream.source(), Some(("rgb8", 4, 4)));
+            // And once it is settled it is kept to.
+            assert!((0..30).all(|_| !send(&mut stream, ("rgb8", 8)) && !send(&mut stream, ("bgr8", 4))));
+            assert!(send(&mut stream, ("rgb8", 4)), "{stray:?}");
+        }
+    }
+
+    #[test]
+    fn what_takes_turns_with_the_first_form_never_takes_its_place() {
+        let (mut stream, mut out) = (stream(), Vec::new());
+        let (small, large) = (vec![1u8; 48], vec![1u8; 96]);
+        for _ in 0..30 {
+            stream.process(NOW, NOW, raw("rgb8", 4, &small), &mut out).unwrap();
+            for _ in 0..2 {
+                assert!(stream.process(NOW, NOW, raw("rgb8", 8, &large), &mut out).is_err());
+            }
+        }
     }
 
     #[test]

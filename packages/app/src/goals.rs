@@ -3,29 +3,34 @@
 //! A text is looked at before it becomes a goal ([`efm_core::words`]): one that asks to stop cancels, one that forbids something or names nothing that the
 //! policy knows is refused. Whatever it is, it is told once: accepted, refused or cancelled.
 
+pub mod arm;
 pub mod intake;
+pub mod kept;
 
 use efm_core::goal::{Goal, GoalEnd, GoalKeeper};
 use efm_core::words::{Heard, Lexicon, StopWords, Understood, hear};
 use efm_core::{Reason, Stamp};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Longest part of a refused goal that is repeated in its status, characters.
 const SHOWN: usize = 80;
 
-/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "...", "code": null, "understood": null}`.
+/// One message on `goal_status`, as JSON: `{"id": 3, "goal": "...", "state": "succeeded", "reason": "...", "code": null, "remedy": "", "understood": null}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// Counts accepted goals, from 1; `null` for a refused one, and for a stop while no goal was active.
+    /// Counts accepted goals, over restarts too; `null` for a refused one, and for a stop while no goal was active.
     pub id: Option<u64>,
     /// The sentence. Shortened when it was refused.
     pub goal: String,
-    /// accepted, active, succeeded, cancelled, replaced, timed_out or refused.
+    /// accepted, active, held, succeeded, cancelled, replaced, timed_out, aborted or refused.
     pub state: &'static str,
     /// Why, in words, and what to do; may be empty.
     pub reason: String,
-    /// Of a refusal: why, for machines. `null` in other states.
-    pub code: Option<&'static str>,
+    /// Of refused, held and aborted: why, for machines. `null` in other states.
+    pub code: Option<Cow<'static, str>>,
+    /// Of refused, held and aborted: what to do, as the reason says it, too; may be empty.
+    pub remedy: String,
     /// With accepted and active: what was understood, in the words of the policy's package; `null` where it lists none.
     pub understood: Option<Understood>,
 }
@@ -39,13 +44,43 @@ impl Status {
 
     fn of(goal: &Goal, state: &'static str, reason: impl Into<String>) -> Self {
         let (id, goal, reason) = (Some(goal.id), goal.sentence.to_string(), reason.into());
-        Self { id, goal, state, reason, code: None, understood: None }
+        Self { id, goal, state, reason, code: None, remedy: String::new(), understood: None }
     }
 
     /// Of no goal.
     fn of_text(text: &str, state: &'static str, reason: String) -> Self {
-        Self { id: None, goal: shorten(text), state, reason, code: None, understood: None }
+        let goal = shorten(text);
+        Self { id: None, goal, state, reason, code: None, remedy: String::new(), understood: None }
     }
+
+    /// Of a goal of this id that nobody keeps any more.
+    pub fn aborted(id: u64, goal: &str, why: &Reason) -> Self {
+        Self {
+            id: Some(id),
+            goal: goal.to_owned(),
+            state: GoalEnd::Aborted.word(),
+            reason: why.in_words(),
+            code: Some(why.code.into()),
+            remedy: why.remedy.to_string(),
+            understood: None,
+        }
+    }
+
+    /// Whether the goal goes on; nothing where this is of none.
+    pub fn goes_on(&self) -> Option<bool> {
+        self.id.map(|_| matches!(self.state, "accepted" | "active" | "held"))
+    }
+}
+
+/// Why nothing moves for a goal, although it is active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// For machines, as the diagnostics have it.
+    pub code: String,
+    /// In words, with what to do.
+    pub words: String,
+    /// What to do; may be empty.
+    pub remedy: String,
 }
 
 /// What must be told after an event.
@@ -76,12 +111,29 @@ pub struct GoalDesk {
     stops: StopWords,
     /// What the policy knows; an error where that cannot be told, and nothing is taken.
     lexicon: Result<Option<Lexicon>, Reason>,
+    /// Why nothing moves, whether there is a goal or not.
+    hold: Option<Hold>,
+    /// The code with which it was told that the active goal is held, while it is.
+    held: Option<String>,
 }
 
 impl GoalDesk {
     /// `timeout`: seconds after which an active goal ends; 0 means never. The usual words stop, and no package is asked what it knows.
     pub fn new(timeout: f64) -> Self {
-        Self { keeper: GoalKeeper::new(timeout), timeout, stops: StopWords::default(), lexicon: Ok(None) }
+        Self {
+            keeper: GoalKeeper::new(timeout),
+            timeout,
+            stops: StopWords::default(),
+            lexicon: Ok(None),
+            hold: None,
+            held: None,
+        }
+    }
+
+    /// With goals up to this id behind it, which another one took.
+    #[must_use]
+    pub fn after(self, last: u64) -> Self {
+        Self { keeper: self.keeper.after(last), ..self }
     }
 
     /// With these words of stopping, for a policy that knows this; where that is an error, every goal is refused with it.
@@ -105,12 +157,44 @@ impl GoalDesk {
         self.keeper.active()
     }
 
+    /// Why the active goal is held, where that was told.
+    pub fn held(&self) -> Option<&Hold> {
+        self.held.as_ref().and(self.hold.as_ref())
+    }
+
+    /// The id of the goal that was accepted last.
+    pub fn last(&self) -> u64 {
+        self.keeper.last()
+    }
+
+    /// Why nothing moves from now on; none: nothing that is known. The same reason with other figures is no news.
+    pub fn hold(&mut self, hold: Option<Hold>) -> Option<News> {
+        self.hold = hold;
+        self.tell_hold()
+    }
+
+    fn tell_hold(&mut self) -> Option<News> {
+        let goal = self.keeper.active()?;
+        let status = match &self.hold {
+            Some(hold) if self.held.as_deref() == Some(&hold.code) => return None,
+            Some(hold) => Status {
+                code: Some(hold.code.clone().into()),
+                remedy: hold.remedy.clone(),
+                ..Status::of(goal, "held", hold.words.clone())
+            },
+            None if self.held.is_none() => return None,
+            None => Status::of(goal, "active", "it goes on"),
+        };
+        self.held = self.hold.as_ref().map(|hold| hold.code.clone());
+        Some(News { statuses: vec![status], ..News::default() })
+    }
+
     /// Somebody hands in a text. When it is refused, the active goal stays as it is; when it asks to stop, that is cancelled.
     pub fn submit(&mut self, text: &str, now: Stamp) -> News {
         let lexicon = self.lexicon.as_ref().ok().and_then(Option::as_ref);
         let refuse = |reason: Reason| {
             let status = Status::of_text(text, "refused", reason.in_words());
-            let statuses = vec![Status { code: Some(reason.code), ..status }];
+            let statuses = vec![Status { code: Some(reason.code.into()), remedy: reason.remedy.to_string(), ..status }];
             News { instruction: None, statuses, refused: Some(reason) }
         };
         let (sentence, understood) = match hear(text, &self.stops, lexicon) {
@@ -132,6 +216,9 @@ impl GoalDesk {
             }
             news.instruction = Some(goal.sentence.to_string());
         }
+        // Of this one it was not told yet.
+        self.held = None;
+        news.statuses.extend(self.tell_hold().into_iter().flat_map(|told| told.statuses));
         news
     }
 
@@ -140,7 +227,7 @@ impl GoalDesk {
     fn stop(&mut self, text: &str, said: &str) -> News {
         let reason = format!("{:?} was said, and '{said}' asks to stop (parameter stop_words)", shorten(text));
         match self.keeper.cancel() {
-            Some(ended) => Self::ended(&ended, reason),
+            Some(ended) => self.ended(&ended, reason),
             None => {
                 let status = Status::of_text(text, "cancelled", format!("{reason}; no goal was active"));
                 News { instruction: Some(String::new()), statuses: vec![status], refused: None }
@@ -150,32 +237,33 @@ impl GoalDesk {
 
     /// The owner takes the goal back. `None` when there is none.
     pub fn cancel(&mut self) -> Option<News> {
-        self.keeper.cancel().map(|ended| Self::ended(&ended, "cancel_goal was called".to_owned()))
+        self.keeper.cancel().map(|ended| self.ended(&ended, "cancel_goal was called".to_owned()))
     }
 
-    /// A task reports. Reports from before the goal was accepted, and about other sentences, change nothing.
+    /// A task reports, received at this time of the clock that goals are submitted by. Reports from before the goal was accepted, and about other sentences, change nothing.
     pub fn report(&mut self, report: &TaskReport, received: Stamp) -> Option<News> {
         if !report.success || received < self.keeper.active()?.accepted_at {
             return None;
         }
         let ended = self.keeper.report_success(&report.instruction)?;
-        Some(Self::ended(&ended, "task_status reports success".to_owned()))
+        Some(self.ended(&ended, "task_status reports success".to_owned()))
     }
 
     /// Time passes.
     pub fn tick(&mut self, now: Stamp) -> Option<News> {
         let ended = self.keeper.tick(now)?;
-        Some(Self::ended(&ended, format!("not done within {} s (parameter goal_timeout)", self.timeout)))
+        Some(self.ended(&ended, format!("not done within {} s (parameter goal_timeout)", self.timeout)))
     }
 
-    fn ended((goal, end): &(Goal, GoalEnd), reason: String) -> News {
+    fn ended(&mut self, (goal, end): &(Goal, GoalEnd), reason: String) -> News {
+        self.held = None;
         let statuses = vec![Status::of(goal, end.word(), reason)];
         News { instruction: Some(String::new()), statuses, refused: None }
     }
 }
 
 /// The beginning of a text, for people; control characters are left to the JSON to escape.
-fn shorten(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {
         short.push_str("...");
@@ -238,7 +326,9 @@ mod tests {
             let json = news.statuses[0].json();
             assert!(json.len() < 400 && !json.contains('\0'), "{json}");
             let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-            assert_eq!((&json["code"], news.refused.as_ref().unwrap().code), (&code.into(), code));
+            let refused = news.refused.as_ref().unwrap();
+            assert_eq!((&json["code"], refused.code), (&code.into(), code));
+            assert_eq!(json["remedy"], *refused.remedy);
         }
         assert_eq!(desk.active().unwrap().sentence.as_str(), "put it left");
     }
@@ -302,7 +392,8 @@ mod tests {
             let news = desk.submit(text, at(2));
             assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None), "{text}");
             let status = &news.statuses[0];
-            assert!(status.reason.contains(word) && status.code == Some(code), "{text}: {status:?}");
+            let told = status.code.as_deref();
+            assert!(status.reason.contains(word) && told == Some(code), "{text}: {status:?}");
             let refused = news.refused.unwrap();
             assert!(!refused.remedy.is_empty() && status.reason.ends_with(&*refused.remedy), "{refused:?}");
             assert_eq!(desk.active().unwrap().sentence.as_str(), "put the red cube left");
@@ -316,8 +407,46 @@ mod tests {
         let news = desk.submit("push the red cube", at(1));
         assert_eq!((states(&news), news.instruction.clone()), (vec!["refused"], None));
         assert_eq!(news.statuses[0].reason, "there is no policy; name one");
-        assert_eq!(news.statuses[0].code, Some(reasons::POLICY_NOT_FOUND));
+        assert_eq!(news.statuses[0].code.as_deref(), Some(reasons::POLICY_NOT_FOUND));
         assert_eq!(states(&desk.submit("stop", at(2))), ["cancelled"]);
+    }
+
+    fn hold(code: &str) -> Option<Hold> {
+        let (words, remedy) = (format!("at rest: {code}; call ~/resume"), "call ~/resume".to_owned());
+        Some(Hold { code: code.to_owned(), words, remedy })
+    }
+
+    #[test]
+    fn a_goal_for_which_nothing_moves_is_held_with_why_and_what_to_do_and_active_again_after() {
+        let mut desk = GoalDesk::new(10.0);
+        assert_eq!(desk.hold(None), None);
+        desk.submit("push it", at(1));
+        let news = desk.hold(hold("tracking")).unwrap();
+        assert_eq!((states(&news), news.instruction.as_deref()), (vec!["held"], None));
+        let json: serde_json::Value = serde_json::from_str(&news.statuses[0].json()).unwrap();
+        assert_eq!((&json["id"], &json["goal"]), (&1.into(), &"push it".into()));
+        assert_eq!((&json["code"], &json["remedy"]), (&"tracking".into(), &"call ~/resume".into()));
+        assert_eq!(json["reason"], "at rest: tracking; call ~/resume");
+        assert_eq!(desk.hold(hold("tracking")), None, "it was told");
+        assert_eq!(states(&desk.hold(hold("emergency_stop")).unwrap()), ["held"], "another reason is news");
+        let news = desk.hold(None).unwrap();
+        assert_eq!((states(&news), news.statuses[0].code.as_deref()), (vec!["active"], None));
+        assert_eq!(desk.hold(None), None);
+        // It ends as any other.
+        desk.hold(hold("tracking"));
+        assert_eq!(states(&desk.tick(at(11)).unwrap()), ["timed_out"]);
+        assert_eq!((desk.hold(None), desk.hold(hold("tracking"))), (None, None), "there is no goal");
+    }
+
+    #[test]
+    fn who_gives_a_goal_while_nothing_moves_is_told_at_once_and_each_goal_by_itself() {
+        let mut desk = GoalDesk::new(0.0);
+        assert_eq!(desk.hold(hold("disarmed")), None);
+        assert_eq!(states(&desk.submit("push it", at(1))), ["accepted", "active", "held"]);
+        assert_eq!(states(&desk.submit("push that", at(2))), ["replaced", "accepted", "active", "held"]);
+        assert_eq!(states(&desk.submit("", at(3))), ["refused"]);
+        assert_eq!(states(&desk.cancel().unwrap()), ["cancelled"]);
+        assert_eq!(desk.hold(None), None);
     }
 
     proptest! {

@@ -15,6 +15,8 @@ pub mod publisher;
 pub mod reasons;
 pub mod seldom;
 pub mod setup;
+pub mod silence;
+pub mod supervisor;
 pub mod surroundings;
 pub mod trace;
 

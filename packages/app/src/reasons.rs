@@ -68,6 +68,9 @@ efm_core::codes! {
     MESSAGE_UNREADABLE = "message_unreadable", "what came is no message of its type";
     SILENT = "silent", "nothing has come for longer than may be";
     GOAL_ACTIVE = "goal_active", "a goal is active";
+    GOAL_ORPHANED = "goal_orphaned", "`goal_intake` ended while the goal was active, and keeps it no more";
+    GOALS_NOT_KEPT = "goals_not_kept", "the file of `goal_intake` cannot be used: a goal that is active when it dies is not told of";
+    SUPERVISOR_SILENT = "supervisor_silent", "`goal_intake` is not heard any more, so that nobody could cancel: its goal counts as taken back";
     SCENE_UNREADABLE = "scene_unreadable", "a planning scene cannot be read, or is lost";
     SCENE_UNCLEAR = "scene_unclear", "a planning scene has something that cannot be placed or understood; the text names it";
     SCENE_WAITS = "scene_waits", "a planning scene waits to be put together";

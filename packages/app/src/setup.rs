@@ -49,7 +49,36 @@ pub fn policy_specs() -> Vec<Spec> {
             .required()
             .example(r#""panda_tabletop_flow""#),
         Spec::texts("models_path", &["models"], "Folders that are searched for policy packages and sentence encoders."),
+        wrong_policy_spec(),
     ]
+}
+
+/// The parameter that says what becomes of a node whose policy is wrong.
+pub fn wrong_policy_spec() -> Spec {
+    Spec::text(
+        "wrong_policy",
+        "exit",
+        "What becomes of the node where the policy package cannot be used: exit (it ends with code 1, which ends the launch, too), or stay (it tells \
+         so on /diagnostics, and does nothing).",
+    )
+    .choices(&["exit", "stay"])
+}
+
+/// The parameter of a node that follows instructions, by which it watches over who gives them.
+pub fn instruction_heartbeat_spec() -> Spec {
+    Spec::double(
+        "instruction_heartbeat",
+        2.0,
+        "How long goal_intake may be silent on instruction_heartbeat, where it was heard there, until its instruction counts as taken back.",
+    )
+    .unit("s")
+    .range(0.5, 60.0)
+    .or_zero("for ever")
+}
+
+/// Whether a node stays although its policy cannot be used.
+pub fn stays_with_wrong_policy(params: &Params) -> bool {
+    params.text("wrong_policy") == "stay"
 }
 
 /// The folders of `models_path`.

@@ -158,8 +158,11 @@ pub enum Asked<'a> {
     Goal {
         /// Time.
         now: i64,
-        /// The words.
+        /// The words; of a text that is too long for a goal the beginning.
         text: Cow<'a, str>,
+        /// How many bytes it had, where these are not all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bytes: Option<usize>,
     },
     /// The active goal was cancelled.
     Cancel {

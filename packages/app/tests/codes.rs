@@ -33,8 +33,8 @@ fn the_page_says_what_is_declared() {
         change, and figures in them do; a code does not. Diagnostics have it under the key `code`:\n\
         `motion` of `trajectory_publisher` (what the arm does; that of the last refused action chunk is\n\
         under `last refusal code`), and all tasks of `vla_inference`, `camera_ingest` and `goal_intake`.\n\
-        `goal_status` has it in the field `code` where a goal is refused. Monitors and proposers of your\n\
-        own have codes of their own, which are not in this list.\n\n\
+        `goal_status` has it in the field `code` where a goal is refused, held or aborted. Monitors and\n\
+        proposers of your own have codes of their own, which are not in this list.\n\n\
         Written from the declarations by `EFM_UPDATE=1 cargo test -p efm_app --test codes`; a test fails\n\
         where they differ.\n\n\
         | Code | What it means |\n|---|---|\n"

@@ -17,6 +17,8 @@ const MS: i64 = 1_000_000;
 const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 const POLICY: SenderId = SenderId([1; 16]);
 const DRIVER: SenderId = SenderId([2; 16]);
+const DESK: SenderId = SenderId([3; 16]);
+const ANOTHER_DESK: SenderId = SenderId([4; 16]);
 
 /// Keeps what is said of the motion.
 #[derive(Default)]
@@ -74,12 +76,17 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with(0.0)
+    }
+
+    fn with(instruction_heartbeat: f64) -> Self {
         let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
         let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
         let files = BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]);
         let params = json!({
             "joint_limits_file": "limits.yaml", "controllers.gantry": JOINTS, "check_collisions": false,
             "armed_at_start": false, "emergency_stop_heartbeat": 0.5,
+            "instruction_heartbeat": instruction_heartbeat,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
         let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
@@ -165,6 +172,91 @@ fn the_diagnostics_have_the_code_of_why_nothing_moves_and_of_the_last_refusal() 
     assert_eq!(rig.told(), is(Level::Error, "joint_state_missing", ""));
     rig.heard.clock_silence = Some(2.0);
     assert_eq!(rig.told().1, "clock_silent");
+}
+
+impl Rig {
+    /// Follows a chunk for an instruction.
+    fn moves(instruction_heartbeat: f64) -> Self {
+        let mut rig = Self::with(instruction_heartbeat);
+        rig.describe();
+        rig.wait(true);
+        rig.arm().unwrap();
+        rig.wait(true);
+        rig.ask("push it");
+        rig.wait(true);
+        rig.chunk().unwrap();
+        rig.wait(true);
+        assert_eq!(rig.told().1, "following");
+        rig
+    }
+
+    fn beat(&mut self, alive: bool, desk: SenderId) {
+        let now = at(self.heard.now);
+        self.publisher.on_instruction_heartbeat(&mut self.heard, now, alive, desk).unwrap();
+    }
+
+    fn ask(&mut self, text: &str) {
+        let now = at(self.heard.now);
+        self.publisher.on_instruction(&mut self.heard, now, text).unwrap();
+    }
+
+    /// So many tenths of a second pass for who watches over the others. What is told at their end.
+    fn tenths(&mut self, number: usize) -> String {
+        (0..number).map(|_| self.told().1).last().unwrap()
+    }
+}
+
+#[test]
+fn a_supervisor_that_dies_takes_its_instruction_with_it_and_its_return_ends_that() {
+    let mut rig = Rig::moves(2.0);
+    rig.beat(true, DESK);
+    assert_eq!(rig.tenths(19), "following");
+    rig.told();
+    rig.wait(true);
+    assert_eq!(rig.told(), is(Level::Error, "supervisor_silent", ""));
+    let values = rig.heard.motion.clone().unwrap().1;
+    assert!(values["remedy"].contains("goal_intake"), "{values:?}");
+    assert_eq!(rig.chunk().unwrap_err().code, "no_goal", "what is proposed for it is not followed");
+    rig.beat(true, ANOTHER_DESK);
+    rig.ask("");
+    assert_eq!(rig.told(), is(Level::Ok, "no_goal", "no_goal"));
+    rig.ask("push it");
+    rig.wait(true);
+    rig.chunk().unwrap();
+    rig.wait(true);
+    assert_eq!(rig.told().1, "following");
+}
+
+#[test]
+fn a_supervisor_that_was_only_kept_waiting_has_its_instruction_followed_again() {
+    let mut rig = Rig::moves(2.0);
+    rig.beat(true, DESK);
+    rig.tenths(30);
+    rig.wait(true);
+    assert_eq!(rig.told().1, "supervisor_silent");
+    rig.beat(true, DESK);
+    rig.wait(true);
+    rig.chunk().unwrap();
+    rig.wait(true);
+    assert_eq!(rig.told().1, "following");
+}
+
+#[test]
+fn a_supervisor_that_is_heard_that_never_was_that_ends_in_order_or_that_is_not_asked_for_stops_nothing() {
+    let mut heard = Rig::moves(2.0);
+    for _ in 0..20 {
+        heard.beat(true, DESK);
+        assert_eq!(heard.tenths(10), "following");
+    }
+    let mut never = Rig::moves(2.0);
+    assert_eq!(never.tenths(200), "following", "who tells instructions by other means need not beat");
+    let mut ended = Rig::moves(2.0);
+    ended.beat(true, DESK);
+    ended.beat(false, DESK);
+    assert_eq!(ended.tenths(200), "following", "its last word is the empty instruction, which was not said here");
+    let mut off = Rig::moves(0.0);
+    off.beat(true, DESK);
+    assert_eq!(off.tenths(200), "following");
 }
 
 #[test]

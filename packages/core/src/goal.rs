@@ -115,6 +115,8 @@ pub enum GoalEnd {
     Replaced,
     /// Its time was up.
     TimedOut,
+    /// Whoever kept it ended before it did.
+    Aborted,
 }
 
 impl GoalEnd {
@@ -125,6 +127,7 @@ impl GoalEnd {
             GoalEnd::Cancelled => "cancelled",
             GoalEnd::Replaced => "replaced",
             GoalEnd::TimedOut => "timed_out",
+            GoalEnd::Aborted => "aborted",
         }
     }
 }
@@ -132,15 +135,15 @@ impl GoalEnd {
 /// An accepted goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Goal {
-    /// Counts accepted goals, from 1.
+    /// Counts accepted goals.
     pub id: u64,
     /// What was asked.
     pub sentence: Sentence,
-    /// When it was accepted.
+    /// When it was accepted, by the clock that the keeper is asked with.
     pub accepted_at: Stamp,
 }
 
-/// Keeps at most one active goal.
+/// Keeps at most one active goal. The clock that it is asked with must not be set meanwhile, or goals end too early or too late.
 #[derive(Debug)]
 pub struct GoalKeeper {
     timeout_nanos: Option<i64>,
@@ -153,6 +156,17 @@ impl GoalKeeper {
     pub fn new(timeout: f64) -> Self {
         let timeout_nanos = (timeout > 0.0).then(|| Stamp::ZERO.offset_seconds(timeout).nanos());
         Self { timeout_nanos, accepted: 0, active: None }
+    }
+
+    /// Counts on from here: the goals up to `last` were accepted before this keeper was there.
+    #[must_use]
+    pub fn after(self, last: u64) -> Self {
+        Self { accepted: self.accepted.max(last), ..self }
+    }
+
+    /// The id of the goal that was accepted last; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.accepted
     }
 
     /// The active goal.
@@ -170,7 +184,7 @@ impl GoalKeeper {
 
     /// Takes a sentence. Returns the goal that it replaces.
     pub fn take(&mut self, sentence: Sentence, now: Stamp) -> Option<(Goal, GoalEnd)> {
-        self.accepted += 1;
+        self.accepted = self.accepted.saturating_add(1);
         let replaced = self.active.replace(Goal { id: self.accepted, sentence, accepted_at: now });
         replaced.map(|goal| (goal, GoalEnd::Replaced))
     }
@@ -224,6 +238,16 @@ mod tests {
         assert_eq!(keeper.tick(Stamp::from_nanos(9_999_999_999)), None);
         assert_eq!(keeper.tick(Stamp::from_nanos(10_000_000_000)).unwrap().1, GoalEnd::TimedOut);
         assert_eq!(keeper.cancel(), None);
+    }
+
+    #[test]
+    fn ids_go_on_where_a_keeper_before_this_one_ended() {
+        let mut keeper = GoalKeeper::new(0.0).after(41);
+        keeper.submit("a", Stamp::ZERO).unwrap();
+        assert_eq!((keeper.active().unwrap().id, keeper.last()), (42, 42));
+        let mut full = GoalKeeper::new(0.0).after(u64::MAX);
+        full.submit("a", Stamp::ZERO).unwrap();
+        assert_eq!(full.last(), u64::MAX);
     }
 
     #[test]

@@ -199,7 +199,11 @@ impl Programme {
         let (latencies, pictures) = stage.note(|seen| (seen.latencies.take(), seen.camera.cut()));
         if end.success && given && told.is_none() {
             // goal_intake ends the goal by itself.
-            stage.until(ACCEPTED, |seen| (seen.goal.as_ref()?.state != "active").then_some(())).await;
+            stage
+                .until(ACCEPTED, |seen| {
+                    (!matches!(seen.goal.as_ref()?.state.as_str(), "active" | "held")).then_some(())
+                })
+                .await;
         } else {
             if !end.success {
                 played.troubles = stage.look(Seen::troubles);
@@ -249,7 +253,7 @@ async fn accepted(stage: &Stage) -> Result<Result<(), String>> {
             match goal.state.as_str() {
                 "refused" => Some(Err(goal.reason.clone())),
                 // What comes after it may have come already.
-                "active" | "succeeded" | "timed_out" | "cancelled" => Some(Ok(())),
+                "active" | "held" | "succeeded" | "timed_out" | "cancelled" => Some(Ok(())),
                 _ => None,
             }
         })
@@ -264,7 +268,7 @@ async fn watch(stage: &Stage, mut judge: Judge) -> End {
             let status = seen.task.as_ref()?;
             judge.verdict(status).or_else(|| {
                 let goal = seen.goal.as_ref()?;
-                matches!(goal.state.as_str(), "cancelled" | "replaced" | "timed_out")
+                matches!(goal.state.as_str(), "cancelled" | "replaced" | "timed_out" | "aborted")
                     .then(|| End::failure(format!("the goal was {}: {}", goal.state, goal.reason), 0.0))
             })
         })

@@ -24,6 +24,9 @@ pub fn robot_description(node: &mut Node) -> Result<Latest<Text>, NodeError> {
     Ok(latest)
 }
 
+/// Where who gives instructions says twice a second that it is there (true), and that it ends (false).
+pub const HEARTBEAT: &str = "instruction_heartbeat";
+
 /// Where a controller takes its trajectories, below its name.
 pub const WINDOWS: &str = "joint_trajectory";
 

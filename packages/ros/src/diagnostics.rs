@@ -56,6 +56,15 @@ impl Diagnostics {
         }))
     }
 
+    /// For a node of this name, with its namespace: "/left/eye". Robots that share a domain have namespaces; so nodes in one are told by their whole name,
+    /// and the namespace is the hardware. Without one it is the plain name, and the suite.
+    pub fn of(full_name: &str) -> Self {
+        match full_name.trim_start_matches('/').rsplit_once('/') {
+            Some((namespace, _)) => Self::new(full_name, namespace),
+            None => Self::new(full_name.trim_start_matches('/'), "embodied_fm"),
+        }
+    }
+
     /// A task that has not reported yet: stale until it does.
     pub fn task(&self, name: &str) -> Task {
         let mut tasks = self.0.tasks();
@@ -185,6 +194,21 @@ mod tests {
             assert_eq!(told(&health), "image_missing");
             let _task = task.stale_after(Duration::ZERO);
             assert_eq!(told(&health), code);
+        }
+    }
+
+    #[test]
+    fn robots_that_share_a_domain_are_told_apart() {
+        for (full, name, hardware) in [
+            ("/eye", "eye: camera", "embodied_fm"),
+            ("/left/eye", "/left/eye: camera", "left"),
+            ("/right/eye", "/right/eye: camera", "right"),
+            ("/cell1/left/eye", "/cell1/left/eye: camera", "cell1/left"),
+        ] {
+            let health = Diagnostics::of(full);
+            health.task("camera").ok("it sees");
+            let told = health.message(Stamp::ZERO).status.remove(0);
+            assert_eq!((told.name.as_str(), told.hardware_id.as_str()), (name, hardware));
         }
     }
 

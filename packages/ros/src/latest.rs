@@ -62,6 +62,11 @@ impl PartialEq for Room {
 }
 
 impl<T> Received<T> {
+    /// When it came, by the clock of durations ([`RosClock::steady`]).
+    pub fn steady_at(&self, clock: &RosClock) -> Stamp {
+        clock.steady_at(self.at, self.ros_at)
+    }
+
     /// How long ago it came: in ROS time under simulation (where it stands still while `/clock` does, and is zero after a step
     /// backwards), in monotonic time otherwise.
     pub fn age(&self, clock: &RosClock) -> Duration {

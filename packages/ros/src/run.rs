@@ -532,7 +532,7 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
     let shutdown = process.shutdown.clone();
     let mut node = Node {
         full_name: entities.full_name(),
-        diagnostics: Diagnostics::new(&name, "embodied_fm"),
+        diagnostics: Diagnostics::of(&entities.full_name()),
         shutdown: shutdown.clone(),
         farewells: Vec::new(),
         patience: PATIENCE,

@@ -3,6 +3,7 @@
 use crate::alarm;
 use efm_core::Stamp;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
@@ -53,6 +54,26 @@ impl RosClock {
                 let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
                 Stamp::ZERO + since
             }
+        }
+    }
+
+    /// Time by which durations are measured: as [`Self::now`] when the process first asked, and on from there by the monotonic clock, so that nobody
+    /// sets it (as NTP and people do the wall clock); under simulation ROS time. No stamp of a message: other processes have another one.
+    pub fn steady(&self) -> Stamp {
+        self.steady_at(Instant::now(), self.now())
+    }
+
+    /// The same for something that came at `at` by the monotonic clock, and at `ros_at` in ROS time.
+    pub fn steady_at(&self, at: Instant, ros_at: Stamp) -> Stamp {
+        static BEGAN: OnceLock<(Instant, Stamp)> = OnceLock::new();
+        if self.is_simulated() {
+            return ros_at;
+        }
+        let (began, then) = *BEGAN.get_or_init(|| (Instant::now(), Self::wall().now()));
+        match at.checked_duration_since(began) {
+            Some(since) => then + since,
+            // It came before anybody asked.
+            None => then.offset_seconds(-began.duration_since(at).as_secs_f64()),
         }
     }
 
@@ -214,6 +235,23 @@ mod tests {
         assert_eq!(clock.now(), ms(5));
         assert!(clock.is_simulated() && clock.silence().unwrap() < Duration::from_secs(60));
         assert!(!RosClock::wall().is_simulated() && RosClock::wall().now() > ms(1_600_000_000_000));
+    }
+
+    #[test]
+    fn durations_are_measured_by_a_clock_that_nobody_sets() {
+        let clock = RosClock::wall();
+        let (first, at) = (clock.steady(), Instant::now());
+        assert!(clock.now().seconds_since(first).abs() < 60.0, "it began as the wall clock");
+        // Whatever the wall clock says: that it was set.
+        for set in [-3600.0, 120.0] {
+            let told = clock.steady_at(at + Duration::from_secs(2), clock.now().offset_seconds(set));
+            assert!((told.seconds_since(first) - 2.0).abs() < 1.0);
+        }
+        assert!(clock.steady_at(at - Duration::from_secs(2), Stamp::ZERO).seconds_since(first) < -1.0);
+        assert!(clock.steady() >= first);
+        let (clock, feed) = RosClock::simulated();
+        feed.set(ms(5));
+        assert_eq!((clock.steady(), clock.steady_at(at, ms(4))), (ms(5), ms(4)), "time that stands still takes none");
     }
 
     #[test]

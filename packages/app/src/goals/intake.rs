@@ -3,19 +3,28 @@
 //! The node's host is the graph.
 
 use crate::Failure;
-use crate::goals::{GoalDesk, News, Status, TaskReport};
+use crate::goals::arm::{ArmWatch, Line};
+use crate::goals::kept::KeptGoals;
+use crate::goals::{GoalDesk, Hold, News, Status, TaskReport, shorten};
 use crate::reasons::{self, coded};
-use crate::setup::policy_manifest;
+use crate::setup::{policy_manifest, stays_with_wrong_policy};
 use crate::trace::Asked;
 use efm_config::Params;
+use efm_core::goal::MAX_GOAL_BYTES;
 use efm_core::words::{Lexicon, StopWords};
 use efm_core::{Level, Reason, Stamp};
 use std::borrow::Cow;
+
+/// Bytes of a message on `task_status` that are read at most.
+const LONGEST_REPORT: usize = 16 * 1024;
 
 /// Where goals are taken in: what is decided and said goes there.
 pub trait Host {
     /// ROS time now.
     fn now(&self) -> Stamp;
+
+    /// Time now by a clock that nobody sets, for durations: monotonic, or ROS time under simulation.
+    fn steady(&self) -> Stamp;
 
     /// An event that is worked on: in the order in which they are noted they make the run.
     fn note(&mut self, event: &Asked<'_>);
@@ -45,30 +54,37 @@ pub trait Host {
 #[derive(Debug)]
 pub struct Intake {
     desk: GoalDesk,
+    kept: KeptGoals,
+    arm: ArmWatch,
     /// The reason of the last refusal, until the next goal that is taken.
     refused: Option<Reason>,
 }
 
 impl Intake {
-    /// Around a desk.
-    pub fn new(desk: GoalDesk) -> Self {
-        Self { desk, refused: None }
+    /// Around a desk, with what was kept of the goals before, beside the nodes of a robot. Ids go on from those.
+    pub fn new(desk: GoalDesk, kept: KeptGoals, arm: ArmWatch) -> Self {
+        Self { desk: desk.after(kept.last()), kept, arm, refused: None }
     }
 
     /// From the parameters of `goal_intake`; reads the manifest of the policy package that they name.
     ///
     /// # Errors
-    /// When a phrase of `stop_words` is none.
-    pub fn from_params(params: &Params) -> Result<Self, Failure> {
+    /// When a phrase of `stop_words` is none, or the policy is wrong and the parameter `wrong_policy` says that the node ends then.
+    pub fn from_params(params: &Params, kept: KeptGoals, arm: ArmWatch) -> Result<Self, Failure> {
         let mut stop_words = params.texts("stop_words");
         // How an empty list is written where lists must not be empty.
         stop_words.retain(|phrase| !phrase.is_empty());
         let stops = StopWords::new(&stop_words).map_err(|error| format!("parameter 'stop_words': {error}"))?;
         let lexicon = lexicon(params).map_err(|reason| reason.of("parameter 'policy': "));
-        Ok(Self::new(GoalDesk::new(params.double("goal_timeout")).with_words(stops, lexicon)))
+        if let Err(reason) = &lexicon
+            && !stays_with_wrong_policy(params)
+        {
+            return Err(reason.clone().into());
+        }
+        Ok(Self::new(GoalDesk::new(params.double("goal_timeout")).with_words(stops, lexicon), kept, arm))
     }
 
-    /// It begins: nothing is instructed.
+    /// It begins: nothing is instructed, and a goal that a process before this one had taken is told to have ended.
     ///
     /// # Errors
     /// When that cannot be told.
@@ -78,9 +94,37 @@ impl Intake {
             (None, false) => host.log(log::Level::Info, "no package lists words that goals are compared with"),
             (None, true) => {}
         }
+        if let Some(trouble) = self.kept.trouble() {
+            host.log(log::Level::Error, &trouble);
+        }
         host.instruct("")?;
+        if let Some(goal) = self.kept.active() {
+            let status = Status::aborted(goal.id, &goal.goal, &orphaned());
+            self.tell_statuses(host, &[&status])?;
+        }
+        self.kept.keep(self.desk.last(), None);
         self.report(host);
         Ok(())
+    }
+
+    /// What there is to tell when the node ends, beside that nothing is instructed any more.
+    pub fn will(&self) -> Option<Status> {
+        self.desk.active().map(|goal| Status::aborted(goal.id, goal.sentence.as_str(), &orphaned()))
+    }
+
+    /// A line of `/diagnostics` came.
+    pub fn on_health(&mut self, line: Line<'_>) {
+        self.arm.hear(line);
+    }
+
+    /// A tenth of a second passes, in wall time.
+    ///
+    /// # Errors
+    /// When what becomes of the goal cannot be told.
+    pub fn every_tenth(&mut self, host: &mut impl Host) -> Result<(), Failure> {
+        self.arm.tick();
+        let news = self.desk.hold(self.arm.hold().cloned());
+        if news.is_some() { self.tell(host, news) } else { Ok(()) }
     }
 
     /// Somebody hands in a text.
@@ -88,21 +132,29 @@ impl Intake {
     /// # Errors
     /// When what became of it cannot be told.
     pub fn on_goal(&mut self, host: &mut impl Host, text: &str) -> Result<(), Failure> {
-        let now = host.now();
-        host.note(&Asked::Goal { now: now.nanos(), text: Cow::Borrowed(text) });
-        let news = self.desk.submit(text, now);
+        // What is too long for a goal is refused for that, whatever it says: only its beginning is worth keeping.
+        let bytes = (text.len() > MAX_GOAL_BYTES).then_some(text.len());
+        let noted = bytes.map_or(Cow::Borrowed(text), |_| Cow::Owned(shorten(text)));
+        host.note(&Asked::Goal { now: host.now().nanos(), text: noted, bytes });
+        let news = self.desk.submit(text, host.steady());
         self.refused.clone_from(&news.refused);
         self.tell(host, Some(news))
     }
 
-    /// A task tells how it is, in JSON ([`TaskReport`]), received at this ROS time. What is no such report changes nothing.
+    /// A task tells how it is, in JSON ([`TaskReport`]), received at this time of the clock that nobody sets. What is no such report changes nothing.
     ///
     /// # Errors
     /// When what became of the goal cannot be told.
     pub fn on_task_status(&mut self, host: &mut impl Host, text: &str, received: Stamp) -> Result<(), Failure> {
+        if text.len() > LONGEST_REPORT {
+            host.log(log::Level::Debug, &format!("task_status of {} bytes is not read", text.len()));
+            return self.tell(host, None);
+        }
         let news = match serde_json::from_str::<TaskReport>(text) {
+            // No goal has such a sentence, and nothing is kept of it.
+            Ok(report) if report.instruction.len() > MAX_GOAL_BYTES => None,
             Ok(report) => {
-                host.note(&Asked::Report { now: received.nanos(), text: Cow::Borrowed(text) });
+                host.note(&Asked::Report { now: host.now().nanos(), text: Cow::Borrowed(text) });
                 self.desk.report(&report, received)
             }
             Err(error) => {
@@ -130,8 +182,8 @@ impl Intake {
     ///
     /// # Errors
     /// When what became of the goal cannot be told.
-    pub fn tick(&mut self, host: &mut impl Host, now: Stamp) -> Result<(), Failure> {
-        let news = self.desk.tick(now);
+    pub fn tick(&mut self, host: &mut impl Host) -> Result<(), Failure> {
+        let news = self.desk.tick(host.steady());
         self.tell(host, news)
     }
 
@@ -141,6 +193,8 @@ impl Intake {
             if let Some(text) = &instruction {
                 host.note(&Asked::Instruct { now: host.now().nanos(), text: Cow::Borrowed(text) });
             }
+            // Before anybody is told, so that what was told is known after a death.
+            self.kept.keep(self.desk.last(), self.desk.active().map(|goal| (goal.id, goal.sentence.as_str())));
             // Rest first: whoever hears that a goal has ended must find that the instruction is gone, too. Motion last: what was understood is told
             // before anything moves, and "active" is what is so by then.
             let (rest, motion) = match instruction {
@@ -150,7 +204,8 @@ impl Intake {
             if let Some(text) = rest {
                 host.instruct(&text)?;
             }
-            let (after, before): (Vec<_>, Vec<_>) = statuses.iter().partition(|status| status.state == "active");
+            let goes_on = |status: &&Status| matches!(status.state, "active" | "held");
+            let (after, before): (Vec<_>, Vec<_>) = statuses.iter().partition(goes_on);
             self.tell_statuses(host, &before)?;
             if let Some(text) = motion {
                 host.instruct(&text)?;
@@ -164,7 +219,8 @@ impl Intake {
     fn tell_statuses(&self, host: &mut impl Host, statuses: &[&Status]) -> Result<(), Failure> {
         for status in statuses {
             let id = status.id.map_or("a goal".to_owned(), |id| format!("goal {id}"));
-            let level = if status.state == "refused" { log::Level::Warn } else { log::Level::Info };
+            let warns = matches!(status.state, "refused" | "held" | "aborted");
+            let level = if warns { log::Level::Warn } else { log::Level::Info };
             host.log(level, &format!("{id} ({:?}) {}: {}", status.goal, status.state, status.reason));
             host.tell(status)?;
         }
@@ -179,10 +235,23 @@ impl Intake {
         let (code, level, text) = match (self.desk.trouble(), &self.refused) {
             (Some(trouble), _) => (trouble.code, Level::Error, format!("every goal is refused: {trouble}; {state}")),
             (None, Some(reason)) => (reason.code, Level::Warn, format!("the last goal was refused: {reason}; {state}")),
-            (None, None) => (code, Level::Ok, state),
+            (None, None) => match (self.desk.held(), self.kept.trouble()) {
+                (Some(Hold { code, words, .. }), _) => {
+                    let values = vec![coded(code)];
+                    return host.report(Level::Warn, format!("{state}, but nothing moves for it: {words}"), values);
+                }
+                (None, Some(trouble)) => (reasons::GOALS_NOT_KEPT, Level::Warn, format!("{trouble}; {state}")),
+                (None, None) => (code, Level::Ok, state),
+            },
         };
         host.report(level, text, vec![coded(code)]);
     }
+}
+
+/// Why a goal ends with the process that kept it.
+fn orphaned() -> Reason {
+    let text = "goal_intake ended while the goal was active, and nobody keeps it any more";
+    Reason::new(reasons::GOAL_ORPHANED, Level::Warn, text, "give it again, if it is still wanted")
 }
 
 /// What the policy's package knows by name; nothing where no policy is named.
@@ -202,6 +271,10 @@ mod tests {
     #[derive(Default)]
     struct Desk {
         now: i64,
+        /// Seconds by which the clock was set.
+        set: i64,
+        /// Bytes of what was noted.
+        noted: usize,
         told: Vec<String>,
         reports: Vec<(Level, String, String)>,
         /// Nothing can be told any more.
@@ -224,10 +297,15 @@ mod tests {
 
     impl Host for Desk {
         fn now(&self) -> Stamp {
+            Stamp::from_nanos((self.now + self.set) * 1_000_000_000)
+        }
+
+        fn steady(&self) -> Stamp {
             Stamp::from_nanos(self.now * 1_000_000_000)
         }
 
         fn note(&mut self, event: &Asked<'_>) {
+            self.noted += serde_json::to_string(event).unwrap().len();
             let word = match event {
                 Asked::Goal { .. } => "goal".to_owned(),
                 Asked::Cancel { .. } => "cancel".to_owned(),
@@ -261,8 +339,12 @@ mod tests {
         host.heard().into_iter().filter(|line| !line.starts_with("log ")).collect()
     }
 
+    fn around(desk: GoalDesk) -> Intake {
+        Intake::new(desk, KeptGoals::default(), ArmWatch::beside("/goal_intake"))
+    }
+
     fn begun(timeout: f64) -> (Intake, Desk) {
-        let (mut intake, mut host) = (Intake::new(GoalDesk::new(timeout)), Desk::default());
+        let (mut intake, mut host) = (around(GoalDesk::new(timeout)), Desk::default());
         intake.begin(&mut host).unwrap();
         assert_eq!(said(&mut host), [r#"instruction """#]);
         (intake, host)
@@ -284,7 +366,10 @@ mod tests {
         let ends: [(&str, End); 4] = [
             ("cancelled", |intake, host| assert!(intake.cancel(host).unwrap().0)),
             ("cancelled", |intake, host| intake.on_goal(host, "stop").unwrap()),
-            ("timed_out", |intake, host| intake.tick(host, Stamp::from_nanos(9_000_000_000)).unwrap()),
+            ("timed_out", |intake, host| {
+                host.now = 9;
+                intake.tick(host).unwrap();
+            }),
             ("succeeded", |intake, host| {
                 let json = r#"{"instruction": "push it", "success": true}"#;
                 intake.on_task_status(host, json, Stamp::from_nanos(1)).unwrap();
@@ -314,7 +399,7 @@ mod tests {
         };
         assert!(refused(&host), "{:?}", host.reports);
         // What is no goal leaves it.
-        intake.tick(&mut host, Stamp::ZERO).unwrap();
+        intake.tick(&mut host).unwrap();
         intake.on_task_status(&mut host, "no json", Stamp::ZERO).unwrap();
         assert!(refused(&host), "{:?}", host.reports);
         intake.on_goal(&mut host, "push that").unwrap();
@@ -342,7 +427,7 @@ mod tests {
     #[test]
     fn without_a_policy_that_is_named_every_goal_is_refused_and_it_is_told_at_once() {
         let lexicon = Err(reasons::wrong(reasons::POLICY_NOT_FOUND, "parameter 'policy': there is none", ""));
-        let mut intake = Intake::new(GoalDesk::new(0.0).with_words(StopWords::default(), lexicon));
+        let mut intake = around(GoalDesk::new(0.0).with_words(StopWords::default(), lexicon));
         let mut host = Desk::default();
         intake.begin(&mut host).unwrap();
         assert!(host.heard()[0].starts_with("log ERROR every goal is refused: parameter 'policy'"));
@@ -351,6 +436,130 @@ mod tests {
         assert_eq!(code, reasons::POLICY_NOT_FOUND);
         intake.on_goal(&mut host, "push it").unwrap();
         assert!(said(&mut host).contains(&"0 refused".to_owned()));
+    }
+
+    /// States that were told.
+    fn told_states(host: &mut Desk) -> Vec<String> {
+        said(host).into_iter().filter(|line| !line.starts_with("note ") && !line.starts_with("instruction ")).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_ends_a_goal_nor_keeps_it() {
+        for set in [120, -3600, 1_000_000_000, -1] {
+            let (mut intake, mut host) = begun(60.0);
+            host.now = 10_000;
+            intake.on_goal(&mut host, "push it").unwrap();
+            host.heard();
+            (host.set, host.now) = (set, 10_059);
+            intake.tick(&mut host).unwrap();
+            assert!(told_states(&mut host).is_empty(), "{set}");
+            host.now = 10_060;
+            intake.tick(&mut host).unwrap();
+            assert_eq!(told_states(&mut host), ["1 timed_out"], "{set}");
+        }
+    }
+
+    #[test]
+    fn a_report_counts_by_the_clock_that_nobody_sets_too() {
+        let json = r#"{"instruction": "push it", "success": true}"#;
+        for set in [120, -3600] {
+            let (mut intake, mut host) = begun(0.0);
+            host.now = 10_000;
+            intake.on_goal(&mut host, "push it").unwrap();
+            host.set = set;
+            host.heard();
+            intake.on_task_status(&mut host, json, Stamp::from_nanos(9_999_000_000_000)).unwrap();
+            assert!(told_states(&mut host).is_empty(), "it is of before");
+            let now = host.steady();
+            intake.on_task_status(&mut host, json, now).unwrap();
+            assert_eq!(told_states(&mut host), ["1 succeeded"], "{set}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_refused_for_its_length_only_the_beginning_is_noted_told_and_kept() {
+        let (mut intake, mut host) = begun(0.0);
+        for text in
+            ["x".repeat(30_000_000), "\u{1}".repeat(1_000_000), "\u{1F600}".repeat(1_000_000), " ".repeat(2_000_000)]
+        {
+            intake.on_goal(&mut host, &text).unwrap();
+            assert!(host.noted < 2_000, "{}", host.noted);
+            assert!(host.heard().iter().all(|line| line.len() < 2_000));
+            host.noted = 0;
+        }
+        let long = "y".repeat(3_000_000);
+        for sentence in [&long, &long[..10_000]] {
+            let report = format!(r#"{{"instruction": "{sentence}", "success": true}}"#);
+            intake.on_task_status(&mut host, &report, Stamp::ZERO).unwrap();
+        }
+        intake.on_task_status(&mut host, &long, Stamp::ZERO).unwrap();
+        assert!(host.noted == 0 && host.heard().iter().all(|line| line.len() < 2_000));
+        // What is good goes through afterwards.
+        intake.on_goal(&mut host, "push it").unwrap();
+        assert_eq!(told_states(&mut host), ["1 accepted", "1 active"]);
+    }
+
+    fn file(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("efm_intake_{}_{name}.goals", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    fn started(path: &std::path::Path) -> (Intake, Desk) {
+        let kept = KeptGoals::read(path.to_str().unwrap(), "/goal_intake", 5, |_| None);
+        let mut intake = Intake::new(GoalDesk::new(0.0), kept, ArmWatch::beside("/goal_intake"));
+        let mut host = Desk::default();
+        intake.begin(&mut host).unwrap();
+        (intake, host)
+    }
+
+    #[test]
+    fn a_goal_that_a_dead_process_left_is_told_to_have_ended_once_and_its_id_does_not_come_again() {
+        let path = file("orphan");
+        let (mut intake, mut host) = started(&path);
+        intake.on_goal(&mut host, "push it").unwrap();
+        assert_eq!(intake.will().unwrap().state, "aborted");
+        drop(intake); // as kill -9 leaves it
+        let (mut intake, mut host) = started(&path);
+        assert_eq!(said(&mut host), [r#"instruction """#, "1 aborted"], "rest first");
+        assert_eq!(intake.will(), None);
+        intake.on_goal(&mut host, "push it").unwrap();
+        assert_eq!(told_states(&mut host), ["2 accepted", "2 active"]);
+        intake.cancel(&mut host).unwrap();
+        drop(intake);
+        let (mut intake, mut host) = started(&path);
+        assert!(told_states(&mut host).is_empty(), "what ended has ended");
+        intake.on_goal(&mut host, "push it").unwrap();
+        drop(intake);
+        assert_eq!(told_states(&mut started(&path).1), ["3 aborted"]);
+        assert!(told_states(&mut started(&path).1).is_empty(), "once");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    fn health(level: u8, code: &'static str) -> Line<'static> {
+        let message = "at rest: it is off; call ~/resume";
+        Line { name: "trajectory_publisher: motion", level, message, code, remedy: "call ~/resume" }
+    }
+
+    #[test]
+    fn a_goal_is_held_while_the_arm_is_latched_and_the_diagnostics_say_so() {
+        let (mut intake, mut host) = begun(0.0);
+        let second = |intake: &mut Intake, host: &mut Desk| (0..10).for_each(|_| intake.every_tenth(host).unwrap());
+        intake.on_goal(&mut host, "push it").unwrap();
+        host.heard();
+        let latched = efm_safety::codes::TRACKING;
+        intake.on_health(health(2, latched));
+        second(&mut intake, &mut host);
+        assert_eq!(told_states(&mut host), ["1 held"]);
+        let (level, text, code) = host.reports.last().unwrap();
+        let words = text.contains("goal 1 is active") && text.contains("call ~/resume");
+        assert!(*level == Level::Warn && words && code == latched, "{text}");
+        intake.on_goal(&mut host, "push that").unwrap();
+        assert_eq!(told_states(&mut host), ["1 replaced", "2 accepted", "2 active", "2 held"]);
+        intake.on_health(health(0, reasons::FOLLOWING));
+        second(&mut intake, &mut host);
+        assert_eq!(told_states(&mut host), ["2 active"]);
+        assert_eq!(host.reports.last().unwrap().0, Level::Ok);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::inference::replan::Replan;
 use crate::joint_states::allowance;
 use crate::publisher::publishing::{At, DESCRIPTION, JOINT_STATES};
 use crate::reasons::{self, coded, unfresh, wrong};
+use crate::setup::stays_with_wrong_policy;
+use crate::supervisor::Supervisor;
 use crate::trace::{self, Inferred, Look, Seen, SeenPicture};
 use efm_config::Params;
 use efm_core::freshness::FreshnessBounds;
@@ -131,6 +133,12 @@ pub struct Inferring {
     instruction_number: u64,
     /// Whether the engine holds the embedding of the instruction; or why not.
     embedded: Result<bool, Reason>,
+    /// Of who gives instructions.
+    supervisor: Supervisor,
+    /// Whether the node stays where its policy is refused.
+    stays: bool,
+    /// Whether a policy was open once.
+    was_open: bool,
     enabled: bool,
     replan: Replan,
     noise_seed: u64,
@@ -195,6 +203,9 @@ impl Inferring {
             stops: StopWords::default(),
             instruction_number: 0,
             embedded: Ok(false),
+            supervisor: Supervisor::of(params.double("instruction_heartbeat")),
+            stays: stays_with_wrong_policy(params),
+            was_open: false,
             enabled: params.bool("enabled_at_start"),
             replan: Replan::new(period),
             noise_seed: u64::try_from(params.integer("noise_seed")).unwrap_or_default(),
@@ -275,6 +286,11 @@ impl Inferring {
 
     /// An instruction came; empty: no goal any more.
     pub fn on_instruction(&mut self, at: At, text: &str) {
+        self.supervisor.instructed();
+        self.instruct(at, text);
+    }
+
+    fn instruct(&mut self, at: At, text: &str) {
         if text == self.instruction {
             return;
         }
@@ -300,10 +316,17 @@ impl Inferring {
         }
     }
 
+    /// Who gives instructions says that it is there (true), or that it ends (false).
+    pub fn on_instruction_heartbeat(&mut self, at: At, alive: bool, sender: SenderId) {
+        if let Some(text) = self.supervisor.beat(alive, sender) {
+            self.instruct(at, &text);
+        }
+    }
+
     /// The engine answered.
     ///
     /// # Errors
-    /// When a chunk cannot be proposed.
+    /// When a chunk cannot be proposed, or the policy is refused: unless the parameter `wrong_policy` says that the node stays, or one was open before.
     pub fn on_answer(&mut self, host: &mut impl Host, answer: Answer) -> Result<(), Failure> {
         let busy = std::mem::replace(&mut self.busy, Busy::No);
         match answer {
@@ -328,6 +351,17 @@ impl Inferring {
                     }
                 }
                 self.policy = outcome.map(|opened| opened.name).map_err(|reason| reason.of("the policy is refused: "));
+                self.was_open |= self.policy.is_ok();
+                // Another description may come yet; another package does not.
+                if let Err(reason) = &self.policy
+                    && reason.code != reasons::DESCRIPTION_DOES_NOT_FIT
+                    && !self.stays
+                    && !self.was_open
+                {
+                    let reason = reason.clone();
+                    self.report(host);
+                    return Err(reason.into());
+                }
                 if self.embedded.is_ok() {
                     self.embedded = Ok(false);
                 }
@@ -489,8 +523,17 @@ impl Inferring {
         Err(wrong(reasons::IMAGE_OF_ANOTHER_FORM, text, takes))
     }
 
-    /// Tells how it is, ten times a second.
-    pub fn report(&mut self, host: &mut impl Host) {
+    /// A tenth of a second passes.
+    pub fn every_tenth(&mut self, host: &mut impl Host) {
+        if let Some(why) = self.supervisor.tick(&self.instruction) {
+            log::error!("{why}");
+            self.instruct(host.at(), "");
+        }
+        self.report(host);
+    }
+
+    /// Tells how it is.
+    fn report(&mut self, host: &mut impl Host) {
         // Whoever let a joint's numbers pass is reminded of it for as long as they are used.
         if let Some(sentences) = &self.not_compared {
             let (code, level, text) = match sentences.as_slice() {
@@ -520,6 +563,7 @@ impl Inferring {
         let said = self.explain(trouble);
         let mut values = vec![
             coded(said.code),
+            ("remedy".to_owned(), said.remedy.to_string()),
             ("policy".to_owned(), self.policy.clone().unwrap_or_default()),
             ("instruction".to_owned(), self.instruction.chars().take(200).collect()),
             ("chunks".to_owned(), self.proposed.to_string()),
@@ -544,7 +588,9 @@ impl Inferring {
                 Reason::new(reasons::INFERENCE_DISABLED, Level::Warn, "disabled", "call ~/enable")
             }
             (Ok(_), Err(reason)) => reason.clone(),
-            (Ok(_), Ok(_)) if self.instruction.is_empty() => well(reasons::NO_GOAL, "no instruction"),
+            (Ok(_), Ok(_)) if self.instruction.is_empty() => {
+                self.supervisor.trouble().unwrap_or_else(|| well(reasons::NO_GOAL, "no instruction"))
+            }
             (Ok(_), Ok(_)) => match (trouble, &self.failure) {
                 (Some(reason), _) => reason.of("no chunk: "),
                 (None, Some(reason)) => Reason { severity: Level::Warn, ..reason.clone().of("no chunk: ") },

@@ -4,7 +4,7 @@ use crate::cores::MOST_CORES;
 use crate::inference::proposers;
 use crate::joint_states;
 use crate::param_rules as rules;
-use crate::setup::{policy_specs, robot_specs};
+use crate::setup::{instruction_heartbeat_spec, policy_specs, robot_specs};
 use crate::trace;
 use efm_config::{Params, Spec};
 use efm_policy::imagine;
@@ -22,6 +22,7 @@ pub fn specs() -> Vec<Spec> {
             &[],
             "Cameras that this robot has; a policy that needs another one is refused. Empty: not compared.",
         ),
+        instruction_heartbeat_spec(),
         Spec::bool("enabled_at_start", true, "Whether chunks are proposed at once; ~/enable changes it."),
         Spec::double("max_image_age", 0.5, "Oldest picture that is worked on.").unit("s").range(0.01, 10.0),
         Spec::double("max_image_silence", 0.5, "Longest silence of a camera.").unit("s").range(0.01, 10.0),

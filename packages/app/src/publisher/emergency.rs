@@ -30,7 +30,7 @@ impl KeptStop {
         let mut kept = Self::default();
         match setting {
             "" => return kept,
-            AUTO => match in_state_directory(full_name, variable) {
+            AUTO => match in_state_directory(full_name, "estop", variable) {
                 Some(path) => kept.path = Some(path),
                 None => {
                     kept.trouble = Some(format!(
@@ -133,17 +133,22 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
 }
 
 /// A file for each node of each ROS domain, so that the robots of one machine do not stop for one another.
-fn in_state_directory(full_name: &str, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+pub(crate) fn in_state_directory(
+    full_name: &str,
+    extension: &str,
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
     let domain = variable("ROS_DOMAIN_ID").map_or("0".to_owned(), |id| id.to_string_lossy().trim().to_owned());
     let domain = domain.parse::<u32>().unwrap_or(0);
     // A node's name has letters, digits and underscores only.
     let name = full_name.trim_matches('/').replace('/', ".");
-    Some(state.join("embodied_fm").join(format!("domain{domain}.{name}.estop")))
+    Some(state.join("embodied_fm").join(format!("domain{domain}.{name}.{extension}")))
 }
 
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+/// All of it or nothing.
+pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of(path);
     fs::create_dir_all(folder)?;
     let draft = draft_of(path);
@@ -160,8 +165,8 @@ fn write_whole(path: &Path, text: &str) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Whether a stop could be written, without leaving anything.
-fn try_out(path: &Path) -> io::Result<()> {
+/// Whether a file could be written, without leaving anything.
+pub(crate) fn try_out(path: &Path) -> io::Result<()> {
     fs::create_dir_all(folder_of(path))?;
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
@@ -330,7 +335,7 @@ mod tests {
         let of = |node: &str, set: &[(&str, &str)]| {
             let variable =
                 |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-            in_state_directory(node, variable)
+            in_state_directory(node, "estop", variable)
         };
         let home = ("HOME", "/home/me");
         let file = |name: &str| Some(PathBuf::from("/home/me/.local/state/embodied_fm").join(name));

@@ -131,6 +131,8 @@ pub struct Around {
     pub senders: Vec<(SenderId, String)>,
     /// The instruction: `None` when nobody publishes one, empty without a goal.
     pub instruction: Option<String>,
+    /// Why the instruction was taken back, where who gave it is not heard any more.
+    pub unsupervised: Option<Reason>,
 }
 
 /// What the arm does, how bad that is and, when it is at rest, why, and what to do.
@@ -425,6 +427,9 @@ fn idle(
     stop: impl Fn(&StopReason) -> (String, Text),
 ) -> (&'static str, Level, (String, Text)) {
     if around.instruction.as_deref() == Some("") {
+        if let Some(why) = &around.unsupervised {
+            return (why.code, why.severity, (format!("at rest: {}", why.text), why.remedy.clone()));
+        }
         return (reasons::NO_GOAL, Level::Ok, ("at rest: no goal".to_owned(), Text::default()));
     }
     let goal = around.instruction.is_some();
@@ -436,9 +441,7 @@ fn idle(
     };
     match last {
         Some(reason @ StopReason::Exhausted) => (code, level, at_rest(reason)),
-        Some(reason) if reason.is_gap() || matches!(reason, StopReason::ClockJump { .. }) => {
-            (reason.code(), level, at_rest(reason))
-        }
+        Some(reason @ StopReason::ClockJump { .. }) => (reason.code(), level, at_rest(reason)),
         // A stop that is over does not tell why it does not go on: that is the silence of the chunks. What it asked for is done.
         Some(reason) if !matches!(reason, StopReason::Cancelled) => {
             let (text, _) = at_rest(reason);
@@ -687,6 +690,7 @@ mod tests {
             obstacle: told("'hand' and 'box'"),
             surroundings: told("object 'box' hangs nowhere"),
             senders: Vec::new(),
+            unsupervised: None,
             instruction: told("go"),
         };
         [Around::default(), all]

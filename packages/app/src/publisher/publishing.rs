@@ -15,6 +15,7 @@ use crate::publisher::streaming::{Event, Measured, Outlet, Streaming, Ticked, no
 use crate::publisher::streaming_params::tick_period;
 use crate::reasons::{self, refused};
 use crate::seldom::Seldom;
+use crate::supervisor::Supervisor;
 use efm_config::Params;
 use efm_core::percentiles::Percentiles;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory};
@@ -189,6 +190,8 @@ pub struct Publishing {
     scenes: Option<SceneFeed>,
     kept_stop: KeptStop,
     heartbeat: Heartbeat,
+    /// Of who gives instructions.
+    supervisor: Supervisor,
     description: Descriptions,
 }
 
@@ -257,6 +260,7 @@ impl Publishing {
             scenes,
             kept_stop,
             heartbeat: Heartbeat::new(params.double("emergency_stop_heartbeat"), at.received),
+            supervisor: Supervisor::of(params.double("instruction_heartbeat")),
             description: Descriptions::default(),
             streaming,
         }
@@ -453,9 +457,41 @@ impl Publishing {
     /// # Errors
     /// Never, but for a mistake of ours.
     pub fn on_instruction(&mut self, host: &mut impl Host, at: At, text: &str) -> Result<(), Reason> {
+        self.supervisor.instructed();
+        self.instruct(host, at, text)
+    }
+
+    fn instruct(&mut self, host: &mut impl Host, at: At, text: &str) -> Result<(), Reason> {
         self.around.instruction = Some(text.to_owned());
         self.on(host, &Event::Instruction { now: at.now.nanos(), text: Cow::Borrowed(text) })?;
         Ok(())
+    }
+
+    /// Who gives instructions says that it is there (true), or that it ends (false).
+    ///
+    /// # Errors
+    /// Never, but for a mistake of ours.
+    pub fn on_instruction_heartbeat(
+        &mut self,
+        host: &mut impl Host,
+        at: At,
+        alive: bool,
+        sender: SenderId,
+    ) -> Result<(), Reason> {
+        self.around.unsupervised = None;
+        match self.supervisor.beat(alive, sender) {
+            Some(text) => self.instruct(host, at, &text),
+            None => Ok(()),
+        }
+    }
+
+    /// Whom nobody could cancel any more must not go on.
+    fn watch_supervisor(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
+        let instruction = self.around.instruction.as_deref().unwrap_or_default();
+        let Some(why) = self.supervisor.tick(instruction) else { return Ok(()) };
+        log::error!("{why}");
+        self.around.unsupervised = Some(why);
+        self.instruct(host, at, "")
     }
 
     /// Joint states of a sender came, at `received` seconds; positions in rad or m, velocities empty or one a joint.
@@ -882,6 +918,7 @@ impl Publishing {
     pub fn every_tenth(&mut self, host: &mut impl Host, at: At) -> Result<(), Reason> {
         self.watch_controllers(host, at)?;
         self.heed_the_gone(host, at)?;
+        self.watch_supervisor(host, at)?;
         self.report(host, at, false);
         Ok(())
     }
@@ -919,10 +956,10 @@ impl Publishing {
         self.report_others(host, at);
         self.around.obstacle = self.streaming.obstacle(self.told());
         let said = explain(self.told(), &self.around, self.streaming.joints());
-        let (mut code, mut level, mut text) = (said.code, said.severity, said.in_words());
+        let (mut code, mut level, mut text, mut remedy) = (said.code, said.severity, said.in_words(), &*said.remedy);
         if let Some(silence) = host.clock_silence().filter(|silence| *silence > 1.0) {
             let words = format!("at rest: /clock is silent for {silence:.1} s");
-            (code, level, text) = (reasons::CLOCK_SILENT, Level::Error, words);
+            (code, level, text, remedy) = (reasons::CLOCK_SILENT, Level::Error, words, "");
         }
         let held_back = self.late - std::mem::replace(&mut self.late_told, self.late);
         if held_back > 0 {
@@ -940,6 +977,7 @@ impl Publishing {
             ("chunks taken".to_owned(), self.taken.to_string()),
             ("chunks refused".to_owned(), self.refused.to_string()),
             ("code".to_owned(), code.to_owned()),
+            ("remedy".to_owned(), remedy.to_owned()),
             ("last refusal".to_owned(), refusal.map_or(String::new(), Reason::in_words)),
             ("last refusal code".to_owned(), refusal.map_or("", |why| why.code).to_owned()),
         ];

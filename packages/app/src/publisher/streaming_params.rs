@@ -3,7 +3,7 @@
 use crate::cores::MOST_CORES;
 use crate::joint_states;
 use crate::param_rules as rules;
-use crate::setup::robot_specs;
+use crate::setup::{instruction_heartbeat_spec, robot_specs};
 use crate::surroundings::{self, max_tool_speed};
 use crate::trace;
 use efm_config::codes::wrong;
@@ -36,6 +36,7 @@ pub fn specs() -> Vec<Spec> {
             false,
             "Whether motion is allowed at once. On a real robot: false, and call ~/arm.",
         ),
+        instruction_heartbeat_spec(),
         Spec::text(
             "emergency_stop_file",
             crate::publisher::emergency::AUTO,

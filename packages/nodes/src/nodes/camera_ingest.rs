@@ -7,7 +7,7 @@ use crate::trace::{self, PassedOn, Setup, Trace};
 use efm_app::camera::CameraStream;
 use efm_app::camera::ingest::{Host, Ingest};
 use efm_app::reasons::{self, coded};
-use efm_app::setup::{policy_manifest, policy_specs};
+use efm_app::setup::{policy_manifest, policy_specs, stays_with_wrong_policy};
 use efm_core::Stamp;
 use efm_core::freshness::FreshnessBounds;
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
@@ -109,6 +109,9 @@ pub fn plan() -> Plan {
                 let text = format!("policy '{}' from {}", manifest.policy.name, folder.display());
                 health.report(Level::Ok, text, [coded(reasons::POLICY_IS_KNOWN)]);
                 Some(manifest)
+            }
+            Err(reason) if !stays_with_wrong_policy(&params) => {
+                return Err(reason.of("the policy is refused: ").into());
             }
             Err(reason) => {
                 let reason = reason.of("the policy is refused: ");

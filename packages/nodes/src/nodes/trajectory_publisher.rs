@@ -7,7 +7,7 @@ use crate::punctual::Punctual;
 use crate::senders::Senders;
 use crate::trace::{self, Setup, Trace};
 use crate::voice::Voice;
-use crate::wiring::{ReceiptClock, WINDOWS, controller_topic, robot_description};
+use crate::wiring::{HEARTBEAT, ReceiptClock, WINDOWS, controller_topic, robot_description};
 use efm_app::cores::{Cores, run_in_real_time};
 use efm_app::joint_states::Stamps;
 use efm_app::publisher::emergency::KeptStop;
@@ -263,6 +263,7 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
         let mut chunks =
             node.every::<JointTrajectory>("action_chunk", qos::chunk_input().at_most(bounds::TRAJECTORY))?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
+        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input().at_most(bounds::SMALL))?;
         let (status_sender, mut statuses) = channel(QUEUE);
         let (state_sender, controller_states) = channel(QUEUE);
         let tolerance = params.double("max_reference_error");
@@ -378,8 +379,15 @@ pub fn plan_watched_by(monitors: fn() -> Vec<Box<dyn Monitor + Send>>) -> Plan {
                     Ok(()) = changes.changed() => this.set_speed_scale(graph, params.double("speed_scale"))?,
                     urdf = description.next() => this.on_description(graph, graph.at(), &urdf.msg.data, urdf.sender)?,
                     srdf = next(&mut semantics) => this.on_semantics(graph, graph.at(), &srdf.msg.data, srdf.sender)?,
+                    Some(message) = heartbeats.recv() => {
+                        this.on_instruction_heartbeat(graph, graph.at(), message.msg.data, message.sender)?;
+                    }
                     _ = tenth.tick() => {
                         waiting.hear_joints(&mut this, graph);
+                        // What has come is heard before silence is counted.
+                        while let Ok(message) = heartbeats.try_recv() {
+                            this.on_instruction_heartbeat(graph, graph.at(), message.msg.data, message.sender)?;
+                        }
                         this.every_tenth(graph, graph.at())?;
                         graph.senders.report();
                         graph.trace.flush();

@@ -1,10 +1,10 @@
 //! Runs the policy: the newest pictures, the joints at their time and the instruction -> `action_chunk`.
 //!
 //! What it decides is in [`efm_app::inference`]; here are the topics. Inference has a thread of its own. A package that does not fit is refused with
-//! its reason; the node stays and proposes nothing.
+//! its reason: the node ends, or stays and proposes nothing, as the parameter `wrong_policy` says.
 
 use crate::trace::{self, Inferred, Trace};
-use crate::wiring::{ReceiptClock, robot_description};
+use crate::wiring::{HEARTBEAT, ReceiptClock, robot_description};
 use efm_app::cores::Cores;
 use efm_app::inference::brain::{Host, Inferring, Line, Picture};
 use efm_app::inference::engine::{Engine, Job, Setup};
@@ -12,14 +12,14 @@ pub use efm_app::inference::inference_params::specs;
 use efm_app::inference::trial::{self, Trial};
 use efm_app::joint_states::Stamps;
 use efm_app::publisher::publishing::{At, JOINT_STATES};
-use efm_app::setup::policy_manifest;
+use efm_app::setup::{policy_manifest, stays_with_wrong_policy};
 use efm_app::surroundings::named_file;
 use efm_config::files;
 use efm_core::{ActionChunk, Level, SenderId, Stamp};
 use efm_policy::Manifest;
 use efm_ros::qos::Hearing;
 use efm_ros::r2r::sensor_msgs::msg::{Image, JointState};
-use efm_ros::r2r::std_msgs::msg::String as Text;
+use efm_ros::r2r::std_msgs::msg::{Bool, String as Text};
 use efm_ros::r2r::std_srvs::srv::SetBool;
 use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Graph, Latest, NodeError, Plan, Publisher, Received, RosClock, Task, bounds, convert, qos};
@@ -178,6 +178,9 @@ pub fn plan() -> Plan {
         let limits_text = named_file(&params, "joint_limits_file")?.unwrap_or_default();
         let (folder, manifest) = match policy_manifest(&params) {
             Ok((folder, manifest)) => (folder, Ok(manifest)),
+            Err(reason) if !stays_with_wrong_policy(&params) => {
+                return Err(reason.of("the policy is refused: ").into());
+            }
             Err(reason) => (files::find(&params.text("policy")), Err(reason.of("the policy is refused: "))),
         };
         if let Err(refusal) = &manifest {
@@ -187,6 +190,7 @@ pub fn plan() -> Plan {
         let mut description = robot_description(node)?;
         let joint_states = node.every::<JointState>(JOINT_STATES, qos::joint_states_input())?;
         let mut instructions = node.every::<Text>("instruction", qos::latched_input().at_most(bounds::WORDS))?;
+        let mut heartbeats = node.every::<Bool>(HEARTBEAT, qos::event_input().at_most(bounds::SMALL))?;
         let mode = params.text("mode").parse::<Mode>()?;
         let executions = match mode {
             Mode::Rtc => Some(node.every::<JointTrajectory>(
@@ -263,9 +267,16 @@ pub fn plan() -> Plan {
                             log::debug!("~/enable: {error}");
                         }
                     }
+                    Some(message) = heartbeats.recv() => {
+                        this.on_instruction_heartbeat(topics.at(), message.msg.data, message.sender);
+                    }
                     _ = tenth.tick() => {
                         waiting.hear(&mut this, topics);
-                        this.report(topics);
+                        // What has come is heard before silence is counted.
+                        while let Ok(message) = heartbeats.try_recv() {
+                            this.on_instruction_heartbeat(topics.at(), message.msg.data, message.sender);
+                        }
+                        this.every_tenth(topics);
                         topics.trace.flush();
                     }
                 }
