@@ -215,6 +215,21 @@ fn a_controller_whose_reference_stands_still_stops_the_arm_and_is_named() {
 }
 
 #[test]
+fn that_no_goal_runs_said_again_and_again_hides_no_controller_that_stands_still() {
+    let mut rig = Rig::new();
+    rig.ticks(60, true, &mut |graph| Some(graph.sent(graph.now)));
+    let held = rig.graph.sent(rig.graph.now);
+    for _ in 0..60 {
+        let now = at(rig.graph.now);
+        rig.publisher.on_goal(&mut rig.graph, now, 0, false).unwrap();
+        rig.ticks(1, true, &mut |_| Some(held));
+    }
+    let now = at(rig.graph.now);
+    rig.publisher.every_tenth(&mut rig.graph, now).unwrap();
+    assert_eq!(rig.code(), "controller_not_following", "{:?}", rig.graph.motion);
+}
+
+#[test]
 fn a_controller_that_falls_silent_in_motion_is_not_sent_on() {
     let mut rig = Rig::new();
     rig.ticks(60, true, &mut |graph| Some(graph.sent(graph.now)));

@@ -236,6 +236,10 @@ struct Rig {
     /// Somebody holds the robot here, whatever it is sent.
     held: Option<Vec<f64>>,
     outcomes: Option<UnboundedReceiver<Outcome>>,
+    /// Where the robot was in each tick.
+    track: Vec<Vec<f64>>,
+    /// A joint of another driver, whose states are so many ticks old.
+    slow: Option<(usize, usize)>,
 }
 
 impl Rig {
@@ -246,7 +250,8 @@ impl Rig {
         let joints = streaming.joints().as_slice().to_vec();
         let publisher = Publishing::new(streaming, params, at(graph.now), kept, false, feed);
         let (driver, besides, held) = (DRIVER, Vec::new(), None);
-        Self { publisher, graph, joints, driver, measured: true, besides, held, outcomes }
+        let (track, slow) = (Vec::new(), None);
+        Self { publisher, graph, joints, driver, measured: true, besides, held, outcomes, track, slow }
     }
 
     /// The gantry before anybody described it.
@@ -317,8 +322,14 @@ impl Rig {
         self.graph.now += 10 * MS;
         if self.measured {
             let place = self.held.clone().unwrap_or_else(|| self.graph.place());
-            let (driver, joints) = (self.driver, self.joints.clone());
-            self.hear(driver, &joints, &place, 0);
+            self.track.push(place.clone());
+            let (driver, mut joints, mut fresh) = (self.driver, self.joints.clone(), place);
+            if let Some((joint, ticks)) = self.slow {
+                let then = self.track[self.track.len().saturating_sub(1 + ticks)][joint];
+                self.hear(OTHER, &[joints.remove(joint)], &[then], 10 * MS * i64::try_from(ticks).unwrap());
+                fresh.remove(joint);
+            }
+            self.hear(driver, &joints, &fresh, 0);
         }
         for (sender, joint, position, age) in self.besides.clone() {
             self.hear(sender, &[joint.to_owned()], &[position], age);
@@ -355,8 +366,12 @@ impl Rig {
     /// The motion goes on along the first joint.
     fn chunk(&mut self, sender: SenderId) -> Result<(), Reason> {
         let from = self.held.clone().unwrap_or_else(|| self.graph.place());
+        self.chunk_from(sender, &from)
+    }
+
+    fn chunk_from(&mut self, sender: SenderId, from: &[f64]) -> Result<(), Reason> {
         let point = |k: i64| {
-            let mut positions = from.clone();
+            let mut positions = from.to_vec();
             positions[0] += 0.1 * 0.02 * (k + 1) as f64;
             TrajectoryPoint { positions, time_from_start: 20 * MS * (k + 1), ..TrajectoryPoint::default() }
         };
@@ -1077,6 +1092,39 @@ fn stamps_and_sources_are_traced_where_joints_come_from_more_than_one() {
 }
 
 #[test]
+fn a_joint_that_is_told_late_is_compared_with_where_it_was_to_be_then() {
+    let mut rig = Rig::new(&json!({"max_tracking_error": 0.003}));
+    rig.slow = Some((0, 6));
+    rig.go(150);
+    assert_eq!(rig.code(), "following", "{}", rig.words());
+    assert!(rig.graph.place()[0] > 0.08);
+}
+
+#[test]
+fn a_driver_that_repeats_itself_is_not_believed_because_another_one_lives() {
+    let mut rig = Rig::new(&json!({}));
+    rig.slow = Some((3, 0));
+    rig.go(50);
+    assert_eq!(rig.code(), "following", "{}", rig.words());
+    rig.held = Some(rig.graph.place());
+    for _ in 0..15 {
+        // What it proposes does not depend on what is told.
+        let from = rig.graph.place();
+        let _ = rig.chunk_from(POLICY, &from);
+        rig.wait(10);
+    }
+    assert_eq!(rig.code(), "joint_state_frozen", "{}", rig.words());
+    rig.publisher.resume(&mut rig.graph).unwrap();
+    let sent = rig.graph.sent;
+    for k in 0..60 {
+        // Only the hand moves a little.
+        rig.held.as_mut().unwrap()[3] = 0.02 + 1e-4 * f64::from(k % 2);
+        rig.go(1);
+    }
+    assert_eq!((rig.code().as_str(), rig.graph.sent), ("joint_state_frozen", sent), "{}", rig.words());
+}
+
+#[test]
 fn a_jump_that_the_joint_cannot_do_is_found() {
     let mut rig = Rig::moving(&json!({}));
     let mut place = rig.graph.place();
@@ -1118,6 +1166,8 @@ fn armed_anew_it_begins_where_it_was_put_and_armed_all_the_time_it_does_not() {
     place[1] -= 0.15;
     put(&mut rig, &place);
     rig.arm(true).unwrap();
+    // Nor is it news that nobody's goal runs.
+    rig.goal(0, false);
     rig.go(30);
     assert_ne!(rig.code(), "following", "{}", rig.words());
 }
