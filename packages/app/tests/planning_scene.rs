@@ -33,10 +33,14 @@ collision_objects:
 ";
 
 fn model() -> CollisionModel {
+    model_in(FILE)
+}
+
+fn model_in(cell: &str) -> CollisionModel {
     let robot = RobotModel::load(format!("{ROOT}/urdf/panda.urdf")).unwrap();
     let srdf = Srdf::load(format!("{ROOT}/urdf/panda.srdf"), &robot).unwrap();
     let joints = JointNames::new(srdf.group("panda_arm_hand").unwrap().joints.clone()).unwrap();
-    let cell = Obstacles::parse(FILE).unwrap();
+    let cell = Obstacles::parse(cell).unwrap();
     CollisionModel::new(&robot, Some(&srdf), &joints, &cell, &CollisionOptions::default()).unwrap()
 }
 
@@ -328,6 +332,153 @@ fn what_came_before_a_new_description_holds_after_it() {
     assert_eq!((trouble(&keeper).as_str(), names(&keeper).len()), ("", 3));
     keeper.robot(model());
     assert!(trouble(&keeper).contains("whole scene"), "{}", trouble(&keeper));
+}
+
+#[test]
+fn a_thousand_messages_are_kept_and_64_mb() {
+    let mut keeper = SceneKeeper::default();
+    for i in 0..1000 {
+        tell(&mut keeper, &Scene { objects: vec![Object::cube(&format!("box {}", i % 7), "")], ..Scene::diff() });
+    }
+    keeper.robot(model());
+    assert_eq!((trouble(&keeper).as_str(), names(&keeper).len()), ("", 8));
+    tell(&mut keeper, &Scene::diff());
+    keeper.robot(model());
+    assert!(trouble(&keeper).contains("not kept"), "{}", trouble(&keeper));
+    // What cannot be read counts as well: it has its bytes.
+    let mut keeper = SceneKeeper::default();
+    for _ in 0..2 {
+        keeper.scene(vec![0xff; 32 << 20], READY.to_vec(), Vec::new());
+    }
+    keeper.robot(model());
+    assert!(trouble(&keeper).contains("malformed"), "{}", trouble(&keeper));
+    keeper.scene(vec![0xff], READY.to_vec(), Vec::new());
+    keeper.robot(model());
+    assert!(trouble(&keeper).contains("not kept"), "{}", trouble(&keeper));
+    tell(&mut keeper, &Scene::default());
+    assert_eq!(trouble(&keeper), "", "a whole scene says it all");
+}
+
+#[test]
+fn how_many_more_cannot_be_followed_is_told() {
+    let mut keeper = keeper();
+    let lost = |number: usize| (0..number).map(|i| Object::cube(&format!("box {i}"), "agv")).collect();
+    tell(&mut keeper, &Scene { objects: lost(1), ..Scene::diff() });
+    assert!(!trouble(&keeper).contains("more"), "{}", trouble(&keeper));
+    tell(&mut keeper, &Scene { objects: lost(3), ..Scene::diff() });
+    assert!(trouble(&keeper).contains("(and 2 more)"), "{}", trouble(&keeper));
+}
+
+#[test]
+fn where_the_joints_are_not_known_nothing_is_placed() {
+    for positions in [READY[..7].to_vec(), [&READY[..7], &[f64::NAN]].concat()] {
+        let mut keeper = keeper();
+        let scene = Scene { objects: vec![Object::cube("post", "panda_hand")], ..Scene::diff() };
+        keeper.scene(scene.to_cdr(), positions, Vec::new());
+        assert!(trouble(&keeper).contains("joint positions"), "{}", trouble(&keeper));
+        assert_eq!(names(&keeper), ["table"]);
+    }
+}
+
+#[test]
+fn what_is_held_and_what_stands_around_are_whole_or_a_change_each_by_itself() {
+    let held = |keeper: &SceneKeeper| -> Vec<String> {
+        keeper.model().unwrap().attached().iter().map(|held| held.id.clone()).collect()
+    };
+    let mut keeper = keeper();
+    let tool = ("panda_hand".to_owned(), Object::cube("tool", "panda_hand").posed(at(0.0, 0.0, 0.2)));
+    tell(&mut keeper, &Scene { held: vec![tool], objects: vec![Object::cube("a", "")], ..Scene::default() });
+    assert_eq!((trouble(&keeper).as_str(), held(&keeper), names(&keeper).len()), ("", vec!["tool".to_owned()], 2));
+    // A change, whose robot state calls itself whole.
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("b", "")], is_diff: true, ..Scene::default() });
+    assert_eq!(names(&keeper), ["table", "a", "b"]);
+    // A whole scene, whose robot state is a change.
+    tell(&mut keeper, &Scene { objects: vec![Object::cube("c", "")], is_diff: false, ..Scene::diff() });
+    assert_eq!((held(&keeper), names(&keeper)), (vec!["tool".to_owned()], vec!["table".to_owned(), "c".to_owned()]));
+    tell(&mut keeper, &Scene::default());
+    assert_eq!((held(&keeper).len(), names(&keeper).len()), (0, 1));
+}
+
+#[test]
+fn each_of_the_cells_own_obstacles_is_put_back_but_what_the_robot_holds() {
+    let cell = format!("{FILE}{}", FILE.replace("collision_objects:\n", "").replace("table", "shelf"));
+    let mut keeper = SceneKeeper::default();
+    keeper.robot(model_in(&cell));
+    let all_gone = || vec![Object { operation: 1, ..Object::new("", "") }];
+    tell(&mut keeper, &Scene { objects: all_gone(), ..Scene::diff() });
+    assert_eq!(names(&keeper), ["table", "shelf"]);
+    let taken = ("panda_hand".to_owned(), Object::new("shelf", "panda_hand"));
+    tell(&mut keeper, &Scene { held: vec![taken], ..Scene::diff() });
+    assert_eq!((trouble(&keeper).as_str(), names(&keeper)), ("", vec!["table".to_owned()]));
+    tell(&mut keeper, &Scene { objects: all_gone(), ..Scene::diff() });
+    assert_eq!((names(&keeper), keeper.model().unwrap().attached().len()), (vec!["table".to_owned()], 1));
+    tell(&mut keeper, &Scene::default());
+    assert_eq!(names(&keeper).len(), 2);
+}
+
+#[test]
+fn a_move_ends_what_a_move_left_open_and_nothing_else() {
+    let add = |frame: &str| Object::cube("post", frame);
+    let shift = |frame: &str| Object { operation: 3, ..Object::new("post", frame).posed(at(0.0, 0.0, 1.0)) };
+    for (lost, open) in [
+        (vec![shift("agv")], false),
+        (vec![add("agv")], true),
+        (vec![add("agv"), shift("agv")], true),
+        (vec![shift("agv"), add("agv")], true),
+    ] {
+        let mut keeper = keeper();
+        tell(&mut keeper, &Scene { objects: vec![add("")], ..Scene::diff() });
+        for object in lost {
+            tell(&mut keeper, &Scene { objects: vec![object], ..Scene::diff() });
+            assert!(trouble(&keeper).contains("'post'"));
+        }
+        tell(&mut keeper, &Scene { objects: vec![shift("")], ..Scene::diff() });
+        assert_eq!(trouble(&keeper).contains("'post'"), open, "{}", trouble(&keeper));
+        tell(&mut keeper, &Scene { objects: vec![add("")], ..Scene::diff() });
+        assert_eq!(trouble(&keeper), "");
+    }
+}
+
+#[test]
+fn what_is_held_and_not_known_is_known_once_it_is_held_anew_or_put_down_and_removed() {
+    let hold = |frame: &str| ("panda_hand".to_owned(), Object::cube("cup", frame).posed(at(0.0, 0.0, 0.3)));
+    let put_down = || ("panda_hand".to_owned(), Object { operation: 1, ..Object::new("cup", "") });
+    let gone = || Scene { objects: vec![Object { operation: 1, ..Object::new("cup", "") }], ..Scene::diff() };
+    let lost = || {
+        let mut keeper = keeper();
+        tell(&mut keeper, &Scene { held: vec![hold("panda_hand")], ..Scene::diff() });
+        assert_eq!(trouble(&keeper), "");
+        tell(&mut keeper, &Scene { held: vec![hold("agv")], ..Scene::diff() });
+        assert!(trouble(&keeper).contains("'cup'"));
+        keeper
+    };
+    let mut again = lost();
+    tell(&mut again, &Scene { held: vec![hold("panda_hand")], ..Scene::diff() });
+    assert_eq!(trouble(&again), "");
+    // What stands around is not what is held.
+    let mut there = lost();
+    tell(&mut there, &gone());
+    assert!(trouble(&there).contains("'cup'"));
+    tell(&mut there, &Scene { held: vec![put_down()], ..Scene::diff() });
+    assert!(trouble(&there).contains("'cup'"), "it stands somewhere now");
+    tell(&mut there, &gone());
+    assert_eq!(trouble(&there), "");
+}
+
+#[test]
+fn padded_links_are_told_until_a_whole_scene_has_none() {
+    let mut keeper = keeper();
+    let padding = |value: f64| vec![("panda_hand".to_owned(), value), ("panda_link7".to_owned(), 0.0)];
+    tell(&mut keeper, &Scene { padding: padding(0.0), ..Scene::diff() });
+    assert!(!keeper.status().padded);
+    tell(&mut keeper, &Scene { padding: padding(-0.01), ..Scene::diff() });
+    assert!(!keeper.status().padded, "a smaller link is the safe side of it");
+    tell(&mut keeper, &Scene { padding: padding(0.01), ..Scene::diff() });
+    assert!(keeper.status().padded);
+    tell(&mut keeper, &Scene::diff());
+    assert!(keeper.status().padded);
+    tell(&mut keeper, &Scene::default());
+    assert!(!keeper.status().padded);
 }
 
 #[test]

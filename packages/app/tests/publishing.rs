@@ -1219,6 +1219,24 @@ fn another_description_waits_while_armed_and_in_motion_and_is_told_then() {
 }
 
 #[test]
+fn who_sent_the_description_that_was_waited_for_is_told_whoever_spoke_meanwhile() {
+    let mut rig = Rig::new(&json!({}));
+    for (sender, node) in [(DESCRIBER, "/describer"), (OTHER, "/other"), (POLICY, "/policy")] {
+        rig.graph.nodes.insert(sender, node.to_owned());
+    }
+    rig.explain(SRDF, DESCRIBER);
+    rig.explain(&SRDF.replace("slide_x", "slide_y"), OTHER);
+    rig.describe(&slower_gantry(), DESCRIBER);
+    // Back to the semantic one that there is.
+    rig.explain(SRDF, POLICY);
+    assert_eq!(rig.publisher.streaming().description_waits(), (true, false));
+    rig.arm(false).unwrap();
+    rig.wait(60);
+    let text = rig.line(Line::RobotDescription).1;
+    assert!(text.contains("described by node '/describer'"), "{text}");
+}
+
+#[test]
 fn the_description_that_there_is_ends_the_wait_for_another() {
     let mut rig = Rig::moving(&json!({}));
     rig.describe(&slower_gantry(), DESCRIBER);

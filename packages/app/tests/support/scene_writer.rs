@@ -73,6 +73,10 @@ pub struct Scene {
     pub objects: Vec<Object>,
     /// Name, parent, pose.
     pub frames: Vec<(String, String, Pose)>,
+    /// Link, and what it holds.
+    pub held: Vec<(String, Object)>,
+    /// `link_padding`: link, and by how much.
+    pub padding: Vec<(String, f64)>,
 }
 
 impl Scene {
@@ -89,7 +93,16 @@ impl Scene {
         header(out, ""); // multi_dof_joint_state
         out.strings(&[]);
         (0..3).for_each(|_| out.count(0));
-        out.count(0); // attached_collision_objects
+        out.count(self.held.len());
+        for (link, object) in &self.held {
+            out.string(link);
+            object.write(out);
+            out.strings(&[]); // touch_links
+            header(out, ""); // detach_posture
+            out.strings(&[]);
+            out.count(0);
+            out.f64_array(&[0.0]); // weight
+        }
         out.u8(self.robot_state_is_diff.into());
         out.string(""); // robot_model_name
         out.count(self.frames.len());
@@ -102,7 +115,12 @@ impl Scene {
         out.count(0);
         out.strings(&[]);
         out.count(0);
-        (0..3).for_each(|_| out.count(0)); // link_padding, link_scale, object_colors
+        out.count(self.padding.len());
+        for (link, padding) in &self.padding {
+            out.string(link);
+            out.f64_array(&[*padding]);
+        }
+        (0..2).for_each(|_| out.count(0)); // link_scale, object_colors
         out.count(self.objects.len());
         self.objects.iter().for_each(|object| object.write(out));
         header(out, ""); // octomap
