@@ -455,6 +455,12 @@ fn what_is_held_and_not_known_is_known_once_it_is_held_anew_or_put_down_and_remo
     let mut again = lost();
     tell(&mut again, &Scene { held: vec![hold("panda_hand")], ..Scene::diff() });
     assert_eq!(trouble(&again), "");
+    // One more shape does not say what the others are.
+    let mut more = lost();
+    let (link, shape) = hold("panda_hand");
+    tell(&mut more, &Scene { held: vec![(link, Object { operation: 2, ..shape })], ..Scene::diff() });
+    tell(&mut more, &gone());
+    assert!(trouble(&more).contains("'cup'"));
     // What stands around is not what is held.
     let mut there = lost();
     tell(&mut there, &gone());
