@@ -126,8 +126,10 @@ fn a_follower_of_a_follower_is_refused_by_name() {
 
 #[test]
 fn deep_and_repeated_elements_end_in_an_error_and_not_in_the_stack() {
-    let deep = format!("<robot name='r'>{}{}</robot>", "<a>".repeat(200_000), "</a>".repeat(200_000));
+    let deep = format!("<robot name='r'>{}{}</robot>", "<a>".repeat(150_000), "</a>".repeat(150_000));
     says(&refusal(&deep), &["line 1", "elements within each other"]);
+    let endless = format!("<robot name='r'>{}</robot>", "<a/>".repeat(300_000));
+    says(&refusal(&endless), &["more than 200000 elements"]);
     let wide = format!("<robot name='r'><link name='a'>{}</link></robot>", "<b/><b><c/></b>".repeat(1_000));
     RobotModel::from_urdf(&wide).unwrap();
     // Groups of groups, each twice in the next: 2^40 ways to the last.
