@@ -164,8 +164,8 @@ def test_without_an_instruction_nothing_is_proposed_and_an_empty_one_ends_it(sta
 
 def test_a_malformed_instruction_is_told_and_not_followed(start, probe, robot):
     inference = Inference(start, probe)
-    inference.ask("x" * 100_000)
-    inference.health.wait(POLICY, ERROR, "instruction", "100000 bytes")
+    inference.ask("x" * 60_000)
+    inference.health.wait(POLICY, ERROR, "instruction", "60000 bytes")
     inference.silent()
     inference.ask()
     inference.proposes()

@@ -233,7 +233,7 @@ def test_with_remapped_topics_in_a_namespace_the_other_is_found_where_the_comman
 
     health = Health(probe)
     start("trajectory_publisher", *ros(robot_description_file=URDF, armed_at_start=True), *arguments[:-2])
-    health.wait("trajectory_publisher: joint_states", OK)
+    health.wait("/cell/trajectory_publisher: joint_states", OK)
     chunks = probe.node.create_publisher(JointTrajectory, "/action_chunk", 1)
     arm_windows = probe.hear(JointTrajectory, "/real/arm", QoSProfile(depth=200))
 
@@ -248,10 +248,10 @@ def test_with_remapped_topics_in_a_namespace_the_other_is_found_where_the_comman
     beside.publish(JointTrajectory())
     other = others("jog", "/real").create_publisher(JointTrajectory, "arm", 1)
     matched(probe, other, 2)
-    health.wait(SENDERS, WARN, "'/real/jog'", "'/real/arm'")
-    assert "beside" not in health.newest(SENDERS).message
+    health.wait(f"/cell/{SENDERS}", WARN, "'/real/jog'", "'/real/arm'")
+    assert "beside" not in health.newest(f"/cell/{SENDERS}").message
     other.publish(JointTrajectory())
-    health.wait(MOTION, ERROR, "'/real/jog'", "'/real/arm'")
+    health.wait(f"/cell/{MOTION}", ERROR, "'/real/jog'", "'/real/arm'")
     follower.stop()
 
 
