@@ -246,6 +246,33 @@ mod tests {
     }
 
     #[test]
+    fn between_two_points_it_is_asked_for_what_lies_between() {
+        // Ten milliseconds are five tolerances.
+        assert_eq!(Stream::new(5.0).run(|stream, ms| stream.wanted(ms)), None);
+        let (when, _) = Stream::new(5.0).run(|stream, ms| stream.wanted(ms - 5)).unwrap();
+        assert!((100..=110).contains(&when), "{when}");
+    }
+
+    #[test]
+    fn what_is_told_late_is_held_against_what_was_sent_for_then() {
+        let mut stream = Stream::new(1.0);
+        (0..1000).step_by(10).for_each(|ms| stream.send(ms));
+        let told = |ms: i64| [7.0, 99.0, 1e-3 * ms as f64];
+        assert!((300..700).all(|ms| stream.watch.heard(at(ms), &names(), &told(ms)).is_ok()));
+        assert!((300..700).any(|ms| stream.watch.heard(at(ms), &names(), &told(ms - 50)).is_err()));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_begins_the_tenth_of_a_second_anew() {
+        let mut stream = Stream::new(1.0);
+        (0..600).step_by(10).for_each(|ms| stream.send(ms));
+        let mut off = |ms: i64| stream.watch.heard(at(ms), &names(), &[7.0, 99.0, 9.0]).is_err();
+        assert!(!(500..590).any(&mut off));
+        let found = (300..500).find(|ms| off(*ms)).unwrap();
+        assert!((400..=401).contains(&found), "{found}");
+    }
+
+    #[test]
     fn one_that_freezes_is_found_a_tenth_of_a_second_after_it_is_out_of_tolerance_and_its_joint_named() {
         let (when, found) = Stream::new(1.0).run(|stream, ms| stream.wanted(ms.min(500))).unwrap();
         assert!((610..=620).contains(&when), "{when}");
