@@ -251,3 +251,21 @@ fn a_state_that_cannot_be_read_or_of_no_controller_of_ours_changes_nothing() {
     rig.ticks(50, true, &mut |graph| Some(graph.sent(graph.now)));
     assert_eq!(rig.code(), "following", "{:?}", rig.graph.motion);
 }
+
+#[test]
+fn somebody_elses_goal_voids_the_plan_and_after_it_the_next_chunk_is_followed() {
+    let mut rig = Rig::new();
+    let follows: Tells<'_> = &mut |graph| Some(graph.sent(graph.now));
+    rig.ticks(60, true, follows);
+    let sent = rig.graph.windows;
+    for active in [true, false] {
+        let now = at(rig.graph.now);
+        rig.publisher.on_goal(&mut rig.graph, now, 0, active).unwrap();
+        // Its chunk has most of a second left, and the goal was over in a twentieth.
+        rig.ticks(5, false, &mut |graph| Some(graph.sent(graph.now)));
+        assert_eq!(rig.graph.windows, sent, "active: {active}");
+    }
+    rig.ticks(150, true, &mut |graph| Some(graph.sent(graph.now)));
+    assert!(rig.graph.windows > sent + 50, "{} {sent}", rig.graph.windows);
+    assert_eq!(rig.code(), "following", "{:?}", rig.graph.motion);
+}

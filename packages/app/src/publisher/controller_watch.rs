@@ -254,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn each_joint_is_held_against_what_it_was_sent_itself() {
+        let mut watch = ControllerWatch::new(JointNames::new(["a", "b"]).unwrap(), TOLERANCE);
+        let wanted = |ms: i64| [1e-3 * ms as f64, 10.0 + 2e-3 * ms as f64];
+        let points: Vec<_> = (0..80).map(|k| (at(10 * k), wanted(10 * k))).collect();
+        watch.sent(points.iter().map(|(time, positions)| (*time, positions.as_slice())));
+        let names = ["a", "b"].map(str::to_owned);
+        assert!((0..400).all(|ms| watch.heard(at(ms), &names, &wanted(ms)).is_ok()));
+        let off = (400..700).find_map(|ms| watch.heard(at(ms), &names, &[wanted(ms)[0], wanted(ms)[1] - 0.05]).err());
+        assert_eq!(off.unwrap().joint, "b");
+    }
+
+    #[test]
     fn what_is_told_late_is_held_against_what_was_sent_for_then() {
         let mut stream = Stream::new(1.0);
         (0..1000).step_by(10).for_each(|ms| stream.send(ms));
