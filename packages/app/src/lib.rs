@@ -16,6 +16,7 @@ pub mod reasons;
 pub mod seldom;
 pub mod setup;
 pub mod silence;
+pub mod state_file;
 pub mod supervisor;
 pub mod surroundings;
 pub mod trace;

@@ -1,7 +1,7 @@
 //! What is known of goals beyond the life of the process that took them: which was the last, and which was active. So ids do not repeat, and a goal that
 //! nobody keeps any more is told to have ended.
 
-use crate::publisher::emergency::{AUTO, in_state_directory, try_out, write_whole};
+use crate::state_file::{self, try_out, write_whole};
 use efm_core::goal::{MAX_GOAL_BYTES, Sentence};
 use efm_core::reading;
 use serde::{Deserialize, Serialize};
@@ -45,16 +45,9 @@ impl KeptGoals {
     /// environment. Where nothing is kept, or it cannot be read, ids begin at `seconds`, which are those since 1970: no goal of before has such a one.
     pub fn read(setting: &str, full_name: &str, seconds: u64, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let mut kept = Self::default();
-        match setting {
-            "" => {}
-            AUTO => {
-                kept.path = in_state_directory(full_name, "goals", variable);
-                if kept.path.is_none() {
-                    kept.trouble =
-                        Some(format!("neither XDG_STATE_HOME nor HOME is set; name a file by '{PARAMETER}'"));
-                }
-            }
-            named => kept.path = Some(PathBuf::from(named)),
+        match state_file::named(setting, full_name, "goals", variable) {
+            Ok(path) => kept.path = path,
+            Err(why) => kept.trouble = Some(format!("{why}; name a file by '{PARAMETER}'")),
         }
         kept.known.last = seconds;
         let Some(path) = &kept.path else { return kept };
@@ -123,6 +116,7 @@ fn known(path: &Path) -> io::Result<Option<Known>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::state_file::AUTO;
 
     const NOW: u64 = 1_796_000_000;
 

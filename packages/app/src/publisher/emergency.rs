@@ -2,16 +2,15 @@
 //! heartbeat, without which nothing moves.
 
 use crate::reasons::{self, refused};
+use crate::state_file::{self, try_out, write_whole};
 use efm_core::Reason;
 use efm_core::reading;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The setting that stands for a file in the user's state directory.
-pub const AUTO: &str = "auto";
 const PARAMETER: &str = "emergency_stop_file";
 
 /// An emergency stop that is kept in a file until the robot is armed.
@@ -28,18 +27,13 @@ impl KeptStop {
     /// now, not when it matters.
     pub fn new(setting: &str, full_name: &str, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let mut kept = Self::default();
-        match setting {
-            "" => return kept,
-            AUTO => match in_state_directory(full_name, "estop", variable) {
-                Some(path) => kept.path = Some(path),
-                None => {
-                    kept.trouble = Some(format!(
-                        "neither XDG_STATE_HOME nor HOME is set, so an emergency stop does not outlive this process; name a file by the \
-                         parameter '{PARAMETER}'"
-                    ));
-                }
-            },
-            named => kept.path = Some(PathBuf::from(named)),
+        match state_file::named(setting, full_name, "estop", variable) {
+            Ok(path) => kept.path = path,
+            Err(why) => {
+                kept.trouble = Some(format!(
+                    "{why}, so an emergency stop does not outlive this process; name a file by the parameter '{PARAMETER}'"
+                ));
+            }
         }
         if let Some(path) = &kept.path {
             kept.trouble = try_out(path).err().map(|error| unwritable(path, &error));
@@ -132,60 +126,6 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
     )
 }
 
-/// A file for each node of each ROS domain, so that the robots of one machine do not stop for one another.
-pub(crate) fn in_state_directory(
-    full_name: &str,
-    extension: &str,
-    variable: impl Fn(&str) -> Option<OsString>,
-) -> Option<PathBuf> {
-    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
-    let domain = variable("ROS_DOMAIN_ID").map_or("0".to_owned(), |id| id.to_string_lossy().trim().to_owned());
-    let domain = domain.parse::<u32>().unwrap_or(0);
-    // A node's name has letters, digits and underscores only.
-    let name = full_name.trim_matches('/').replace('/', ".");
-    Some(state.join("embodied_fm").join(format!("domain{domain}.{name}.{extension}")))
-}
-
-/// All of it or nothing.
-pub(crate) fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let folder = folder_of(path);
-    fs::create_dir_all(folder)?;
-    let draft = draft_of(path);
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    let put = written.and_then(|()| fs::rename(&draft, path));
-    if put.is_err() {
-        // The first error is the one to tell.
-        let _ = fs::remove_file(&draft);
-    }
-    put?;
-    File::open(folder)?.sync_all()
-}
-
-/// Whether a file could be written, without leaving anything.
-pub(crate) fn try_out(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder_of(path))?;
-    if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-    }
-    let draft = draft_of(path);
-    File::create(&draft)?;
-    fs::remove_file(&draft)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn draft_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.draft", std::process::id()));
-    path.with_file_name(name)
-}
-
 /// What says from time to time that the emergency stop could be heard. Times of receipt in seconds.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
@@ -234,6 +174,7 @@ impl Heartbeat {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::state_file::AUTO;
     use std::time::Duration;
 
     fn nothing(_: &str) -> Option<OsString> {
@@ -331,32 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn each_node_of_each_domain_has_a_file_of_its_own() {
-        let of = |node: &str, set: &[(&str, &str)]| {
-            let variable =
-                |name: &str| set.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-            in_state_directory(node, "estop", variable)
-        };
-        let home = ("HOME", "/home/me");
-        let file = |name: &str| Some(PathBuf::from("/home/me/.local/state/embodied_fm").join(name));
-        assert_eq!(of("/trajectory_publisher", &[home]), file("domain0.trajectory_publisher.estop"));
-        assert_eq!(of("/left/arm", &[home, ("ROS_DOMAIN_ID", "7")]), file("domain7.left.arm.estop"));
-        assert_ne!(of("/left/arm", &[home]), of("/right/arm", &[home]));
-        let xdg = ("XDG_STATE_HOME", "/state");
-        assert_eq!(of("/a", &[home, xdg]), Some(PathBuf::from("/state/embodied_fm/domain0.a.estop")));
-        // As the XDG rules have it, what is not absolute does not count.
-        assert_eq!(of("/a", &[home, ("XDG_STATE_HOME", "state")]), file("domain0.a.estop"));
-        assert_eq!(of("/a", &[]), None);
-        let mut nowhere = KeptStop::new(AUTO, "/a", nothing);
-        assert!(nowhere.trouble().unwrap().contains("HOME") && nowhere.read().is_none());
-        nowhere.keep("why");
-        assert!(nowhere.trouble().is_some(), "it stays told");
-        let mut off = KeptStop::new("", "/a", nothing);
-        off.keep("why");
-        assert!(off.trouble().is_none() && off.read().is_none());
-    }
-
-    #[test]
     fn silence_of_the_heartbeat_counts_from_the_start_and_forbids_arming() {
         let mut beat = Heartbeat::new(0.5, 10.0);
         assert!(beat.silence(10.4).is_none() && beat.silence(10.6).is_some());
@@ -369,5 +284,16 @@ mod tests {
         assert!(beat.silence(3.0).is_none() && beat.silence(3.4).is_none() && beat.silence(3.6).is_some());
         let mut none = Heartbeat::new(0.0, 0.0);
         assert!(none.silence(1e9).is_none() && none.forbids(1e9).is_none());
+    }
+
+    #[test]
+    fn without_a_place_for_the_file_that_is_told_and_switched_off_nothing_is() {
+        let mut nowhere = KeptStop::new(AUTO, "/a", nothing);
+        assert!(nowhere.trouble().unwrap().contains("HOME") && nowhere.read().is_none());
+        nowhere.keep("why");
+        assert!(nowhere.trouble().is_some(), "it stays told");
+        let mut off = KeptStop::new("", "/a", nothing);
+        off.keep("why");
+        assert!(off.trouble().is_none() && off.read().is_none());
     }
 }

@@ -39,7 +39,7 @@ pub fn specs() -> Vec<Spec> {
         instruction_heartbeat_spec(),
         Spec::text(
             "emergency_stop_file",
-            crate::publisher::emergency::AUTO,
+            crate::state_file::AUTO,
             "File that keeps an emergency stop until ~/arm, so that it outlives this process. auto: one for this node in $XDG_STATE_HOME/embodied_fm \
              or ~/.local/state/embodied_fm. Empty: none.",
         ),
