@@ -2,27 +2,22 @@
 //! robot, and descriptions that come while armed.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/gantry.rs"]
+mod gantry;
+
 use efm_app::Failure;
 use efm_app::publisher::motion_report::Phase;
-use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming::{Event, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
 use efm_core::{Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{ControllerFault, Execution, IdleReason, StopReason, VerifiedWindow};
+use gantry::{JOINTS, MS, urdf};
 use serde_json::json;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-const MS: i64 = 1_000_000;
-const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 const A: SenderId = SenderId([1; 16]);
 const B: SenderId = SenderId([2; 16]);
-
-fn urdf() -> String {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data");
-    std::fs::read_to_string(data.join("gantry.urdf")).unwrap()
-}
 
 /// The robot is where the last window put it.
 #[derive(Default)]
@@ -55,14 +50,11 @@ struct Rig {
 
 impl Rig {
     fn new(armed: bool) -> Self {
-        let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
-        let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-        let files = BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]);
         let params = json!({
             "joint_limits_file": "limits.yaml", "controllers.gantry": JOINTS, "check_collisions": false, "armed_at_start": armed,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let streaming = Streaming::new(&params, &gantry::files(gantry::LIMIT)).unwrap();
         let sent = Sent { windows: 0, at: vec![0.0, 0.0, 0.3, 0.02] };
         let mut rig = Self { streaming, sent, now: 1_000_000 * MS };
         rig.on(Event::Listeners { now: rig.now, listening: vec![true].into() }).unwrap();

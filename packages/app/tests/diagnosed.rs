@@ -1,20 +1,21 @@
 //! The diagnostics task `motion` has the code of what the arm does, and that of the last refused chunk.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/gantry.rs"]
+mod gantry;
+
 use efm_app::Failure;
 use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::publishing::{At, Host, Line, Publishing};
-use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
+use efm_app::publisher::streaming::{Event, Outlet, Streaming};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
 use efm_core::{Level, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Execution, VerifiedWindow};
+use gantry::{JOINTS, MS, at};
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-const MS: i64 = 1_000_000;
-const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 const POLICY: SenderId = SenderId([1; 16]);
 const DRIVER: SenderId = SenderId([2; 16]);
 const DESK: SenderId = SenderId([3; 16]);
@@ -40,10 +41,6 @@ impl Outlet for Heard {
     fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
-}
-
-fn at(now: i64) -> At {
-    At { now: Stamp::from_nanos(now), received: now as f64 * 1e-9 }
 }
 
 impl Host for Heard {
@@ -80,24 +77,20 @@ impl Rig {
     }
 
     fn with(instruction_heartbeat: f64) -> Self {
-        let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
-        let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-        let files = BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]);
         let params = json!({
             "joint_limits_file": "limits.yaml", "controllers.gantry": JOINTS, "check_collisions": false,
             "armed_at_start": false, "emergency_stop_heartbeat": 0.5,
             "instruction_heartbeat": instruction_heartbeat,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let streaming = Streaming::new(&params, &gantry::files(gantry::LIMIT)).unwrap();
         let heard = Heard { now: 1_000_000 * MS, ..Heard::default() };
         let publisher = Publishing::new(streaming, &params, at(heard.now), KeptStop::default(), false, None);
         Self { publisher, heard }
     }
 
     fn describe(&mut self) {
-        let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data");
-        let urdf = std::fs::read_to_string(data.join("gantry.urdf")).unwrap();
+        let urdf = gantry::urdf();
         let now = at(self.heard.now);
         self.publisher.on_description(&mut self.heard, now, &urdf, SenderId::UNKNOWN).unwrap();
     }

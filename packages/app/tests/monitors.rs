@@ -1,20 +1,19 @@
 //! Monitors of another crate, before the publisher of trajectories: what they say is told, is done again by a replay, and goes on with another description.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/gantry.rs"]
+mod gantry;
+
 use efm_app::Failure;
 use efm_app::publisher::motion_report::{Around, Phase, SlowBy, explain};
-use efm_app::publisher::streaming::{Event, Files, Measured, Outlet, Streaming, Ticked};
+use efm_app::publisher::streaming::{Event, Measured, Outlet, Streaming, Ticked};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Execution, IdleReason, Latch, Moment, Monitor, Occasion, StopReason, Verdict, VerifiedWindow};
+use gantry::{JOINTS, MS, urdf};
 use serde_json::json;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-const MS: i64 = 1_000_000;
-const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 
 /// Says what a function says; how often it was asked in motion is what it knows.
 struct Says {
@@ -71,21 +70,13 @@ struct Rig {
     traced: Traced,
 }
 
-fn urdf() -> String {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data");
-    std::fs::read_to_string(data.join("gantry.urdf")).unwrap()
-}
-
 impl Rig {
     fn bare(say: fn(usize, &Moment<'_>) -> Verdict) -> Self {
-        let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
-        let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-        let files = BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]);
         let params = json!({
             "joint_limits_file": "limits.yaml", "controllers.gantry": JOINTS, "check_collisions": false, "armed_at_start": true,
         });
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let streaming = Streaming::new(&params, &gantry::files(gantry::LIMIT)).unwrap();
         let streaming = streaming.watched_by(vec![Box::new(Says { say, asked: 0 })]);
         let sent = Sent { windows: Vec::new(), at: vec![0.0, 0.0, 0.3, 0.02] };
         Self { streaming, sent, now: 1_000_000 * MS, traced: Vec::new() }

@@ -2,22 +2,23 @@
 //! it, from joint states and chunks to windows.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/gantry.rs"]
+mod gantry;
+
 use efm_app::Failure;
 use efm_app::joint_states::Stamps;
 use efm_app::publisher::emergency::KeptStop;
 use efm_app::publisher::motion_report::Phase;
 use efm_app::publisher::publishing::{At, Host, Line, Publishing};
-use efm_app::publisher::streaming::{Event, Files, Outlet, Streaming};
+use efm_app::publisher::streaming::{Event, Outlet, Streaming};
 use efm_app::publisher::streaming_params;
 use efm_config::Params;
 use efm_core::{Level, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Execution, IdleReason, StopReason, VerifiedWindow};
+use gantry::{JOINTS, MS, at};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-const MS: i64 = 1_000_000;
-const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 const HOME: [f64; 4] = [0.0, 0.0, 0.3, 0.02];
 const POLICY: SenderId = SenderId([1; 16]);
 const ARM: SenderId = SenderId([2; 16]);
@@ -68,10 +69,6 @@ impl Outlet for Graph {
     fn rest(&mut self) -> Result<(), Failure> {
         Ok(())
     }
-}
-
-fn at(now: i64) -> At {
-    At { now: Stamp::from_nanos(now), received: now as f64 * 1e-9 }
 }
 
 impl Host for Graph {
@@ -140,15 +137,13 @@ impl Cell {
     fn new(drivers: &[Driver], set: &Value) -> Self {
         let limit = "{has_velocity_limits: true, max_velocity: 0.5, has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, \
                      max_jerk: 100.0}";
-        let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-        let files = BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]);
         let mut params = json!({
             "joint_limits_file": "limits.yaml", "controllers.arm": &JOINTS[..3], "controllers.hand": &JOINTS[3..],
             "gripper_joints": ["finger"], "check_collisions": false, "armed_at_start": true,
         });
         params.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
         let params = Params::from_json(streaming_params::specs(), &serde_json::from_value(params).unwrap()).unwrap();
-        let streaming = Streaming::new(&params, &Files::from_record(&files)).unwrap();
+        let streaming = Streaming::new(&params, &gantry::files(limit)).unwrap();
         let graph = Graph { now: BEGIN, windows: vec![None, None], at: HOME, speed: [0.0; 4], told: BTreeMap::new() };
         let publisher = Publishing::new(streaming, &params, at(BEGIN), KeptStop::default(), false, None);
         let drivers = drivers.iter().cloned().map(|d| Driver { next: BEGIN, ..d }).collect();
@@ -162,8 +157,7 @@ impl Cell {
             chunks: 0,
             phases: Vec::new(),
         };
-        let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data");
-        let urdf = std::fs::read_to_string(data.join("gantry.urdf")).unwrap();
+        let urdf = gantry::urdf();
         cell.publisher.on_description(&mut cell.graph, at(BEGIN), &urdf, SenderId::UNKNOWN).unwrap();
         cell
     }

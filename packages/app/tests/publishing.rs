@@ -1,8 +1,13 @@
 //! The publisher of trajectories whole, with a host that remembers what it was told: what comes to it, what it makes of that, and what is said of it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/graph.rs"]
+mod graph;
 #[path = "support/scene_writer.rs"]
 mod scene_writer;
+
+#[path = "support/gantry.rs"]
+mod gantry;
 
 use efm_app::Failure;
 use efm_app::cell::CellPlan;
@@ -15,18 +20,16 @@ use efm_config::Params;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_safety::{Execution, TaskLimits, VerifiedWindow, bounds};
 use efm_schedule::{Mode, OnNewGoal};
-use efm_wire::msgs::JointState;
+use gantry::{JOINTS, MS, at};
+use graph::{Graph, Said};
 use scene_writer::{Object, Scene};
 use serde_json::{Value, json};
-use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-const MS: i64 = 1_000_000;
-const JOINTS: [&str; 4] = ["slide_x", "slide_y", "slide_z", "finger"];
 const START: [f64; 4] = [0.0, 0.0, 0.3, 0.02];
 const READY: [f64; 7] = [0.0, -FRAC_PI_4, 0.0, -3.0 * FRAC_PI_4, 0.0, FRAC_PI_2, FRAC_PI_4];
 const POLICY: SenderId = SenderId([1; 16]);
@@ -35,153 +38,6 @@ const OTHER: SenderId = SenderId([3; 16]);
 const BUTTON: SenderId = SenderId([4; 16]);
 const DESCRIBER: SenderId = SenderId([5; 16]);
 const SRDF: &str = r#"<robot name="gantry"><group name="x"><joint name="slide_x"/></group></robot>"#;
-
-/// What was said last on a line: how bad it is, the words, and the values.
-type Said = (Level, String, BTreeMap<String, String>);
-
-/// Where it runs: remembers what it was told, and knows what the test lets it know.
-#[derive(Default)]
-struct Graph {
-    now: i64,
-    /// Where the joints are before anything is sent.
-    start: Vec<f64>,
-    windows: Vec<VerifiedWindow>,
-    sent: usize,
-    /// The next sending leaves for so many controllers only.
-    late: Option<usize>,
-    told: usize,
-    rested: usize,
-    events: Vec<Value>,
-    lines: Vec<(Line, Said)>,
-    listening: Vec<bool>,
-    nodes: BTreeMap<SenderId, String>,
-    /// How often it was asked for the node of a sender.
-    asked: Cell<usize>,
-    others: VecDeque<(usize, String)>,
-    heeded: Vec<bool>,
-    policy_is_gone: bool,
-    publishers: Vec<String>,
-    clock_silence: Option<f64>,
-    instruction_followed: Vec<f64>,
-    speed_scales: Vec<f64>,
-    filter: Option<JointState>,
-}
-
-impl Outlet for Graph {
-    fn send(&mut self, windows: &[VerifiedWindow], _: Stamp) -> Result<usize, Failure> {
-        let left = self.late.take().unwrap_or(windows.len());
-        if left == windows.len() {
-            self.windows = windows.to_vec();
-            self.sent += 1;
-        }
-        Ok(left)
-    }
-
-    fn tell(&mut self, _: &Execution, _: &[VerifiedWindow]) -> Result<(), Failure> {
-        self.told += 1;
-        Ok(())
-    }
-
-    fn rest(&mut self) -> Result<(), Failure> {
-        self.rested += 1;
-        Ok(())
-    }
-}
-
-fn at(now: i64) -> At {
-    At { now: Stamp::from_nanos(now), received: now as f64 * 1e-9 }
-}
-
-impl Host for Graph {
-    fn at(&self) -> At {
-        at(self.now)
-    }
-
-    fn note(&mut self, event: &Event<'_>) {
-        self.events.push(serde_json::to_value(event).unwrap());
-    }
-
-    fn listening(&self, listening: &mut Vec<bool>) {
-        listening.clone_from(&self.listening);
-    }
-
-    fn name_of(&self, _: &str, sender: SenderId) -> String {
-        self.nodes.get(&sender).map_or_else(|| format!("publisher {sender}"), |node| format!("node '{node}'"))
-    }
-
-    fn node_of(&self, _: &str, sender: SenderId) -> Option<String> {
-        self.asked.set(self.asked.get() + 1);
-        self.nodes.get(&sender).cloned()
-    }
-
-    fn other(&mut self, _: Stamp, heeded: bool) -> Option<(usize, String)> {
-        self.heeded.push(heeded);
-        self.others.pop_front()
-    }
-
-    fn sends_chunks(&self, _: SenderId) -> bool {
-        !self.policy_is_gone
-    }
-
-    fn publishers_of_emergency_stop(&self) -> Vec<String> {
-        self.publishers.clone()
-    }
-
-    fn clock_silence(&self) -> Option<f64> {
-        self.clock_silence
-    }
-
-    fn instruction_followed(&mut self, seconds: f64) {
-        self.instruction_followed.push(seconds);
-    }
-
-    fn speed_scale_is(&mut self, scale: f64) {
-        self.speed_scales.push(scale);
-    }
-
-    fn filter_state(&mut self, message: &JointState) -> Result<(), Failure> {
-        self.filter = Some(message.clone());
-        Ok(())
-    }
-
-    fn report(&mut self, line: Line, level: Level, text: String, values: Vec<(String, String)>) {
-        self.lines.push((line, (level, text, values.into_iter().collect())));
-    }
-}
-
-impl Graph {
-    /// Where the controllers are sent to now, by what they got last.
-    fn place(&self) -> Vec<f64> {
-        if self.windows.is_empty() {
-            return self.start.clone();
-        }
-        let of = |window: &VerifiedWindow| {
-            let time = |k: usize| window.stamp().nanos() + window.time_from_start(k);
-            let k = (1..window.len() - 1).find(|k| time(*k) > self.now).unwrap_or(window.len() - 1);
-            let share = ((self.now - time(k - 1)) as f64 / (time(k) - time(k - 1)) as f64).clamp(0.0, 1.0);
-            let ends = window.positions(k - 1).iter().zip(window.positions(k));
-            ends.map(|(a, b)| a + share * (b - a)).collect::<Vec<_>>()
-        };
-        self.windows.iter().flat_map(of).collect()
-    }
-
-    /// How often an event of a kind happened.
-    fn count(&self, kind: &str) -> usize {
-        self.events.iter().filter(|event| event.as_str() == Some(kind) || event.get(kind).is_some()).count()
-    }
-
-    fn newest(&self, kind: &str) -> &Value {
-        self.events.iter().rev().find_map(|event| event.get(kind)).unwrap()
-    }
-
-    fn line(&self, line: Line) -> &Said {
-        &self.lines.iter().rev().find(|(of, _)| *of == line).unwrap().1
-    }
-
-    fn reports(&self) -> usize {
-        self.lines.iter().filter(|(line, _)| *line == Line::Motion).count()
-    }
-}
 
 /// Every parameter that a test does not care for.
 fn with(ours: &Value, theirs: &Value) -> BTreeMap<String, Value> {
@@ -195,12 +51,6 @@ fn with(ours: &Value, theirs: &Value) -> BTreeMap<String, Value> {
     all
 }
 
-fn gantry_files() -> Files {
-    let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
-    let limits = JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-    Files::from_record(&BTreeMap::from([("joint_limits_file".to_owned(), format!("joint_limits:\n{limits}"))]))
-}
-
 fn gantry_params(params: &Value) -> Params {
     let ours = json!({
         "joint_limits_file": "limits.yaml", "controllers.gantry": JOINTS, "gripper_joints": ["finger"],
@@ -209,14 +59,9 @@ fn gantry_params(params: &Value) -> Params {
     Params::from_json(streaming_params::specs(), &with(&ours, params)).unwrap()
 }
 
-fn gantry() -> String {
-    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../policy/tests/data");
-    std::fs::read_to_string(data.join("gantry.urdf")).unwrap()
-}
-
 /// One whose first joint is slower.
 fn slower_gantry() -> String {
-    gantry().replacen(r#"velocity="1.0""#, r#"velocity="0.5""#, 1)
+    gantry::urdf().replacen(r#"velocity="1.0""#, r#"velocity="0.5""#, 1)
 }
 
 fn text(path: &str) -> String {
@@ -257,7 +102,7 @@ impl Rig {
     /// The gantry before anybody described it.
     fn unknown(params: &Value, kept: KeptStop) -> Self {
         let params = gantry_params(params);
-        let streaming = Streaming::new(&params, &gantry_files()).unwrap();
+        let streaming = Streaming::new(&params, &gantry::files(gantry::LIMIT)).unwrap();
         Self::of(streaming, &params, &START, kept, false)
     }
 
@@ -292,7 +137,7 @@ impl Rig {
     }
 
     fn seen(mut self) -> Self {
-        self.describe(&gantry(), SenderId::UNKNOWN);
+        self.describe(&gantry::urdf(), SenderId::UNKNOWN);
         self.wait(50);
         self
     }
@@ -1183,7 +1028,7 @@ fn who_described_the_robot_is_told_where_it_is_another_one() {
     let mut rig = rig.seen();
     let (level, text, _) = rig.line(Line::RobotDescription);
     assert!(level == Level::Ok && text.contains("4 of them moved"), "{text}");
-    rig.describe(&gantry(), OTHER);
+    rig.describe(&gantry::urdf(), OTHER);
     assert_eq!(rig.graph.count("description"), 1, "the same once more");
     // To arm it again makes no other robot of it.
     rig.arm(true).unwrap();
@@ -1240,7 +1085,7 @@ fn who_sent_the_description_that_was_waited_for_is_told_whoever_spoke_meanwhile(
 fn the_description_that_there_is_ends_the_wait_for_another() {
     let mut rig = Rig::moving(&json!({}));
     rig.describe(&slower_gantry(), DESCRIBER);
-    rig.describe(&gantry(), DESCRIBER);
+    rig.describe(&gantry::urdf(), DESCRIBER);
     rig.wait(1);
     assert_eq!(rig.publisher.streaming().description_waits(), (false, false));
     assert_eq!(rig.line(Line::RobotDescription).0, Level::Ok);
@@ -1249,7 +1094,7 @@ fn the_description_that_there_is_ends_the_wait_for_another() {
 #[test]
 fn one_that_does_not_fit_gives_way_to_one_that_does_even_while_armed() {
     let mut rig = Rig::unknown(&json!({}), KeptStop::default());
-    rig.describe(&gantry().replace("slide_z", "lift"), DESCRIBER);
+    rig.describe(&gantry::urdf().replace("slide_z", "lift"), DESCRIBER);
     rig.wait(1);
     assert_eq!(rig.code(), "description_does_not_fit");
     assert!(rig.line(Line::RobotDescription).1.contains("slide_z"), "{:?}", rig.line(Line::RobotDescription));
@@ -1297,19 +1142,20 @@ fn semantics_are_taken_before_and_after_the_description_and_once() {
 fn a_cell_that_is_known_is_that_of_its_descriptions_only() {
     let params = gantry_params(&json!({}));
     let urdf = slower_gantry();
-    let cell = CellPlan::new(&params, &gantry_files()).unwrap().of(&urdf, None).unwrap();
+    let cell = CellPlan::new(&params, &gantry::files(gantry::LIMIT)).unwrap().of(&urdf, None).unwrap();
     // Told to be of another text, so that it can be seen where it is used.
     let made_for = |described: &str, explained: Option<&str>| {
-        let mut streaming = Streaming::new(&params, &gantry_files()).unwrap().in_cell(cell.clone(), &gantry());
+        let mut streaming =
+            Streaming::new(&params, &gantry::files(gantry::LIMIT)).unwrap().in_cell(cell.clone(), &gantry::urdf());
         if let Some(srdf) = explained {
             streaming.on(&Event::Semantics { now: 1, srdf: srdf.into() }).unwrap();
         }
         streaming.on(&Event::Description { now: 1, urdf: described.into() }).unwrap();
         streaming.streamer().unwrap().limits().velocity()[0]
     };
-    assert_eq!(made_for(&gantry(), None), 0.5, "the known one");
-    assert_eq!(made_for(&format!("{}\n", gantry()), None), 1.0);
-    assert_eq!(made_for(&gantry(), Some(SRDF)), 1.0);
+    assert_eq!(made_for(&gantry::urdf(), None), 0.5, "the known one");
+    assert_eq!(made_for(&format!("{}\n", gantry::urdf()), None), 1.0);
+    assert_eq!(made_for(&gantry::urdf(), Some(SRDF)), 1.0);
 }
 
 // ---- surroundings
