@@ -1,5 +1,4 @@
 //! What of node `sim` is worth testing without a graph.
 
-pub mod newest;
 pub mod pace;
 pub mod params;

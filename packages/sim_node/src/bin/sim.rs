@@ -16,7 +16,6 @@ use efm_ros::r2r::trajectory_msgs::msg::JointTrajectory;
 use efm_ros::{Level, NodeError, Publisher, RosClock, RosError, Shutdown, Task as Health, convert, qos};
 use efm_sim::cell::{ARM_CONTROLLER, Cell, HAND_CONTROLLER};
 use efm_sim::{Camera, Scene, World, WorldFiles};
-use efm_sim_node::newest::{Giver, Taker, newest};
 use efm_sim_node::pace::{Every, Inbox, Move, Pace};
 use efm_sim_node::params::specs;
 use futures::StreamExt;
@@ -24,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 /// So long the first pictures may take, which make the renderer.
@@ -69,14 +68,15 @@ impl Studio {
     }
 
     /// Until the physics end.
-    fn run(mut self, moments: &Taker<Moment>, first: &Sender<()>) {
-        while let Some(Moment { stamp, scene, positions }) = moments.take() {
-            if !Arc::ptr_eq(&scene, &self.scene) {
-                self.world.reset(&scene);
-                self.scene = scene;
+    fn run(mut self, mut moments: watch::Receiver<Option<Arc<Moment>>>, first: &Sender<()>) {
+        while futures::executor::block_on(moments.changed()).is_ok() {
+            let Some(moment) = moments.borrow_and_update().clone() else { continue };
+            if !Arc::ptr_eq(&moment.scene, &self.scene) {
+                self.world.reset(&moment.scene);
+                self.scene = moment.scene.clone();
             }
-            self.world.show(&positions);
-            self.draw(stamp);
+            self.world.show(&moment.positions);
+            self.draw(moment.stamp);
             // Only the first time somebody waits.
             let _ = first.send(());
             if self.reported.elapsed() > REPORT_EVERY {
@@ -116,7 +116,8 @@ impl Studio {
 /// Everything that leaves the physics.
 struct Voice {
     joints: Publisher<JointState>,
-    moments: Giver<Moment>,
+    /// The newest: nobody waits for a slow one.
+    moments: watch::Sender<Option<Arc<Moment>>>,
     clock: Option<Publisher<Clock>>,
     task: Publisher<Text>,
 }
@@ -297,7 +298,8 @@ impl Physics {
     /// Has pictures drawn of what is now; where the last ones are not begun yet they are left out.
     fn show(&mut self, stamp: Stamp) {
         let positions = self.cell.world().raw_state().0.to_vec();
-        self.voice.moments.put(Moment { stamp, scene: self.scene.clone(), positions });
+        let moment = Moment { stamp, scene: self.scene.clone(), positions };
+        self.voice.moments.send_replace(Some(Arc::new(moment)));
     }
 
     /// The task as JSON.
@@ -435,7 +437,7 @@ fn main() -> ExitCode {
         for camera in Camera::ALL.into_iter().filter(|c| params.texts("cameras").iter().any(|name| name == c.name())) {
             cameras.push(camera_voice(node, camera)?);
         }
-        let (moments, taken_moments) = newest();
+        let (moments, shown_moments) = watch::channel(None);
         let voice = Voice {
             joints: node.publisher("joint_states", qos::joint_states_output())?,
             moments,
@@ -461,7 +463,7 @@ fn main() -> ExitCode {
         let shown = scene.clone();
         let studio = std::thread::Builder::new().name("drawing".into()).spawn(move || {
             match Studio::new(&files, shown, cameras, camera_health) {
-                Ok(studio) => studio.run(&taken_moments, &first),
+                Ok(studio) => studio.run(shown_moments, &first),
                 Err(error) => log::error!("no pictures are drawn: {error}"),
             }
         })?;
