@@ -230,7 +230,7 @@ PYTHON
 
 # 5. The executables, for a command only those that it runs. One profile and one target folder for everything, so that r2r is built once; features are
 # those of the whole workspace (`--workspace`), so that nothing is built again where the rest is built later.
-EFM_NODES="camera_ingest goal_intake vla_inference trajectory_publisher composed sim recorder"
+EFM_NODES="camera_ingest goal_intake vla_inference trajectory_publisher sim"
 
 # The executables of a group; empty: all.
 efm_executables() {
@@ -245,7 +245,7 @@ efm_executables() {
         policy) echo "efm-policy" ;;
         train) echo "efm-demonstrations efm-benchmark efm-eval" ;;
         bench) echo "efm-bench" ;;
-        bench-graph) echo "efm-bench-graph $EFM_NODES" ;;
+        bench-graph) echo "efm-bench-graph composed $EFM_NODES" ;;
     esac
 }
 
