@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Readers of their own, with why.
 const OWN: &[(&str, &str)] = &[
     // A folder, which is not read but written back to the disk.
-    ("app/src/publisher/emergency.rs", "File::open(folder)?.sync_all()"),
+    ("app/src/state_file.rs", "File::open(folder)?.sync_all()"),
     // The end of a log that this program has written, however long.
     ("demo/src/processes.rs", "File::open(log)"),
 ];
