@@ -7,6 +7,7 @@ pub use mixed::Mixed;
 
 use crate::reasons::{self, unfresh, wrong};
 use efm_core::freshness::{FreshnessBounds, Unfresh};
+use efm_core::reading::beginning;
 use efm_core::{Reason, SenderId, Stamp};
 use efm_vision::formats::Pixel;
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
@@ -31,6 +32,14 @@ pub enum CameraTrouble {
         camera: String,
         /// What is wrong.
         problem: CdrError,
+    },
+    /// Its frame is no name.
+    #[error("camera '{camera}' sends pictures whose header.frame_id cannot be: {problem}")]
+    Frame {
+        /// Which.
+        camera: String,
+        /// What is wrong.
+        problem: String,
     },
     /// Another encoding than before.
     #[error("camera '{camera}' changed its encoding from '{before}' to '{now}'")]
@@ -85,6 +94,7 @@ impl CameraTrouble {
             "nothing is passed on until it changes back (start camera_ingest anew if it is meant)";
         let (code, remedy) = match self {
             Self::Image { .. } => (reasons::IMAGE_UNREADABLE, ""),
+            Self::Frame { .. } => (reasons::IMAGE_UNREADABLE, "set the frame where the camera's driver is started"),
             Self::Message { .. } => (reasons::MESSAGE_UNREADABLE, ""),
             Self::Encoding { .. } => (reasons::IMAGE_ENCODING_CHANGED, CHANGE_BACK),
             Self::Size { .. } => (reasons::IMAGE_SIZE_CHANGED, CHANGE_BACK),
@@ -290,7 +300,7 @@ impl CameraStream {
         let changed = |first: &Form| CameraTrouble::Encoding {
             camera: self.name.clone(),
             before: first.encoding.clone(),
-            now: said.chars().take(40).collect(),
+            now: beginning(said, 40),
         };
         let another = |first: &&Form| first.encoding != said;
         // Before anything else, so that a camera that changes to something unreadable is told to have changed.

@@ -8,6 +8,7 @@ pub mod intake;
 pub mod kept;
 
 use efm_core::goal::{Goal, GoalEnd, GoalKeeper};
+use efm_core::reading::beginning;
 use efm_core::words::{Heard, Lexicon, StopWords, Understood, hear};
 use efm_core::{Reason, Stamp};
 use serde::Serialize;
@@ -225,7 +226,7 @@ impl GoalDesk {
     /// Cancels, and answers where there is nothing to cancel. The empty instruction is said again in any case: whoever wants the robot to stop is not to
     /// depend on what we think that it does.
     fn stop(&mut self, text: &str, said: &str) -> News {
-        let reason = format!("{:?} was said, and '{said}' asks to stop (parameter stop_words)", shorten(text));
+        let reason = format!("\"{}\" was said, and '{said}' asks to stop (parameter stop_words)", shorten(text));
         match self.keeper.cancel() {
             Some(ended) => self.ended(&ended, reason),
             None => {
@@ -262,13 +263,9 @@ impl GoalDesk {
     }
 }
 
-/// The beginning of a text, for people; control characters are left to the JSON to escape.
+/// The beginning of a text, for people.
 pub(crate) fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(SHOWN).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
-    }
-    short
+    beginning(text, SHOWN)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::publisher::streaming_params::task_rules;
 use crate::surroundings::{fixed_joints, named_workspace, tool_is_named, workspace_is_checked};
 use efm_config::codes::{contradict, wrong};
 use efm_config::{Params, Rule};
+use efm_core::reading::listed;
 use efm_core::words::StopWords;
 use efm_core::{JointNames, Reason};
 use efm_policy::Operators;
@@ -141,7 +142,7 @@ pub const GRIPPER_JOINTS: Rule = Rule::new(
         match params.texts("gripper_joints").into_iter().find(|joint| !moved.contains(joint)) {
             Some(joint) => Err(contradict(
                 format!("parameter 'gripper_joints': '{joint}' is moved by no controller"),
-                format!("the joints of 'controllers' are: {}", moved.join(", ")),
+                format!("the joints of 'controllers' are: {}", listed(&moved, "none")),
             )),
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_config::codes::{contradict, wrong};
 use efm_config::files;
 use efm_config::{Params, Spec};
-use efm_core::reading;
+use efm_core::reading::{self, listed};
 use efm_core::{JointNames, Level, Reason};
 use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
@@ -101,8 +101,7 @@ pub fn check_fixed(fixed: &BTreeMap<String, f64>, model: &RobotModel, joints: &J
             return Err(contradict(text, "take it out"));
         }
         if !others.contains(name) {
-            let known = others.join(", ");
-            let known = if known.is_empty() { "there is none" } else { &known };
+            let known = listed(&others, "there is none");
             let text = format!(
                 "parameter 'fixed_joints': the robot has no joint '{name}' of its own that no controller moves (those are: {known})"
             );

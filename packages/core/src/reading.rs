@@ -104,9 +104,43 @@ pub fn wrong_name(name: &str) -> Option<String> {
         return Some(format!("'{begin}...' has {} bytes; at most {LONGEST_NAME} are taken", name.len()));
     }
     hidden(name, false).map(|character| {
-        let shown: String = name.chars().flat_map(char::escape_debug).collect();
+        let shown = beginning(name, 80);
         format!("'{shown}' holds {character:?}, which does not show as what it is; leave it out")
     })
+}
+
+/// The beginning of a text from elsewhere, for people: so many characters of it in one line, what does not show written out; `...` where there is more.
+pub fn beginning(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    let mut told = 0;
+    for c in text.chars() {
+        let before = out.len();
+        match hidden(c.encode_utf8(&mut [0; 4]), false) {
+            None => out.push(c),
+            Some('\0') => out.push_str("\\0"),
+            Some(c) => out.extend(c.escape_default()),
+        }
+        told += out[before..].chars().count();
+        if told > most {
+            out.truncate(before);
+            out.push_str("...");
+            break;
+        }
+    }
+    out
+}
+
+/// Names that are told of a list at most.
+const MOST_TOLD: usize = 12;
+
+/// Names one after the other, as many as people read: of a longer list the first, and how many more there are. `none`: what is said of an empty one.
+pub fn listed<S: AsRef<str>>(names: &[S], none: &str) -> String {
+    let told: Vec<String> = names.iter().take(MOST_TOLD).map(|name| beginning(name.as_ref(), 40)).collect();
+    match names.len() {
+        0 => none.to_owned(),
+        all if all > MOST_TOLD => format!("{} and {} more", told.join(", "), all - MOST_TOLD),
+        _ => told.join(", "),
+    }
 }
 
 /// Longest text that is told, bytes.
@@ -201,6 +235,20 @@ mod tests {
         assert_eq!(shown("a\u{202e}b\0".to_owned()), "a\\u{202e}b\\u{0}");
         let long = shown("ö".repeat(10 << 20));
         assert!(long.len() < LONGEST_TOLD + 100 && long.ends_with("... (20971520 bytes)"));
+    }
+
+    #[test]
+    fn the_beginning_of_a_text_and_of_a_list_is_told_within_bounds() {
+        assert_eq!((beginning("pick it", 7).as_str(), beginning("pick it", 6).as_str()), ("pick it", "pick i..."));
+        assert_eq!(beginning("a\u{202e}b\0", 99), "a\\u{202e}b\\0");
+        for piece in ["\u{202e}", "\u{1b}[2J", "e\u{301}", "\0", "a", "\u{10ffff}"] {
+            let told = beginning(&piece.repeat(100_000), 80);
+            assert!(told.chars().count() <= 83 && told.ends_with("...") && hidden(&told, true).is_none(), "{told}");
+        }
+        let names: Vec<String> = (0..1000).map(|k| format!("j{k}")).collect();
+        assert_eq!((listed(&names[..0], "none").as_str(), listed(&names[..2], "none").as_str()), ("none", "j0, j1"));
+        assert!(listed(&names, "").ends_with("j11 and 988 more"), "{}", listed(&names, ""));
+        assert!(listed(&["n".repeat(1000)], "").len() < 50);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::package::{LoadOptions, PolicyPackage, check_cameras, check_robot};
 use crate::policy::Policy;
 use crate::ranges::compare_ranges;
 use crate::runtime::RuntimeOptions;
+use efm_core::reading::listed;
 use efm_core::words::Names;
 use efm_robot::{LimitSet, RobotModel};
 use std::path::{Path, PathBuf};
@@ -116,7 +117,7 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     let (info, robot, action) = (&manifest.policy, &manifest.robot, &manifest.action);
     let cameras = manifest.observation.images.iter().map(|i| format!("'{}' ({}x{})", i.name, i.width, i.height));
     let cameras: Vec<String> = cameras.collect();
-    let cameras = if cameras.is_empty() { "no camera".to_owned() } else { format!("cameras {}", cameras.join(", ")) };
+    let cameras = if cameras.is_empty() { "no camera".to_owned() } else { format!("cameras {}", listed(&cameras, "")) };
     let space = match action.space {
         ActionSpace::EndEffector => format!("poses of '{}' in '{}'", robot.tip_link, robot.base_link),
         ActionSpace::JointPosition => "joint positions".to_owned(),
@@ -128,7 +129,7 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     let relative = if relative.is_empty() {
         "all absolute".to_owned()
     } else {
-        format!("{} relative to the observation", relative.join(", "))
+        format!("{} relative to the observation", listed(&relative, "none"))
     };
     let runner = manifest.runner.describe();
     let continues = if manifest.runner.continues() { "can" } else { "cannot" };
@@ -141,7 +142,7 @@ fn facts(manifest: &Manifest) -> Vec<String> {
         1 => String::new(),
         n => format!(", now and at the {} steps before", n - 1),
     };
-    let names = |names: &Names| names.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let names = |names: &Names| listed(&names.keys().collect::<Vec<_>>(), "none");
     let knows = match &manifest.vocabulary {
         None => "lists no words: sentences are not compared with anything, those with negations are refused".to_owned(),
         Some(words) => {
@@ -153,14 +154,14 @@ fn facts(manifest: &Manifest) -> Vec<String> {
     };
     let ranges = match robot.ranges_not_compared.as_slice() {
         [] => String::new(),
-        joints => format!(" (the numbers of {} are not compared with the limits)", joints.join(", ")),
+        joints => format!(" (the numbers of {} are not compared with the limits)", listed(joints, "none")),
     };
     vec![
         format!("{} {} ({})", info.name, info.version, info.family),
         format!("sees {cameras}, {} joints{history}{told}", robot.joints.len()),
         knows,
-        format!("moves {}{ranges}", robot.joints.join(", ")),
-        format!("gives {space} ({}; {relative})", action.names.join(", ")),
+        format!("moves {}{ranges}", listed(&robot.joints, "nothing")),
+        format!("gives {space} ({}; {relative})", listed(&action.names, "nothing")),
         format!(
             "chunks of {} rows, {} s apart ({:.2} s), looked for anew every {:.2} s",
             action.horizon,

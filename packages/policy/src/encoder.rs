@@ -8,6 +8,7 @@ use crate::manifest::{EncoderRef, FileSpec, ManifestError, check_file};
 use crate::names;
 use crate::operators::Operators;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
+use efm_core::reading::listed;
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use serde::Deserialize;
@@ -142,8 +143,7 @@ pub enum EncoderError {
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
-    let joined = items.collect::<Vec<_>>().join(", ");
-    if joined.is_empty() { "nothing".into() } else { joined }
+    listed(&items.collect::<Vec<_>>(), "nothing")
 }
 
 /// Why a sentence has no embedding.

@@ -8,6 +8,7 @@ use crate::files;
 use crate::names;
 use crate::normalize::VectorNormalization;
 use efm_core::JointNames;
+use efm_core::reading::listed;
 use efm_core::words::{Lexicon, ListError, Names};
 use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
 use serde::Deserialize;
@@ -688,8 +689,9 @@ impl Manifest {
             ActionSpace::JointPosition => {
                 if action.names != self.robot.joints {
                     let problem = format!(
-                        "{:?} is not robot.joints in the same order ({:?}), as joint_position needs",
-                        action.names, self.robot.joints
+                        "{} is not robot.joints in the same order ({}), as joint_position needs",
+                        listed(&action.names, "nothing"),
+                        listed(&self.robot.joints, "none"),
                     );
                     return wrong("names", problem);
                 }

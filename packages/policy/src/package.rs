@@ -9,6 +9,7 @@ use crate::manifest::{JointUnit, LanguageSpec, MANIFEST_FILE, Manifest, Manifest
 use crate::operators::Operators;
 use crate::ranges::{RangeReport, compare_ranges};
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
+use efm_core::reading::listed;
 use efm_robot::{Chain, ChainError, JointKind, RobotModel};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ pub enum RobotMismatch {
 
 /// Cameras that a policy needs and a set-up lacks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the policy needs a camera '{missing}'; there are: {}", if available.is_empty() { "none".to_owned() } else { available.join(", ") })]
+#[error("the policy needs a camera '{missing}'; there are: {}", listed(available, "none"))]
 pub struct CameraMismatch {
     /// The first that is missing.
     pub missing: String,
@@ -308,11 +309,12 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
         let session = runtime::session(bytes, &file, RuntimeOptions::default(), false)?;
         let (inputs, outputs) = runtime::signature(&session);
         let wrong = |problem| PackageError::Tensor { file: file.clone(), role: role.clone(), problem };
-        for (what, listed, real) in [("input", &spec.inputs, &inputs), ("output", &spec.outputs, &outputs)] {
-            for name in listed {
+        for (what, named, real) in [("input", &spec.inputs, &inputs), ("output", &spec.outputs, &outputs)] {
+            for name in named {
                 if !real.iter().any(|t| t.name == *name) {
                     let names: Vec<&str> = real.iter().map(|t| t.name.as_str()).collect();
-                    return Err(wrong(format!("has no {what} '{name}'; its {what}s are {names:?}")));
+                    let known = listed(&names, "none");
+                    return Err(wrong(format!("has no {what} '{name}'; its {what}s are: {known}")));
                 }
             }
         }

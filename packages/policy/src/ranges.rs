@@ -29,6 +29,7 @@
 
 use crate::golden::Golden;
 use crate::manifest::{ActionSpace, JointUnit, Manifest, Reference};
+use efm_core::reading::listed;
 use efm_robot::{JointKind, RobotModel};
 use std::f64::consts::{PI, TAU};
 use std::fmt;
@@ -79,7 +80,7 @@ impl fmt::Display for RangeMismatch {
         }
         if self.0.len() > SHOWN {
             let more: Vec<&str> = self.0[SHOWN..].iter().map(|problem| problem.joint.as_str()).collect();
-            write!(f, "; the same of {}", more.join(", "))?;
+            write!(f, "; the same of {}", listed(&more, "none"))?;
         }
         f.write_str(". Convert them where the package is made, or, where they are right, name the joint in robot.ranges_not_compared")
     }

@@ -1,7 +1,7 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
-use efm_core::reading;
+use efm_core::reading::{self, listed};
 use efm_core::{JointLimits, JointNames};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -316,7 +316,7 @@ impl LimitSet {
     pub fn new(model: &RobotModel, file: &LimitsFile, names: &JointNames) -> Result<Self, LimitError> {
         if let Some(joint) = file.joints.keys().find(|joint| model.joint(joint).is_none()) {
             let known: Vec<&str> = model.joints().iter().map(|joint| joint.name.as_str()).collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let known = listed(&known, "none");
             return Err(LimitError::NoSuchJoint { path: file.path.clone(), joint: joint.clone(), known });
         }
         if let Some(jerk) = file.default_jerk.filter(|jerk| !(jerk.is_finite() && *jerk > 0.0)) {

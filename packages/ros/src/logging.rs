@@ -5,6 +5,7 @@
 
 use crate::entities::RosError;
 use crate::{Publisher, qos};
+use efm_core::reading::shown;
 use log::{LevelFilter, Log, Metadata, Record};
 use r2r::LogSeverity;
 use r2r::builtin_interfaces::msg::Time;
@@ -43,8 +44,8 @@ impl Log for RosLog {
             log::Level::Info => (LogSeverity::Info, LogMessage::INFO as u8),
             log::Level::Debug | log::Level::Trace => (LogSeverity::Debug, LogMessage::DEBUG as u8),
         };
-        // A text from outside may carry NUL, which ends a C string and would panic on the way.
-        let text = record.args().to_string().replace('\0', "\\0");
+        // A text from outside may carry NUL, which ends a C string and would panic on the way, signs that a terminal obeys, or have no end.
+        let text = shown(record.args().to_string());
         let (file, line) = (record.file().unwrap_or(""), record.line().unwrap_or(0));
         NAME.with_borrow(|name| {
             let logger = name.as_ref().unwrap_or(&self.logger);

@@ -6,6 +6,7 @@ use crate::Failure;
 use crate::camera::{CameraStream, CameraTrouble, Picture};
 use crate::reasons::{self, coded};
 use crate::trace::{self, PassedOn};
+use efm_core::reading::wrong_name;
 use efm_core::{Level, Reason, SenderId, Stamp};
 use efm_wire::cdr::{CdrError, Decode};
 use efm_wire::msgs::{CompressedImageView, Image, ImageView};
@@ -89,6 +90,11 @@ impl Ingest {
         received: Stamp,
     ) -> Result<(), Failure> {
         let outcome = match read(message, self.compressed) {
+            // It goes on with the picture, and from there with chunks.
+            Ok((_, frame, _)) if wrong_name(frame).is_some() => {
+                let problem = wrong_name(frame).unwrap_or_default();
+                Err(CameraTrouble::Frame { camera: self.stream.name().to_owned(), problem })
+            }
             Ok((stamp, frame, picture)) => {
                 self.out.header.stamp = stamp;
                 frame.clone_into(&mut self.out.header.frame_id);

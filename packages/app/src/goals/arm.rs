@@ -4,6 +4,7 @@ use crate::goals::Hold;
 use crate::reasons;
 use crate::silence::Silence;
 use efm_core::Level;
+use efm_core::reading::{beginning, wrong_name};
 use efm_safety::codes;
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ const DEAD_S: f64 = 4.0;
 /// Tasks that are looked after at most: who floods `/diagnostics` with names is not remembered.
 const MOST: usize = 16;
 /// Characters of a text that are kept.
-const LONGEST: usize = 1000;
+const LONGEST: usize = 400;
 
 /// A line of `/diagnostics`, as it is of interest here.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +61,7 @@ impl ArmWatch {
 
     /// Whether a line is of a task of this robot that is listened to.
     fn is_ours(&self, name: &str) -> bool {
-        let Some((node, task)) = name.rsplit_once(": ") else { return false };
+        let Some((node, task)) = name.rsplit_once(": ").filter(|_| wrong_name(name).is_none()) else { return false };
         let namespace = node.rsplit_once('/').map_or("", |(namespace, _)| namespace);
         namespace == self.namespace && TASKS.contains(&task)
     }
@@ -71,7 +72,7 @@ impl ArmWatch {
             return;
         }
         let held = line.level >= Level::Error as u8 || WANTED.contains(&line.code);
-        let cut = |text: &str| text.chars().take(LONGEST).collect();
+        let cut = |text: &str| beginning(text, LONGEST);
         let task = self.tasks.entry(line.name.to_owned()).or_insert_with(|| Task {
             hold: None,
             lasts: 0,

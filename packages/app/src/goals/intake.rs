@@ -221,7 +221,7 @@ impl Intake {
             let id = status.id.map_or("a goal".to_owned(), |id| format!("goal {id}"));
             let warns = matches!(status.state, "refused" | "held" | "aborted");
             let level = if warns { log::Level::Warn } else { log::Level::Info };
-            host.log(level, &format!("{id} ({:?}) {}: {}", status.goal, status.state, status.reason));
+            host.log(level, &format!("{id} (\"{}\") {}: {}", status.goal, status.state, status.reason));
             host.tell(status)?;
         }
         Ok(())

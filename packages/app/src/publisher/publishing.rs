@@ -18,6 +18,7 @@ use crate::seldom::Seldom;
 use crate::supervisor::Supervisor;
 use efm_config::Params;
 use efm_core::percentiles::Percentiles;
+use efm_core::reading::listed;
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory};
 use efm_safety::{
     Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, Untold, VerifiedWindow,
@@ -868,7 +869,7 @@ impl Publishing {
         let publishers = host.publishers_of_emergency_stop();
         let mut told = vec![match publishers.as_slice() {
             [] => "nobody publishes emergency_stop (the service ~/emergency_stop is there)".to_owned(),
-            nodes => format!("emergency_stop is published by {}", nodes.join(", ")),
+            nodes => format!("emergency_stop is published by {}", listed(nodes, "nobody")),
         }];
         let mut level = Level::Ok;
         if let Some(why) = self.heartbeat.forbids(at.received) {

@@ -6,11 +6,13 @@ use crate::reasons::{self, wrong};
 use efm_collision::CollisionModel;
 use efm_core::{Level, Reason};
 use efm_safety::{CollisionSpace, TrajectoryStreamer};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Messages that wait for the robot to be known; more are lost, which is told.
+/// Messages that wait for the robot to be known, or to be put together, and their bytes; more are lost, which is told.
 const WAITING: usize = 1000;
+const WAITING_BYTES: usize = 64 << 20;
 
 const OCTOMAP: &str = "the octomap of the planning scene is not checked: what is in it is not there for the filter";
 const PADDED: &str = "link_padding and link_scale of the planning scene are not used: set the parameters 'clearance' and 'padding' instead";
@@ -20,6 +22,13 @@ enum Job {
     /// With where the joints are, and the other joints.
     Scene(Vec<u8>, Vec<f64>, Vec<Option<f64>>),
     Lost(String),
+}
+
+/// Bytes and number of the messages that are with the thread.
+#[derive(Debug, Default)]
+struct AtWork {
+    bytes: AtomicUsize,
+    messages: AtomicUsize,
 }
 
 /// What came of a message.
@@ -36,6 +45,8 @@ pub struct Outcome {
 pub struct SceneFeed {
     jobs: mpsc::Sender<Job>,
     waiting: Vec<Vec<u8>>,
+    waiting_bytes: usize,
+    at_work: Arc<AtWork>,
     overflowed: bool,
     /// The robots that were told, and the last whose surroundings are known.
     told: u64,
@@ -47,15 +58,18 @@ impl SceneFeed {
     /// Starts the thread. What it finds comes out of the receiver, for [`Self::take_over`].
     pub fn start() -> (Self, UnboundedReceiver<Outcome>) {
         let ((jobs, to_do), (results, outcomes)) = (mpsc::channel(), unbounded_channel());
+        let at_work = Arc::<AtWork>::default();
+        let theirs = at_work.clone();
         std::thread::spawn(move || {
             // Putting a scene together may take long, and must not keep the machine from what is urgent. Who may raise a priority may lower it.
             if let Err(error) = run_as_ordinary() {
                 log::debug!("the thread of the planning scene keeps its priority: {error}");
             }
-            work(&to_do, &results);
+            work(&to_do, &results, &theirs);
         });
         let status = SceneStatus::default();
-        (Self { jobs, waiting: Vec::new(), overflowed: false, told: 0, known: 0, status }, outcomes)
+        let waiting = Vec::new();
+        (Self { jobs, waiting, waiting_bytes: 0, at_work, overflowed: false, told: 0, known: 0, status }, outcomes)
     }
 
     /// A robot is known, by the streamer that was made for it.
@@ -68,7 +82,11 @@ impl SceneFeed {
 
     /// A message came.
     pub fn came(&mut self, bytes: Vec<u8>) {
-        if self.waiting.len() < WAITING {
+        let with_thread = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+        let messages = self.waiting.len() + with_thread(&self.at_work.messages);
+        let all = self.waiting_bytes + with_thread(&self.at_work.bytes) + bytes.len();
+        if messages < WAITING && all <= WAITING_BYTES {
+            self.waiting_bytes += bytes.len();
             self.waiting.push(bytes);
         } else {
             self.overflowed = true;
@@ -77,12 +95,18 @@ impl SceneFeed {
 
     /// Passes on what came, as soon as the robot is known and where its joints are. `others` are where its other joints stand.
     pub fn pass_on(&mut self, positions: Option<&[f64]>, others: &[Option<f64>]) {
-        let (false, Some(positions)) = (self.waiting.is_empty() || self.told == 0, positions) else { return };
+        let nothing = self.waiting.is_empty() && !self.overflowed;
+        let (false, Some(positions)) = (nothing || self.told == 0, positions) else { return };
+        self.waiting_bytes = 0;
         for bytes in std::mem::take(&mut self.waiting) {
+            self.at_work.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+            self.at_work.messages.fetch_add(1, Ordering::Relaxed);
             self.send(Job::Scene(bytes, positions.to_vec(), others.to_vec()));
         }
         if std::mem::take(&mut self.overflowed) {
-            self.send(Job::Lost(format!("more than {WAITING} planning scenes came before the robot was known")));
+            self.send(Job::Lost(format!(
+                "planning scenes came faster than they can be put together, or before the robot was known (at most {WAITING} with {WAITING_BYTES} bytes wait)"
+            )));
         }
     }
 
@@ -108,7 +132,7 @@ impl SceneFeed {
 
     /// Why the robot must not move, where that is so: something is there, and it is not known where.
     pub fn trouble(&self) -> Option<Reason> {
-        if !self.waiting.is_empty() {
+        if !self.waiting.is_empty() || self.overflowed {
             return Some(wrong(reasons::SCENE_WAITS, "a planning scene waits for joint_states", ""));
         }
         if self.known != self.told {
@@ -156,7 +180,7 @@ pub fn explain(
     (level, text, values)
 }
 
-fn work(jobs: &mpsc::Receiver<Job>, results: &UnboundedSender<Outcome>) {
+fn work(jobs: &mpsc::Receiver<Job>, results: &UnboundedSender<Outcome>, at_work: &AtWork) {
     let (mut keeper, mut robot) = (SceneKeeper::default(), 0);
     while let Ok(job) = jobs.recv() {
         match job {
@@ -164,7 +188,12 @@ fn work(jobs: &mpsc::Receiver<Job>, results: &UnboundedSender<Outcome>) {
                 robot = number;
                 keeper.robot(*base);
             }
-            Job::Scene(bytes, positions, others) => keeper.scene(bytes, positions, others),
+            Job::Scene(bytes, positions, others) => {
+                let length = bytes.len();
+                keeper.scene(bytes, positions, others);
+                at_work.bytes.fetch_sub(length, Ordering::Relaxed);
+                at_work.messages.fetch_sub(1, Ordering::Relaxed);
+            }
             Job::Lost(reason) => keeper.lost(reason),
         }
         let Some(model) = keeper.model().cloned() else { continue };

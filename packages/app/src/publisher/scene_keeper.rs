@@ -4,6 +4,7 @@ use crate::publisher::planning_scene::{Change, FixedFrame, PlanningScene, Unknow
 use crate::reasons::{self, wrong};
 use efm_collision::{AllowedMatrix, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
 use efm_core::Reason;
+use efm_core::reading::beginning;
 use efm_wire::Decode;
 use nalgebra::Isometry3;
 use std::collections::BTreeMap;
@@ -11,6 +12,17 @@ use std::collections::BTreeMap;
 /// Messages since the last whole scene that are kept, to be told again after a new robot description; and their bytes.
 const KEPT: usize = 1000;
 const KEPT_BYTES: usize = 64 << 20;
+/// Shapes around and on the robot: each of them costs time in every tick, half a millisecond a thousand.
+const MOST_SHAPES: usize = 2000;
+/// Changes of one message: where one of them cannot be made, they are made one by one.
+const MOST_CHANGES: usize = 5000;
+/// Frames that are known, and names of an allowed collision matrix, which has an entry for each two of them.
+const MOST_FRAMES: usize = 1000;
+const MOST_ALLOWED: usize = 500;
+/// Troubles that are told apart.
+const MOST_TROUBLES: usize = 1000;
+/// Characters of a reason: names and numbers in it come from elsewhere.
+const LONGEST_REASON: usize = 300;
 /// Frames in frames in frames: more is a circle.
 const DEEPEST: usize = 8;
 
@@ -109,6 +121,7 @@ impl SceneKeeper {
 
     /// Messages are lost, and why: nobody knows what they held.
     pub fn lost(&mut self, why: String) {
+        let why = beginning(&why, LONGEST_REASON);
         let reason = wrong(reasons::SCENE_UNREADABLE, why, "a whole scene (is_diff: false) ends this");
         self.trouble.insert(Concern::Message, Trouble { unknown: Unknown::Shape, reason });
     }
@@ -135,6 +148,9 @@ impl SceneKeeper {
         let (Some(base), Some(model)) = (&self.base, &self.model) else { return };
         if positions.len() != model.joints().len() || !positions.iter().all(|q| q.is_finite()) {
             let problem = format!("the joint positions {positions:?} are not those of {} joints", model.joints().len());
+            return self.lost(problem);
+        }
+        if let Some(problem) = self.too_much(scene, model) {
             return self.lost(problem);
         }
         let mut next = if scene.is_diff || scene.robot_state_is_diff { model.clone() } else { base.clone() };
@@ -194,12 +210,48 @@ impl SceneKeeper {
             match done {
                 Ok(()) => drop(self.trouble.remove(&Concern::Matrix)),
                 Err(error) => {
-                    let trouble = Trouble { unknown: Unknown::Shape, reason: unclear(error.to_string()) };
+                    let why = beginning(&error.to_string(), LONGEST_REASON);
+                    let trouble = Trouble { unknown: Unknown::Shape, reason: unclear(why) };
                     self.trouble.insert(Concern::Matrix, trouble);
                 }
             }
         }
         self.model = Some(next);
+    }
+}
+
+/// Shapes that an object has; one without any is one all the same.
+fn shapes(object: &SceneObject) -> usize {
+    (object.primitives.len() + object.meshes.len() + object.planes.len()).max(1)
+}
+
+impl SceneKeeper {
+    /// What of a message is more than can be followed, in words. Nothing of it is taken then: what is there and not checked is told and not left out.
+    fn too_much(&self, scene: &PlanningScene, model: &CollisionModel) -> Option<String> {
+        let told = |change: &Change| match change {
+            Change::Held(held) => shapes(&held.object),
+            Change::Object(_, Operation::Remove | Operation::Move) | Change::Unclear { .. } => 0,
+            Change::Object(object, _) => shapes(object),
+        };
+        let (known, frames) = if scene.is_diff {
+            let standing =
+                model.obstacles().iter().map(|object| object.shapes.len() + object.meshes.len() + object.planes.len());
+            let held = model.attached().iter().map(|object| object.shapes.len() + object.meshes.len());
+            (standing.chain(held).map(|shapes| shapes.max(1)).sum(), self.frames.len())
+        } else {
+            (0, 0)
+        };
+        let new = scene.changes.iter().map(told).sum::<usize>();
+        [
+            ("changes of objects", scene.changes.len(), MOST_CHANGES),
+            ("shapes", known + new, MOST_SHAPES),
+            ("fixed_frame_transforms", frames + scene.frames.len(), MOST_FRAMES),
+            ("names in its allowed_collision_matrix", scene.allowed.entry_names.len(), MOST_ALLOWED),
+            ("default names in its allowed_collision_matrix", scene.allowed.default_entry_names.len(), MOST_FRAMES),
+        ]
+        .into_iter()
+        .find(|(_, found, most)| found > most)
+        .map(|(what, found, most)| format!("the planning scene has {found} {what}; at most {most} are followed"))
     }
 }
 
@@ -275,7 +327,12 @@ fn in_known_frame(
 }
 
 fn note(troubles: &mut BTreeMap<Concern, Trouble>, id: &str, unknown: Unknown, reason: Reason) {
-    let concern = Concern::Object(id.to_owned());
+    let mut concern = Concern::Object(id.to_owned());
+    let reason = Reason { text: beginning(&reason.text, LONGEST_REASON).into(), ..reason };
+    if troubles.len() >= MOST_TROUBLES && !troubles.contains_key(&concern) {
+        // Which they are is not known any more, so only a whole scene mends it.
+        concern = Concern::Message;
+    }
     match troubles.get_mut(&concern) {
         // Where something is matters less than what it is.
         Some(before) if unknown == Unknown::Place => before.reason = reason,

@@ -77,6 +77,8 @@ pub struct Scene {
     pub held: Vec<(String, Object)>,
     /// `link_padding`: link, and by how much.
     pub padding: Vec<(String, f64)>,
+    /// Names of the allowed collision matrix, all of which may touch.
+    pub allowed: Vec<String>,
 }
 
 impl Scene {
@@ -111,8 +113,11 @@ impl Scene {
             out.string(name);
             out.f64_array(pose);
         }
-        out.strings(&[]); // allowed_collision_matrix
-        out.count(0);
+        out.strings(&self.allowed); // allowed_collision_matrix
+        out.count(self.allowed.len());
+        for _ in &self.allowed {
+            out.byte_sequence(&vec![1; self.allowed.len()]);
+        }
         out.strings(&[]);
         out.count(0);
         out.count(self.padding.len());
