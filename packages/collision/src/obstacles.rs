@@ -190,7 +190,7 @@ impl Obstacles {
     pub fn parse(text: &str) -> Result<Self, CollisionError> {
         let whole = |error: serde_yaml::Error| CollisionError::Entry {
             place: "file of obstacles".to_owned(),
-            problem: error.to_string(),
+            problem: reading::said_by_parser(&error),
         };
         if let Some(problem) = reading::too_many_brackets(text) {
             return Err(CollisionError::Entry { place: "file of obstacles".to_owned(), problem });
@@ -235,7 +235,7 @@ fn read_object(value: Value, place: &str) -> Result<SceneObject, CollisionError>
     let id = value.get("id").and_then(Value::as_str).map(|id| format!("object '{id}'"));
     let raw: RawObject = serde_yaml::from_value(value).map_err(|error| CollisionError::Entry {
         place: id.unwrap_or_else(|| place.to_owned()),
-        problem: error.to_string(),
+        problem: reading::said_by_parser(&error),
     })?;
     let mesh = |mesh: RawMesh| SceneMesh::File { resource: mesh.resource, scale: mesh.scale };
     Ok(SceneObject {

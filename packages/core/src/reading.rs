@@ -130,6 +130,11 @@ pub fn beginning(text: &str, most: usize) -> String {
     out
 }
 
+/// What a parser says of a text, within bounds: it quotes what it did not expect.
+pub fn said_by_parser(error: &impl std::fmt::Display) -> String {
+    beginning(&error.to_string(), 300)
+}
+
 /// Names that are told of a list at most.
 const MOST_TOLD: usize = 12;
 
@@ -249,6 +254,7 @@ mod tests {
         assert_eq!((listed(&names[..0], "none").as_str(), listed(&names[..2], "none").as_str()), ("none", "j0, j1"));
         assert!(listed(&names, "").ends_with("j11 and 988 more"), "{}", listed(&names, ""));
         assert!(listed(&["n".repeat(1000)], "").len() < 50);
+        assert!(said_by_parser(&format!("invalid type: string \"{}\"", "n".repeat(4000))).len() < 310);
     }
 
     #[test]

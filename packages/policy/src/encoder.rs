@@ -8,7 +8,7 @@ use crate::manifest::{EncoderRef, FileSpec, ManifestError, check_file};
 use crate::names;
 use crate::operators::Operators;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
-use efm_core::reading::listed;
+use efm_core::reading::{listed, said_by_parser};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use serde::Deserialize;
@@ -181,7 +181,7 @@ pub(crate) fn check_sentence(sentence: &str) -> Result<(), SentenceError> {
 pub(crate) fn read_tokenizer(bytes: &[u8]) -> Result<Tokenizer, String> {
     // From a text and not from bytes: the reader of bytes is generic, and all that it reads would be compiled here once more.
     let text = std::str::from_utf8(bytes).map_err(|e| e.to_string())?;
-    text.parse().map_err(|e: tokenizers::Error| e.to_string())
+    text.parse().map_err(|e: tokenizers::Error| said_by_parser(&e))
 }
 
 /// Ids of a text, special tokens included.
@@ -316,7 +316,7 @@ impl EncoderPackage {
         let Some(golden) = &self.manifest.golden else { return Ok(Vec::new()) };
         let bytes = files::read_checked(&self.folder, &golden.file, &golden.sha256, files::JSON)?;
         serde_json::from_slice(&bytes)
-            .map_err(|e| EncoderError::Tokenizer { file: self.folder.join(&golden.file), problem: e.to_string() })
+            .map_err(|e| EncoderError::Tokenizer { file: self.folder.join(&golden.file), problem: said_by_parser(&e) })
     }
 }
 

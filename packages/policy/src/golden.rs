@@ -4,6 +4,7 @@ use crate::encoder::Embedding;
 use crate::families::GoldenTokens;
 use crate::goal::Goal;
 use crate::manifest::{LanguageSpec, Manifest};
+use efm_core::reading::said_by_parser;
 use serde_json::{Map, Value};
 
 /// Inputs and results of one run by the exporter.
@@ -102,7 +103,8 @@ impl Golden {
     /// # Errors
     /// Naming the field.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
-        let fields: Map<String, Value> = serde_json::from_slice(json).map_err(|e| GoldenError::Json(e.to_string()))?;
+        let fields: Map<String, Value> =
+            serde_json::from_slice(json).map_err(|e| GoldenError::Json(said_by_parser(&e)))?;
         let (chunk, sample) = (manifest.action.horizon * manifest.action_len(), manifest.sample_len());
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
         let singles = |name: &str, len| Ok(floats(name, len)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>());

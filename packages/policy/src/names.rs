@@ -1,7 +1,7 @@
 //! The texts of a manifest: what it calls things is shown to people and compared with other names, so it must be what it looks like.
 
 use crate::manifest::ManifestError;
-use efm_core::reading::{hidden, too_many_brackets, wrong_name};
+use efm_core::reading::{hidden, said_by_parser, too_many_brackets, wrong_name};
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, Ma
     if let Some(problem) = too_many_brackets(text) {
         return Err(ManifestError::Form { file: file.to_owned(), problem });
     }
-    let form = |e: serde_yaml::Error| ManifestError::Form { file: file.to_owned(), problem: e.to_string() };
+    let form = |e: serde_yaml::Error| ManifestError::Form { file: file.to_owned(), problem: said_by_parser(&e) };
     let manifest = serde_yaml::from_str(text).map_err(form)?;
     let whole: Value = serde_yaml::from_str(text).map_err(form)?;
     match wrong(&whole, &mut String::new()) {

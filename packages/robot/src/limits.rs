@@ -1,7 +1,7 @@
 //! Joint limits from the URDF and from a file in MoveIt's format; the tighter one holds.
 
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
-use efm_core::reading::{self, listed};
+use efm_core::reading::{self, listed, said_by_parser};
 use efm_core::{JointLimits, JointNames};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -20,7 +20,10 @@ pub enum LimitError {
         source: std::io::Error,
     },
     /// Not YAML, or not of the right form.
-    #[error("{path}: {source} (wanted: joint_limits: {{<joint>: {{max_acceleration: <number>, ...}}}})")]
+    #[error(
+        "{path}: {} (wanted: joint_limits: {{<joint>: {{max_acceleration: <number>, ...}}}})",
+        said_by_parser(source)
+    )]
     Yaml {
         /// Which file.
         path: String,

@@ -137,7 +137,7 @@ pub enum ModelError {
         source: Box<ModelError>,
     },
     /// Not XML.
-    #[error("the robot description is not well-formed XML: {0}")]
+    #[error("the robot description is not well-formed XML: {}", efm_core::reading::said_by_parser(.0))]
     Xml(#[from] roxmltree::Error),
     /// XML, but not a URDF.
     #[error("the robot description is not a valid URDF: {0}")]
@@ -212,7 +212,8 @@ impl RobotModel {
             }
         }
         let limits = written::limits_of(&document)?;
-        let urdf = urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(e.to_string()))?;
+        let urdf =
+            urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(efm_core::reading::said_by_parser(&e)))?;
         drop(document);
 
         let colours: HashMap<&str, [f64; 4]> =

@@ -27,7 +27,7 @@ pub enum SrdfError {
         source: Box<SrdfError>,
     },
     /// Not XML.
-    #[error("the semantic description is not well-formed XML: {0}")]
+    #[error("the semantic description is not well-formed XML: {}", efm_core::reading::said_by_parser(.0))]
     Xml(#[from] roxmltree::Error),
     /// XML, but no SRDF of this robot.
     #[error("line {line} of the semantic description: {problem}")]

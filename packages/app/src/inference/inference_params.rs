@@ -88,7 +88,7 @@ pub fn specs() -> Vec<Spec> {
         Spec::integer("trial_time", 0, "Time that a policy may take while it is tried out.")
             .unit("s")
             .range(1.0, 1e5)
-            .or_zero("30 s, and 1 s for each 10 MiB of its files"),
+            .or_zero("9 s, and 1 s for each 10 MiB of its files"),
         Spec::texts(
             "allow_operators",
             &[],

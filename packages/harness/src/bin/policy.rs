@@ -46,7 +46,7 @@ enum Command {
         /// Processor time that the check may take, s [default: 6, and 1 for each 20 MiB]
         #[arg(long, value_name = "S", default_value_t = 0, hide_default_value = true)]
         cpu_time: u64,
-        /// Time that the check may take, s [default: 30, and 1 for each 10 MiB]
+        /// Time that the check may take, s [default: 9, and 1 for each 10 MiB]
         #[arg(long, value_name = "S", default_value_t = 0, hide_default_value = true)]
         time: u64,
     },
