@@ -7,8 +7,9 @@ usage: ./efm test [--full] [PYTEST OPTIONS]
 What CI runs: formatting, lints, unit and property tests, instruction counts, tests against the running graph (some 25 minutes on two cores).
 
   --full   then what takes longer: twenty plays of each lie about the robot through the graph, with as many controls (an hour),
-           two hundred packages that mean harm, ten million ticks of `./efm bench safety`, and the graph for a quarter of an hour idle and
-           moving, each node restarted 30 times and killed 30 times in motion (another half hour)
+           hundreds of packages, pictures and messages that mean harm (through the running graph, too), ten million ticks of
+           `./efm bench safety`, and the graph for a quarter of an hour idle and moving, each node restarted 30 times and killed
+           30 times in motion (another half hour)
 
 Other options go to pytest, e.g. ./efm test -k motion -x
 TEXT
@@ -40,6 +41,8 @@ efm_test() {
     fi
     if [ -n "$full" ]; then
         efm_part cargo test --locked -p efm_harness --test untrusted -- --ignored --nocapture
+        efm_part cargo test --locked -p efm_app --test hostile -- --ignored --nocapture
+        EFM_FULL=1 efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -s test/test_hostile.py
         efm_part "$EFM_PYTHON" test/test_leaps.py --plays 20 --controls 20
         efm_part "${CARGO_TARGET_DIR:-$EFM_ROOT/target}/debug/efm-bench" --root "$EFM_ROOT" safety --ticks 10000000
         efm_part "$EFM_PYTHON" test/endurance.py

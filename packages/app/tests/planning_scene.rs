@@ -602,3 +602,71 @@ fn how_long_a_change_takes() {
         );
     }
 }
+
+#[test]
+fn a_scene_of_more_than_can_be_followed_is_told_and_a_whole_scene_mends_it() {
+    let boxes = |count: usize| (0..count).map(|k| Object::cube(&format!("b{k}"), "world").posed(at(2.0 + k as f64, 0.0, 0.0)));
+    let many = Object { primitives: vec![(1, vec![0.04; 3]); 3000], poses: vec![at(3.0, 0.0, 0.0); 3000], ..Object::new("many", "world") };
+    let frames = (0..2000).map(|k| (format!("f{k}"), "world".to_owned(), at(0.0, 0.0, 0.0))).collect();
+    let wholes = [
+        (Scene { objects: boxes(2001).collect(), ..Scene::default() }, "2001 shapes; at most 2000"),
+        (Scene { objects: vec![many], ..Scene::default() }, "3000 shapes; at most 2000"),
+        (Scene { objects: boxes(6000).collect(), ..Scene::default() }, "6000 changes of objects; at most 5000"),
+        (Scene { held: boxes(2500).map(|b| ("panda_hand".into(), b)).collect(), ..Scene::default() }, "2500 shapes"),
+        (Scene { frames, ..Scene::default() }, "2000 fixed_frame_transforms; at most 1000"),
+        (Scene { allowed: (0..1000).map(|k| format!("n{k}")).collect(), ..Scene::diff() }, "1000 names in its allowed_collision_matrix"),
+    ];
+    let mut keeper = keeper();
+    for (scene, said) in wholes {
+        tell(&mut keeper, &scene);
+        assert!(trouble(&keeper).contains(said), "{}", trouble(&keeper));
+        tell(&mut keeper, &Scene { objects: boxes(3).collect(), ..Scene::default() });
+        assert_eq!((trouble(&keeper), names(&keeper).len()), (String::new(), 4));
+    }
+    // Bit by bit, too.
+    for k in 0..3 {
+        let objects = boxes(700).map(|b| Object { id: format!("{}_{k}", b.id), ..b }).collect();
+        tell(&mut keeper, &Scene { objects, ..Scene::diff() });
+    }
+    assert!(trouble(&keeper).contains("shapes; at most 2000"), "{}", trouble(&keeper));
+}
+
+#[test]
+fn troubles_are_counted_up_to_a_bound_and_told_within_one() {
+    let mut keeper = keeper();
+    for round in 0..3 {
+        let objects = (0..900).map(|k| Object::cube(&format!("o{round}_{k}"), &"f".repeat(10_000))).collect();
+        tell(&mut keeper, &Scene { objects, ..Scene::diff() });
+    }
+    let told = trouble(&keeper);
+    assert!(told.len() < 600 && told.contains("(and 1000 more)"), "{told}");
+    tell(&mut keeper, &Scene::default());
+    assert_eq!(trouble(&keeper), "");
+}
+
+#[test]
+fn of_many_changes_those_that_can_be_made_are_made() {
+    let mut objects: Vec<Object> =
+        (0..300).map(|k| Object::cube(&format!("b{k}"), "world").posed(at(2.0 + k as f64, 0.0, 0.0))).collect();
+    for bad in [0, 7, 8, 150, 299] {
+        objects[bad].primitives[0].1 = vec![-1.0; 3];
+    }
+    // Halfway all are removed, which the cell's own table survives.
+    objects.insert(100, Object { operation: 1, ..Object::new("", "world") });
+    let mut keeper = keeper();
+    tell(&mut keeper, &Scene { objects, ..Scene::default() });
+    let known = names(&keeper);
+    assert!(known.contains(&"table".to_owned()) && !known.contains(&"b50".to_owned()), "{known:?}");
+    assert_eq!(known.len(), 1 + 200 - 2);
+    assert!(trouble(&keeper).contains("(and 1 more)"), "{}", trouble(&keeper));
+}
+
+#[test]
+fn scenes_that_wait_are_bounded_in_bytes_and_those_lost_are_told() {
+    let (mut feed, _outcomes) = SceneFeed::start();
+    for _ in 0..200 {
+        feed.came(vec![0; 1 << 20]);
+    }
+    assert!(feed.trouble().is_some_and(|why| why.in_words().contains("waits")));
+    assert!(feed.waiting_bytes() <= 64 << 20, "{}", feed.waiting_bytes());
+}

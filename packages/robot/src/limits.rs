@@ -517,6 +517,14 @@ mod tests {
     }
 
     #[test]
+    fn an_endless_word_is_not_told_whole() {
+        for text in ["n".repeat(2000), format!("joint_limits: {}", "n".repeat(20_000)), format!("joint_limits: {{a: {}}}", "\u{301}".repeat(9000))] {
+            let told = LimitsFile::parse(&text, "limits.yaml").unwrap_err().to_string();
+            assert!(told.chars().count() < 500 && told.starts_with("limits.yaml: "), "{told}");
+        }
+    }
+
+    #[test]
     fn the_repositorys_own_files_give_complete_limits_in_the_order_asked_for() {
         let names = JointNames::new(["panda_finger_joint1", "panda_joint4", "panda_joint1"]).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/joint_limits.yaml");

@@ -27,6 +27,11 @@ struct RosLog {
     logger: String,
 }
 
+/// What is said, as it may be shown.
+fn line_of(args: &std::fmt::Arguments<'_>) -> String {
+    shown(args.to_string())
+}
+
 impl Log for RosLog {
     fn enabled(&self, metadata: &Metadata) -> bool {
         metadata.level() <= log::max_level()
@@ -45,7 +50,7 @@ impl Log for RosLog {
             log::Level::Debug | log::Level::Trace => (LogSeverity::Debug, LogMessage::DEBUG as u8),
         };
         // A text from outside may carry NUL, which ends a C string and would panic on the way, signs that a terminal obeys, or have no end.
-        let text = shown(record.args().to_string());
+        let text = line_of(record.args());
         let (file, line) = (record.file().unwrap_or(""), record.line().unwrap_or(0));
         NAME.with_borrow(|name| {
             let logger = name.as_ref().unwrap_or(&self.logger);
@@ -160,6 +165,13 @@ mod tests {
 
     fn of(args: &str) -> LevelFilter {
         level_from_args("sim", args.split(' ').map(str::to_owned))
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_and_what_has_no_end_is_written_out_and_cut() {
+        let said = ["a\u{1b}[2Jb", "a\u{202e}b", "a\0b", "a\u{7}", &"x".repeat(9 << 20)].map(|text| line_of(&format_args!("goal '{text}'")));
+        assert!(said.iter().all(|line| efm_core::reading::hidden(line, true).is_none() && line.len() < 20_000), "{:?}", &said[..4]);
+        assert_eq!((said[0].as_str(), line_of(&format_args!("arm\nöl\t1")).as_str()), ("goal 'a\\u{1b}[2Jb'", "arm\nöl\t1"));
     }
 
     #[test]

@@ -82,15 +82,18 @@ impl SceneFeed {
 
     /// A message came.
     pub fn came(&mut self, bytes: Vec<u8>) {
-        let with_thread = |of: &AtomicUsize| of.load(Ordering::Relaxed);
-        let messages = self.waiting.len() + with_thread(&self.at_work.messages);
-        let all = self.waiting_bytes + with_thread(&self.at_work.bytes) + bytes.len();
-        if messages < WAITING && all <= WAITING_BYTES {
+        let messages = self.waiting.len() + self.at_work.messages.load(Ordering::Relaxed);
+        if messages < WAITING && self.waiting_bytes() + bytes.len() <= WAITING_BYTES {
             self.waiting_bytes += bytes.len();
             self.waiting.push(bytes);
         } else {
             self.overflowed = true;
         }
+    }
+
+    /// Bytes of the messages that wait, here or with the thread.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes + self.at_work.bytes.load(Ordering::Relaxed)
     }
 
     /// Passes on what came, as soon as the robot is known and where its joints are. `others` are where its other joints stand.

@@ -2,7 +2,7 @@
 
 use crate::publisher::planning_scene::{Change, FixedFrame, PlanningScene, Unknown};
 use crate::reasons::{self, wrong};
-use efm_collision::{AllowedMatrix, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
+use efm_collision::{AllowedMatrix, CollisionError, CollisionModel, Operation, SceneDiff, SceneObject, ScenePose};
 use efm_core::Reason;
 use efm_core::reading::beginning;
 use efm_wire::Decode;
@@ -173,21 +173,19 @@ impl SceneKeeper {
         self.frames.extend(scene.frames.iter().map(|frame| (frame.name.clone(), frame.clone())));
         let changes: Vec<Change> = scene.changes.iter().map(|change| placed(change, &self.frames, &next)).collect();
 
-        let clears = |change: &Change| matches!(change, Change::Object(o, Operation::Remove) if o.id.is_empty());
         let together = diff(changes.iter(), scene.allowed.clone());
         let at_once = !changes.iter().any(clears) && together.apply(&mut next, positions).is_ok();
-        for change in &changes {
-            let done = match change {
-                Change::Unclear { id, unknown, reason } => {
-                    note(&mut self.trouble, id, *unknown, reason.clone());
-                    continue;
-                }
-                _ if at_once => Ok(()),
-                one => diff(std::iter::once(one), AllowedMatrix::default()).apply(&mut next, positions),
-            };
-            match done {
-                Ok(()) => mend(&mut self.trouble, change),
-                Err(error) => {
+        let mut outcomes = Vec::new();
+        if at_once {
+            outcomes.resize_with(changes.len(), || Ok(()));
+        } else {
+            make(&changes, base, &mut next, positions, &mut outcomes);
+        }
+        for (change, done) in changes.iter().zip(outcomes) {
+            match (done, change) {
+                (_, Change::Unclear { id, unknown, reason }) => note(&mut self.trouble, id, *unknown, reason.clone()),
+                (Ok(()), _) => mend(&mut self.trouble, change),
+                (Err(error), _) => {
                     let (id, unknown) = match change {
                         Change::Object(object, Operation::Move) => (&object.id, Unknown::Place),
                         Change::Object(object, _) => (&object.id, Unknown::Shape),
@@ -196,9 +194,6 @@ impl SceneKeeper {
                     };
                     note(&mut self.trouble, id, unknown, unclear(error.to_string()));
                 }
-            }
-            if clears(change) {
-                put_back(base, &mut next);
             }
         }
         if scene.allowed != AllowedMatrix::default() {
@@ -218,6 +213,43 @@ impl SceneKeeper {
         }
         self.model = Some(next);
     }
+}
+
+/// Whether a change removes all obstacles.
+fn clears(change: &Change) -> bool {
+    matches!(change, Change::Object(object, Operation::Remove) if object.id.is_empty())
+}
+
+/// Makes changes in their order, and says of each what came of it. Where one cannot be made the others are: those before it and those behind it are made
+/// together, as each making takes the time of the whole scene.
+fn make(
+    changes: &[Change],
+    base: &CollisionModel,
+    model: &mut CollisionModel,
+    positions: &[f64],
+    outcomes: &mut Vec<Result<(), CollisionError>>,
+) {
+    let done = match changes {
+        [] => return,
+        [Change::Unclear { .. }] => Ok(()),
+        [one] => {
+            let done = diff(std::iter::once(one), AllowedMatrix::default()).apply(model, positions);
+            if clears(one) {
+                put_back(base, model);
+            }
+            done
+        }
+        some => {
+            let together = || diff(some.iter(), AllowedMatrix::default());
+            if some.iter().any(clears) || together().apply(model, positions).is_err() {
+                let (first, second) = some.split_at(some.len() / 2);
+                make(first, base, model, positions, outcomes);
+                return make(second, base, model, positions, outcomes);
+            }
+            return outcomes.resize_with(outcomes.len() + some.len(), || Ok(()));
+        }
+    };
+    outcomes.push(done);
 }
 
 /// Shapes that an object has; one without any is one all the same.
