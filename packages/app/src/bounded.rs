@@ -20,13 +20,14 @@ pub struct Bounds {
     pub memory: u64,
     /// Seconds of processor time.
     pub cpu: u64,
-    /// Time, as the clock on the wall has it.
+    /// Time, as the clock on the wall has it, without that in which it waits for a core.
     pub time: Duration,
 }
 
 impl Bounds {
     /// For work on files of so many bytes: three times that and 1 GiB, and time to read them on a slow machine. So a small package is answered within 10 s
-    /// whatever it holds. A sound one takes a third of a second of the processor's time, and 3 s for each GB: a machine may be ten times as slow or as busy.
+    /// whatever it holds. A sound one takes a third of a second of the processor's time, and 3 s for each GB: a machine may be ten times as slow. How busy it
+    /// is does not matter: time in which the work waits for a core does not count.
     pub fn of_files(bytes: u64) -> Self {
         Self {
             memory: bytes.saturating_mul(3).saturating_add(1 << 30),
@@ -121,7 +122,6 @@ pub fn run(bounds: &Bounds, arguments: &[OsString], input: Vec<u8>, listen: bool
     command.stdin(Stdio::piped()).stderr(Stdio::piped());
     command.stdout(if listen { Stdio::piped() } else { Stdio::inherit() });
     let mut child = command.spawn().map_err(begin)?;
-    let end = Instant::now() + bounds.time;
 
     // Who does not read does not hold up anybody.
     if let Some(mut to) = child.stdin.take() {
@@ -131,7 +131,7 @@ pub fn run(bounds: &Bounds, arguments: &[OsString], input: Vec<u8>, listen: bool
     }
     let said = child.stdout.take().map(kept);
     let complaints = child.stderr.take().map(kept);
-    let status = wait(&mut child, end).map_err(begin)?;
+    let status = wait(&mut child, bounds.time).map_err(begin)?;
     let text =
         |of: Option<std::thread::JoinHandle<Vec<u8>>>| of.and_then(|thread| thread.join().ok()).unwrap_or_default();
     let (said, complaints) = (text(said), text(complaints));
@@ -166,13 +166,15 @@ fn kept(from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
 }
 
 /// How a process ended; none where it had to be killed.
-fn wait(child: &mut Child, end: Instant) -> std::io::Result<Option<ExitStatus>> {
+fn wait(child: &mut Child, most: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let began = Instant::now();
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Some(status));
         }
-        if Instant::now() >= end {
+        let elapsed = began.elapsed();
+        if elapsed >= most && is_over(elapsed, waited_for_a_core(child.id()), most) {
             child.kill()?;
             child.wait()?;
             return Ok(None);
@@ -180,6 +182,20 @@ fn wait(child: &mut Child, end: Instant) -> std::io::Result<Option<ExitStatus>> 
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));
     }
+}
+
+/// Whether a process that began so long ago, and waited so much of it for a core, has had its time.
+fn is_over(elapsed: Duration, waited: Duration, most: Duration) -> bool {
+    /// Of its time, at most, however busy the machine is.
+    const BUSIEST: u32 = 20;
+    elapsed.saturating_sub(waited) >= most || elapsed >= most.saturating_mul(BUSIEST)
+}
+
+/// How long a process was ready to run while others ran; zero where the system does not tell.
+fn waited_for_a_core(process: u32) -> Duration {
+    let told = efm_core::reading::text(format!("/proc/{process}/schedstat"), efm_core::reading::SYSTEM);
+    let nanos = told.ok().and_then(|text| text.split_whitespace().nth(1)?.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 fn signal(status: ExitStatus) -> Option<i32> {
@@ -241,6 +257,21 @@ mod tests {
         assert!(words(Broken::Memory).contains("1054 MB") && words(Broken::Memory).contains("'m' (MB)"));
         assert!(words(Broken::Cpu).contains("6 s of processor") && words(Broken::Cpu).contains("'c'"));
         assert!(words(Broken::Time).contains("10 s") && words(Broken::Time).contains("'t'"));
+    }
+
+    #[test]
+    fn time_in_which_it_waits_for_a_core_does_not_count_but_has_an_end() {
+        let s = Duration::from_secs;
+        for (elapsed, waited, over) in
+            [(9, 0, true), (9, 1, false), (60, 52, false), (60, 51, true), (179, 179, false), (180, 180, true)]
+        {
+            assert_eq!(is_over(s(elapsed), s(waited), s(9)), over, "{elapsed} {waited}");
+        }
+        assert!(is_over(s(9), s(10), Duration::ZERO) && !is_over(s(9), s(0), Duration::MAX));
+        // What is told of this process is a time that grows.
+        let before = waited_for_a_core(std::process::id());
+        assert!(waited_for_a_core(std::process::id()) >= before);
+        assert_eq!(waited_for_a_core(u32::MAX), Duration::ZERO);
     }
 
     #[test]

@@ -605,8 +605,13 @@ fn how_long_a_change_takes() {
 
 #[test]
 fn a_scene_of_more_than_can_be_followed_is_told_and_a_whole_scene_mends_it() {
-    let boxes = |count: usize| (0..count).map(|k| Object::cube(&format!("b{k}"), "world").posed(at(2.0 + k as f64, 0.0, 0.0)));
-    let many = Object { primitives: vec![(1, vec![0.04; 3]); 3000], poses: vec![at(3.0, 0.0, 0.0); 3000], ..Object::new("many", "world") };
+    let boxes =
+        |count: usize| (0..count).map(|k| Object::cube(&format!("b{k}"), "world").posed(at(2.0 + k as f64, 0.0, 0.0)));
+    let many = Object {
+        primitives: vec![(1, vec![0.04; 3]); 3000],
+        poses: vec![at(3.0, 0.0, 0.0); 3000],
+        ..Object::new("many", "world")
+    };
     let frames = (0..2000).map(|k| (format!("f{k}"), "world".to_owned(), at(0.0, 0.0, 0.0))).collect();
     let wholes = [
         (Scene { objects: boxes(2001).collect(), ..Scene::default() }, "2001 shapes; at most 2000"),
@@ -614,7 +619,10 @@ fn a_scene_of_more_than_can_be_followed_is_told_and_a_whole_scene_mends_it() {
         (Scene { objects: boxes(6000).collect(), ..Scene::default() }, "6000 changes of objects; at most 5000"),
         (Scene { held: boxes(2500).map(|b| ("panda_hand".into(), b)).collect(), ..Scene::default() }, "2500 shapes"),
         (Scene { frames, ..Scene::default() }, "2000 fixed_frame_transforms; at most 1000"),
-        (Scene { allowed: (0..1000).map(|k| format!("n{k}")).collect(), ..Scene::diff() }, "1000 names in its allowed_collision_matrix"),
+        (
+            Scene { allowed: (0..1000).map(|k| format!("n{k}")).collect(), ..Scene::diff() },
+            "1000 names in its allowed_collision_matrix",
+        ),
     ];
     let mut keeper = keeper();
     for (scene, said) in wholes {

@@ -518,7 +518,11 @@ mod tests {
 
     #[test]
     fn an_endless_word_is_not_told_whole() {
-        for text in ["n".repeat(2000), format!("joint_limits: {}", "n".repeat(20_000)), format!("joint_limits: {{a: {}}}", "\u{301}".repeat(9000))] {
+        for text in [
+            "n".repeat(2000),
+            format!("joint_limits: {}", "n".repeat(20_000)),
+            format!("joint_limits: {{a: {}}}", "\u{301}".repeat(9000)),
+        ] {
             let told = LimitsFile::parse(&text, "limits.yaml").unwrap_err().to_string();
             assert!(told.chars().count() < 500 && told.starts_with("limits.yaml: "), "{told}");
         }

@@ -169,9 +169,17 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_and_what_has_no_end_is_written_out_and_cut() {
-        let said = ["a\u{1b}[2Jb", "a\u{202e}b", "a\0b", "a\u{7}", &"x".repeat(9 << 20)].map(|text| line_of(&format_args!("goal '{text}'")));
-        assert!(said.iter().all(|line| efm_core::reading::hidden(line, true).is_none() && line.len() < 20_000), "{:?}", &said[..4]);
-        assert_eq!((said[0].as_str(), line_of(&format_args!("arm\nöl\t1")).as_str()), ("goal 'a\\u{1b}[2Jb'", "arm\nöl\t1"));
+        let said = ["a\u{1b}[2Jb", "a\u{202e}b", "a\0b", "a\u{7}", &"x".repeat(9 << 20)]
+            .map(|text| line_of(&format_args!("goal '{text}'")));
+        assert!(
+            said.iter().all(|line| efm_core::reading::hidden(line, true).is_none() && line.len() < 20_000),
+            "{:?}",
+            &said[..4]
+        );
+        assert_eq!(
+            (said[0].as_str(), line_of(&format_args!("arm\nöl\t1")).as_str()),
+            ("goal 'a\\u{1b}[2Jb'", "arm\nöl\t1")
+        );
     }
 
     #[test]

@@ -299,12 +299,25 @@ mod tests {
     #[test]
     fn a_picture_whose_frame_is_no_name_is_refused_and_its_frame_goes_nowhere() {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, ..Camera::default() });
-        for frame in ["f".repeat(30 << 20), "a\u{202e}b".to_owned(), "\u{1b}[2J".to_owned(), "a\nb".to_owned(), "a\0".to_owned()] {
+        for frame in
+            ["f".repeat(30 << 20), "a\u{202e}b".to_owned(), "\u{1b}[2J".to_owned(), "a\nb".to_owned(), "a\0".to_owned()]
+        {
             let header = Header::new(Stamp::from_nanos(NOW), frame);
-            let image = Image { header, height: 2, width: 4, encoding: "rgb8".into(), is_bigendian: 0, step: 12, data: vec![7; 24] };
+            let image = Image {
+                header,
+                height: 2,
+                width: 4,
+                encoding: "rgb8".into(),
+                is_bigendian: 0,
+                step: 12,
+                data: vec![7; 24],
+            };
             ingest.on_message(&mut host, &image.to_cdr(), ONE, Stamp::from_nanos(NOW)).unwrap();
             let (level, text, _) = host.reports.last().unwrap();
-            assert!(*level == Level::Error && text.contains("'front'") && text.contains("frame_id") && text.len() < 300, "{text}");
+            assert!(
+                *level == Level::Error && text.contains("'front'") && text.contains("frame_id") && text.len() < 300,
+                "{text}"
+            );
         }
         assert!(host.passed.is_empty());
         ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW)).unwrap();

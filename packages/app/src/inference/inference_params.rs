@@ -85,7 +85,7 @@ pub fn specs() -> Vec<Spec> {
             .unit("s")
             .range(1.0, 1e5)
             .or_zero("6 s, and 1 s for each 20 MiB of its files"),
-        Spec::integer("trial_time", 0, "Time that a policy may take while it is tried out.")
+        Spec::integer("trial_time", 0, "Time that a policy may take while it is tried out; waiting for a core does not count.")
             .unit("s")
             .range(1.0, 1e5)
             .or_zero("9 s, and 1 s for each 10 MiB of its files"),
