@@ -113,6 +113,7 @@ impl Package {
     }
 
     /// The answer, with the processor time and the most memory (MB) of the processes that gave it.
+    #[allow(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it took")]
     fn measured(&self, options: &[&str]) -> (Output, (Duration, u64)) {
         let folder = tempfile::tempdir().unwrap();
         let (out, err) = (folder.path().join("out"), folder.path().join("err"));

@@ -97,7 +97,7 @@ impl Meter {
             self.failures.push(format!("{number}: {what}: {cpu:?} of processor time"));
         }
         self.slowest.push((cpu, wall, format!("{number}: {what}")));
-        self.slowest.sort_by(|a, b| b.0.cmp(&a.0));
+        self.slowest.sort_by_key(|(cpu, ..)| std::cmp::Reverse(*cpu));
         self.slowest.truncate(12);
     }
 
