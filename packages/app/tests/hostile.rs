@@ -783,7 +783,7 @@ fn joint_states(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
 }
 
 fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
-    for kind in 0..12 {
+    for kind in 0..13 {
         let what = [
             "a hundred thousand points",
             "a hundred thousand joints",
@@ -797,6 +797,7 @@ fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
             "the same joint twice",
             "a frame without an end",
             "speeds that are none",
+            "twenty thousand points where it stands, a millisecond apart",
         ][kind];
         let what = format!("action_chunk: {what}");
         meter.case(13, &what, || {
@@ -823,7 +824,12 @@ fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
                     8 => chunk.stamp = Stamp::ZERO,
                     9 => chunk.joint_names[1] = chunk.joint_names[0].clone(),
                     10 => chunk.frame_id = "f".repeat(4 << 20),
-                    _ => chunk.points[3].velocities = vec![value; 8],
+                    11 => chunk.points[3].velocities = vec![value; 8],
+                    _ => {
+                        let first = chunk.points[0].clone();
+                        let point = |k: i64| TrajectoryPoint { time_from_start: MS * (k + 1), ..first.clone() };
+                        chunk.points = (0..20_000).map(point).collect();
+                    }
                 });
                 arm.wait(5);
             }
