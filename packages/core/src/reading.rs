@@ -140,7 +140,7 @@ const MOST_TOLD: usize = 12;
 
 /// Names one after the other, as many as people read: of a longer list the first, and how many more there are. `none`: what is said of an empty one.
 pub fn listed<S: AsRef<str>>(names: &[S], none: &str) -> String {
-    let told: Vec<String> = names.iter().take(MOST_TOLD).map(|name| beginning(name.as_ref(), 40)).collect();
+    let told: Vec<String> = names.iter().take(MOST_TOLD).map(|name| beginning(name.as_ref(), 80)).collect();
     match names.len() {
         0 => none.to_owned(),
         all if all > MOST_TOLD => format!("{} and {} more", told.join(", "), all - MOST_TOLD),
@@ -253,7 +253,7 @@ mod tests {
         let names: Vec<String> = (0..1000).map(|k| format!("j{k}")).collect();
         assert_eq!((listed(&names[..0], "none").as_str(), listed(&names[..2], "none").as_str()), ("none", "j0, j1"));
         assert!(listed(&names, "").ends_with("j11 and 988 more"), "{}", listed(&names, ""));
-        assert!(listed(&["n".repeat(1000)], "").len() < 50);
+        assert!(listed(&["n".repeat(1000)], "").len() < 90);
         assert!(said_by_parser(&format!("invalid type: string \"{}\"", "n".repeat(4000))).len() < 310);
     }
 

@@ -8,7 +8,7 @@ use crate::manifest::{EncoderRef, FileSpec, ManifestError, check_file};
 use crate::names;
 use crate::operators::Operators;
 use crate::runtime::{self, RuntimeError, RuntimeOptions};
-use efm_core::reading::{listed, said_by_parser};
+use efm_core::reading::{beginning, said_by_parser};
 use ort::session::{Session, SessionInputValue};
 use ort::value::TensorRef;
 use serde::Deserialize;
@@ -143,7 +143,9 @@ pub enum EncoderError {
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {
-    listed(&items.collect::<Vec<_>>(), "nothing")
+    // Each is a place, or what is wrong there.
+    let told: Vec<String> = items.take(8).map(|item| beginning(&item, 300)).collect();
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
 }
 
 /// Why a sentence has no embedding.
