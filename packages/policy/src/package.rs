@@ -312,7 +312,7 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
         for (what, named, real) in [("input", &spec.inputs, &inputs), ("output", &spec.outputs, &outputs)] {
             for name in named {
                 if !real.iter().any(|t| t.name == *name) {
-                    let names: Vec<&str> = real.iter().map(|t| t.name.as_str()).collect();
+                    let names: Vec<String> = real.iter().map(|t| format!("{:?}", t.name)).collect();
                     let known = listed(&names, "none");
                     return Err(wrong(format!("has no {what} '{name}'; its {what}s are: {known}")));
                 }
