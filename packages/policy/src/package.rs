@@ -314,7 +314,7 @@ fn check_graphs(folder: &Path, manifest: &Manifest, graphs: &BTreeMap<String, Ve
                 if !real.iter().any(|t| t.name == *name) {
                     let names: Vec<String> = real.iter().map(|t| format!("{:?}", t.name)).collect();
                     let known = listed(&names, "none");
-                    return Err(wrong(format!("has no {what} '{name}'; its {what}s are: {known}")));
+                    return Err(wrong(format!("has no {what} '{name}'; its {what}s are [{known}]")));
                 }
             }
         }
