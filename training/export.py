@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from training.card import write_card
 from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
-from training.dataset import ACTION_NAMES, BASE, CAMERAS, JOINTS, ROOT, STEP_NS, TIP
+from training.contract import ACTION_NAMES, BASE, CAMERAS, JOINTS, REPLAN_STEPS, ROOT, STEP_NS, TIP
 from training.export_encoder import sha256
 from training.model import Policy, Settings
 from training.vocabulary import VOCABULARY
