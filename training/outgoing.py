@@ -17,6 +17,7 @@ import argparse
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,16 @@ def chunk(joints: np.ndarray, actions: np.ndarray, rest: np.ndarray, replan_step
 
 
 def add(document: dict, rest: list[float], replan_steps: int = REPLAN_STEPS) -> dict:
-    """Put both parts into the content of a golden file of this training; gives it back."""
+    """Put both parts into the content of a golden file of this training; gives it back.
+
+    A chunk that the arm cannot do has no such part, and that is said: `./efm policy check` then says so, too.
+    """
     actions = np.reshape(document["actions"], (-1, len(ACTION_NAMES)))
     document["cameras"] = pictures.cameras({f"image_{camera}": size for camera, size in CAMERAS.items()})
-    document["outgoing"] = chunk(np.array(document["joints"]), actions, np.array(rest), replan_steps)
+    try:
+        document["outgoing"] = chunk(np.array(document["joints"]), actions, np.array(rest), replan_steps)
+    except ValueError as error:
+        print(f"the golden file gets no part 'outgoing': {error}; choose another golden frame", file=sys.stderr)
     return document
 
 

@@ -5,6 +5,8 @@ Resizing is Pillow's, which shares no code with the suite's own (`packages/visio
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 
 try:
@@ -35,15 +37,19 @@ def stretched(picture: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def wide(width: int, height: int) -> tuple[int, int]:
-    """Width and height of a camera whose aspect ratio is another than that of width x height, by half as much again, and which is larger."""
+    """Width and height of a camera that is larger than width x height, and half as wide again."""
     rows = max(height + 2, round(1.05 * height))
     return round(1.5 * rows * width / height), rows
 
 
 def part(picture: np.ndarray, resized: np.ndarray) -> dict:
-    """A camera's entry, of its picture and the same at the policy's size, uint8 [height, width, 3]."""
+    """A camera's entry, of its picture and the same at the policy's size, uint8 [height, width, 3]; as base64, which is shorter."""
     height, width, _ = picture.shape
-    return {"width": width, "height": height, "rgb8": picture.reshape(-1).tolist(), "resized": resized.reshape(-1).tolist()}
+    return {"width": width, "height": height, "rgb8": _base64(picture), "resized": _base64(resized)}
+
+
+def _base64(picture: np.ndarray) -> str:
+    return base64.b64encode(np.ascontiguousarray(picture, np.uint8).tobytes()).decode()
 
 
 def cameras(sizes: dict[str, tuple[int, int]], seed: int = 7) -> dict:

@@ -119,10 +119,11 @@ pub fn compare_conversion(
     let (replan, horizon) = (manifest.execution.replan_steps, manifest.action.horizon);
     let refused = report.problems.iter().any(|problem| problem.field == REPLAN);
     if replan >= horizon && !refused {
+        let hint =
+            if horizon > 1 { format!("; {} would leave half of it", horizon.div_ceil(2)) } else { String::new() };
         report.warnings.push(format!(
             "{REPLAN} is {replan}, the whole horizon: nothing of a chunk is left while the next one is made, so the arm comes to rest between \
-             chunks; some {} would leave half of it",
-            horizon.div_ceil(2)
+             chunks{hint}"
         ));
     }
     report
@@ -179,7 +180,11 @@ fn times(manifest: &Manifest, times: &[f64]) -> Option<(&'static str, String)> {
     }
     let due = |row: usize| (row + 1) as f64 * step;
     let row = (0..horizon).find(|row| (times[*row] - due(*row)).abs() > TIME)?;
-    let there = format!("row {row} goes out {} s after its observation; in the golden file {} s", short(due(row)), short(times[row]));
+    let there = format!(
+        "row {row} goes out {} s after its observation; in the golden file {} s",
+        short(due(row)),
+        short(times[row])
+    );
     let apart: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let even = apart.iter().all(|found| (found - step).abs() <= TIME);
     if even && horizon > 1 {
@@ -328,7 +333,8 @@ impl<'a> Rows<'a> {
     /// The rows of all chunks, as they would go out; or why not.
     fn made(&self, manifest: &Manifest) -> Result<Vec<f64>, String> {
         let rest = self.golden.rest(manifest);
-        let mut decoder = ActionDecoder::new(manifest, &self.joints, &self.chain, self.limits, rest).map_err(|e| e.to_string())?;
+        let mut decoder =
+            ActionDecoder::new(manifest, &self.joints, &self.chain, self.limits, rest).map_err(|e| e.to_string())?;
         let (mut all, mut rows) = (Vec::new(), Vec::new());
         let chunks = self.golden.actions.chunks_exact(manifest.action.horizon * manifest.action_len());
         for (actions, frames) in chunks.zip(self.golden.frames.chunks(manifest.observation.history)) {
@@ -372,7 +378,9 @@ impl<'a> Rows<'a> {
                     }
                     continue;
                 }
-                if gripper == Some(joint) && let Some(limit) = self.limits_of(joint) {
+                if gripper == Some(joint)
+                    && let Some(limit) = self.limits_of(joint)
+                {
                     // Narrower limits than the exporter's are kept.
                     there = there.clamp(limit.0, limit.1);
                 }
@@ -396,15 +404,29 @@ impl<'a> Rows<'a> {
         for other in self.others() {
             if self.differences(&other.manifest).none() {
                 let with = other.with.join(" and ");
-                return ConversionProblem::of(&other.fields.join(" and "), format!("{what}; with {with} it is the same"));
+                return ConversionProblem::of(
+                    &other.fields.join(" and "),
+                    format!("{what}; with {with} it is the same"),
+                );
             }
         }
         if let Some((column, factor)) = self.factor() {
-            let name = if factor > 1.0 { format!("{} times", short(factor)) } else { format!("one {}th of", short(1.0 / factor)) };
-            let problem = format!("{what}; for '{column}' the exporter's numbers are {name} the actions, as if those were in another unit");
+            let times = |factor: f64| short((factor * 1e3).round() / 1e3);
+            let name = if factor > 1.0 {
+                format!("{} times", times(factor))
+            } else {
+                format!("1 / {} of", times(1.0 / factor))
+            };
+            let problem = format!(
+                "{what}; for '{column}' the exporter's numbers are {name} the actions, as if those were in another unit"
+            );
             return ConversionProblem::of("action.units", problem);
         }
-        let field = if found.refused.is_none() && found.tool.is_none() && found.joint.is_none() { "action.rest_posture" } else { "action" };
+        let field = if found.refused.is_none() && found.tool.is_none() && found.joint.is_none() {
+            "action.rest_posture"
+        } else {
+            "action"
+        };
         ConversionProblem::of(field, what)
     }
 
@@ -448,7 +470,8 @@ impl<'a> Rows<'a> {
         for set in sets {
             for (reference, word) in [(Reference::Absolute, "absolute"), (Reference::Relative, "relative")] {
                 let mut references = action.reference.clone();
-                let changed: Vec<usize> = set.iter().copied().filter(|column| references[*column] != reference).collect();
+                let changed: Vec<usize> =
+                    set.iter().copied().filter(|column| references[*column] != reference).collect();
                 changed.iter().for_each(|column| references[*column] = reference);
                 if known.contains(&references) {
                     continue;
@@ -457,7 +480,11 @@ impl<'a> Rows<'a> {
                 let names: Vec<&str> = changed.iter().map(|column| action.names[*column].as_str()).collect();
                 let mut manifest = self.manifest.clone();
                 manifest.action.reference = references;
-                others.push(Other { manifest, fields: vec!["action.reference"], with: vec![format!("{} {word}", names.join(", "))] });
+                others.push(Other {
+                    manifest,
+                    fields: vec!["action.reference"],
+                    with: vec![format!("{} {word}", names.join(", "))],
+                });
             }
         }
         others
@@ -486,7 +513,8 @@ impl<'a> Rows<'a> {
         let arm: Vec<usize> = all.iter().copied().filter(|i| Some(action.names[*i].as_str()) != hand).collect();
         let mut sets: Vec<Vec<usize>> = all.iter().map(|column| vec![*column]).collect();
         sets.extend([arm, all]);
-        let references = self.references(&sets);
+        let mut references = self.references(&sets);
+        references.extend(self.shown());
 
         let mut others: Vec<Other> = self.orientation().into_iter().collect();
         others.extend(self.grippers());
@@ -536,47 +564,73 @@ impl<'a> Rows<'a> {
             .collect()
     }
 
-    /// A column of the actions, and the factor between it and what the exporter made of it, where that is one and not 1.
-    fn factor(&self) -> Option<(&str, f64)> {
+    /// The coordinate that a column of the actions is of, with the joints of a row; nothing for rotations.
+    fn value(&self, column: usize, row: &[f64]) -> Option<f64> {
         let action = &self.manifest.action;
-        let (width, columns, horizon) = (self.joints.len(), action.names.len(), action.horizon);
-        let tool = |row: &[f64]| self.tool(&self.chain, row).map(|tool| tool.translation.vector);
-        let value = |name: &str, row: &[f64]| -> Option<f64> {
-            let joint = match (action.space, name) {
-                (ActionSpace::EndEffector, "x" | "y" | "z") => {
-                    let at = tool(row)?;
-                    return Some(match name {
-                        "x" => at.x,
-                        "y" => at.y,
-                        _ => at.z,
-                    });
-                }
-                (ActionSpace::EndEffector, "gripper") => action.gripper_joint.as_deref()?,
-                (ActionSpace::EndEffector, _) => return None,
-                (ActionSpace::JointPosition, name) => name,
-            };
-            Some(row[self.joints.index_of(joint)?])
+        let name = action.names[column].as_str();
+        let joint = match (action.space, name) {
+            (ActionSpace::EndEffector, "x" | "y" | "z") => {
+                let at = self.tool(&self.chain, row)?.translation.vector;
+                return ["x", "y", "z"].iter().position(|axis| *axis == name).map(|axis| at[axis]);
+            }
+            (ActionSpace::EndEffector, "gripper") => action.gripper_joint.as_deref()?,
+            (ActionSpace::EndEffector, _) => return None,
+            (ActionSpace::JointPosition, name) => name,
         };
-        let frames: Vec<&[f64]> =
-            (self.golden.frames.chunks(self.manifest.observation.history)).filter_map(|f| Some(f.last()?.joints.as_slice())).collect();
+        self.joints.index_of(joint).map(|joint| row[joint])
+    }
+
+    /// Of each row a column's action, what it was at the observation, and what the exporter made of it.
+    fn column(&self, column: usize) -> Option<Vec<[f64; 3]>> {
+        let (history, horizon) = (self.manifest.observation.history, self.manifest.action.horizon);
+        let newest = |chunk: usize| self.golden.frames.get((chunk + 1) * history - 1);
+        let rows = self.given.joints.chunks_exact(self.joints.len()).enumerate();
+        rows.map(|(row, there)| {
+            let action = *self.golden.actions.get(row * self.manifest.action_len() + column)?;
+            Some([action, self.value(column, &newest(row / horizon)?.joints)?, self.value(column, there)?])
+        })
+        .collect()
+    }
+
+    /// With what the exporter's rows show each column to count from, where that is another reference.
+    fn shown(&self) -> Option<Other> {
+        let action = &self.manifest.action;
+        let within = if action.space == ActionSpace::EndEffector { AT } else { JOINT };
+        let mut manifest = self.manifest.clone();
+        let mut with = Vec::new();
+        for column in self.columns() {
+            let Some(rows) = self.column(column) else { continue };
+            let fits = |reference| {
+                let origin = |at: f64| if reference == Reference::Relative { at } else { 0.0 };
+                rows.iter().all(|[action, at, there]| (origin(*at) + action - there).abs() <= within)
+            };
+            let (other, word) = match action.reference[column] {
+                Reference::Absolute => (Reference::Relative, "relative"),
+                Reference::Relative => (Reference::Absolute, "absolute"),
+            };
+            if fits(other) && !fits(action.reference[column]) {
+                manifest.action.reference[column] = other;
+                with.push(format!("{} {word}", action.names[column]));
+            }
+        }
+        let fields = vec!["action.reference"];
+        (!with.is_empty()).then(|| Other { manifest, fields, with: vec![with.join(", ")] })
+    }
+
+    /// A column of the actions, and the factor between it and what the exporter made of it, where that is one between units.
+    fn factor(&self) -> Option<(&str, f64)> {
+        const UNITS: [f64; 3] = [180.0 / std::f64::consts::PI, 1000.0, 100.0];
+        let action = &self.manifest.action;
         for (column, name) in action.names.iter().enumerate() {
-            let pairs: Option<Vec<(f64, f64)>> = (self.given.joints.chunks_exact(width).enumerate())
-                .map(|(row, there)| {
-                    let from = match action.reference[column] {
-                        Reference::Absolute => 0.0,
-                        Reference::Relative => value(name, frames.get(row / horizon)?)?,
-                    };
-                    Some((*self.golden.actions.get(row * columns + column)?, value(name, there)? - from))
-                })
-                .collect();
-            let Some(pairs) = pairs else { continue };
-            let (square, product) = pairs.iter().fold((0.0, 0.0), |(s, p), (a, e)| (s + a * a, p + a * e));
-            let largest = pairs.iter().fold(0.0, |most: f64, (_, e)| most.max(e.abs()));
-            let factor = product / square;
-            let steady = pairs.iter().all(|(a, e)| (factor * a - e).abs() <= FACTOR * largest);
-            let unit = [180.0 / std::f64::consts::PI, 1000.0, 100.0];
-            let known = unit.iter().any(|unit| [*unit, 1.0 / unit].iter().any(|one| (factor / one - 1.0).abs() < FACTOR));
-            if largest > 0.0 && steady && known {
+            let Some(rows) = self.column(column) else { continue };
+            let relative = action.reference[column] == Reference::Relative;
+            let made = |[_, at, there]: &[f64; 3]| if relative { there - at } else { *there };
+            let square: f64 = rows.iter().map(|row| row[0] * row[0]).sum();
+            let factor = rows.iter().map(|row| row[0] * made(row)).sum::<f64>() / square;
+            let largest = rows.iter().fold(0.0, |most: f64, row| most.max(made(row).abs()));
+            let steady = rows.iter().all(|row| (factor * row[0] - made(row)).abs() <= FACTOR * largest);
+            let is = |unit: f64| (factor / unit - 1.0).abs() < FACTOR;
+            if largest > 0.0 && steady && UNITS.iter().any(|unit| is(*unit) || is(1.0 / unit)) {
                 return Some((name, factor));
             }
         }

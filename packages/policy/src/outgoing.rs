@@ -4,6 +4,8 @@
 
 use crate::golden::{GoldenError, field, numbers};
 use crate::manifest::{ImageSpec, Manifest};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use efm_vision::MAX_SIDE;
 use nalgebra::{Isometry3, Matrix3, Rotation3, Translation3, UnitQuaternion};
 use serde_json::{Map, Value};
@@ -71,7 +73,15 @@ fn whole(fields: &Map<String, Value>, name: &str, most: u64) -> Result<u64, Gold
     value.ok_or_else(|| field(name, format!("is missing or not a whole number from 1 to {most}")))
 }
 
+/// Grey levels, as numbers or as the base64 of their bytes.
 fn grey(fields: &Map<String, Value>, name: &str, len: usize) -> Result<Vec<u8>, GoldenError> {
+    if let Some(Value::String(text)) = fields.get(name) {
+        let bytes = BASE64_STANDARD.decode(text).map_err(|error| field(name, format!("is no base64: {error}")))?;
+        return match bytes.len() {
+            found if found == len => Ok(bytes),
+            found => Err(field(name, format!("has {found} bytes; expected {len}"))),
+        };
+    }
     let values = numbers(fields, name, Some(len))?;
     match values.iter().find(|v| v.fract() != 0.0 || !(0.0..=255.0).contains(*v)) {
         Some(v) => Err(field(name, format!("holds {v}; expected integers from 0 to 255"))),
@@ -83,12 +93,7 @@ fn picture(fields: &Map<String, Value>, spec: &ImageSpec) -> Result<CameraPictur
     let side = |name| whole(fields, name, u64::from(MAX_SIDE)).map(|side| side as u32);
     let (width, height) = (side("width")?, side("height")?);
     let len = width as usize * height as usize * 3;
-    Ok(CameraPicture {
-        width,
-        height,
-        rgb8: grey(fields, "rgb8", len)?,
-        resized: grey(fields, "resized", spec.len())?,
-    })
+    Ok(CameraPicture { width, height, rgb8: grey(fields, "rgb8", len)?, resized: grey(fields, "resized", spec.len())? })
 }
 
 /// One a camera, in the manifest's order.
@@ -105,9 +110,7 @@ pub(crate) fn pictures(
     }
     let one = |image: &ImageSpec| match part.get(&image.tensor) {
         None => Ok(None),
-        Some(Value::Object(fields)) => {
-            inside(CAMERAS, inside(&image.tensor, picture(fields, image))).map(Some)
-        }
+        Some(Value::Object(fields)) => inside(CAMERAS, inside(&image.tensor, picture(fields, image))).map(Some),
         Some(_) => inside(CAMERAS, Err(field(&image.tensor, "is not an object".into()))),
     };
     images.iter().map(one).collect()

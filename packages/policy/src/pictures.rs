@@ -145,7 +145,10 @@ fn explained(spec: &ImageSpec, given: &CameraPicture) -> Result<Option<(Vec<&'st
     if best.is_none() {
         let swapped: Vec<u8> = given.resized.as_chunks::<3>().0.iter().flat_map(|[r, g, b]| [*b, *g, *r]).collect();
         if same(&resized(spec, given, stated)?, &swapped) {
-            best = Some((vec!["encoding"], "red and blue exchanged (the exporter's is bgr8; all of ours are rgb8)".to_owned()));
+            best = Some((
+                vec!["encoding"],
+                "red and blue exchanged (the exporter's is bgr8; all of ours are rgb8)".to_owned(),
+            ));
         }
     }
     Ok(best)
