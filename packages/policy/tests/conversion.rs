@@ -522,3 +522,27 @@ fn malformed_parts_are_named_by_field() {
         names(&refusal, parts);
     }
 }
+
+/// What training's own kinematics make of made-up actions all over the table (`make_outgoing_vectors.py`) is what goes out; and nothing else is.
+#[test]
+fn chunks_of_another_implementation_are_what_goes_out() {
+    let text = std::fs::read(fixture::data().join("outgoing.json")).unwrap();
+    let cases: Vec<serde_json::Value> = serde_json::from_slice(&text).unwrap();
+    assert!(cases.len() >= 16);
+    for case in cases {
+        let of = |case: serde_json::Value| {
+            shipped("panda_tabletop_flow").edit_golden(move |g| {
+                for key in ["joints", "actions", "outgoing"] {
+                    g[key] = case[key].clone();
+                }
+            })
+        };
+        assert_eq!(of_panda(&of(case.clone()), &panda()), ConversionReport::default(), "{case}");
+        // Two millimetres, or two hundredths of a radian, of one row.
+        let mut other = case.clone();
+        other["actions"][7][1] = (case["actions"][7][1].as_f64().unwrap() + 0.002).into();
+        assert_eq!(of_panda(&of(other), &panda()).problems.len(), 1);
+        let turned = of(case).edit(|m| m["action"]["orientation"]["pitch"] = 0.02.into());
+        one(&of_panda(&turned, &panda()), "action.orientation", &["0.020 rad", "pitch 0.0000"]);
+    }
+}

@@ -32,6 +32,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import make_normalization_vectors
+import make_outgoing_vectors
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3]))
 from training import pictures  # noqa: E402
@@ -482,6 +483,7 @@ if __name__ == "__main__":
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir()
     make_normalization_vectors.main()
+    make_outgoing_vectors.main()
     gantry()
     words = encoder()
     flow(*words)
