@@ -46,6 +46,9 @@ const DESCRIBED_TURNED: f64 = 0.05;
 /// A common factor of numbers that are only in other units is exact to this share.
 const FACTOR: f64 = 0.01;
 
+/// Chunks of a long example that another manifest is tried on first.
+const FEW: usize = 3;
+
 /// How what is missing can be had.
 const REMEDY: &str = "make the package anew, or put the part in (docs/policy_package.md, \"The golden file\")";
 
@@ -204,7 +207,8 @@ struct Rows<'a> {
     golden: &'a Golden,
     given: &'a Outgoing,
     model: &'a RobotModel,
-    limits: &'a LimitSet,
+    /// Those of the robot, and for the arm's joints as far as the exporter's rows go.
+    limits: LimitSet,
     joints: JointNames,
     chain: Chain,
     /// Place of each joint of the chain in `joints`.
@@ -245,8 +249,9 @@ impl<'a> Rows<'a> {
         golden: &'a Golden,
         given: &'a Outgoing,
         model: &'a RobotModel,
-        limits: &'a LimitSet,
+        limits: &LimitSet,
     ) -> Option<Self> {
+        let limits = limits.clone();
         let joints = manifest.joints().ok()?;
         let chain = Chain::new(model, &manifest.robot.base_link, &manifest.robot.tip_link).ok()?;
         let places = chain.joint_names().iter().map(|name| joints.index_of(name)).collect::<Option<Vec<_>>>()?;
@@ -259,17 +264,20 @@ impl<'a> Rows<'a> {
             let what = "robot.base_link and robot.tip_link";
             report.not_checked.push(format!("{what}: the golden file has no poses of the tool ({OUTGOING}.tools)"));
         }
-        if solves && !self.describe(report) {
-            return;
+        if solves {
+            if !self.describe(report) {
+                return;
+            }
+            self.widen(report);
         }
-        let found = self.differences(self.manifest);
+        let found = self.differences(self.manifest, usize::MAX);
         if !found.none() {
             report.problems.push(self.explain(&found));
             return;
         }
         // What would go out the same with another reference, the example does not tell.
         let silent: Vec<String> = (self.single_references().into_iter())
-            .filter(|other| self.differences(&other.manifest).none())
+            .filter(|other| self.agrees(&other.manifest))
             .flat_map(|other| other.with)
             .collect();
         if !silent.is_empty() {
@@ -330,14 +338,44 @@ impl<'a> Rows<'a> {
         false
     }
 
-    /// The rows of all chunks, as they would go out; or why not.
-    fn made(&self, manifest: &Manifest) -> Result<Vec<f64>, String> {
+    /// Narrower limits than the exporter's are no other conversion: told, and here as wide as its rows are.
+    fn widen(&mut self, report: &mut ConversionReport) {
+        let width = self.joints.len();
+        for joint in &self.places {
+            let name = &self.joints.as_slice()[*joint];
+            let Some(limit) = self.limits.names.index_of(name).and_then(|place| self.limits.joints.get_mut(place))
+            else {
+                continue;
+            };
+            let at = self.given.joints.chunks_exact(width).map(|row| row[*joint]);
+            let (least, most) = at.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
+            if least >= limit.lower - JOINT && most <= limit.upper + JOINT {
+                continue;
+            }
+            report.warnings.push(format!(
+                "the worked example has joint '{name}' at {} to {}, beyond its limits here ({} to {}): chunks that go there are refused",
+                short(least),
+                short(most),
+                short(limit.lower),
+                short(limit.upper)
+            ));
+            (limit.lower, limit.upper) = (limit.lower.min(least - POSTURE), limit.upper.max(most + POSTURE));
+        }
+    }
+
+    /// Whether another manifest makes the exporter's rows. Of many chunks a few are looked at first.
+    fn agrees(&self, manifest: &Manifest) -> bool {
+        self.differences(manifest, FEW).none() && self.differences(manifest, usize::MAX).none()
+    }
+
+    /// The rows of the first chunks, as they would go out; or why not.
+    fn made(&self, manifest: &Manifest, chunks: usize) -> Result<Vec<f64>, String> {
         let rest = self.golden.rest(manifest);
         let mut decoder =
-            ActionDecoder::new(manifest, &self.joints, &self.chain, self.limits, rest).map_err(|e| e.to_string())?;
+            ActionDecoder::new(manifest, &self.joints, &self.chain, &self.limits, rest).map_err(|e| e.to_string())?;
         let (mut all, mut rows) = (Vec::new(), Vec::new());
-        let chunks = self.golden.actions.chunks_exact(manifest.action.horizon * manifest.action_len());
-        for (actions, frames) in chunks.zip(self.golden.frames.chunks(manifest.observation.history)) {
+        let every = self.golden.actions.chunks_exact(manifest.action.horizon * manifest.action_len());
+        for (actions, frames) in every.take(chunks).zip(self.golden.frames.chunks(manifest.observation.history)) {
             // There is one at least.
             let Some(frame) = frames.last() else { continue };
             decoder.decode(actions, &frame.joints, &mut rows).map_err(|error: ActionError| error.to_string())?;
@@ -346,9 +384,9 @@ impl<'a> Rows<'a> {
         Ok(all)
     }
 
-    fn differences(&self, manifest: &Manifest) -> Differences {
+    fn differences(&self, manifest: &Manifest, chunks: usize) -> Differences {
         let mut found = Differences::default();
-        let made = match self.made(manifest) {
+        let made = match self.made(manifest, chunks) {
             Ok(made) => made,
             Err(why) => return Differences { refused: Some(why), ..found },
         };
@@ -402,7 +440,7 @@ impl<'a> Rows<'a> {
     fn explain(&self, found: &Differences) -> ConversionProblem {
         let what = self.in_words(found);
         for other in self.others() {
-            if self.differences(&other.manifest).none() {
+            if self.agrees(&other.manifest) {
                 let with = other.with.join(" and ");
                 return ConversionProblem::of(
                     &other.fields.join(" and "),

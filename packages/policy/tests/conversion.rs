@@ -381,6 +381,21 @@ fn narrower_limits_of_a_gripper_are_no_other_conversion() {
     assert_eq!(of_panda(&shipped("panda_tabletop_flow"), &narrow).problems, []);
 }
 
+/// Nor are those of the arm, if somebody keeps it from a wall: they are told, and hide no error.
+#[test]
+fn narrower_limits_of_the_arm_are_told_and_hide_nothing() {
+    let file = std::fs::read_to_string(repository().join("config/joint_limits.yaml")).unwrap();
+    let within = "  panda_joint1: {has_position_limits: true, min_position: -0.1, max_position: 0.1, ";
+    let narrow = file.replacen("  panda_joint1: {", within, 1);
+    assert_ne!(narrow, file);
+    let narrow = LimitsFile::parse(&narrow, "test").unwrap();
+    let found = report(&shipped("panda_tabletop_flow"), &panda(), &narrow);
+    assert_eq!((found.problems.len(), found.not_checked.len()), (0, 0), "{found:?}");
+    names(&found.warnings.join("; "), &["'panda_joint1'", "beyond its limits here (-0.1 to 0.1)", "refused"]);
+    let wrong = shipped("panda_tabletop_flow").edit(|m| m["action"]["reference"][0] = "absolute".into());
+    one(&report(&wrong, &panda(), &narrow), "action.reference", &["with x relative"]);
+}
+
 /// What a package of before has not got is said, with how to get it; it still runs.
 #[test]
 fn a_golden_file_without_the_parts_runs_and_is_not_called_fully_checked() {
