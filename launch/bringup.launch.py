@@ -57,6 +57,10 @@ ARGUMENTS = [
         description="Take time from /clock, which the simulator then publishes.",
     ),
     DeclareLaunchArgument(
+        "real_time_factor", default_value=DEFAULTS["real_time_factor"],
+        description="Simulated seconds a second, with use_sim_time:=true: below 1 where the machine is slow or busy.",
+    ),
+    DeclareLaunchArgument(
         "composed", default_value="false", choices=["true", "false"],
         description="Run all nodes but trajectory_publisher in one process: less memory and CPU, the same topics.",
     ),
@@ -70,6 +74,18 @@ ARGUMENTS = [
     ),
     DeclareLaunchArgument("log_level", default_value="info", choices=LOG_LEVELS, description="Log level of all nodes."),
 ]  # fmt: skip
+
+
+# Arguments that are numbers; the others are texts or truth values.
+NUMBERS = ["real_time_factor"]
+
+
+def number(name: str, value: str) -> float:
+    """Read a launch argument as a number."""
+    try:
+        return float(value)
+    except ValueError:
+        raise RuntimeError(f"launch argument {name}:={value} is not a number; nothing was started") from None
 
 
 # A node that ends so soon (seconds, the delay of its start among them), and so often in a row, cannot work as it is set up.
@@ -178,6 +194,8 @@ def graph(context: LaunchContext) -> list:
     def value_of(value: object) -> object:
         if isinstance(value, str) and value.startswith("$(") and value.endswith(")"):
             name = value[2:-1]
+            if name in NUMBERS:
+                return number(name, argument[name])
             return is_true[name] if argument[name] in ("true", "false") else argument[name]
         return value
 

@@ -1,9 +1,10 @@
 """The graph for a quarter of an hour: idle, moving, each node restarted and killed with -9 in motion, again and again.
 
-usage: python3 test/endurance.py [--minutes 15] [--restarts 30] [--kills 30] [--json FILE]        (`./efm test --full` runs it)
+usage: python3 test/endurance.py [--minutes 15] [--restarts 30] [--kills 30] [--real-time-factor F] [--json FILE]        (`./efm test --full` runs it)
 
 A node that ends is started again after a moment, as `ros2 launch` with use_respawn does it. After each end the graph must come to move the arm by itself:
 nobody calls a service; the goal is given again where goal_intake was ended. Before each end the cell is put into a new scene, as the demo does it. Memory, threads, descriptors and shared memory of those that stay must not grow.
+On a busy machine --real-time-factor slows simulated time down, as the demo does by itself; everything may then take so much longer by the wall.
 """
 
 from __future__ import annotations
@@ -46,16 +47,20 @@ MOVES = 0.2
 # So long the graph may take until the arm moves again. The policy is opened and tried out anew.
 RECOVERY_S = 30.0
 # What a process may have more at the end than before: pages that are touched late, caches of the middleware's.
-MEMORY_MB, THREADS, DESCRIPTORS = 24.0, 3, 12
+MEMORY_MB, MAPPED_MB, THREADS, DESCRIPTORS = 24.0, 64.0, 3, 12
 SHARED_MB = 64.0
 
 
 def figures(pid: int) -> dict[str, float]:
-    """Memory (PSS), threads and descriptors of a process."""
+    """Memory of its own, shared memory that it has mapped, threads and descriptors of a process.
+
+    Not its proportional share (PSS): that grows when others who run the same files end.
+    """
     proc = Path(f"/proc/{pid}")
-    pss = next(line for line in (proc / "smaps_rollup").read_text().splitlines() if line.startswith("Pss:"))
+    status = dict(line.split(":", 1) for line in (proc / "status").read_text().splitlines())
     return {
-        "memory_mb": int(pss.split()[1]) / 1024,
+        "memory_mb": int(status["RssAnon"].split()[0]) / 1024,
+        "mapped_mb": int(status["RssShmem"].split()[0]) / 1024,
         "threads": len(list((proc / "task").iterdir())),
         "descriptors": len(list((proc / "fd").iterdir())),
     }
@@ -70,8 +75,9 @@ def shared_mb() -> float:
 class Graph:
     """The nodes, started again when they end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, factor: float) -> None:
         self.folder, self.probe = folder, Probe()
+        self.factor, self.patience = factor, RECOVERY_S / factor
         self.health = Health(self.probe)
         self.speed, self.measured = 0.0, 0
         self.probe.node.create_subscription(JointState, "joint_states", self._measured, 1)
@@ -85,7 +91,8 @@ class Graph:
         self.probe.until(lambda: self.task, 120.0, "the simulator")
 
     def start(self, name: str) -> Process:
-        return Process(self.folder, name, *ros(**STARTED_WITH[name]))
+        slowed = {"publish_clock": True, "real_time_factor": self.factor} if name == "sim" else {"use_sim_time": True}
+        return Process(self.folder, name, *ros(**STARTED_WITH[name], **(slowed if self.factor < 1.0 else {})))
 
     def _measured(self, message: JointState) -> None:
         self.measured += 1
@@ -114,7 +121,7 @@ class Graph:
             return self.active() and self.speed > MOVES
 
         try:
-            self.probe.until(moving, RECOVERY_S, why)
+            self.probe.until(moving, self.patience, why)
         except BaseException:
             for name in NODES:
                 print(f"-- {name}:\n{self.processes[name].log[-1500:]}")
@@ -133,16 +140,16 @@ class Graph:
         """A new scene and its goal, from rest; returns when the arm moves."""
         self.given += 1
         self.probe.call(Trigger, "cancel_goal", Trigger.Request())
-        self.probe.until(lambda: self.speed < 0.01, RECOVERY_S, "rest")
+        self.probe.until(lambda: self.speed < 0.01, self.patience, "rest")
         self.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=False))
         seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=SEED + self.given)
         self.call(SetParameters, "sim/set_parameters", SetParameters.Request(parameters=[Parameter(name="seed", value=seed)]))
         self.task.clear()
         self.call(Trigger, "sim/reset", Trigger.Request())
-        self.probe.until(lambda: self.task.get("seed") == SEED + self.given, RECOVERY_S, "the scene")
+        self.probe.until(lambda: self.task.get("seed") == SEED + self.given, self.patience, "the scene")
         # Who is armed before it has seen where the arm was put sees it leap.
         seen = self.measured
-        self.probe.until(lambda: self.measured > seen + 20, RECOVERY_S, "joint states after the reset")
+        self.probe.until(lambda: self.measured > seen + 20, self.patience, "joint states after the reset")
         self.call(Trigger, "trajectory_publisher/resume", Trigger.Request())
         self.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=True))
         self.states.clear()
@@ -175,7 +182,7 @@ class Graph:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.begin()
-            self.probe.spin(4.0)
+            self.probe.spin(4.0 / self.factor)
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -193,7 +200,7 @@ def grown(before: dict, after: dict, but: str | None = None) -> dict[str, dict[s
 
 
 def too_much(growth: dict[str, dict[str, float]]) -> list[str]:
-    bounds = {"memory_mb": MEMORY_MB, "threads": THREADS, "descriptors": DESCRIPTORS}
+    bounds = {"memory_mb": MEMORY_MB, "mapped_mb": MAPPED_MB, "threads": THREADS, "descriptors": DESCRIPTORS}
     return [f"{name}: {key} +{value:.1f}" for name, all_ in growth.items() for key, value in all_.items() if value > bounds[key]]
 
 
@@ -239,11 +246,12 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0, help="of which two fifths are idle and moving; the rest takes as long as it takes")
     parser.add_argument("--restarts", type=int, default=30, help="of each node, by SIGINT")
     parser.add_argument("--kills", type=int, default=30, help="of each node, by SIGKILL")
+    parser.add_argument("--real-time-factor", type=float, default=1.0, help="simulated seconds a second; 1: the wall's time")
     parser.add_argument("--json", type=Path, help="writes what was measured")
     arguments = parser.parse_args()
     rclpy.init()
     with tempfile.TemporaryDirectory() as folder:
-        graph = Graph(Path(folder))
+        graph = Graph(Path(folder), arguments.real_time_factor)
         try:
             report = run(arguments, graph)
         finally:

@@ -225,13 +225,14 @@ class Rig:
 
     def strike(self, fault: Callable[[], object], known: Callable[[Told], bool], within: float = 0.02) -> tuple[int, int]:
         """Does what breaks something. Returns when that was, and the first tick that the publisher decided on it: what it does is to be counted from
-        there on. From one to the other it may take as long as is said; under /clock, which stands still meanwhile, three ticks."""
+        there on. From one to the other it may take as long as is said, and in wall time what the middleware's threads wait for on a busy machine; under
+        /clock, which stands still meanwhile, three ticks."""
         self.mark()
         begun = self.cell.strike(fault, known)
         tick = self.told(begun, known).stamp
         took = (tick - begun) * 1e-9
         self.tell("known", after=took)
-        assert took <= (3.5 * PERIOD if self.factor else within + self.slack), "the publisher learns of it late"
+        assert took <= (3.5 * PERIOD if self.factor else within + 0.1 + self.slack), "the publisher learns of it late"
         return begun, tick
 
     def told(self, since: int, condition: Callable[[Told], bool]) -> Told:

@@ -55,12 +55,19 @@ class Health:
         return None
 
     def wait(self, name: str, level: bytes, *words: str, timeout: float = 30.0) -> DiagnosticStatus:
-        """Wait until a task is at a level and its message holds all words."""
+        """Wait until a task is at a level and its message holds all words; what was so for a moment only, while this process had no turn, counts."""
+        looked = len(self.heard)
+
+        def fits(status: DiagnosticStatus) -> bool:
+            return status.name == name and status.level == level and all(word in status.message for word in words)
 
         def told() -> DiagnosticStatus | None:
-            status = self.newest(name)
-            fits = status and status.level == level and all(word in status.message for word in words)
-            return status if fits else None
+            nonlocal looked
+            newest = self.newest(name)
+            if newest and fits(newest):
+                return newest
+            since, looked = self.heard[looked:], len(self.heard)
+            return next((status for array in since for status in array.status if fits(status)), None)
 
         try:
             return self.probe.until(told, timeout)

@@ -6,6 +6,7 @@ import json
 import signal
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from graph_tools import ERROR, LATCHED, OK, PATIENT, Health, now, policy, ros, seconds, values
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -77,10 +78,13 @@ def test_a_reset_brings_the_scene_of_the_seed_and_only_then(start, probe):
 def test_simulated_time_is_published_and_stamps_the_joint_states(start, probe):
     clocks = probe.hear(Clock, "/clock", qos_profile_sensor_data)
     joints = probe.hear(JointState, "joint_states", qos_profile_sensor_data)
+    healths = probe.hear(DiagnosticArray, "/diagnostics")
     start("sim", *ros(camera_rate=0.1, publish_clock=True, real_time_factor=2.0))
     probe.until(lambda: len(clocks) > 50 and len(joints) > 10, what="clock and joint states")
     assert 0.0 < seconds(clocks[-1].clock) < 1000.0
     assert abs(seconds(joints[-1].header.stamp) - seconds(clocks[-1].clock)) < 1.0
+    probe.until(lambda: len(healths) > 2, what="health")
+    assert all(seconds(health.header.stamp) < 1000.0 for health in healths)
 
 
 class Graph:

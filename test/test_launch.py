@@ -29,7 +29,7 @@ def mine(tmp_path):
 def test_every_argument_has_a_description_and_the_agreed_name(bringup):
     names = {action.name for action in bringup.ARGUMENTS}
     assert names == {
-        "namespace", "sim", "policy", "params_file", "use_sim_time", "composed", "record", "use_respawn", "log_level",
+        "namespace", "sim", "policy", "params_file", "use_sim_time", "real_time_factor", "composed", "record", "use_respawn", "log_level",
     }  # fmt: skip
     assert all(len(action.kwargs["description"]) > 10 for action in bringup.ARGUMENTS)
 
@@ -124,6 +124,12 @@ def test_the_named_parameter_files_exist(bringup):
 def test_simulated_time_reaches_every_node_but_the_simulator_which_makes_it(bringup):
     nodes = started(bringup, use_sim_time="true")
     assert single(nodes["sim"])["publish_clock"] is True
+    assert single(nodes["sim"])["real_time_factor"] == 1.0
+    slowed = started(bringup, use_sim_time="true", real_time_factor="0.25")
+    assert single(slowed["sim"])["real_time_factor"] == 0.25
+    assert not any("real_time_factor" in single(node) for name, node in slowed.items() if name != "sim")
+    with pytest.raises(RuntimeError, match="real_time_factor:=fast is not a number"):
+        started(bringup, real_time_factor="fast")
     assert "use_sim_time" not in single(nodes["sim"])
     assert all(single(node)["use_sim_time"] is True for name, node in nodes.items() if name != "sim")
 

@@ -23,6 +23,9 @@ DESCRIPTION = "trajectory_publisher: robot_description"
 ARM_TOPIC = "/panda_arm_controller/joint_trajectory"
 HAND_TOPIC = "/panda_hand_controller/joint_trajectory"
 
+# What the publisher says of a follower that had no turn.
+STOOD_STILL = ("seems to be switched off", "joint_states are silent")
+
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 KINDS = {
     "best effort": BEST_EFFORT,
@@ -92,6 +95,13 @@ def matched(probe, publisher, number=1):
     probe.until(lambda: publisher.get_subscription_count() >= number, what="a subscription")
 
 
+def revives(motion):
+    """On a busy machine the follower, which is this process, may stand still for a moment: that is a stop, and not what is asked here."""
+    status = motion.health.newest(MOTION)
+    if status and "~/resume" in status.message and any(why in status.message for why in STOOD_STILL):
+        call(motion.probe, "resume")
+
+
 class Stream:
     """Proposes and keeps on proposing, so that the arm never runs out of chunks."""
 
@@ -102,6 +112,7 @@ class Stream:
         def met():
             if time.monotonic() > self.sent + 0.3:
                 self.sent = time.monotonic()
+                revives(self.motion)
                 self.motion.send(self.follower.robot.positions, by=self.by, rows=30)
             return condition()
 
@@ -321,10 +332,7 @@ def test_one_source_of_chunks_is_held_to_and_the_other_is_refused_by_name(start,
         where = follower.robot.positions
         other.publish(chunk(now(probe), [[where[0] - 0.02 * (k + 1), *where[1:8]] for k in range(10)]))
         probe.spin(0.1)
-        # On a busy machine the follower, which is this process, may have stood still for a moment: that is a stop, and not what is asked here.
-        status = motion.health.newest(MOTION)
-        if status and "seems to be switched off" in status.message and "~/resume" in status.message:
-            call(probe, "resume")
+        revives(motion)
         return follower.robot.positions[0] < before - 0.05
 
     probe.until(turned, what="motion towards what the second one proposes")

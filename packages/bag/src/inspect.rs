@@ -6,6 +6,9 @@ use crate::error::BagError;
 use crate::files;
 use crate::reader::{BagMessage, BagReader};
 use efm_core::Stamp;
+use efm_wire::cdr::CdrReader;
+use efm_wire::msgs::Header;
+use efm_wire::{CdrError, Decode};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -100,7 +103,8 @@ struct Tally {
     bytes: u64,
     times: Vec<i64>,
     ages: Vec<i64>,
-    last_stamp: Option<i64>,
+    /// By who sends, as far as a message tells: several may share a topic, and overtake each other.
+    last_stamps: BTreeMap<(String, String), i64>,
     steps_back: (u64, i64),
 }
 
@@ -108,8 +112,8 @@ impl Tally {
     fn new(message: &BagMessage) -> Self {
         let first = message.without_data();
         let has_header = first.encoding() == "cdr" && has_header(&first.schema_text());
-        let (times, ages, last_stamp, steps_back) = (Vec::new(), Vec::new(), None, (0, 0));
-        Self { first, has_header, bytes: 0, times, ages, last_stamp, steps_back }
+        let (times, ages, last_stamps, steps_back) = (Vec::new(), Vec::new(), BTreeMap::new(), (0, 0));
+        Self { first, has_header, bytes: 0, times, ages, last_stamps, steps_back }
     }
 
     fn see(&mut self, message: &BagMessage) {
@@ -120,7 +124,9 @@ impl Tally {
             return;
         };
         self.ages.push(at.saturating_sub(stamp));
-        if let Some(last) = self.last_stamp.replace(stamp)
+        // Those that cannot be read count as one.
+        let who = source(self.first.type_name(), message.data()).unwrap_or_default();
+        if let Some(last) = self.last_stamps.insert(who, stamp)
             && stamp < last
         {
             self.steps_back = (self.steps_back.0 + 1, self.steps_back.1.max(last - stamp));
@@ -337,6 +343,21 @@ fn stamp(cdr: &[u8]) -> Option<i64> {
 fn median(values: &mut [i64]) -> Option<i64> {
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable(middle).1)
+}
+
+/// Who may have sent a message that begins with a header: its frame, and the first joint or the first status where several sources share a topic.
+fn source(type_name: &str, cdr: &[u8]) -> Result<(String, String), CdrError> {
+    let mut reader = CdrReader::new(cdr, "a message with a header")?;
+    let frame = Header::decode(&mut reader)?.frame_id;
+    let first = match type_name {
+        "sensor_msgs/msg/JointState" if reader.count(1)? > 0 => reader.string()?,
+        "diagnostic_msgs/msg/DiagnosticArray" if reader.count(1)? > 0 => {
+            let _level = reader.u8()?;
+            reader.string()?
+        }
+        _ => String::new(),
+    };
+    Ok((frame, first))
 }
 
 #[cfg(test)]

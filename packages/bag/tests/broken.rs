@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use efm_bag::inspect::{Expectations, inspect};
-use efm_bag::msgs::{Header, JointState, StringMsg};
+use efm_bag::msgs::{DiagnosticArray, DiagnosticStatus, Header, JointState, StringMsg};
 use efm_bag::select::{Selection, copy};
 use efm_bag::{BagError, BagOptions, BagReader, BagWriter, Compression, Qos};
 use efm_core::Stamp;
@@ -228,6 +228,35 @@ fn gaps_steps_back_and_stamps_of_the_future_are_found_and_missing_topics_named()
     }
     let topic = &report.topics[0];
     assert_eq!((topic.messages, topic.age.map(|a| (1e3 * a.0).round())), (200, Some(3.0)));
+}
+
+#[test]
+fn senders_that_share_a_topic_may_overtake_each_other_and_each_is_held_to_its_own_clock() {
+    let tmp = tempfile::tempdir().unwrap();
+    let told = |set_back: bool| {
+        let dir = tmp.path().join(format!("{set_back}"));
+        let mut bag = BagWriter::create(&dir, BagOptions::default()).unwrap();
+        for i in 0..200 {
+            let log = at(10 * i);
+            let (gripper, late) = (i % 2 == 1, log.offset_nanos(-80 * MS));
+            let back = if set_back && i >= 101 { 500 * MS } else { 0 };
+            let mut state = joints(if gripper { late } else { log }.offset_nanos(-back), i as f64);
+            state.name[0] = if gripper { "finger" } else { "shoulder" }.to_owned();
+            bag.write("joint_states", &state, log).unwrap();
+            let name = if gripper { "sim: physics" } else { "camera_ingest: front" }.to_owned();
+            let status =
+                DiagnosticStatus { level: 0, name, message: "well".into(), hardware_id: "".into(), values: vec![] };
+            let array = DiagnosticArray { header: Header::new(state.header.stamp, ""), status: vec![status] };
+            bag.write("/diagnostics", &array, log).unwrap();
+        }
+        bag.finish().unwrap();
+        let report = inspect(&dir, &Expectations::default()).unwrap();
+        report.problems.into_iter().filter(|problem| problem.contains("go back")).collect::<Vec<_>>()
+    };
+    assert!(told(false).is_empty(), "{:?}", told(false));
+    let all = told(true);
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(all.iter().all(|problem| problem.contains("go back 2 times, by up to 0.480 s")), "{all:?}");
 }
 
 #[test]

@@ -1,12 +1,45 @@
-//! Wall-clock time as stamps, and as names of folders.
+//! The graph's time as stamps, and as names of folders.
 
 use efm_core::Stamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Wall time now, as ROS nodes without `use_sim_time` see it.
 pub fn now() -> Stamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Stamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// The time of the graph's nodes. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum GraphClock {
+    /// The wall clock.
+    Wall,
+    /// `/clock`, nanoseconds; zero before the first message.
+    Simulated(Arc<AtomicI64>),
+}
+
+impl GraphClock {
+    /// One that shows zero until it is told more.
+    pub fn simulated() -> Self {
+        Self::Simulated(Arc::default())
+    }
+
+    /// The time.
+    pub fn now(&self) -> Stamp {
+        match self {
+            Self::Wall => now(),
+            Self::Simulated(nanos) => Stamp::from_nanos(nanos.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Takes over what `/clock` says; the wall clock does not listen.
+    pub fn tell(&self, time: Stamp) {
+        if let Self::Simulated(nanos) = self {
+            nanos.store(time.nanos(), Ordering::Relaxed);
+        }
+    }
 }
 
 /// A stamp as the name of a folder: `2026-03-01_14-05-09`, UTC. Names sort by time.

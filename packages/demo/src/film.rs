@@ -32,13 +32,15 @@ const BAD: Rgb<u8> = Rgb([240, 100, 90]);
 #[derive(Debug, Clone, Default)]
 pub struct Camera {
     next: Option<Instant>,
+    spacing: Duration,
     pictures: Vec<RgbImage>,
 }
 
 impl Camera {
-    /// Begins an episode.
-    pub fn roll(&mut self, now: Instant) {
+    /// Begins an episode, of which a picture is kept every `spacing` ([`SPACING`] of the graph's time).
+    pub fn roll(&mut self, now: Instant, spacing: Duration) {
         self.pictures.clear();
+        self.spacing = spacing;
         self.next = Some(now);
     }
 
@@ -51,7 +53,10 @@ impl Camera {
     pub fn keep(&mut self, rgb: RgbImage, now: Instant) {
         self.pictures.push(thumbnail(&rgb, SIZE.0, SIZE.1));
         // On the grid, unless that has been missed altogether.
-        self.next = self.next.map(|next| if now < next + SPACING { next + SPACING } else { now + SPACING });
+        self.next = self.next.map(|next| {
+            let grid = next + self.spacing;
+            if now < grid { grid } else { now + self.spacing }
+        });
     }
 
     /// Ends the episode.
@@ -214,7 +219,7 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut camera = Camera::default();
         assert!(!camera.wants(start), "not before the episode");
-        camera.roll(start);
+        camera.roll(start, SPACING);
         let mut kept = Vec::new();
         for ms in (0..1000).step_by(33).chain([1900, 1933, 2110]) {
             if camera.wants(at(ms)) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The launch arguments that a value may refer to as `$(name)`.
-pub const ARGUMENTS: [&str; 4] = ["sim", "use_sim_time", "policy", "images"];
+pub const ARGUMENTS: [&str; 5] = ["sim", "use_sim_time", "real_time_factor", "policy", "images"];
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -25,13 +25,16 @@ pub struct Graph {
 }
 
 /// Values of the launch arguments where nobody gives others.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Whether the simulator is started.
     pub sim: bool,
     /// Whether time comes from `/clock`.
     pub use_sim_time: bool,
+    /// Simulated seconds a second, where time comes from `/clock`.
+    #[serde(default = "real_time")]
+    pub real_time_factor: f64,
     /// Folder of the policy package, beside the simulator: it is one for the simulator's robot.
     pub policy: String,
 }
@@ -81,6 +84,10 @@ pub struct Process {
     /// Whether a launch system may put it into one process with others.
     #[serde(default)]
     pub compose: bool,
+}
+
+fn real_time() -> f64 {
+    1.0
 }
 
 fn yes() -> bool {

@@ -2,6 +2,7 @@
 //!
 //! | module | holds | knows ROS |
 //! |---|---|---|
+//! | [`busy`] | how busy this machine is, and how fast simulated time may run | no |
 //! | [`graph`], [`plan`] | `config/graph.yaml`, and what is to be started | no |
 //! | [`processes`] | the running processes | no |
 //! | [`seen`], [`episode`] | what was heard from the graph, and the verdict on a goal | no |
@@ -10,6 +11,7 @@
 //! | [`stage`] | subscriptions, services, the recording | yes |
 //! | [`show`] | the sequence of a demo or evaluation | yes |
 
+pub mod busy;
 pub mod clock;
 pub mod episode;
 pub mod film;

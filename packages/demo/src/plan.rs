@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The launch arguments, with the names that the launch file gives them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Arguments {
     /// Namespace of all nodes and relative topics; empty: none.
     pub namespace: String,
@@ -19,6 +19,8 @@ pub struct Arguments {
     pub params_file: Option<PathBuf>,
     /// Whether time comes from `/clock`.
     pub use_sim_time: bool,
+    /// Simulated seconds a second, where time comes from `/clock`.
+    pub real_time_factor: f64,
     /// Log level of all nodes.
     pub log_level: String,
 }
@@ -32,6 +34,7 @@ impl Arguments {
             policy: None,
             params_file: None,
             use_sim_time: defaults.use_sim_time,
+            real_time_factor: defaults.real_time_factor,
             log_level: "info".to_owned(),
         }
     }
@@ -42,6 +45,7 @@ impl Arguments {
         Some(match reference(value) {
             Some("sim") => self.sim.into(),
             Some("use_sim_time") => self.use_sim_time.into(),
+            Some("real_time_factor") => self.real_time_factor.into(),
             Some("policy") => match policy()?.as_str() {
                 // The launch file cannot tell these words from truth values, so neither do we.
                 word @ ("true" | "false") => (word == "true").into(),

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 const MOTION: f64 = 0.01;
 /// A joint that is slower than this rests, rad/s or m/s.
 const REST: f64 = 0.02;
-/// Silence after which streaming is over. Windows come every 10 ms.
-const SILENCE: Duration = Duration::from_millis(150);
+/// Silence after which streaming is over, of the graph's time. Windows come every 10 ms.
+pub const SILENCE: Duration = Duration::from_millis(150);
 
 /// What a topic means to the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Meaning {
     Health,
     /// `front/image_raw`.
     Picture,
+    /// `/clock`.
+    Clock,
     /// Only recorded.
     Nothing,
 }
@@ -91,7 +93,8 @@ impl Seen {
     /// When it is malformed; it changes nothing then.
     pub fn hear(&mut self, meaning: Meaning, bytes: &[u8], now: Stamp, at: Instant) -> Result<(), HearError> {
         match meaning {
-            Meaning::Nothing => {}
+            // The graph's clock is kept where messages come in, which all wait for it.
+            Meaning::Nothing | Meaning::Clock => {}
             Meaning::Task => self.task = Some(serde_json::from_str(&StringMsg::from_cdr(bytes)?.data)?),
             Meaning::Goal => self.goal = Some(serde_json::from_str(&StringMsg::from_cdr(bytes)?.data)?),
             Meaning::Joints => self.joints(JointState::from_cdr(bytes)?, at),
@@ -136,9 +139,9 @@ impl Seen {
     }
 
     /// Whether the arm is at rest and nothing is sent to its controllers any more: the end of a stop is so slow that a look at
-    /// the joints alone is not enough.
-    pub fn at_rest(&self, now: Instant) -> bool {
-        let silent = self.streamed_at.is_none_or(|at| now.saturating_duration_since(at) > SILENCE);
+    /// the joints alone is not enough. Streaming is over after `silence` ([`SILENCE`] of the graph's time).
+    pub fn at_rest(&self, now: Instant, silence: Duration) -> bool {
+        let silent = self.streamed_at.is_none_or(|at| now.saturating_duration_since(at) > silence);
         silent && self.joints.as_ref().is_some_and(|joints| joints.at_rest)
     }
 
@@ -232,14 +235,14 @@ mod tests {
     fn an_arm_that_is_still_commanded_is_not_at_rest() {
         let mut seen = Seen::default();
         let now = Instant::now();
-        assert!(!seen.at_rest(now), "nothing is known of it");
+        assert!(!seen.at_rest(now, SILENCE), "nothing is known of it");
         hear(&mut seen, Meaning::Joints, &joints([0.0, 1.0], 0.0)).unwrap();
-        assert!(seen.at_rest(now));
+        assert!(seen.at_rest(now, SILENCE));
         seen.hear(Meaning::Execution, &Trajectory::default().to_cdr(), Stamp::ZERO, now).unwrap();
-        assert!(!seen.at_rest(now + Duration::from_millis(20)));
-        assert!(seen.at_rest(now + Duration::from_millis(200)));
+        assert!(!seen.at_rest(now + Duration::from_millis(20), SILENCE));
+        assert!(seen.at_rest(now + Duration::from_millis(200), SILENCE));
         hear(&mut seen, Meaning::Joints, &joints([0.0, 1.0], 0.1)).unwrap();
-        assert!(!seen.at_rest(now + Duration::from_millis(200)));
+        assert!(!seen.at_rest(now + Duration::from_millis(200), SILENCE));
     }
 
     #[test]
@@ -257,7 +260,7 @@ mod tests {
         let image = efm_bag::msgs::ImageView::rgb8(Stamp::ZERO, "front", 640, 480, &[7; 640 * 480 * 3]).into_owned();
         hear(&mut seen, Meaning::Picture, &image).unwrap();
         assert!(seen.camera.cut().is_empty());
-        seen.camera.roll(Instant::now());
+        seen.camera.roll(Instant::now(), crate::film::SPACING);
         hear(&mut seen, Meaning::Picture, &image).unwrap();
         let grey = efm_bag::msgs::Image { encoding: "mono8".into(), ..image };
         hear(&mut seen, Meaning::Picture, &grey).unwrap();

@@ -1,9 +1,9 @@
 //! The sequence of a demo or an evaluation: wait for the graph, then one goal after the other.
 
-use crate::clock;
+use crate::busy::Speed;
 use crate::episode::{Done, End, Judge};
 use crate::film;
-use crate::seen::Seen;
+use crate::seen::{SILENCE, Seen};
 use crate::stage::Stage;
 use crate::wander::Wanderer;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -48,6 +48,8 @@ pub struct Programme {
     pub robot: RobotFiles,
     /// Whether pictures are kept: all of the first so many episodes; of the others as many as a strip shows.
     pub filmed: Option<usize>,
+    /// How the graph's time runs.
+    pub speed: Speed,
     /// When the program began.
     pub began: Instant,
 }
@@ -105,10 +107,10 @@ impl Programme {
     }
 
     async fn wait_until_ready(&self, stage: &Stage) -> Result<()> {
-        let end = Instant::now() + READY;
+        let patience = stage.speed().wall(READY);
+        let end = Instant::now() + patience;
         let wait = async |what: &str, wanted: fn(&Seen) -> Option<Result<()>>| {
-            let left = end.saturating_duration_since(Instant::now());
-            stage.until(left, wanted).await.ok_or_else(|| waited_in_vain(stage, what))??;
+            stage.until_by(end, wanted).await.ok_or_else(|| waited_in_vain(stage, what, patience))??;
             println!("{:>7.1} s  {what}", self.began.elapsed().as_secs_f64());
             anyhow::Ok(())
         };
@@ -117,12 +119,11 @@ impl Programme {
         if self.control != Some(Control::Random) {
             wait("the policy is active", policy).await?;
         }
-        let left = end.saturating_duration_since(Instant::now());
-        stage.services(left).await?;
+        stage.services(end).await?;
         stage
-            .until(end.saturating_duration_since(Instant::now()), |seen| self.all_well(seen).then_some(()))
+            .until_by(end, |seen| self.all_well(seen).then_some(()))
             .await
-            .ok_or_else(|| waited_in_vain(stage, "all nodes are well"))?;
+            .ok_or_else(|| waited_in_vain(stage, "all nodes are well", patience))?;
         println!("{:>7.1} s  all nodes are well", self.began.elapsed().as_secs_f64());
         Ok(())
     }
@@ -146,9 +147,10 @@ impl Programme {
     ) -> Result<()> {
         stage.cancel().await?;
         // What is still sent after the reset would pull the arm back. Where it never rests (it is pushed), the reset helps.
-        stage.until(REST, |seen| seen.at_rest(Instant::now()).then_some(())).await;
+        let silence = stage.speed().wall(SILENCE);
+        stage.until(REST, |seen| seen.at_rest(Instant::now(), silence).then_some(())).await;
         stage.reset(scene.seed).await?;
-        let after = clock::now();
+        let after = stage.now();
         let status = stage
             .until(NEW_SCENE, |seen| {
                 let task = seen.task.as_ref().filter(|task| task.seed == scene.seed)?;
@@ -172,7 +174,7 @@ impl Programme {
             seen.latencies.take();
             seen.expect_motion();
             if self.filmed.is_some() {
-                seen.camera.roll(Instant::now());
+                seen.camera.roll(Instant::now(), stage.speed().wall(film::SPACING));
             }
             seen.task.as_ref().map_or(0.0, |task| task.elapsed)
         });
@@ -239,10 +241,10 @@ fn policy(seen: &Seen) -> Option<Result<()>> {
     }
 }
 
-fn waited_in_vain(stage: &Stage, what: &str) -> anyhow::Error {
+fn waited_in_vain(stage: &Stage, what: &str, patience: Duration) -> anyhow::Error {
     let troubles = stage.look(Seen::troubles);
     let troubles = if troubles.is_empty() { "no node reports trouble".to_owned() } else { troubles.join("\n  ") };
-    anyhow!("still not so after {} s: {what}\n  {troubles}", READY.as_secs())
+    anyhow!("still not so after {} s: {what}\n  {troubles}", patience.as_secs())
 }
 
 /// What `goal_intake` says to the goal that was given.
@@ -336,6 +338,7 @@ mod tests {
             control: None,
             robot: RobotFiles::under(std::path::Path::new("")),
             filmed: None,
+            speed: Speed::Real,
             began: Instant::now(),
         };
         assert!(!programme.all_well(&seen(&[("sim: physics", 0, "")])), "one has not spoken");

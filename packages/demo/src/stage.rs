@@ -1,11 +1,13 @@
 //! The demo's own node: it hears what the graph says, records it, gives goals and calls services.
 
-use crate::clock;
+use crate::busy::Speed;
+use crate::clock::GraphClock;
 use crate::graph::message_type;
 use crate::record::{Ear, Heard};
 use crate::seen::{Meaning, Seen};
 use anyhow::{Context as _, Result, anyhow, bail};
-use efm_core::ActionChunk;
+use efm_bag::cdr::CdrReader;
+use efm_core::{ActionChunk, Stamp};
 use efm_ros::r2r::rcl_interfaces::msg::{Parameter, ParameterValue};
 use efm_ros::r2r::rcl_interfaces::srv::SetParameters;
 use efm_ros::r2r::std_msgs::msg::String as Text;
@@ -36,11 +38,15 @@ const LOOKED_AT: [(&str, Meaning); 6] = [
 ];
 /// The pictures of the film. Not recorded: 27 MB a second.
 const PICTURES: &str = "front/image_raw";
+/// The graph's time, where it is simulated.
+const CLOCK: &str = "/clock";
 /// What is proposed.
 const CHUNKS: &str = "action_chunk";
 
 /// The demo's node on the graph. Dropping it takes it off.
 pub struct Stage {
+    speed: Speed,
+    clock: GraphClock,
     seen: watch::Receiver<Seen>,
     change: watch::Sender<Seen>,
     goal: Publisher<Text>,
@@ -56,21 +62,23 @@ pub struct Stage {
 
 impl Stage {
     /// Enters the graph. Must be called within a tokio runtime. With an `ear`, the topics `record` are recorded; with
-    /// `pictures`, the film's camera is listened to; with `proposes`, action chunks can be proposed.
+    /// `pictures`, the film's camera is listened to; with `proposes`, action chunks can be proposed. Where time is slowed, it is that of `/clock`.
     ///
     /// # Errors
     /// When ROS refuses.
-    pub fn enter(record: &[String], ear: Option<Ear>, pictures: bool, proposes: bool) -> Result<Self> {
+    pub fn enter(record: &[String], ear: Option<Ear>, pictures: bool, proposes: bool, speed: Speed) -> Result<Self> {
         let context = r2r::Context::create().context("ROS cannot be initialised")?;
         let mut node = r2r::Node::create(context, "efm_demo", "").context("cannot create a node")?;
         let (change, seen) = watch::channel(Seen::default());
-        for (topic, meaning, recorded) in topics(record, ear.is_some(), pictures) {
+        let slowed = speed != Speed::Real;
+        let clock = if slowed { GraphClock::simulated() } else { GraphClock::Wall };
+        for (topic, meaning, recorded) in topics(record, ear.is_some(), pictures, slowed) {
             let type_name = message_type(&topic).with_context(|| format!("the type of '{topic}' is not known"))?;
             let stream = node
                 .subscribe_raw(&topic, type_name, profile(&topic))
                 .with_context(|| format!("cannot subscribe to '{topic}'"))?;
             let ear = ear.clone().filter(|_| recorded);
-            tokio::spawn(listen(stream, topic.as_str().into(), type_name, meaning, change.clone(), ear));
+            tokio::spawn(listen(stream, topic.as_str().into(), type_name, meaning, change.clone(), ear, clock.clone()));
         }
         // Nobody who looks at the graph of a policy shall find a second one there who proposes.
         let chunks = match proposes {
@@ -78,6 +86,8 @@ impl Stage {
             false => None,
         };
         let mut stage = Self {
+            speed,
+            clock,
             chunks,
             seen,
             change,
@@ -99,6 +109,16 @@ impl Stage {
         Ok(stage)
     }
 
+    /// The time of the graph's nodes.
+    pub fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// How the graph's time runs.
+    pub fn speed(&self) -> Speed {
+        self.speed
+    }
+
     /// Looks at what was heard.
     pub fn look<T>(&self, at: impl FnOnce(&Seen) -> T) -> T {
         at(&self.seen.borrow())
@@ -112,24 +132,29 @@ impl Stage {
         given.unwrap_or_else(|| unreachable!("the closure was called"))
     }
 
-    /// Waits until `wanted` finds something in what was heard. `None` when it has not after `limit`.
-    pub async fn until<T>(&self, limit: Duration, mut wanted: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
+    /// Waits until `wanted` finds something in what was heard. `None` when it has not after `limit`, which is stretched where time is
+    /// slowed.
+    pub async fn until<T>(&self, limit: Duration, wanted: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
+        self.until_by(Instant::now() + self.speed.wall(limit), wanted).await
+    }
+
+    /// As [`Self::until`], to a time of the wall's.
+    pub async fn until_by<T>(&self, end: Instant, mut wanted: impl FnMut(&Seen) -> Option<T>) -> Option<T> {
         let mut seen = self.seen.clone();
         let mut found = None;
         let waiting = seen.wait_for(|seen| {
             found = wanted(seen);
             found.is_some()
         });
-        let _ = tokio::time::timeout(limit, waiting).await;
+        let _ = tokio::time::timeout_at(end.into(), waiting).await;
         found
     }
 
-    /// Waits until everything that the demo calls is there and somebody listens to `goal`; names what is missing after `limit`.
+    /// Waits until everything that the demo calls is there and somebody listens to `goal`; names what is missing at `end`.
     ///
     /// # Errors
     /// When ROS refuses.
-    pub async fn services(&self, limit: Duration) -> Result<()> {
-        let end = Instant::now() + limit;
+    pub async fn services(&self, end: Instant) -> Result<()> {
         there("service sim/reset", end, r2r::Node::is_available(&self.reset)).await?;
         there("service sim/set_parameters", end, r2r::Node::is_available(&self.set)).await?;
         there("service cancel_goal", end, r2r::Node::is_available(&self.cancel)).await?;
@@ -236,12 +261,15 @@ async fn there(what: &str, end: Instant, available: r2r::Result<impl Future<Outp
 }
 
 /// What is subscribed to: topic, what it means here, and whether it is recorded.
-fn topics(record: &[String], recording: bool, pictures: bool) -> Vec<(String, Meaning, bool)> {
+fn topics(record: &[String], recording: bool, pictures: bool, slowed: bool) -> Vec<(String, Meaning, bool)> {
     let bare = |topic: &str| topic.trim_start_matches('/').to_owned();
     let mut all: BTreeMap<String, (String, Meaning, bool)> =
         LOOKED_AT.iter().map(|(topic, meaning)| (bare(topic), ((*topic).to_owned(), *meaning, false))).collect();
     for topic in record.iter().filter(|_| recording) {
         all.entry(bare(topic)).or_insert((topic.clone(), Meaning::Nothing, true)).2 = true;
+    }
+    if slowed {
+        all.insert(bare(CLOCK), (CLOCK.to_owned(), Meaning::Clock, false));
     }
     if pictures {
         all.insert(PICTURES.to_owned(), (PICTURES.to_owned(), Meaning::Picture, false));
@@ -255,6 +283,7 @@ fn profile(topic: &str) -> QosProfile {
         "instruction" | "robot_description" => qos::latched(),
         // With what was told before we were there.
         trace if trace.ends_with("/trace") => QosProfile::default().keep_last(1000).transient_local(),
+        CLOCK => qos::clock(),
         PICTURES => QosProfile::sensor_data().keep_last(1),
         _ => QosProfile::default().keep_last(100),
     }
@@ -267,11 +296,19 @@ async fn listen(
     meaning: Meaning,
     change: watch::Sender<Seen>,
     ear: Option<Ear>,
+    clock: GraphClock,
 ) {
     let mut complained = false;
     while let Some(bytes) = stream.next().await {
-        let (at, now) = (Instant::now(), clock::now());
-        if meaning != Meaning::Nothing {
+        if meaning == Meaning::Clock {
+            // The message is nothing but the time.
+            match CdrReader::new(&bytes, "rosgraph_msgs/msg/Clock").and_then(|mut reader| reader.stamp()) {
+                Ok(time) => clock.tell(time),
+                Err(error) => log::debug!("{topic}: {error}"),
+            }
+        }
+        let (at, now) = (Instant::now(), clock.now());
+        if !matches!(meaning, Meaning::Nothing | Meaning::Clock) {
             let mut outcome = Ok(());
             change.send_if_modified(|seen| {
                 outcome = seen.hear(meaning, &bytes, now, at);
@@ -316,14 +353,14 @@ mod tests {
     #[test]
     fn what_is_looked_at_and_recorded_is_subscribed_to_once() {
         let record = ["/joint_states", "action_chunk", "/diagnostics"].map(str::to_owned);
-        let all = topics(&record, true, true);
+        let all = topics(&record, true, true, true);
         let of =
             |name: &str| all.iter().filter(|(topic, ..)| topic.trim_start_matches('/') == name).collect::<Vec<_>>();
         assert!(matches!(of("joint_states")[..], [(_, Meaning::Joints, true)]), "{all:?}");
         assert!(matches!(of("action_chunk")[..], [(_, Meaning::Nothing, true)]), "{all:?}");
         assert!(matches!(of("diagnostics")[..], [(_, Meaning::Health, true)]), "{all:?}");
         assert!(matches!(of(PICTURES)[..], [(_, Meaning::Picture, false)]), "{all:?}");
-        let quiet = topics(&record, false, false);
+        let quiet = topics(&record, false, false, false);
         assert_eq!(quiet.len(), LOOKED_AT.len());
         assert!(quiet.iter().all(|(_, meaning, recorded)| !recorded && *meaning != Meaning::Nothing));
     }

@@ -88,19 +88,25 @@ impl Unread {
     }
 }
 
+/// Looks for which what was not read is a warning.
+const WARNS: u32 = 5;
+
 /// Tells of what was not read.
 pub(crate) struct Watch {
     unread: Unread,
     before: Vec<String>,
+    /// Looks for which it goes on warning.
+    warns: u32,
     task: Option<Task>,
 }
 
 impl Watch {
     pub fn new(unread: Unread) -> Self {
-        Self { unread, before: Vec::new(), task: None }
+        Self { unread, before: Vec::new(), warns: 0, task: None }
     }
 
-    /// To be called once a second. There is a line on `/diagnostics` from the first message on that was not read; it warns while there are more.
+    /// To be called once a second. There is a line on `/diagnostics` from the first message on that was not read; it warns while there are more, and for
+    /// [`WARNS`] looks: whoever reads once a second must not miss it.
     pub fn look(&mut self, task: impl FnOnce() -> Task) {
         let told = self.unread.told();
         if told.is_empty() {
@@ -108,7 +114,8 @@ impl Watch {
         }
         let news = told.iter().filter(|line| !self.before.contains(line));
         news.clone().for_each(|line| log::warn!("topic {line}"));
-        let level = if news.count() > 0 { Level::Warn } else { Level::Ok };
+        self.warns = if news.count() > 0 { WARNS } else { self.warns.saturating_sub(1) };
+        let level = if self.warns > 0 { Level::Warn } else { Level::Ok };
         self.task.get_or_insert_with(task).report(level, told.join("; "), [("", ""); 0]);
         self.before = told;
     }
@@ -117,6 +124,23 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_read_is_a_warning_for_long_enough_to_be_seen() {
+        let (unread, all) = (Unread::default(), crate::Diagnostics::of("/n"));
+        let mut watch = Watch::new(unread.clone());
+        let look = |watch: &mut Watch| {
+            watch.look(|| all.task("inputs"));
+            let message = all.message(efm_core::Stamp::ZERO);
+            message.status.first().map(|status| status.level)
+        };
+        assert_eq!(look(&mut watch), None);
+        unread.too_large("goal", 0, 70_000, WORDS);
+        let levels: Vec<_> = (0..7).map(|_| look(&mut watch)).collect();
+        assert_eq!(levels, [Some(1), Some(1), Some(1), Some(1), Some(1), Some(0), Some(0)]);
+        unread.malformed("goal");
+        assert_eq!(look(&mut watch), Some(1));
+    }
 
     #[test]
     fn what_was_not_read_is_counted_by_topic() {

@@ -523,7 +523,9 @@ fn be_a_node(plan: Plan, process: &Process) -> Result<(), NodeError> {
         lines.join("\n")
     })?;
 
-    let (clock, feed) = if params.bool("use_sim_time") {
+    // Whoever makes the time (a simulator) tells what it tells by the same.
+    let makes_time = params.get("publish_clock") == Some(efm_config::Value::Bool(true));
+    let (clock, feed) = if params.bool("use_sim_time") || makes_time {
         let (clock, feed) = RosClock::simulated();
         (clock, Some(feed))
     } else {

@@ -7,10 +7,15 @@ use std::collections::VecDeque;
 /// the machine below this is made up for within milliseconds and without any seam: each command is applied at the time at which it
 /// came ([`Inbox`]). Moving the axis is the last resort, because to controllers it is a leap of their clock.
 pub const MAX_LAG: f64 = 0.5;
+/// The same where the simulation makes the time by itself (`/clock`), s of the wall: it then waits instead of leaping, so that however busy the machine is,
+/// nobody sees it run faster than it should or leap.
+pub const MAX_OWN_LAG: f64 = 0.04;
 
 /// Counts how well a simulation keeps up with its clock.
 #[derive(Debug, Clone)]
 pub struct Pace {
+    /// Simulated seconds.
+    max_lag: f64,
     anchors: u64,
     lost: f64,
     /// Clock and simulation time at the last look.
@@ -28,17 +33,21 @@ pub enum Move {
     Wait,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self { anchors: 0, lost: 0.0, looked: None }
-    }
-}
-
 impl Pace {
+    /// Of a simulation that follows a clock of others.
+    pub fn following() -> Self {
+        Self { max_lag: MAX_LAG, anchors: 0, lost: 0.0, looked: None }
+    }
+
+    /// Of a simulation that makes the time, so many simulated seconds a second.
+    pub fn own(factor: f64) -> Self {
+        Self { max_lag: MAX_OWN_LAG * factor, ..Self::following() }
+    }
+
     /// Compares the simulation's time with the clock's.
     pub fn decide(&mut self, simulation: Stamp, clock: Stamp) -> Move {
         let behind = clock.seconds_since(simulation);
-        if behind.abs() > MAX_LAG {
+        if behind.abs() > self.max_lag {
             self.anchors += 1;
             self.lost += behind.max(0.0);
             Move::Anchor
@@ -135,12 +144,19 @@ mod tests {
 
     #[test]
     fn a_little_behind_is_caught_up_and_far_behind_is_left_out() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::following();
         assert_eq!(pace.decide(ms(1000), ms(1490)), Move::Step);
         assert_eq!(pace.decide(ms(1000), ms(1000)), Move::Wait);
         assert_eq!(pace.decide(ms(1000), ms(2000)), Move::Anchor);
         assert_eq!(pace.decide(ms(2000), ms(1000)), Move::Anchor, "the clock was set back");
         assert_eq!((pace.anchors(), pace.lost()), (2, 1.0));
+    }
+
+    #[test]
+    fn time_of_its_own_waits_soon_so_that_nobody_sees_it_leap() {
+        let mut pace = Pace::own(0.5);
+        assert_eq!(pace.decide(ms(1000), ms(1019)), Move::Step);
+        assert_eq!(pace.decide(ms(1000), ms(1021)), Move::Anchor);
     }
 
     #[test]
@@ -161,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_factor_is_simulated_over_passed_time() {
-        let mut pace = Pace::default();
+        let mut pace = Pace::following();
         assert_eq!(pace.factor(ms(1000), 0), None);
         assert_eq!(pace.factor(ms(3000), 1_000_000_000), Some(0.5));
     }

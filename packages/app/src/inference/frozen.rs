@@ -9,6 +9,10 @@ use efm_core::{JointNames, Stamp};
 /// What to do about a frozen camera.
 pub const REVIVE: &str = "start the camera anew; where it has no noise and does not see the arm, raise the parameter 'max_unseen_motion' (0: any)";
 
+/// So long after its first stamp a picture that stays may show joints of another time, s: those come on a way of their own, late or early, and in
+/// between the arm may have been set elsewhere (a simulator that is reset). What was measured then is no place to count motion from.
+const UNSURE: f64 = 0.1;
+
 /// A picture that stays.
 #[derive(Debug, Clone)]
 struct Same {
@@ -16,7 +20,7 @@ struct Same {
     /// Of the first and of the newest that shows it.
     since: Stamp,
     newest: Stamp,
-    /// Joints at the time of the first.
+    /// Joints when it had stayed for [`UNSURE`].
     joints: Option<Vec<f64>>,
     trouble: Option<String>,
 }
@@ -52,12 +56,11 @@ impl FrozenCameras {
         let (Some(most), Some(slot)) = (self.most, self.cameras.get_mut(camera)) else { return };
         let goes_on = |same: &&mut Same| same.crc == crc && stamp >= same.newest;
         let Some(same) = slot.as_mut().filter(goes_on) else {
-            let joints = joints.map(<[f64]>::to_vec);
-            *slot = Some(Same { crc, since: stamp, newest: stamp, joints, trouble: None });
+            *slot = Some(Same { crc, since: stamp, newest: stamp, joints: None, trouble: None });
             return;
         };
         same.newest = stamp;
-        let Some(joints) = joints else { return };
+        let Some(joints) = joints.filter(|_| stamp.seconds_since(same.since) >= UNSURE) else { return };
         let began = same.joints.get_or_insert_with(|| joints.to_vec());
         let moved = began.iter().zip(joints).map(|(a, b)| (b - a).abs()).enumerate();
         let Some((joint, by)) = moved.max_by(|(_, a), (_, b)| a.total_cmp(b)) else { return };
@@ -131,6 +134,24 @@ mod tests {
     }
 
     #[test]
+    fn an_arm_that_is_set_elsewhere_while_the_picture_is_taken_is_no_motion() {
+        let mut cameras = cameras(0.1);
+        // The first picture after a reset, whose joints are still those before, or between both.
+        for joints in [[0.9, 0.0], [0.4, 0.0]] {
+            cameras.see(0, ms(0), 7 + joints[0] as u32, Some(&joints));
+        }
+        for i in 1..100 {
+            cameras.see(0, ms(33 * i), 7, Some(&[0.0, 0.0]));
+        }
+        assert_eq!(cameras.trouble(0), None);
+        // What hangs is still found where it moves on.
+        for i in 100..120 {
+            cameras.see(0, ms(33 * i), 7, Some(&[0.01 * (i - 100) as f64, 0.0]));
+        }
+        assert!(cameras.trouble(0).is_some());
+    }
+
+    #[test]
     fn creeping_adds_up_and_joints_that_come_later_begin_then() {
         let mut cameras = cameras(0.1);
         cameras.see(1, ms(0), 7, None);
@@ -145,6 +166,7 @@ mod tests {
         let mut some = cameras(0.1);
         some.see(0, ms(9000), 7, Some(&[0.0, 0.0]));
         some.see(0, ms(100), 7, Some(&[1.0, 0.0]));
+        some.see(0, ms(300), 7, Some(&[1.0, 0.0]));
         assert_eq!(some.trouble(0), None);
         let mut none = cameras(0.0);
         none.see(0, ms(0), 7, Some(&[0.0, 0.0]));

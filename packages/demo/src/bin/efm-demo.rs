@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use efm_core::reading;
+use efm_demo::busy::{Busy, LOOK, Speed};
 use efm_demo::clock;
 use efm_demo::film::{film, strip};
 use efm_demo::graph::Graph;
@@ -72,6 +73,10 @@ struct Args {
     /// Where the strip of pictures goes (.png), or the film (.gif).
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Simulated seconds a second, at most 1, which is the wall's time. Without it a demo measures how busy this machine is, and slows simulated time down
+    /// where the graph would not keep up; --evaluate keeps to the wall's.
+    #[arg(long, value_name = "F", value_parser = factor)]
+    real_time_factor: Option<f64>,
     /// Log level of all nodes.
     #[arg(long, default_value = "info", value_parser = ["debug", "info", "warn", "error", "fatal"])]
     log_level: String,
@@ -89,6 +94,15 @@ struct Args {
     namespace: Option<String>,
 }
 
+/// A real-time factor on the command line.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: f64 = text.parse().map_err(|_| "a number is wanted".to_owned())?;
+    match (0.01..=1.0).contains(&factor) {
+        true => Ok(factor),
+        false => Err("it lies between 0.01 and 1".to_owned()),
+    }
+}
+
 fn main() -> ExitCode {
     let began = Instant::now();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
@@ -104,7 +118,8 @@ fn main() -> ExitCode {
 fn run(args: &Args, began: Instant) -> Result<ExitCode> {
     let (root, bin) = places()?;
     let graph = Graph::read(&root.join("config/graph.yaml"))?;
-    let mut planned = plan(&graph, &root, &arguments(args, &graph));
+    let speed = if args.print_plan { Speed::Real } else { speed(args)? };
+    let mut planned = plan(&graph, &root, &arguments(args, &graph, speed));
     if args.control == Some(Control::Random) {
         planned.retain(|process| process.name != PROPOSER);
     }
@@ -153,6 +168,7 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
         control: args.control,
         robot: RobotFiles::under(&root),
         filmed: filmed.then_some(FILMED),
+        speed,
         began,
     };
     let bag = args.bag.clone().or_else(|| (!args.evaluate).then(|| folder.join("bag")));
@@ -252,7 +268,13 @@ async fn live(
         None => (None, None),
     };
     let mut processes = Processes::start(planned, bin, log)?;
-    let stage = Stage::enter(record, ear, programme.filmed.is_some(), programme.control == Some(Control::Random))?;
+    let stage = Stage::enter(
+        record,
+        ear,
+        programme.filmed.is_some(),
+        programme.control == Some(Control::Random),
+        programme.speed,
+    )?;
     let mut played = Played::default();
     let outcome = tokio::select! {
         biased;
@@ -277,15 +299,36 @@ async fn death(processes: &mut Processes) -> anyhow::Error {
     }
 }
 
-fn arguments(args: &Args, graph: &Graph) -> Arguments {
+/// How fast the graph's time runs, which is told where it is not the wall's.
+fn speed(args: &Args) -> Result<Speed> {
+    let (speed, busy) = match args.real_time_factor {
+        Some(1.0) => (Speed::Real, None),
+        Some(factor) => (Speed::Slowed(factor), None),
+        // What is measured shall be the graph at its own pace.
+        None if args.evaluate => (Speed::Real, None),
+        None => {
+            let busy = Busy::measure(LOOK);
+            (busy.speed().map_err(anyhow::Error::msg)?, Some(busy))
+        }
+    };
+    if let Speed::Slowed(factor) = speed {
+        let why = busy.and_then(|busy| busy.told(speed));
+        println!("{}", why.unwrap_or_else(|| format!("simulated time runs at {factor:.2} of real time, as asked for")));
+        println!("(seconds and latencies are those of simulated time)");
+    }
+    Ok(speed)
+}
+
+fn arguments(args: &Args, graph: &Graph, speed: Speed) -> Arguments {
     let mut arguments = Arguments::new(&graph.defaults);
     if args.print_plan {
         arguments.sim = args.sim.unwrap_or(arguments.sim);
         arguments.use_sim_time = args.use_sim_time.unwrap_or(arguments.use_sim_time);
         arguments.namespace = args.namespace.clone().unwrap_or_default();
     } else {
-        // Its own simulator, in wall time.
-        (arguments.sim, arguments.use_sim_time) = (true, false);
+        // Its own simulator, in wall time unless that is slowed.
+        (arguments.sim, arguments.use_sim_time) = (true, speed != Speed::Real);
+        arguments.real_time_factor = speed.factor();
     }
     arguments.policy.clone_from(&args.policy);
     arguments.params_file.clone_from(&args.params);

@@ -482,7 +482,7 @@ fn main() -> ExitCode {
                 let physics = Physics {
                     cell,
                     pacer,
-                    pace: Pace::default(),
+                    pace: if publish_clock { Pace::own(factor) } else { Pace::following() },
                     rates,
                     voice,
                     joint_state,
