@@ -34,18 +34,12 @@ from mcap.exceptions import McapError
 from mcap.reader import make_reader
 
 from training import cdr
+from training.contract import BASE, CAMERAS, HORIZON, JOINTS, ROOT, STEP_NS, TIP
 from training.export_encoder import SentenceEncoder
 from training.kinematics import Chain
 
-JOINTS = [f"panda_joint{i}" for i in range(1, 8)] + ["panda_finger_joint1"]
-BASE, TIP = "panda_link0", "panda_hand_tcp"
-HORIZON = 16
-STEP_NS = 100_000_000
 STATE_NAMES = [*JOINTS, "tool_x", "tool_y", "tool_z"]
-ACTION_NAMES = ["x", "y", "z", "gripper"]
-CAMERAS = {"front": (72, 96), "wrist": (48, 64)}
 BENCHMARK, BENCHMARK_VERSION, SPLIT = "panda_tabletop", 1, "train"
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class EpisodeError(ValueError):

@@ -24,9 +24,10 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from training import outgoing
 from training.card import write_card
+from training.contract import ACTION_NAMES, BASE, CAMERAS, JOINTS, REPLAN_STEPS, ROOT, STEP_NS, TIP
 from training.data import EPSILON, IMAGE_MEAN, IMAGE_STD, Frames, Normalisation
-from training.dataset import ACTION_NAMES, BASE, CAMERAS, JOINTS, ROOT, STEP_NS, TIP
 from training.export_encoder import sha256
 from training.model import Policy, Settings
 from training.vocabulary import VOCABULARY
@@ -212,6 +213,7 @@ def export(arguments: argparse.Namespace) -> None:
         "context": rounded(golden["context"]),
         "actions": rounded(golden["actions"]),
     }
+    outgoing.add(document, info["start_posture"], arguments.replan_steps)
     (out / "golden.json").write_text(json.dumps(document) + "\n")
     hashes = {name: sha256(out / name) for name in ("encode.onnx", "step.onnx", "golden.json")}
     size = sum((out / name).stat().st_size for name in ("encode.onnx", "step.onnx", "golden.json")) / 1e6
@@ -233,7 +235,7 @@ def main() -> None:
     parser.add_argument("--remarks", default="", help="how the run really went, for the model card")
     parser.add_argument("--name", default="panda_tabletop_flow")
     parser.add_argument("--version", default="0.2.0")
-    parser.add_argument("--replan-steps", type=int, default=2)
+    parser.add_argument("--replan-steps", type=int, default=REPLAN_STEPS)
     parser.add_argument("--noise-scale", type=float, default=0.0, help="of the sample at t = 1; 0: deterministic, and more accurate")
     export(parser.parse_args())
 

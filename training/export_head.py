@@ -26,11 +26,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from training import tokens
+from training import outgoing, tokens
 from training.card import write_head_card
 from training.contexts import ENCODER, Package, observations, session
+from training.contract import JOINTS, REPLAN_STEPS
 from training.data import Frames
-from training.dataset import JOINTS
 from training.diffusion import Sampler, sample
 from training.export import OBSERVED, OPSET, PARITY, export_graph, rounded
 from training.export_encoder import sha256
@@ -336,6 +336,7 @@ def export(arguments: argparse.Namespace) -> None:
     }
     if isinstance(head, TokenHead):
         document["tokens"] = golden.ids.tolist()
+    outgoing.add(document, frames.start_posture(), arguments.replan_steps)
     (out / "golden.json").write_text(json.dumps(document) + "\n")
     size = sum(file.stat().st_size for file in out.glob("*.onnx")) / 1e6
     measured = {"parity": parity, "latency": milliseconds, "ort": ort.__version__, "size": size}
@@ -356,7 +357,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--remarks", default="", help="how the run really went, for the model card")
     parser.add_argument("--name", default="", help="of the policy (default: that of the folder)")
     parser.add_argument("--version", default="0.1.0")
-    parser.add_argument("--replan-steps", type=int, default=2)
+    parser.add_argument("--replan-steps", type=int, default=REPLAN_STEPS)
     parser.add_argument("--scheduler", choices=("ddpm", "ddim"), default="ddpm", help="diffusion: how it is sampled")
     parser.add_argument("--sampler-steps", type=int, default=None, help="diffusion: steps of ddim (default: all)")
     parser.add_argument("--noise-scale", type=float, default=1.0, help="diffusion: of the sample at the start")

@@ -25,6 +25,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--tokenizer", type=Path, help="SmolVLA: folder with tokenizer.json, where it is not in --vlm or in the checkpoint"
     )
+    options.add_argument(
+        "--replan-steps",
+        type=int,
+        metavar="N",
+        help="rows of a chunk after which the policy looks again (default: n_action_steps, or half of a chunk where that is all of it)",
+    )
     robots.options(options)
     return options
 
@@ -53,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise ImportFailure(f"--name: '{name}' is not made of letters, digits, '_', '-' and '.'")
 
     # Torch and LeRobot take half a minute to import: only once all that can be refused without them has been looked at.
-    from importers.lerobot import act, diffusion, package, smolvla
+    from importers.lerobot import act, diffusion, outgoing, package, smolvla
 
     history = int(checkpoint.config.get("n_obs_steps", 1)) if checkpoint.kind == "diffusion" else 1
     observed = package.example(checkpoint, history)
@@ -65,6 +71,8 @@ def run(arguments: argparse.Namespace) -> None:
             parts = diffusion.make(checkpoint, robot, observed, folder)
         else:
             parts = smolvla.make(checkpoint, robot, observed, folder, arguments.vlm, arguments.tokenizer)
+        parts.replan_steps, note = outgoing.replan(parts.replan_steps, parts.horizon, arguments.replan_steps)
+        parts.notes += [note] if note else []
         package.write(checkpoint, robot, observed, parts, name, folder, arguments.out)
     for note in parts.notes:
         print(f"note: {note}")

@@ -19,7 +19,7 @@ import yaml
 from torch import Tensor, nn
 from torch.onnx import JitScalarType, symbolic_helper
 
-from importers.lerobot import ranges
+from importers.lerobot import outgoing, ranges
 from importers.lerobot.checkpoint import Checkpoint, Feature
 from importers.lerobot.errors import ImportFailure
 from importers.lerobot.robot import Robot
@@ -202,6 +202,9 @@ def golden(checkpoint: Checkpoint, robot: Robot, observed: Observed, parts: Part
         else:
             content[name] = _flat(value)
     content["actions"] = (scale * parts.actions + offset).reshape(-1).tolist()
+    sizes = {image_tensor(robot.camera(feature)): (feature.shape[1], feature.shape[2]) for feature in checkpoint.images()}
+    content["cameras"] = outgoing.cameras(sizes)
+    content["outgoing"] = outgoing.chunk(robot, parts.actions, parts.replan_steps)
     return content
 
 

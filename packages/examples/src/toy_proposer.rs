@@ -38,7 +38,8 @@ impl Proposer for Stay {
         let joints = manifest.joints().map_err(|e| refuse(e.to_string()))?;
         self.shape = Some((joints, manifest.action.horizon, manifest.action.step));
         // Nothing of the package but its manifest is used, so there is no hash to tell.
-        Ok(Opened { name: "stay".to_owned(), hash: String::new(), guides: false, not_compared: Vec::new() })
+        let (name, none) = ("stay".to_owned(), Vec::new);
+        Ok(Opened { name, hash: String::new(), guides: false, not_compared: none(), remarks: none() })
     }
 
     fn tell(&mut self, _sentence: &str) -> Result<(), Reason> {

@@ -1,5 +1,6 @@
 //! Whether a package will run on a robot, and what is missing, in words: every problem that can be found, not only the first.
 
+use crate::conversion::compare_conversion;
 use crate::golden::Parity;
 use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Negations, Reference};
 use crate::package::{LoadOptions, PolicyPackage, check_cameras, check_robot};
@@ -29,6 +30,10 @@ pub struct Check {
     pub facts: Vec<String>,
     /// Why it will not run as it is, one sentence each; none: it will.
     pub problems: Vec<String>,
+    /// What could not be checked, and how it can be, one sentence each; none: all that there is to check was.
+    pub not_checked: Vec<String>,
+    /// What agrees and is odd all the same, one sentence each.
+    pub warnings: Vec<String>,
     /// The policy, where it could be opened.
     pub policy: Option<Policy>,
     /// How far it is from its exporter's run, where that could be repeated.
@@ -75,6 +80,15 @@ pub fn check_with(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_
             return found;
         }
     };
+    let limits = setup.as_ref().and_then(|setup| {
+        // What is wrong with them is told when it is opened.
+        let joints = manifest.joints().ok()?;
+        LimitSet::load(setup.robot, setup.joint_limits, &joints).ok()
+    });
+    let robot = setup.as_ref().map(|setup| setup.robot).zip(limits.as_ref());
+    let conversion = compare_conversion(&manifest, package.golden(), robot);
+    found.problems.extend(conversion.problems.iter().map(ToString::to_string));
+    (found.not_checked, found.warnings) = (conversion.not_checked, conversion.warnings);
     let Some(setup) = setup else { return found };
     if !found.problems.is_empty() {
         return found;

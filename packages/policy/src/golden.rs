@@ -4,6 +4,7 @@ use crate::encoder::Embedding;
 use crate::families::GoldenTokens;
 use crate::goal::Goal;
 use crate::manifest::{LanguageSpec, Manifest};
+use crate::outgoing::{self, CameraPicture, Outgoing};
 use efm_core::reading::said_by_parser;
 use serde_json::{Map, Value};
 
@@ -25,6 +26,10 @@ pub struct Golden {
     pub tokens: Vec<i64>,
     /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for one that remembers chunk after chunk.
     pub actions: Vec<f64>,
+    /// A picture at the camera's own size, one a camera in the manifest's order. None: not given.
+    pub cameras: Vec<Option<CameraPicture>>,
+    /// The actions as they go out. None: not given.
+    pub outgoing: Option<Outgoing>,
 }
 
 /// One observation of a worked example.
@@ -47,6 +52,11 @@ impl Golden {
     pub fn newest(&self) -> &Frame {
         // Never empty: a history has one observation at least.
         &self.frames[self.frames.len() - 1]
+    }
+
+    /// Posture that inverse kinematics leans to. One of the training data serves where none is given.
+    pub(crate) fn rest<'a>(&'a self, manifest: &'a Manifest) -> &'a [f64] {
+        manifest.action.rest_posture.as_deref().unwrap_or(&self.newest().joints)
     }
 }
 
@@ -97,7 +107,7 @@ impl Parity {
 impl Golden {
     /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `joints`, `actions`, the tensor name of each image; `text` (the
     /// embedding) or `input_ids` (the tokens) where the policy listens; for what is sampled `noise`; the name of each output of `encode` (null:
-    /// left out); for action tokens `tokens`. With a history, pictures and joints are those of all its observations, the oldest first; for a
+    /// left out); for action tokens `tokens`; optional `cameras` and `outgoing`. With a history, pictures and joints are those of all its observations, the oldest first; for a
     /// policy that remembers pictures, joints and actions are those of the first chunks of an episode, one after another.
     ///
     /// # Errors
@@ -175,11 +185,14 @@ impl Golden {
                 Goal::Tokens(ids("input_ids", values, f64::from(u32::MAX), "4294967295")?)
             }
         };
-        Ok(Self { sentence, goal, frames, noise, context, tokens, actions: floats("actions", Some(chunks * chunk))? })
+        let actions = floats("actions", Some(chunks * chunk))?;
+        let cameras = outgoing::pictures(&fields, manifest)?;
+        let outgoing = outgoing::outgoing(&fields, manifest, chunks)?;
+        Ok(Self { sentence, goal, frames, noise, context, tokens, actions, cameras, outgoing })
     }
 }
 
-fn field(name: &str, problem: String) -> GoldenError {
+pub(crate) fn field(name: &str, problem: String) -> GoldenError {
     GoldenError::Field { field: name.to_owned(), problem }
 }
 
@@ -192,7 +205,7 @@ fn ids(name: &str, values: Vec<f64>, limit: f64, limit_name: &str) -> Result<Vec
 }
 
 /// Numbers of a field, flattened: nested lists are read row by row.
-fn numbers(fields: &Map<String, Value>, name: &str, len: Option<usize>) -> Result<Vec<f64>, GoldenError> {
+pub(crate) fn numbers(fields: &Map<String, Value>, name: &str, len: Option<usize>) -> Result<Vec<f64>, GoldenError> {
     fn flatten(value: &Value, out: &mut Vec<f64>) -> bool {
         match value {
             Value::Array(items) => items.iter().all(|item| flatten(item, out)),

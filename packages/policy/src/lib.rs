@@ -20,6 +20,7 @@ mod actions;
 mod bare;
 mod check;
 mod chunking;
+mod conversion;
 mod encoder;
 pub mod families;
 mod files;
@@ -32,7 +33,9 @@ mod names;
 mod noise;
 mod normalize;
 mod operators;
+mod outgoing;
 mod package;
+mod pictures;
 mod policy;
 mod ranges;
 mod runtime;
@@ -41,6 +44,7 @@ pub use actions::{ActionDecoder, ActionError};
 pub use bare::BareGraphs;
 pub use check::{Check, Setup, check, check_with};
 pub use chunking::{Chunking, GuidedPolicy};
+pub use conversion::{ConversionMismatch, ConversionProblem, ConversionReport, compare_conversion};
 pub use encoder::{
     ENCODER_FILE, Embedding, EncoderError, EncoderManifest, EncoderPackage, GoldenSentence, MAX_SENTENCE_BYTES,
     SentenceEncoder, SentenceError,
@@ -57,6 +61,7 @@ pub use manifest::{
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};
 pub use operators::Operators;
+pub use outgoing::{CameraPicture, Outgoing};
 pub use package::{
     CameraMismatch, LoadOptions, PackageError, PolicyPackage, RobotMismatch, check_cameras, check_robot,
 };

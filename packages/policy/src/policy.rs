@@ -1,6 +1,7 @@
 //! A policy that runs: observation and goal in, action chunk out.
 
 use crate::actions::{ActionDecoder, ActionError};
+use crate::conversion::{ConversionMismatch, ConversionReport, compare_conversion};
 use crate::encoder::{EncoderError, SentenceError};
 use crate::families::{Prefix, RunError, Runner, Trace};
 use crate::goal::{Goal, Listener};
@@ -22,6 +23,9 @@ pub enum OpenError {
     /// Its numbers are no positions of the robot's joints.
     #[error(transparent)]
     Ranges(#[from] RangeMismatch),
+    /// It is not converted as its exporter did.
+    #[error("the worked example does not come out as its exporter had it: {0}")]
+    Conversion(#[from] ConversionMismatch),
     /// The arm of the robot cannot be solved.
     #[error("the policy's end-effector actions cannot be solved on this robot: {0}")]
     Kinematics(#[from] IkError),
@@ -162,6 +166,8 @@ pub struct Policy {
     scratch: Scratch,
     /// What would be refused of joints that the package names in `robot.ranges_not_compared`.
     waived: Vec<RangeProblem>,
+    /// What its golden file does not show, and what is odd.
+    remarks: Vec<String>,
 }
 
 /// Buffers that are reused from observation to observation.
@@ -198,9 +204,11 @@ impl Policy {
         let chain = Chain::new(robot, &manifest.robot.base_link, &manifest.robot.tip_link)?;
         let chain_places = chain.joint_names().iter().filter_map(|n| joints.index_of(n)).collect();
         let images = manifest.observation.images.iter().map(|i| i.normalization()).collect::<Result<_, _>>()?;
-        // A posture of the training data serves where none is given.
-        let rest = manifest.action.rest_posture.as_ref().unwrap_or(&package.golden.newest().joints);
-        let decoder = ActionDecoder::new(manifest, &joints, &chain, limits, rest)?;
+        let decoder = ActionDecoder::new(manifest, &joints, &chain, limits, package.golden.rest(manifest))?;
+        let conversion = compare_conversion(manifest, &package.golden, Some((robot, limits)));
+        if !conversion.problems.is_empty() {
+            return Err(ConversionMismatch(conversion.problems).into());
+        }
         let listener = Listener::open(&package.language, manifest, &package.folder, options)?;
         let runner = manifest.runner.open(&package, options)?;
         let chunk = manifest.action.horizon * manifest.action_len();
@@ -223,9 +231,10 @@ impl Policy {
             decoder,
             scratch,
             waived: ranges.waived,
+            remarks: told(&conversion),
             package,
         };
-        for sentence in policy.not_compared() {
+        for sentence in policy.not_compared().iter().chain(&policy.remarks) {
             log::warn!("policy {}: {sentence}", policy.manifest().policy.name);
         }
         Ok(policy)
@@ -243,6 +252,12 @@ impl Policy {
             None => format!("joint '{joint}': its numbers are not compared (robot.ranges_not_compared)"),
         };
         self.package.manifest.robot.ranges_not_compared.iter().map(told).collect()
+    }
+
+    /// What could not be checked of its conversions, as its golden file does not show it, and what is odd, one sentence each; to be told whenever it
+    /// is activated. None: all of them were.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The package that this was opened from.
@@ -596,6 +611,12 @@ impl Policy {
         }
         Ok(())
     }
+}
+
+/// What a report says that is no refusal.
+fn told(report: &ConversionReport) -> Vec<String> {
+    let not_checked = report.not_checked.iter().map(|sentence| format!("NOT CHECKED: {sentence}"));
+    not_checked.chain(report.warnings.iter().cloned()).collect()
 }
 
 fn length(what: &'static str, found: usize, expected: usize) -> Result<(), PolicyError> {

@@ -263,7 +263,7 @@ impl Runner for SampledRunner {
 }
 
 fn without_graphs(name: &str, kind: &str) -> Fixture {
-    Fixture::new(name).edit(|m| {
+    Fixture::new(name).old().edit(|m| {
         m["runner"] = serde_yaml::from_str(&format!("{{type: {kind}}}")).unwrap();
         m["graphs"] = serde_yaml::from_str("{}").unwrap();
     })

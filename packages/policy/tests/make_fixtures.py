@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tiny policy packages of the tests into tests/data. Needs onnx, onnxruntime, numpy, PyYAML.
+"""Writes the tiny policy packages of the tests into tests/data. Needs onnx, onnxruntime, numpy, Pillow, PyYAML.
 
 They are not trained and mean nothing; they are small graphs whose answers the tests can work out by hand:
 
@@ -16,11 +16,14 @@ They are not trained and mean nothing; they are small graphs whose answers the t
 * "recurrent" (joint positions, 2 rows, 4 columns): h' = 0.5 h + joints (normalised state), n' = n + 1, row k = (k + 1) * 0.1 * h' + 0.01 n + 0.05 first + text[1].
   Its golden chunks, four from an episode's beginning, are computed here in double precision.
 * odd/: variants with one thing wrong each.
+
+The chunks as they go out are worked out here from the gantry's lengths, the pictures by Pillow.
 """
 import hashlib
 import json
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import onnx
@@ -29,6 +32,10 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 import make_normalization_vectors
+import make_outgoing_vectors
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3]))
+from training import pictures  # noqa: E402
 
 DATA = pathlib.Path(__file__).parent / "data"
 F, I = TensorProto.FLOAT, TensorProto.INT64
@@ -168,7 +175,33 @@ def normalized_image(m, pixels):
     return tensor.transpose(2, 0, 1)[None] if image["layout"] == "NCHW" else tensor[None]
 
 
-def finish(folder, m, golden):
+def sent(step, rows, tools=None):
+    """The part `outgoing`; `rows` are those of all chunks, `step` is that of one."""
+    rows = [[float(v) for v in row] for row in rows]
+    at = [[1, 0, 0, row[0], 0, 1, 0, row[1], 0, 0, 1, row[2] + 0.1] for row in rows]
+    assert all(-1 <= r[0] <= 1 and -1 <= r[1] <= 1 and (tools is None or 0 <= r[2] <= 1) and 0 <= r[3] <= 0.04 for r in rows), rows
+    return {"joint_names": JOINTS, "times": step, "joints": rows, "replan_steps": 2} | ({} if tools is None else {"tools": at})
+
+
+def sent_tool(joints, actions):
+    """Of end-effector actions: x and y from where the tool was, z from the base (the tool hangs 0.1 m above the slide), the finger as it is."""
+    actions = np.reshape(actions, (-1, 4))
+    rows = [[joints[0] + x, joints[1] + y, z - 0.1, np.clip(g, 0.0, 0.04)] for x, y, z, g in actions]
+    return sent([0.1 * (k + 1) for k in range(len(rows))], rows, tools=True)
+
+
+def sent_joints(joints, actions, first_counts_from_it):
+    """Of chunks of two rows of joint positions; slide_x counts from where it was, or not."""
+    rows = []
+    for at, chunk in zip(np.reshape(joints, (-1, 4)), np.reshape(actions, (-1, 2, 4)), strict=True):
+        for x, y, z, g in chunk:
+            rows.append([x + (at[0] if first_counts_from_it else 0.0), y, z, np.clip(g, 0.0, 0.04)])
+    return sent([0.05, 0.1], rows)
+
+
+def finish(folder, m, golden, outgoing):
+    width = m["observation"]["images"][0]["width"]
+    golden = golden | {"cameras": pictures.cameras({"image_front": (2, width)}), "outgoing": outgoing}
     (folder / "golden.json").write_text(json.dumps(golden) + "\n")
     m["golden"] = {"file": "golden.json", "sha256": sha(folder / "golden.json")}
     (folder / "policy.yaml").write_text(yaml.safe_dump(m, sort_keys=False, width=120))
@@ -199,7 +232,7 @@ def flow(sentence, embedding, encoder_manifest):
     actions = x[0].astype(np.float64) * (np.array(n["std"]) + n["eps"]) + n["mean"]
     finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
                        "joints": joints, "noise": noise.flatten().tolist(), "context": context.flatten().tolist(),
-                       "actions": actions.flatten().tolist()})
+                       "actions": actions.flatten().tolist()}, sent_tool(joints, actions))
     odd = DATA / "odd"
     encode_graph(odd / "encode_renamed.onnx", state="proprio")
     encode_graph(odd / "encode_wide.onnx", width=8)
@@ -237,7 +270,7 @@ def single(sentence, embedding, encoder_manifest):
     actions = run(folder / "policy.onnx", image_front=normalized_image(m, pixels), state=normalized_state(m, joints),
                   text=embedding[None])[0]
     finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
-                       "joints": joints, "actions": actions.astype(np.float64).flatten().tolist()})
+                       "joints": joints, "actions": actions.astype(np.float64).flatten().tolist()}, sent_joints(joints, actions, True))
 
 
 def recurrent_graph(path, nan=False, width=4):
@@ -286,7 +319,7 @@ def recurrent(sentence, embedding, encoder_manifest):
         h = 0.5 * h + normalized_state(m, joints[n].tolist())[0].astype(np.float64)
         actions.append(np.outer([0.1, 0.2], h) + 0.01 * n + 0.05 * (n == 0) + float(embedding[1]))
     finish(folder, m, {"sentence": sentence, "text": embedding.tolist(), "image_front": pixels.flatten().tolist(),
-                       "joints": joints.flatten().tolist(), "actions": np.array(actions).flatten().tolist()})
+                       "joints": joints.flatten().tolist(), "actions": np.array(actions).flatten().tolist()}, sent_joints(joints, actions, False))
 
 
 END_EFFECTOR = {"space": "end_effector", "names": ["x", "y", "z", "gripper"], "units": ["m"] * 4,
@@ -372,7 +405,8 @@ def diffusion(name, sentence, embedding, encoder_manifest, runner, seed):
         x = sample_ddim(start, says, runner["train_steps"], runner["steps"], runner["clip"])
     n = action["normalization"]
     actions = (x + 1) / 2 * (np.array(n["max"]) - n["min"]) + n["min"]
-    finish(folder, m, example(sentence, embedding, pixels, context, noise=noise.flatten().tolist(), actions=actions.flatten().tolist()))
+    finish(folder, m, example(sentence, embedding, pixels, context, noise=noise.flatten().tolist(), actions=actions.flatten().tolist()),
+           sent_tool(JOINTS_AT, actions))
 
 
 def tokens(sentence, embedding, encoder_manifest, vocab=40, bins=16, horizon=13):
@@ -429,7 +463,8 @@ def tokens(sentence, embedding, encoder_manifest, vocab=40, bins=16, horizon=13)
     n = action["normalization"]
     actions = (np.array(values).reshape(horizon, 4) + 1) / 2 * (np.array(n["q99"]) - n["q01"]) + n["q01"]
     assert len(set(sequence[1:])) > 4
-    finish(folder, m, example(sentence, embedding, pixels, context, tokens=sequence[1:], actions=actions.flatten().tolist()))
+    finish(folder, m, example(sentence, embedding, pixels, context, tokens=sequence[1:], actions=actions.flatten().tolist()),
+           sent_tool(JOINTS_AT, actions))
 
 
 def gantry():
@@ -448,6 +483,7 @@ if __name__ == "__main__":
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir()
     make_normalization_vectors.main()
+    make_outgoing_vectors.main()
     gantry()
     words = encoder()
     flow(*words)

@@ -129,6 +129,8 @@ pub struct Inferring {
     lexicon: Option<Lexicon>,
     /// What the policy's package keeps from being compared with the robot's limits; none: nothing does.
     not_compared: Option<Vec<String>>,
+    /// What was not checked of how the policy's numbers become motion, and what is odd.
+    remarks: Vec<String>,
     /// Counts instructions, so that a chunk for an old one is known.
     instruction_number: u64,
     /// Whether the engine holds the embedding of the instruction; or why not.
@@ -195,6 +197,7 @@ impl Inferring {
             described: None,
             to_open: None,
             not_compared: known.filter(|m| !m.robot.ranges_not_compared.is_empty()).map(|_| Vec::new()),
+            remarks: Vec::new(),
             lexicon: known.and_then(Manifest::lexicon),
             policy: Err(manifest
                 .err()
@@ -334,8 +337,14 @@ impl Inferring {
                 let policy = outcome.as_ref().map(|opened| opened.hash.clone()).map_err(Reason::in_words);
                 host.note(&Inferred::Opened { policy });
                 match &outcome {
-                    Ok(Opened { name, guides, not_compared, .. }) => {
-                        log::info!("policy {name} is active");
+                    Ok(Opened { name, guides, not_compared, remarks, .. }) => {
+                        match remarks.len() {
+                            0 => log::info!("policy {name} is active"),
+                            n => log::warn!(
+                                "policy {name} is active; {n} things about it are to be looked at, told above"
+                            ),
+                        }
+                        self.remarks.clone_from(remarks);
                         if let Some(known) = &mut self.not_compared {
                             known.clone_from(not_compared);
                         }
@@ -348,6 +357,7 @@ impl Inferring {
                     Err(reason) => {
                         log::error!("the policy is refused: {reason}");
                         self.not_compared.iter_mut().for_each(Vec::clear);
+                        self.remarks.clear();
                     }
                 }
                 self.policy = outcome.map(|opened| opened.name).map_err(|reason| reason.of("the policy is refused: "));
@@ -573,6 +583,9 @@ impl Inferring {
         if self.mode == Mode::Rtc {
             values.push(("guided chunks".to_owned(), self.guided.to_string()));
             values.extend(self.expected.map(|d| ("expected delay (actions)".to_owned(), d.to_string())));
+        }
+        if !self.remarks.is_empty() {
+            values.push(("remarks".to_owned(), self.remarks.join("; ")));
         }
         values.extend(self.inference.shown_ms("inference"));
         values.extend(self.age.shown_ms("observation to chunk"));

@@ -173,6 +173,8 @@ pub struct Opened {
     pub guides: bool,
     /// What its package keeps from being compared with the robot's limits, a sentence a joint.
     pub not_compared: Vec<String>,
+    /// What its golden file does not show of how its numbers become motion, and what is odd, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// What it answers, one answer a job.

@@ -35,9 +35,9 @@ impl Proposer for LocalPolicy {
         let name = format!("{} {} (sha256 {hash:.12})", info.name, info.version);
         let guides = policy.can_continue();
         self.chunking = (guides && self.setup.mode == Mode::Rtc).then(|| Chunking::of(package.manifest(), 0.0));
-        let not_compared = policy.not_compared();
+        let (not_compared, remarks) = (policy.not_compared(), policy.remarks().to_vec());
         self.policy = Some(policy);
-        Ok(Opened { name, hash, guides, not_compared })
+        Ok(Opened { name, hash, guides, not_compared, remarks })
     }
 
     fn tell(&mut self, sentence: &str) -> Result<(), Reason> {

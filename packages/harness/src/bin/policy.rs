@@ -119,8 +119,20 @@ fn look(args: Args, bounds: &Bounds) -> Result<bool> {
     if let Some(mut policy) = found.policy {
         println!("  {}", speed(&mut policy)?);
     }
+    for warning in &found.warnings {
+        println!("WARNING: {}", shown(warning.clone()));
+    }
+    for sentence in &found.not_checked {
+        println!("NOT CHECKED: {}", shown(sentence.clone()));
+    }
     if found.problems.is_empty() {
-        println!("{} will run on {}", name_of(&folder), urdf.display());
+        let (name, urdf) = (name_of(&folder), urdf.display());
+        match found.not_checked.len() {
+            0 => println!("{name} will run on {urdf}"),
+            n => println!(
+                "{name} will run on {urdf}, as far as its golden file shows: {n} of its conversions were not checked"
+            ),
+        }
         return Ok(true);
     }
     for problem in &found.problems {

@@ -65,16 +65,16 @@ pub struct Fixture {
 impl Fixture {
     pub fn new(name: &str) -> Self {
         onnxruntime();
+        let fixture = Self::of(&data().join(name), |_| true);
+        copy(&data().join("encoders/tiny"), &fixture.encoder(), |_| true);
+        fixture
+    }
+
+    /// Files of a package elsewhere.
+    pub fn of(package: &Path, wanted: impl Fn(&str) -> bool) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for folder in [name, "encoders/tiny"] {
-            let to = root.path().join(folder);
-            std::fs::create_dir_all(&to).unwrap();
-            for entry in std::fs::read_dir(data().join(folder)).unwrap() {
-                let entry = entry.unwrap();
-                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-            }
-        }
-        let folder = root.path().join(name);
+        let folder = root.path().join(package.file_name().unwrap());
+        copy(package, &folder, wanted);
         Self { root, folder }
     }
 
@@ -105,6 +105,15 @@ impl Fixture {
         self.edit(|m| m["golden"]["sha256"] = sha256(&bytes).into())
     }
 
+    /// Without what golden files of before have not got.
+    pub fn old(self) -> Self {
+        self.edit_golden(|golden| {
+            for part in ["cameras", "outgoing"] {
+                golden.as_object_mut().unwrap().remove(part);
+            }
+        })
+    }
+
     pub fn load(&self) -> Result<PolicyPackage, PackageError> {
         PolicyPackage::load(&self.folder, &[])
     }
@@ -121,6 +130,16 @@ impl Fixture {
         let robot = gantry();
         let limits = limits(&robot, &JOINTS);
         Policy::open(self.load().unwrap(), &robot, &limits, RuntimeOptions::default()).unwrap()
+    }
+}
+
+fn copy(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if wanted(&entry.file_name().to_string_lossy()) {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 }
 
