@@ -1,6 +1,6 @@
 """The graph for a quarter of an hour: idle, moving, each node restarted and killed with -9 in motion, again and again.
 
-usage: python3 test/endurance.py [--minutes 15] [--restarts 30] [--kills 30] [--real-time-factor F] [--json FILE]        (`./efm test --full` runs it)
+usage: python3 test/endurance.py [--minutes 15] [--restarts 30] [--kills 30] [--nodes NAME...] [--real-time-factor F] [--json FILE]        (`./efm test --full` runs it)
 
 A node that ends is started again after a moment, as `ros2 launch` with use_respawn does it. After each end the graph must come to move the arm by itself:
 nobody calls a service; the goal is given again where goal_intake was ended. Before each end the cell is put into a new scene, as the demo does it. Memory, threads, descriptors and shared memory of those that stay must not grow.
@@ -132,14 +132,15 @@ class Graph:
         return time.monotonic() - begun
 
     def call(self, kind: type, service: str, request: object) -> None:
-        answer = self.probe.call(kind, service, request)
+        # Asked again where it is not answered: one that was killed a moment ago still seems to be there. All of these may be asked twice.
+        answer = self.probe.ask(kind, service, request)
         if not getattr(answer, "success", True):
             sys.exit(f"{service}: {answer.message}")
 
     def begin(self) -> None:
         """A new scene and its goal, from rest; returns when the arm moves."""
         self.given += 1
-        self.probe.call(Trigger, "cancel_goal", Trigger.Request())
+        self.probe.ask(Trigger, "cancel_goal", Trigger.Request())
         self.probe.until(lambda: self.speed < 0.01, self.patience, "rest")
         self.call(SetBool, "trajectory_publisher/arm", SetBool.Request(data=False))
         seed = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=SEED + self.given)
@@ -224,7 +225,7 @@ def run(arguments: argparse.Namespace, graph: Graph) -> dict:
         passes(fifth)
         settle(what, before)
     for kind, how, times in (("restarted", signal.SIGINT, arguments.restarts), ("killed", signal.SIGKILL, arguments.kills)):
-        for name in NODES:
+        for name in arguments.nodes:
             before, took = graph.figures(), []
             for number in range(times):
                 graph.begin()
@@ -246,6 +247,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=15.0, help="of which two fifths are idle and moving; the rest takes as long as it takes")
     parser.add_argument("--restarts", type=int, default=30, help="of each node, by SIGINT")
     parser.add_argument("--kills", type=int, default=30, help="of each node, by SIGKILL")
+    parser.add_argument("--nodes", nargs="+", choices=NODES, default=NODES, help="those that are ended")
     parser.add_argument("--real-time-factor", type=float, default=1.0, help="simulated seconds a second; 1: the wall's time")
     parser.add_argument("--json", type=Path, help="writes what was measured")
     arguments = parser.parse_args()
