@@ -304,6 +304,73 @@ fn the_cells_own_obstacles_stay_until_they_are_named() {
     assert!(names(&keeper).is_empty());
 }
 
+/// A corner of a box, as a mesh of one triangle.
+const CORNER: [[f64; 3]; 4] = [[0.0; 3], [0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]];
+
+#[test]
+fn a_move_with_shapes_of_any_kind_is_what_it_shows_and_one_of_single_shapes_is_not_understood() {
+    let bare = || Object { operation: 3, ..Object::new("thing", "panda_link0").posed(at(0.6, 0.0, 0.9)) };
+    let solid = || (1, vec![0.1; 3]);
+    let with = |solids: usize, meshes: usize, planes: usize| Object {
+        primitives: vec![solid(); solids],
+        meshes: vec![CORNER.to_vec(); meshes],
+        planes: vec![[0.0, 0.0, 1.0, 1.0]; planes],
+        ..bare()
+    };
+    for (solids, meshes, planes) in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 1, 0), (1, 2, 1), (0, 2, 1)] {
+        let (mut keeper, case) = (keeper(), format!("{solids} {meshes} {planes}"));
+        tell(&mut keeper, &Scene { objects: vec![with(solids, meshes, planes)], ..Scene::diff() });
+        assert_eq!(trouble(&keeper), "", "{case}");
+        let model = keeper.model().unwrap();
+        let thing = model.obstacles().iter().find(|object| object.id == "thing").unwrap();
+        assert_eq!((thing.shapes.len(), thing.meshes.len(), thing.planes.len()), (solids, meshes, planes), "{case}");
+    }
+    for (solids, meshes, planes) in [(1, 0, 0), (0, 1, 0), (0, 0, 1), (2, 1, 0), (1, 2, 1), (0, 2, 1)] {
+        let mut keeper = keeper();
+        tell(
+            &mut keeper,
+            &Scene { objects: vec![Object::cube("thing", "panda_link0").posed(at(0.6, 0.0, 0.9))], ..Scene::diff() },
+        );
+        let places = |number: usize| vec![at(0.0, 0.0, 0.1); number];
+        let moved = Object { poses: places(solids), mesh_poses: places(meshes), plane_poses: places(planes), ..bare() };
+        tell(&mut keeper, &Scene { objects: vec![moved], ..Scene::diff() });
+        let told = trouble(&keeper);
+        assert!(told.contains("'thing'") && told.contains("single shapes"), "{solids} {meshes} {planes}: {told}");
+    }
+}
+
+#[test]
+fn what_is_removed_by_its_name_is_that_and_nothing_else() {
+    let mut keeper = keeper();
+    let cubes = ["left", "middle", "right"].map(|id| Object::cube(id, "panda_link0").posed(at(0.6, 0.0, 0.9)));
+    tell(&mut keeper, &Scene { objects: cubes.to_vec(), ..Scene::diff() });
+    tell(&mut keeper, &Scene { objects: vec![Object { operation: 1, ..Object::new("middle", "") }], ..Scene::diff() });
+    assert_eq!(names(&keeper), ["table", "left", "right"]);
+    assert_eq!(trouble(&keeper), "");
+}
+
+#[test]
+fn an_allowed_collision_matrix_that_cannot_be_is_told_and_a_sound_one_mends_it() {
+    let mut keeper = keeper();
+    let allowed = ["panda_link0", "table"].map(str::to_owned).to_vec();
+    tell(&mut keeper, &Scene { allowed: allowed.clone(), ..Scene::diff() });
+    assert_eq!(trouble(&keeper), "");
+    // Beside a change that cannot be made, so that the matrix is tried by itself.
+    let lost = || Object { operation: 3, ..Object::new("nobody", "panda_link0") };
+    tell(&mut keeper, &Scene { objects: vec![lost()], allowed, rows_missing: 1, ..Scene::diff() });
+    let told = trouble(&keeper);
+    assert!(told.contains("matrix") || told.contains("entry"), "{told}");
+    tell(
+        &mut keeper,
+        &Scene {
+            objects: vec![Object { operation: 1, ..Object::new("nobody", "") }],
+            allowed: vec!["table".into()],
+            ..Scene::diff()
+        },
+    );
+    assert_eq!(trouble(&keeper), "");
+}
+
 #[test]
 fn a_malformed_message_holds_until_a_whole_scene_comes() {
     let mut keeper = keeper();

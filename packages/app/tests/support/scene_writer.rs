@@ -20,6 +20,10 @@ pub struct Object {
     pub primitives: Vec<(u8, Vec<f64>)>,
     pub poses: Vec<Pose>,
     pub meshes: Vec<Vec<[f64; 3]>>,
+    pub mesh_poses: Vec<Pose>,
+    /// a, b, c, d of `ax + by + cz + d = 0`.
+    pub planes: Vec<[f64; 4]>,
+    pub plane_poses: Vec<Pose>,
     pub operation: u8,
 }
 
@@ -56,9 +60,10 @@ impl Object {
             out.count(vertices.len());
             vertices.iter().for_each(|vertex| out.f64_array(vertex));
         }
-        poses(out, &[]); // mesh_poses
-        out.count(0); // planes
-        poses(out, &[]); // plane_poses
+        poses(out, &self.mesh_poses);
+        out.count(self.planes.len());
+        self.planes.iter().for_each(|plane| out.f64_array(plane));
+        poses(out, &self.plane_poses);
         out.strings(&[]); // subframe_names
         poses(out, &[]); // subframe_poses
         out.u8(self.operation);
@@ -79,6 +84,8 @@ pub struct Scene {
     pub padding: Vec<(String, f64)>,
     /// Names of the allowed collision matrix, all of which may touch.
     pub allowed: Vec<String>,
+    /// Rows that the allowed collision matrix lacks.
+    pub rows_missing: usize,
 }
 
 impl Scene {
@@ -114,8 +121,8 @@ impl Scene {
             out.f64_array(pose);
         }
         out.strings(&self.allowed); // allowed_collision_matrix
-        out.count(self.allowed.len());
-        for _ in &self.allowed {
+        out.count(self.allowed.len() - self.rows_missing);
+        for _ in self.allowed.iter().skip(self.rows_missing) {
             out.byte_sequence(&vec![1; self.allowed.len()]);
         }
         out.strings(&[]);
