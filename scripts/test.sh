@@ -40,7 +40,9 @@ efm_test() {
         efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -ra test ${options[@]+"${options[@]}"}
     fi
     if [ -n "$full" ]; then
-        efm_part cargo test --locked -p efm_harness --test untrusted -- --ignored --nocapture
+        # One after the other: who starts a process lends it its own peak of memory, and one of the two holds a large model.
+        efm_part cargo test --locked -p efm_harness --test untrusted -- --ignored --nocapture two_hundred
+        efm_part cargo test --locked -p efm_harness --test untrusted -- --ignored --nocapture real_size
         efm_part cargo test --locked -p efm_app --test hostile -- --ignored --nocapture
         EFM_FULL=1 efm_part "$EFM_PYTHON" -m pytest -p no:cacheprovider -s test/test_hostile.py
         efm_part "$EFM_PYTHON" test/test_leaps.py --plays 20 --controls 20
