@@ -22,7 +22,7 @@ use efm_app::goals::arm::{ArmWatch, Line as HealthLine};
 use efm_app::goals::intake::{self, Intake};
 use efm_app::goals::kept::KeptGoals;
 use efm_app::publisher::emergency::KeptStop;
-use efm_app::publisher::publishing::{Line, Publishing};
+use efm_app::publisher::publishing::{At, Line, Publishing};
 use efm_app::publisher::scene_feed::{Outcome, SceneFeed};
 use efm_app::publisher::streaming::{Files, Streaming};
 use efm_app::publisher::streaming_params;
@@ -692,6 +692,17 @@ impl Arm {
         let _ = self.publisher.on_chunk(&mut self.graph, now, &chunk, POLICY);
     }
 
+    /// Told disarmed and at rest, so that it is looked at, and for long enough that it was.
+    fn is_told_at_rest(&mut self, tell: impl FnOnce(&mut Publishing, &mut Graph, At)) {
+        let now = at(self.graph.now);
+        let _ = self.publisher.arm(&mut self.graph, now, false);
+        self.wait(3);
+        let now = at(self.graph.now);
+        tell(&mut self.publisher, &mut self.graph, now);
+        self.wait(12);
+        self.put_together(0);
+    }
+
     /// What was said since.
     fn said(&mut self) -> Vec<String> {
         self.graph.events.clear();
@@ -904,14 +915,7 @@ fn descriptions(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
     for (what, urdf) in all {
         let what = format!("robot_description: {what}");
         meter.case(13, &what, || {
-            let now = at(arm.graph.now);
-            // Disarmed and at rest, so that it is looked at.
-            let _ = arm.publisher.arm(&mut arm.graph, now, false);
-            arm.wait(3);
-            let now = at(arm.graph.now);
-            arm.publisher.on_description(&mut arm.graph, now, &urdf, STRANGER).unwrap();
-            arm.wait(12);
-            arm.put_together(0);
+            arm.is_told_at_rest(|publisher, graph, now| publisher.on_description(graph, now, &urdf, STRANGER).unwrap());
             Ok(arm.said())
         });
         meter.holds(&what, arm.moves());
@@ -941,13 +945,7 @@ fn descriptions(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
     for (what, srdf) in srdfs {
         let what = format!("robot_description_semantic: {what}");
         meter.case(13, &what, || {
-            let now = at(arm.graph.now);
-            let _ = arm.publisher.arm(&mut arm.graph, now, false);
-            arm.wait(3);
-            let now = at(arm.graph.now);
-            arm.publisher.on_semantics(&mut arm.graph, now, &srdf, STRANGER).unwrap();
-            arm.wait(12);
-            arm.put_together(0);
+            arm.is_told_at_rest(|publisher, graph, now| publisher.on_semantics(graph, now, &srdf, STRANGER).unwrap());
             Ok(arm.said())
         });
         meter.holds(&what, arm.moves());
