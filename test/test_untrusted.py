@@ -39,7 +39,7 @@ def test_goals_and_reports_without_an_end_fill_nothing(start, probe):
     assert "too large to be read" in told.message
     goal.publish(String(data="pick the red cube"))
     probe.until(lambda: any(json.loads(s.data)["state"] == "active" for s in statuses), what="a good goal")
-    assert instructions[-1].data == "pick the red cube"
+    probe.until(lambda: instructions[-1].data == "pick the red cube", what="its instruction")
     value = ParameterValue(type=4, string_value="x" * 2_000_000)
     request = SetParameters.Request(parameters=[Parameter(name="goal_timeout", value=value)])
     answer = probe.call(SetParameters, "goal_intake/set_parameters", request)
