@@ -17,6 +17,7 @@ pub mod error;
 mod gjk;
 mod kinematics;
 pub mod mesh;
+mod mesh_file;
 pub mod model;
 pub mod obstacles;
 pub mod scene;

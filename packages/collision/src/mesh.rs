@@ -2,10 +2,10 @@
 
 use crate::body::{Body, Seen};
 use crate::gjk::core_distance;
-use efm_core::reading;
+use crate::mesh_file::read;
 use nalgebra::{Isometry3, Vector3};
 use std::collections::{BTreeMap, BinaryHeap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 type Resolve = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
@@ -82,58 +82,11 @@ impl MeshStore {
             return Ok(known.clone());
         }
         let path = (files.0)(name)?;
-        let points = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        let mesh = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
         let hull =
-            Arc::new(Hull::around(&points.iter().map(|p| p.component_mul(scale)).collect::<Vec<_>>(), tolerance));
+            Arc::new(Hull::around(&mesh.points.iter().map(|p| p.component_mul(scale)).collect::<Vec<_>>(), tolerance));
         self.files.insert(key, hull.clone());
         Ok(hull)
-    }
-}
-
-/// Vertices of a mesh: its hull is looked for among them.
-const MOST_VERTICES: usize = 500_000;
-
-fn open(path: &Path) -> Result<std::fs::File, String> {
-    reading::open(path, reading::MESH).map_err(|error| error.to_string())
-}
-
-/// The vertices of a file, at least one, all finite.
-fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
-    let kind = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_lowercase();
-    let points: Vec<Vector3<f64>> = match kind.as_str() {
-        "stl" => {
-            let mut file = std::io::BufReader::new(open(path)?);
-            let mesh = stl_io::read_stl(&mut file).map_err(|error| error.to_string())?;
-            mesh.vertices.iter().map(|v| Vector3::new(v[0].into(), v[1].into(), v[2].into())).collect()
-        }
-        "obj" => {
-            let load = tobj::LoadOptions::default();
-            // Materials do not matter, so one that is missing does not either.
-            let none = |_: &Path| Ok((Vec::new(), Default::default()));
-            let read = tobj::load_obj_buf(&mut std::io::BufReader::new(open(path)?), &load, none);
-            let (models, _) = read.map_err(|error| error.to_string())?;
-            models
-                .iter()
-                .flat_map(|m| m.mesh.positions.chunks_exact(3))
-                .map(|v| Vector3::new(v[0], v[1], v[2]))
-                .collect()
-        }
-        _ => {
-            return Err(
-                "only STL and OBJ meshes are read; convert it, or use primitives for the collision shape".into()
-            );
-        }
-    };
-    if points.len() > MOST_VERTICES {
-        let found = points.len();
-        return Err(format!(
-            "it has {found} vertices; at most {MOST_VERTICES} are read: simplify it, its hull is all that counts"
-        ));
-    }
-    match points.iter().find(|p| !p.iter().all(|v| v.is_finite())) {
-        Some(point) => Err(format!("a vertex is not finite: {point:?}")),
-        None if points.is_empty() => Err("it has no vertices".to_owned()),
-        None => Ok(points),
     }
 }
 
