@@ -148,6 +148,20 @@ pub fn listed<S: AsRef<str>>(names: &[S], none: &str) -> String {
     }
 }
 
+/// What is told of several things that are wrong, at most.
+const MOST_WRONG: usize = 40;
+
+/// All that is wrong, in one text: where it is one thing, that; of more each with its number, and of very many how many more there are.
+pub fn all_told<E: std::fmt::Display>(wrong: &[E]) -> String {
+    if let [one] = wrong {
+        return one.to_string();
+    }
+    let told: Vec<String> =
+        wrong.iter().take(MOST_WRONG).enumerate().map(|(k, one)| format!("({}) {one}", k + 1)).collect();
+    let more = if wrong.len() > MOST_WRONG { format!("; and {} more", wrong.len() - MOST_WRONG) } else { String::new() };
+    format!("{} things are wrong: {}{more}", wrong.len(), told.join("; "))
+}
+
 /// Longest text that is told, bytes.
 pub const LONGEST_TOLD: usize = 16 << 10;
 

@@ -446,6 +446,11 @@ mod tests {
 
     fn limits_of_one() -> LimitSet {
         let one = efm_core::JointLimits { lower: -1.0, upper: 1.0, velocity: 1.0, acceleration: 1.0, jerk: 1.0 };
-        LimitSet { names: efm_core::JointNames::new(["x"]).unwrap(), joints: vec![one], continuous: vec![false] }
+        LimitSet {
+            names: efm_core::JointNames::new(["x"]).unwrap(),
+            joints: vec![one],
+            continuous: vec![false],
+            notes: Vec::new(),
+        }
     }
 }

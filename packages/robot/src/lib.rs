@@ -25,10 +25,10 @@ mod xml;
 
 pub use chain::{Chain, ChainError};
 pub use ik::{IkError, IkReport, IkSettings, InverseKinematics};
-pub use limits::{LimitError, LimitSet, LimitsFile};
+pub use limits::{LimitError, LimitSet, LimitsFile, MissingLimit};
 pub use model::{Inertial, Joint, JointKind, Link, Mimic, ModelError, RobotModel, UrdfLimit};
 pub use path::{PathError, straight_path, tool_down};
 pub use shape::{Primitive, Shape};
-pub use srdf::{DisabledPair, Group, GroupState, Srdf, SrdfError};
+pub use srdf::{DisabledPair, Group, GroupState, Srdf, SrdfError, VirtualJoint};
 pub use tip::TipKinematics;
 pub use tree::{TreeKinematics, other_joints};

@@ -3,9 +3,10 @@
 use crate::model::{Joint, JointKind, Mimic, RobotModel, UrdfLimit};
 use efm_core::reading::{self, listed, said_by_parser};
 use efm_core::{JointLimits, JointNames};
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use serde_yaml::Value;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 /// Why there are no complete limits.
@@ -36,12 +37,22 @@ pub enum LimitError {
         /// Which file.
         path: String,
     },
-    /// The file limits a joint that the robot does not have: a misspelt one would stay unlimited.
-    #[error("{path}: joint '{joint}' does not exist in the robot description, whose joints are {known}")]
+    /// A file of another layout, which is known.
+    #[error("{path}: this is {layout}; {cure}")]
+    Layout {
+        /// Which file.
+        path: String,
+        /// Whose, and how it is told.
+        layout: String,
+        /// What to do.
+        cure: String,
+    },
+    /// The file limits joints that the robot does not have: a misspelt one would stay unlimited.
+    #[error("{path}: joint {joint} does not exist in the robot description, whose joints are {known}")]
     NoSuchJoint {
         /// Which file.
         path: String,
-        /// Which joint.
+        /// Which joints, in quotes.
         joint: String,
         /// The joints that exist.
         known: String,
@@ -49,15 +60,11 @@ pub enum LimitError {
     /// A joint of the set does not exist or does not move on its own.
     #[error("joint '{0}' is not an active joint of the robot description")]
     UnknownJoint(String),
-    /// Neither the URDF nor the file has a limit.
-    #[error("joint '{joint}' has no {limit} limit: neither the robot description nor {path} gives one (add '{key}')")]
+    /// Limits that neither the URDF nor the file has: all of them, of all joints.
+    #[error("{}", missing_in_words(.missing, .path))]
     Missing {
-        /// Which joint.
-        joint: String,
-        /// Which quantity.
-        limit: &'static str,
-        /// The key that would give it.
-        key: &'static str,
+        /// What is missing.
+        missing: Vec<MissingLimit>,
         /// The file of limits.
         path: String,
     },
@@ -75,9 +82,19 @@ pub enum LimitError {
         /// What would be right.
         right: &'static str,
     },
-    /// The jerk that is used where the file gives none.
-    #[error("default_jerk is {0}; it must be finite and above 0, in rad/s3 (m/s3)")]
-    DefaultJerk(f64),
+    /// What is used where the file gives none is no limit.
+    #[error("{name} is {value}; it must be finite and above 0, in {unit}")]
+    Default {
+        /// `default_jerk` or `default_acceleration`.
+        name: &'static str,
+        /// What it is.
+        value: f64,
+        /// Of what it is given.
+        unit: &'static str,
+    },
+    /// Several of these.
+    #[error("{}", reading::all_told(.0))]
+    Several(Vec<LimitError>),
     /// A joint that follows another leaves it no position.
     #[error(
         "joint '{joint}' is followed by '{follower}', whose limits leave it no position: between {lower} and {upper}; \
@@ -103,6 +120,37 @@ pub enum LimitError {
         /// The lowest of the upper limits.
         upper: f64,
     },
+}
+
+/// A limit that nobody states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingLimit {
+    /// Which joint.
+    pub joint: String,
+    /// Which quantity.
+    pub limit: &'static str,
+    /// The key of the file that would give it.
+    pub key: &'static str,
+    /// The parameter that would.
+    pub parameter: Option<&'static str>,
+}
+
+/// Joints by what they lack, and what cures it.
+fn missing_in_words(missing: &[MissingLimit], path: &str) -> String {
+    let mut kinds: Vec<&MissingLimit> = Vec::new();
+    for one in missing {
+        if !kinds.iter().any(|known| known.key == one.key) {
+            kinds.push(one);
+        }
+    }
+    let told = kinds.iter().map(|kind| {
+        let joints = missing.iter().filter(|one| one.key == kind.key);
+        let joints: Vec<String> = joints.map(|one| format!("'{}'", one.joint)).collect();
+        let (of, have) = if joints.len() == 1 { ("joint", "has") } else { ("joints", "have") };
+        let or = kind.parameter.map_or(String::new(), |parameter| format!(", or set the parameter '{parameter}'"));
+        format!("{of} {} {have} no {} limit (add '{}'{or})", listed(&joints, ""), kind.limit, kind.key)
+    });
+    format!("neither the robot description nor {path} gives these: {}", told.collect::<Vec<_>>().join("; "))
 }
 
 /// A joint of a limits file: the keys of MoveIt and of ros2_control's `joint_limits`. An unknown key is an error: a misspelt limit would be
@@ -153,8 +201,8 @@ impl Entry {
         off(self.has_soft_limits, &mut [&mut self.soft_lower_limit, &mut self.soft_upper_limit]);
     }
 
-    /// The first value that cannot limit: its key, what it is and what would be right.
-    fn wrong(&self) -> Option<(&'static str, f64, &'static str)> {
+    /// The values that cannot limit: key, what it is and what would be right.
+    fn wrong(&self) -> Vec<(&'static str, f64, &'static str)> {
         let positive = [
             ("max_velocity", self.max_velocity),
             ("max_acceleration", self.max_acceleration),
@@ -168,11 +216,26 @@ impl Entry {
             ("soft_upper_limit", self.soft_upper_limit),
         ];
         let positive = positive.into_iter().map(|(key, value)| (key, value, "finite and above 0"));
-        let mut all = positive.chain(finite.into_iter().map(|(key, value)| (key, value, "finite")));
-        all.find_map(|(key, value, right)| {
+        let all = positive.chain(finite.into_iter().map(|(key, value)| (key, value, "finite")));
+        let wrong = all.filter_map(|(key, value, right)| {
             let value = value.filter(|v| !v.is_finite() || right != "finite" && *v <= 0.0)?;
             Some((key, value, right))
-        })
+        });
+        wrong.collect()
+    }
+
+    /// Values that are likely in degrees, as some tools write them.
+    fn likely_degrees(&self) -> Option<(&'static str, f64)> {
+        /// Radians: five turns; what no arm's joint has.
+        const POSITION: f64 = 31.5;
+        /// rad/s.
+        const SPEED: f64 = 60.0;
+        let bounds = [
+            ("min_position", self.min_position, POSITION),
+            ("max_position", self.max_position, POSITION),
+            ("max_velocity", self.max_velocity, SPEED),
+        ];
+        bounds.into_iter().find_map(|(key, value, most)| Some((key, value.filter(|value| value.abs() > most)?)))
     }
 
     fn lower(&self) -> Option<f64> {
@@ -189,46 +252,271 @@ impl Entry {
     }
 }
 
-/// The joints of a file; one that is listed twice is an error, where a plain map would keep the last.
-#[derive(Debug, Clone, Default, PartialEq)]
-struct Entries(BTreeMap<String, Entry>);
+/// A map of a file in its order; a key that stands twice is an error, where a plain map would keep the last.
+#[derive(Debug, Clone, Default)]
+struct Entries(Vec<(String, Content)>);
 
-impl<'de> Deserialize<'de> for Entries {
+/// A value of a file: what is below it, or what stands there.
+#[derive(Debug, Clone)]
+enum Content {
+    Map(Entries),
+    Value(Value),
+}
+
+impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Joints;
-        impl<'de> Visitor<'de> for Joints {
-            type Value = Entries;
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Content;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("the joints, each with its limits")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
-                let mut joints = BTreeMap::new();
-                while let Some(joint) = map.next_key::<String>()? {
-                    // The path in the message stops at the map: the joint is named here.
-                    let entry =
-                        map.next_value().map_err(|error| A::Error::custom(format!("joint '{joint}': {error}")))?;
-                    if joints.contains_key(&joint) {
-                        return Err(A::Error::custom(format!("joint '{joint}' is listed twice; keep one")));
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
+                let mut entries: Vec<(String, Content)> = Vec::new();
+                let mut known: HashSet<String> = HashSet::new();
+                while let Some(key) = map.next_key::<Value>()? {
+                    let key = match key {
+                        Value::String(key) => key,
+                        Value::Number(key) => key.to_string(),
+                        Value::Bool(key) => key.to_string(),
+                        _ => return Err(A::Error::custom("a name is wanted before the ':'")),
+                    };
+                    if !known.insert(key.clone()) {
+                        let key = reading::beginning(&key, 80);
+                        return Err(A::Error::custom(format!("'{key}' is listed twice; keep one")));
                     }
-                    joints.insert(joint, entry);
+                    let value = map.next_value().map_err(|error| {
+                        // The path in the message would stop at the map: who it is of is named here.
+                        let (error, key) = (error.to_string(), reading::beginning(&key, 80));
+                        A::Error::custom(if error.len() < 400 { format!("'{key}': {error}") } else { error })
+                    })?;
+                    entries.push((key, value));
                 }
-                Ok(Entries(joints))
+                Ok(Content::Map(Entries(entries)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Content::Value(Value::Sequence(Vec::new())))
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, data: A) -> Result<Content, A::Error> {
+                // `!degrees 90`, `!radians 1.57`: what xacro makes of them.
+                let (tag, content) = data.variant::<String>()?;
+                let number = content.newtype_variant::<Value>()?;
+                let number = number.as_f64().or_else(|| number.as_i64().map(|n| n as f64));
+                match (tag.trim_start_matches('!'), number) {
+                    ("degrees", Some(degrees)) => Ok(Content::Value(degrees.to_radians().into())),
+                    ("radians" | "meters", Some(value)) => Ok(Content::Value(value.into())),
+                    ("millimeters", Some(value)) => Ok(Content::Value((value * 1e-3).into())),
+                    (tag, _) => {
+                        let tag = reading::beginning(tag, 40);
+                        Err(A::Error::custom(format!("'!{tag}' is not known; !degrees and !radians with a number are")))
+                    }
+                }
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Content, D::Error> {
+                Content::deserialize(deserializer)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Content, E> {
+                Ok(Content::Value(Value::Null))
+            }
+
+            fn visit_none<E: Error>(self) -> Result<Content, E> {
+                Ok(Content::Value(Value::Null))
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Content, E> {
+                Ok(Content::Value(value.into()))
+            }
+
+            fn visit_i64<E: Error>(self, value: i64) -> Result<Content, E> {
+                Ok(Content::Value(value.into()))
+            }
+
+            fn visit_u64<E: Error>(self, value: u64) -> Result<Content, E> {
+                Ok(Content::Value(value.into()))
+            }
+
+            fn visit_f64<E: Error>(self, value: f64) -> Result<Content, E> {
+                Ok(Content::Value(value.into()))
+            }
+
+            fn visit_str<E: Error>(self, value: &str) -> Result<Content, E> {
+                Ok(Content::Value(value.into()))
             }
         }
-        deserializer.deserialize_map(Joints)
+        deserializer.deserialize_any(Any)
     }
+}
+
+impl Entries {
+    fn get(&self, key: &str) -> Option<&Content> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, content)| content)
+    }
+}
+
+impl Content {
+    fn map(&self) -> Option<&Entries> {
+        match self {
+            Self::Map(entries) => Some(entries),
+            Self::Value(_) => None,
+        }
+    }
+
+    /// What it is, in few words.
+    fn in_words(&self) -> String {
+        match self {
+            Self::Map(_) => "a map".to_owned(),
+            Self::Value(Value::Null) => "nothing".to_owned(),
+            Self::Value(Value::Sequence(_)) => "a list".to_owned(),
+            Self::Value(Value::String(text)) => format!("the word '{}'", reading::beginning(text, 40)),
+            Self::Value(Value::Bool(value)) => value.to_string(),
+            Self::Value(Value::Number(value)) => value.to_string(),
+            Self::Value(_) => "something else".to_owned(),
+        }
+    }
+
+    /// The limits of a joint.
+    fn entry(&self) -> Result<Entry, Vec<String>> {
+        let keys = match self {
+            Self::Map(keys) => keys,
+            // `elbow:` and nothing behind it.
+            Self::Value(Value::Null) => return Ok(Entry::default()),
+            other => {
+                return Err(vec![format!(
+                    "is {}; its limits are wanted: {{max_acceleration: <number>, ...}}",
+                    other.in_words()
+                )]);
+            }
+        };
+        let mut wrong = Vec::new();
+        let mut plain = serde_yaml::Mapping::new();
+        for (key, value) in &keys.0 {
+            let kind = match key.as_str() {
+                key if key.starts_with("has_") || key == "angle_wraparound" => "true or false",
+                _ => "a number",
+            };
+            let Self::Value(value) = value else {
+                wrong.push(format!("{key} is {}; {kind} is wanted", value.in_words()));
+                continue;
+            };
+            let fits = match kind {
+                "a number" => value.is_number(),
+                _ => value.is_bool(),
+            };
+            if !KEYS.contains(&key.as_str()) {
+                let key = reading::beginning(key, 60);
+                wrong.push(format!("'{key}' is no limit; known are {}", KEYS.join(", ")));
+            } else if !fits {
+                wrong.push(format!("{key} is {}; {kind} is wanted", Self::Value(value.clone()).in_words()));
+            } else {
+                plain.insert(key.as_str().into(), value.clone());
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        serde_yaml::from_value(Value::Mapping(plain)).map_err(|error| vec![said_by_parser(&error)])
+    }
+}
+
+const KEYS: [&str; 19] = [
+    "has_position_limits",
+    "min_position",
+    "max_position",
+    "has_velocity_limits",
+    "max_velocity",
+    "has_acceleration_limits",
+    "max_acceleration",
+    "has_deceleration_limits",
+    "max_deceleration",
+    "has_jerk_limits",
+    "max_jerk",
+    "has_soft_limits",
+    "soft_lower_limit",
+    "soft_upper_limit",
+    "has_effort_limits",
+    "max_effort",
+    "angle_wraparound",
+    "k_position",
+    "k_velocity",
+];
+
+/// The wrappings in which MoveIt, its launch files and ROS's parameter files put the limits.
+const WRAPPINGS: [&str; 4] = ["joint_limits", "robot_description_planning", "ros__parameters", "/**"];
+
+/// All `joint_limits` of a file that are maps or nothing, with what they lie in. Of a parameter file that is any node's, as MoveIt takes such a file
+/// for several of its nodes.
+fn find_limits<'a>(entries: &'a Entries, within: &str, depth: usize, found: &mut Vec<(String, &'a Content)>) {
+    for (key, content) in &entries.0 {
+        let place = if within.is_empty() { key.clone() } else { format!("{within}/{key}") };
+        if key == "joint_limits" {
+            found.push((place, content));
+        } else if let Some(inner) = content.map().filter(|_| depth < 4) {
+            let is_node = depth < 3 && inner.get("ros__parameters").is_some();
+            // A namespace, with nodes in it.
+            let holds = inner
+                .0
+                .iter()
+                .any(|(_, content)| content.map().is_some_and(|node| node.get("ros__parameters").is_some()));
+            if is_node || holds || WRAPPINGS.contains(&key.as_str()) {
+                find_limits(inner, &place, depth + 1, found);
+            }
+        }
+    }
+}
+
+/// A layout that is known, of a file that has no `joint_limits`: what it is, and what to do.
+fn other_layout(entries: &Entries) -> Option<(String, String)> {
+    const CURE: &str = "its positions and velocities are in the URDF already; name a file with joint_limits: {<joint>: {max_acceleration: ..., max_jerk: ...}}, \
+        or an empty `joint_limits: {}` with the parameters 'default_acceleration' and 'default_jerk'";
+    let told = |layout: &str| Some((layout.to_owned(), CURE.to_owned()));
+    let joints = entries.0.iter().filter_map(|(_, content)| content.map());
+    let all = |keys: &[&str]| {
+        entries.0.len() == joints.clone().count()
+            && !entries.0.is_empty()
+            && joints.clone().all(|joint| keys.iter().any(|key| joint.get(key).is_some()))
+    };
+    if all(&["limit", "limits"]) {
+        return told(
+            "the layout of franka_description and openarm_description (<joint>: {limit: {lower, upper, velocity, effort}}), which their xacro reads",
+        );
+    }
+    if all(&["lower", "upper"]) {
+        return told(
+            "the layout of lbr_description (iiwa) and others (<joint>: {lower, upper, velocity, effort}; of the iiwa in degrees), which their xacro reads",
+        );
+    }
+    if all(&["max_velocity", "max_acceleration", "max_jerk", "min_position", "max_position", "has_velocity_limits"]) {
+        let cure = "put 'joint_limits:' above them";
+        return Some(("a list of joints without a heading".to_owned(), cure.to_owned()));
+    }
+    if entries.0.iter().any(|(key, _)| key.ends_with("_limits") || key.ends_with("_limits_parameters")) {
+        let keys: Vec<&str> = entries.0.iter().map(|(key, _)| key.as_str()).collect();
+        let layout = format!(
+            "a file with {} at its top, as kortex_description and others have for their own programs",
+            listed(&keys, "nothing")
+        );
+        return told(&layout);
+    }
+    None
 }
 
 /// A limits file in MoveIt's format (`joint_limits.yaml`), read but not yet matched with a robot.
 ///
-/// `has_..._limits: false` makes the file silent on that quantity; without the switch, a value that is there counts. A `max_deceleration`
-/// limits acceleration too, and soft limits are taken for limits: the tighter holds.
+/// `joint_limits` may stand at the top, in `robot_description_planning`, and in the `ros__parameters` of a node or of `/**`. `has_..._limits: false` makes
+/// the file silent on that quantity; without the switch, a value that is there counts. A `max_deceleration` limits acceleration too, and soft limits are
+/// taken for limits: the tighter holds. `!degrees 90` is understood, as xacro does.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LimitsFile {
     path: String,
     joints: BTreeMap<String, Entry>,
+    default_acceleration: Option<f64>,
     default_jerk: Option<f64>,
 }
 
@@ -248,52 +536,85 @@ impl LimitsFile {
     /// Reads the text of a file; `path` is what errors call it.
     ///
     /// # Errors
-    /// When it is not YAML of that form, or a value is not a number that can limit.
+    /// When it is not YAML of that form, or values are not numbers that can limit: all of them.
     pub fn parse(yaml: &str, path: &str) -> Result<Self, LimitError> {
-        #[derive(Deserialize)]
-        struct Inner {
-            joint_limits: Option<Entries>,
-        }
-        #[derive(Deserialize)]
-        struct File {
-            joint_limits: Option<Entries>,
-            robot_description_planning: Option<Inner>,
-        }
         let wrong = |source| LimitError::Yaml { path: path.to_owned(), source };
+        let said = |problem: String| wrong(serde_yaml::Error::custom(problem));
         if let Some(problem) = reading::too_many_brackets(yaml) {
-            return Err(wrong(serde_yaml::Error::custom(problem)));
+            return Err(said(problem));
         }
         // An empty file is one without limits.
-        let file: Option<File> = serde_yaml::from_str(yaml).map_err(wrong)?;
-        let (plain, wrapped) = match file {
-            Some(file) => (file.joint_limits, file.robot_description_planning.and_then(|inner| inner.joint_limits)),
-            None => (None, None),
+        let file: Content = serde_yaml::from_str(yaml).map_err(wrong)?;
+        let no_limits = || LimitError::NoLimits { path: path.to_owned() };
+        let top = match &file {
+            Content::Map(top) => top,
+            Content::Value(Value::Null) => return Err(no_limits()),
+            other => return Err(said(format!("it holds {}", other.in_words()))),
         };
-        if plain.is_some() && wrapped.is_some() {
-            let problem = "'joint_limits' stands at the top and in 'robot_description_planning' too; keep one";
-            return Err(wrong(serde_yaml::Error::custom(problem)));
-        }
-        let Some(Entries(mut joints)) = plain.or(wrapped) else {
-            return Err(LimitError::NoLimits { path: path.to_owned() });
+        let mut found = Vec::new();
+        find_limits(top, "", 0, &mut found);
+        let entries = match found.as_slice() {
+            [] => {
+                let known =
+                    other_layout(top).map(|(layout, cure)| LimitError::Layout { path: path.to_owned(), layout, cure });
+                return Err(known.unwrap_or_else(no_limits));
+            }
+            [(_, Content::Map(entries))] => entries,
+            [(_, Content::Value(Value::Null))] => &Entries::default(),
+            [(place, other)] => return Err(said(format!("{place} is {}", other.in_words()))),
+            [(one, _), (other, _), ..] => {
+                return Err(said(format!("joint limits stand in '{one}' and in '{other}'; keep one")));
+            }
         };
-        for (joint, entry) in &mut joints {
+        let mut joints = BTreeMap::new();
+        let mut problems = Vec::new();
+        for (joint, content) in &entries.0 {
             if let Some(problem) = reading::wrong_name(joint) {
-                return Err(wrong(serde_yaml::Error::custom(format!("the name of a joint cannot be: {problem}"))));
+                problems.push(said(format!("the name of a joint cannot be: {problem}")));
+                continue;
             }
+            let mut entry = match content.entry() {
+                Ok(entry) => entry,
+                Err(several) => {
+                    problems.extend(several.into_iter().map(|problem| said(format!("joint '{joint}': {problem}"))));
+                    continue;
+                }
+            };
             entry.silence();
-            if let Some((key, value, right)) = entry.wrong() {
-                return Err(LimitError::Value { path: path.to_owned(), joint: joint.clone(), key, value, right });
+            for (key, value, right) in entry.wrong() {
+                let (path, joint) = (path.to_owned(), joint.clone());
+                problems.push(LimitError::Value { path, joint, key, value, right });
             }
+            joints.insert(joint.clone(), entry);
         }
-        Ok(Self { path: path.to_owned(), joints, default_jerk: None })
+        LimitError::all(problems)?;
+        Ok(Self { path: path.to_owned(), joints, default_acceleration: None, default_jerk: None })
     }
 
-    /// Uses this jerk (rad/s3 or m/s3) for joints to which the file gives none, as older MoveIt files do. It must be stated: there is no
+    /// Uses this jerk (rad/s3 or m/s3) for joints to which the file gives none, as most MoveIt files do. It must be stated: there is no
     /// silent default.
     #[must_use]
     pub fn with_default_jerk(mut self, jerk: f64) -> Self {
         self.default_jerk = Some(jerk);
         self
+    }
+
+    /// As [`LimitsFile::with_default_jerk`], this acceleration (rad/s2 or m/s2).
+    #[must_use]
+    pub fn with_default_acceleration(mut self, acceleration: f64) -> Self {
+        self.default_acceleration = Some(acceleration);
+        self
+    }
+}
+
+impl LimitError {
+    /// The errors of a list, if there are any.
+    fn all(mut wrong: Vec<Self>) -> Result<(), Self> {
+        match wrong.len() {
+            0 => Ok(()),
+            1 => Err(wrong.remove(0)),
+            _ => Err(Self::Several(wrong)),
+        }
     }
 }
 
@@ -307,6 +628,8 @@ pub struct LimitSet {
     /// Which turn on without end, so that positions whole turns apart are the same place: continuous joints that nothing limits, and that no
     /// follower turns into something else.
     pub continuous: Vec<bool>,
+    /// What a default stands in for, and what is likely a mistake: a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl LimitSet {
@@ -314,26 +637,54 @@ impl LimitSet {
     /// follows another (`<mimic>`) limits the one that leads.
     ///
     /// # Errors
-    /// When a joint is not an active joint of the robot, the file has a joint that the robot lacks, a limit is stated by neither, the default
-    /// jerk is no limit, or the position limits exclude each other.
+    /// When a joint is not an active joint of the robot, the file has a joint that the robot lacks, a limit is stated by neither, a
+    /// default is no limit, or the position limits exclude each other. Everything that is wrong is told at once.
     pub fn new(model: &RobotModel, file: &LimitsFile, names: &JointNames) -> Result<Self, LimitError> {
-        if let Some(joint) = file.joints.keys().find(|joint| model.joint(joint).is_none()) {
+        let mut wrong = Vec::new();
+        let lacking: Vec<String> =
+            file.joints.keys().filter(|joint| model.joint(joint).is_none()).map(|joint| format!("'{joint}'")).collect();
+        if !lacking.is_empty() {
             let known: Vec<&str> = model.joints().iter().map(|joint| joint.name.as_str()).collect();
-            let known = listed(&known, "none");
-            return Err(LimitError::NoSuchJoint { path: file.path.clone(), joint: joint.clone(), known });
+            let (joint, known) = (listed(&lacking, ""), listed(&known, "none"));
+            wrong.push(LimitError::NoSuchJoint { path: file.path.clone(), joint, known });
         }
-        if let Some(jerk) = file.default_jerk.filter(|jerk| !(jerk.is_finite() && *jerk > 0.0)) {
-            return Err(LimitError::DefaultJerk(jerk));
+        for (name, value, unit) in [
+            ("default_acceleration", file.default_acceleration, "rad/s2 (m/s2)"),
+            ("default_jerk", file.default_jerk, "rad/s3 (m/s3)"),
+        ] {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+                wrong.push(LimitError::Default { name, value, unit });
+            }
         }
         let n = names.len();
-        let mut set = Self { names: names.clone(), joints: Vec::with_capacity(n), continuous: Vec::with_capacity(n) };
+        let (mut joints, mut continuous) = (Vec::with_capacity(n), Vec::with_capacity(n));
+        let (mut missing, mut filled) = (Vec::new(), Filled::default());
         for name in names.iter() {
-            let limits = joint_limits(model, file, name)?;
-            let limited = limits.lower.is_finite() || limits.upper.is_finite();
-            set.continuous.push(!limited && turns_without_end(model, name));
-            set.joints.push(limits);
+            match joint_limits(model, file, name, &mut missing, &mut filled) {
+                Ok(Some(limits)) => {
+                    let limited = limits.lower.is_finite() || limits.upper.is_finite();
+                    continuous.push(!limited && turns_without_end(model, name));
+                    joints.push(limits);
+                }
+                Ok(None) => {}
+                Err(error) => wrong.push(error),
+            }
         }
-        Ok(set)
+        if !missing.is_empty() {
+            wrong.push(LimitError::Missing { missing, path: file.path.clone() });
+        }
+        LimitError::all(wrong)?;
+        let mut notes = filled.in_words(file);
+        for (joint, entry) in &file.joints {
+            let turns = model.joint(joint).is_some_and(|joint| joint.kind != JointKind::Prismatic);
+            if let Some((key, value)) = entry.likely_degrees().filter(|_| turns) {
+                notes.push(format!(
+                    "{}: {key} of joint '{joint}' is {value}: likely in degrees; radians are wanted, so divide by 57.29578, or write !degrees before it",
+                    file.path
+                ));
+            }
+        }
+        Ok(Self { names: names.clone(), joints, continuous, notes })
     }
 
     /// [`LimitSet::new`] with a file's path.
@@ -456,7 +807,43 @@ impl Stated {
     }
 }
 
-fn joint_limits(model: &RobotModel, file: &LimitsFile, name: &str) -> Result<JointLimits, LimitError> {
+/// Joints for which a default stood in.
+#[derive(Debug, Default)]
+struct Filled {
+    acceleration: Vec<String>,
+    jerk: Vec<String>,
+}
+
+impl Filled {
+    fn in_words(&self, file: &LimitsFile) -> Vec<String> {
+        let told = |joints: &[String], value: Option<f64>, what: &str, parameter: &str, unit: &str| {
+            let value = value.filter(|_| !joints.is_empty())?;
+            Some(format!("the {what} limit of {} is {parameter}, {value} {unit}: nobody states it", listed(joints, "")))
+        };
+        [
+            told(
+                &self.acceleration,
+                file.default_acceleration,
+                "acceleration",
+                "default_acceleration",
+                "rad/s2 (m/s2)",
+            ),
+            told(&self.jerk, file.default_jerk, "jerk", "default_jerk", "rad/s3 (m/s3)"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The limits of a joint; none where something is missing, which is added to the list.
+fn joint_limits(
+    model: &RobotModel,
+    file: &LimitsFile,
+    name: &str,
+    missing: &mut Vec<MissingLimit>,
+    filled: &mut Filled,
+) -> Result<Option<JointLimits>, LimitError> {
     let Some(joint) = model.joint(name).filter(|joint| joint.is_active()) else {
         return Err(LimitError::UnknownJoint(name.to_owned()));
     };
@@ -464,21 +851,30 @@ fn joint_limits(model: &RobotModel, file: &LimitsFile, name: &str) -> Result<Joi
     if let Some((lower, upper)) = stated.excluded() {
         return Err(LimitError::Empty { joint: name.to_owned(), lower, upper });
     }
-    let missing = |limit: &'static str, key: &'static str| LimitError::Missing {
-        joint: name.to_owned(),
-        limit,
-        key,
-        path: file.path.clone(),
-    };
     // What the joint needs of its own, before those that follow it have their say.
-    if joint.kind != JointKind::Continuous {
-        stated.lower.ok_or_else(|| missing("lower position", "min_position"))?;
-        stated.upper.ok_or_else(|| missing("upper position", "max_position"))?;
+    if stated.acceleration.is_none() && file.default_acceleration.is_some() {
+        stated.acceleration = file.default_acceleration;
+        filled.acceleration.push(name.to_owned());
     }
-    stated.velocity.ok_or_else(|| missing("velocity", "max_velocity"))?;
-    stated.acceleration.ok_or_else(|| missing("acceleration", "max_acceleration"))?;
-    stated.jerk = stated.jerk.or(file.default_jerk);
-    stated.jerk.ok_or_else(|| missing("jerk", "max_jerk"))?;
+    if stated.jerk.is_none() && file.default_jerk.is_some() {
+        stated.jerk = file.default_jerk;
+        filled.jerk.push(name.to_owned());
+    }
+    let turns = joint.kind == JointKind::Continuous;
+    let before = missing.len();
+    let mut needs = |there: bool, limit: &'static str, key: &'static str, parameter: Option<&'static str>| {
+        if !there {
+            missing.push(MissingLimit { joint: name.to_owned(), limit, key, parameter });
+        }
+    };
+    needs(turns || stated.lower.is_some(), "lower position", "min_position", None);
+    needs(turns || stated.upper.is_some(), "upper position", "max_position", None);
+    needs(stated.velocity.is_some(), "velocity", "max_velocity", None);
+    needs(stated.acceleration.is_some(), "acceleration", "max_acceleration", Some("default_acceleration"));
+    needs(stated.jerk.is_some(), "jerk", "max_jerk", Some("default_jerk"));
+    if missing.len() > before {
+        return Ok(None);
+    }
     for follower in model.joints() {
         let Some(mimic) = follower.mimic.as_ref().filter(|mimic| mimic.joint == name) else { continue };
         stated = stated.tightest(Stated::of(follower, file.joints.get(&follower.name)).of_leader(mimic));
@@ -487,17 +883,22 @@ fn joint_limits(model: &RobotModel, file: &LimitsFile, name: &str) -> Result<Joi
             return Err(LimitError::Follower { joint, follower, lower, upper });
         }
     }
-    let rate = |limit: Option<f64>, quantity, key| {
-        // A follower with an enormous multiplier leaves its leader nothing.
-        limit.filter(|v| v.is_finite() && *v > 0.0).ok_or_else(|| missing(quantity, key))
+    // A follower with an enormous multiplier leaves its leader nothing.
+    let mut rate = |limit: Option<f64>, quantity: &'static str, key: &'static str| {
+        let right = limit.filter(|v| v.is_finite() && *v > 0.0);
+        if right.is_none() {
+            missing.push(MissingLimit { joint: name.to_owned(), limit: quantity, key, parameter: None });
+        }
+        right.unwrap_or_default()
     };
-    Ok(JointLimits {
+    let limits = JointLimits {
         lower: stated.lower.unwrap_or(f64::NEG_INFINITY),
         upper: stated.upper.unwrap_or(f64::INFINITY),
-        velocity: rate(stated.velocity, "velocity", "max_velocity")?,
-        acceleration: rate(stated.acceleration, "acceleration", "max_acceleration")?,
-        jerk: rate(stated.jerk, "jerk", "max_jerk")?,
-    })
+        velocity: rate(stated.velocity, "velocity", "max_velocity"),
+        acceleration: rate(stated.acceleration, "acceleration", "max_acceleration"),
+        jerk: rate(stated.jerk, "jerk", "max_jerk"),
+    };
+    Ok((missing.len() == before).then_some(limits))
 }
 
 #[cfg(test)]

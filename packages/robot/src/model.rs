@@ -1,7 +1,7 @@
 //! The URDF as a checked tree.
 
-use crate::shape::{Primitive, Shape, merge_capsules};
-use crate::written;
+use crate::shape::Primitive;
+use crate::written::{self, WrittenJoint};
 use crate::xml::{self, Unread};
 use efm_core::reading;
 use nalgebra::{Isometry3, Matrix3, Translation3, Unit, UnitQuaternion, Vector3};
@@ -155,6 +155,26 @@ pub enum ModelError {
     /// The links do not form one tree.
     #[error("the links of the robot description do not form one tree: {0}")]
     Tree(String),
+    /// It is the source of a description.
+    #[error(
+        "the robot description is xacro, from which a URDF is made first: `xacro robot.urdf.xacro > robot.urdf` (`pip install xacro`, or ROS's package \
+         xacro), or name the .xacro file where a file is taken: it is expanded where the program xacro is on PATH"
+    )]
+    Xacro,
+    /// Several of these.
+    #[error("{}", reading::all_told(.0))]
+    Several(Vec<ModelError>),
+}
+
+impl ModelError {
+    /// The errors of a list, if there are any.
+    pub(crate) fn all(mut wrong: Vec<Self>) -> Result<(), Self> {
+        match wrong.len() {
+            0 => Ok(()),
+            1 => Err(wrong.remove(0)),
+            _ => Err(Self::Several(wrong)),
+        }
+    }
 }
 
 pub(crate) fn bad(element: &'static str, name: &str, problem: impl Into<String>) -> ModelError {
@@ -172,6 +192,7 @@ pub struct RobotModel {
     order: Vec<usize>,
     link_places: HashMap<String, usize>,
     joint_places: HashMap<String, usize>,
+    notes: Vec<String>,
 }
 
 impl RobotModel {
@@ -189,13 +210,15 @@ impl RobotModel {
 
     /// Checks a URDF (the text of `robot_description`, without xacro).
     ///
-    /// A joint without any limit is no error here, but in [`crate::LimitSet`], which knows the joints that matter.
+    /// A joint without any limit is no error here, but in [`crate::LimitSet`], which knows the joints that matter. A planar or floating joint that
+    /// nothing moves (a mobile base) is taken for fixed where it stands, and told in [`RobotModel::notes`].
     ///
     /// # Errors
     /// When it is not XML, not a URDF, has a repeated name, an unknown link or joint, a number that is not finite, a kind of joint that
-    /// no arm has (floating, planar, spherical), or when its links do not form one tree.
+    /// no arm has, or when its links do not form one tree. Everything that is wrong is told at once.
     pub fn from_urdf(xml: &str) -> Result<Self, ModelError> {
         let document = xml::document(xml).map_err(|unread| match unread {
+            Unread::Xml(_) if xml::is_xacro(xml) => ModelError::Xacro,
             Unread::Xml(error) => error.into(),
             Unread::Bounds(problem) => ModelError::Urdf(problem),
         })?;
@@ -203,63 +226,72 @@ impl RobotModel {
             let found = document.root_element().tag_name().name();
             return Err(ModelError::Urdf(format!("the root element is <{found}>, not <robot>")));
         }
-        for element in
-            document.root_element().children().filter(|node| node.has_tag_name("link") || node.has_tag_name("joint"))
-        {
-            if let Some(problem) = element.attribute("name").and_then(reading::wrong_name) {
-                let what = element.tag_name().name();
-                return Err(ModelError::Urdf(format!("the name of a {what} cannot be: {problem}")));
-            }
+        if xml::is_xacro(xml) {
+            return Err(ModelError::Xacro);
         }
-        let limits = written::limits_of(&document)?;
-        let urdf =
-            urdf_rs::read_from_string(xml).map_err(|e| ModelError::Urdf(efm_core::reading::said_by_parser(&e)))?;
+        let mut written = written::read(&document);
+        let (mut wrong, mut notes) = (std::mem::take(&mut written.wrong), std::mem::take(&mut written.notes));
         drop(document);
 
-        let colours: HashMap<&str, [f64; 4]> =
-            urdf.materials.iter().filter_map(|m| Some((m.name.as_str(), *m.color.as_ref()?.rgba))).collect();
-        let mut links = Vec::with_capacity(urdf.links.len());
-        let mut link_places = HashMap::new();
-        for link in &urdf.links {
-            if link_places.insert(link.name.clone(), links.len()).is_some() {
-                return Err(bad("link", &link.name, "the name is used twice"));
-            }
-            links.push(read_link(link, &colours)?);
-        }
-        let mut joints = Vec::with_capacity(urdf.joints.len());
-        let mut joint_places = HashMap::new();
-        for joint in &urdf.joints {
-            if joint_places.insert(joint.name.clone(), joints.len()).is_some() {
-                return Err(bad("joint", &joint.name, "the name is used twice"));
-            }
-            let limit = limits.get(&joint.name).copied().unwrap_or_default();
-            joints.push(read_joint(joint, limit, &link_places)?);
-        }
-        for joint in &joints {
-            let Some(mimic) = &joint.mimic else { continue };
-            match joint_places.get(&mimic.joint).map(|&i| &joints[i]) {
-                None => {
-                    return Err(bad("joint", &joint.name, format!("mimics '{}', which does not exist", mimic.joint)));
-                }
-                Some(leader) if leader.name == joint.name => {
-                    return Err(bad(
-                        "joint",
-                        &joint.name,
-                        "mimics itself; name the joint that leads, or leave out <mimic>",
-                    ));
-                }
-                Some(leader) if !leader.is_active() => {
+        let places = |names: &mut dyn Iterator<Item = &String>| -> HashMap<String, usize> {
+            names.enumerate().map(|(place, name)| (name.clone(), place)).collect()
+        };
+        let link_places = places(&mut written.links.iter().map(|link| &link.name));
+        let joint_places = places(&mut written.joints.iter().map(|joint| &joint.name));
+        // Of those whose links are there; they all are where nothing is wrong.
+        let mut joints = Vec::with_capacity(written.joints.len());
+        for joint in &written.joints {
+            let place = |link: &str, role: &str| {
+                link_places.get(link).copied().ok_or_else(|| {
                     let problem = format!(
-                        "mimics '{}', which is itself fixed or a follower; name the joint that leads them all",
-                        mimic.joint
+                        "line {}: {role} link '{link}' does not exist; correct its name, or add <link name=\"{link}\"/>",
+                        joint.line
                     );
-                    return Err(bad("joint", &joint.name, problem));
-                }
-                Some(_) => {}
+                    bad("joint", &joint.name, problem)
+                })
+            };
+            match (place(&joint.parent, "parent"), place(&joint.child, "child")) {
+                (Ok(parent), Ok(child)) => joints.push(joint.placed(parent, child)),
+                (parent, child) => wrong.extend(parent.err().into_iter().chain(child.err())),
             }
         }
-        let (root, order) = grow_tree(&mut links, &joints)?;
-        Ok(Self { name: urdf.name, links, joints, root, order, link_places, joint_places })
+        for joint in written.joints.iter().filter(|joint| joint.mimic.is_some()) {
+            let leads = |name: &str| joint_places.get(name).map(|&i| &written.joints[i]);
+            wrong.extend(wrong_mimic(joint, leads).map(|problem| bad("joint", &joint.name, problem)));
+        }
+        let carried: Vec<&str> = written.joints.iter().map(|joint| joint.child.as_str()).collect();
+        let mut links = written.links;
+        let whole = wrong.is_empty();
+        let (root, order) = grow_tree(&mut links, &joints, &carried, whole, &mut wrong);
+        ModelError::all(wrong)?;
+
+        let this =
+            Self { name: written.name, links, joints, root, order, link_places, joint_places, notes: Vec::new() };
+        let mut wrong = Vec::new();
+        for (joint, loose) in written.joints.iter().filter_map(|joint| Some((joint, joint.loose?))) {
+            let above = this.joints_between(&this.root().name, &joint.child).unwrap_or_default();
+            match above.iter().find(|above| above.kind != JointKind::Fixed) {
+                Some(mover) => {
+                    let problem = format!(
+                        "line {}: it is {loose} and hangs on joint '{}', which moves; only above the arm such a joint is taken for fixed: make it fixed, or \
+                         take it out with what it carries",
+                        joint.line, mover.name
+                    );
+                    wrong.push(bad("joint", &joint.name, problem));
+                }
+                None => notes.push(format!(
+                    "joint '{}', line {}: it is {loose}, and is taken for fixed where its origin is: what it carries is taken to stand there",
+                    joint.name, joint.line
+                )),
+            }
+        }
+        ModelError::all(wrong)?;
+        Ok(Self { notes, ..this })
+    }
+
+    /// What is read otherwise than it is written, and what is likely a mistake: a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Name of the robot.
@@ -318,179 +350,109 @@ impl RobotModel {
     }
 }
 
-fn read_pose(pose: &urdf_rs::Pose) -> Option<Isometry3<f64>> {
-    let ([x, y, z], [roll, pitch, yaw]) = (*pose.xyz, *pose.rpy);
-    [x, y, z, roll, pitch, yaw]
-        .iter()
-        .all(|v| v.is_finite())
-        .then(|| Isometry3::from_parts(Translation3::new(x, y, z), UnitQuaternion::from_euler_angles(roll, pitch, yaw)))
+impl WrittenJoint {
+    fn placed(&self, parent: usize, child: usize) -> Joint {
+        let Self { name, kind, origin, axis, limit, damping, mimic, .. } = self;
+        // Nobody tells where the several positions of a loose joint are.
+        let mimic = mimic.clone().filter(|_| self.loose.is_none());
+        let (name, kind, origin, axis, limit, damping) = (name.clone(), *kind, *origin, *axis, *limit, *damping);
+        Joint { name, kind, parent, child, origin, axis, limit, damping, mimic }
+    }
 }
 
-fn read_link(link: &urdf_rs::Link, colours: &HashMap<&str, [f64; 4]>) -> Result<Link, ModelError> {
-    let name = &link.name;
-    let mut collisions = Vec::with_capacity(link.collision.len());
-    for collision in &link.collision {
-        collisions.push(read_primitive(name, &collision.origin, &collision.geometry, None)?);
-    }
-    let mut visuals = Vec::with_capacity(link.visual.len());
-    for visual in &link.visual {
-        let colour = visual.material.as_ref().and_then(|material| match &material.color {
-            Some(own) => Some(*own.rgba),
-            None => colours.get(material.name.as_str()).copied(),
-        });
-        visuals.push(read_primitive(name, &visual.origin, &visual.geometry, colour)?);
-    }
-    Ok(Link {
-        name: name.clone(),
-        inertial: read_inertial(name, &link.inertial)?,
-        collisions: merge_capsules(collisions),
-        visuals: merge_capsules(visuals),
-        parent_joint: None,
-    })
-}
-
-fn read_inertial(link: &str, inertial: &urdf_rs::Inertial) -> Result<Option<Inertial>, ModelError> {
-    let i = &inertial.inertia;
-    let mass = inertial.mass.value;
-    let inertia = Matrix3::new(i.ixx, i.ixy, i.ixz, i.ixy, i.iyy, i.iyz, i.ixz, i.iyz, i.izz);
-    if !mass.is_finite() || mass < 0.0 || inertia.iter().any(|v| !v.is_finite()) {
-        return Err(bad("link", link, "mass and inertia must be finite, and the mass not negative"));
-    }
-    // urdf-rs gives a link without <inertial> zeros.
-    if mass == 0.0 {
-        return Ok(None);
-    }
-    let origin = read_pose(&inertial.origin).ok_or_else(|| bad("link", link, "the inertial's origin is not finite"))?;
-    Ok(Some(Inertial { origin, mass, inertia }))
-}
-
-fn read_primitive(
-    link: &str,
-    origin: &urdf_rs::Pose,
-    geometry: &urdf_rs::Geometry,
-    colour: Option<[f64; 4]>,
-) -> Result<Primitive, ModelError> {
-    let shape = match geometry {
-        urdf_rs::Geometry::Box { size } => Shape::Box { size: Vector3::from(**size) },
-        urdf_rs::Geometry::Cylinder { radius, length } => Shape::Cylinder { radius: *radius, length: *length },
-        urdf_rs::Geometry::Capsule { radius, length } => Shape::Capsule { radius: *radius, length: *length },
-        urdf_rs::Geometry::Sphere { radius } => Shape::Sphere { radius: *radius },
-        urdf_rs::Geometry::Mesh { filename, scale } => Shape::Mesh {
-            filename: filename.clone(),
-            scale: scale.map_or_else(|| Vector3::repeat(1.0), |s| Vector3::from(*s)),
-        },
-    };
-    let sizes_are_right = match &shape {
-        Shape::Box { size } => size.iter().all(|v| v.is_finite() && *v > 0.0),
-        Shape::Sphere { radius } => radius.is_finite() && *radius > 0.0,
-        Shape::Capsule { radius, length } | Shape::Cylinder { radius, length } => {
-            [radius, length].iter().all(|v| v.is_finite() && **v > 0.0)
+/// What is wrong with what a joint follows.
+fn wrong_mimic<'a>(joint: &WrittenJoint, leads: impl Fn(&str) -> Option<&'a WrittenJoint>) -> Option<String> {
+    let name = &joint.mimic.as_ref()?.joint;
+    let at = format!("line {}: ", joint.line);
+    match leads(name) {
+        None => Some(format!("{at}mimics '{name}', which does not exist; name the joint that leads")),
+        Some(leader) if leader.name == joint.name => {
+            Some(format!("{at}mimics itself; name the joint that leads, or leave out <mimic>"))
         }
-        Shape::Mesh { scale, .. } => scale.iter().all(|v| v.is_finite()),
-    };
-    if !sizes_are_right {
-        return Err(bad("link", link, format!("the sizes of {shape:?} must be finite and positive")));
+        Some(leader) if leader.kind == JointKind::Fixed || leader.mimic.is_some() => Some(format!(
+            "{at}mimics '{name}', which is itself fixed or a follower; name the joint that leads them all"
+        )),
+        Some(_) => None,
     }
-    let origin = read_pose(origin).ok_or_else(|| bad("link", link, "the origin of a shape is not finite"))?;
-    Ok(Primitive { origin, shape, colour })
 }
 
-fn read_joint(
-    joint: &urdf_rs::Joint,
-    limit: UrdfLimit,
-    link_places: &HashMap<String, usize>,
-) -> Result<Joint, ModelError> {
-    let name = &joint.name;
-    let kind = match joint.joint_type {
-        urdf_rs::JointType::Revolute => JointKind::Revolute,
-        urdf_rs::JointType::Continuous => JointKind::Continuous,
-        urdf_rs::JointType::Prismatic => JointKind::Prismatic,
-        urdf_rs::JointType::Fixed => JointKind::Fixed,
-        ref other => {
-            let problem = format!("type {other:?} is not supported; revolute, continuous, prismatic and fixed are");
-            return Err(bad("joint", name, problem));
-        }
-    };
-    let place = |link: &str, role: &str| {
-        link_places.get(link).copied().ok_or_else(|| bad("joint", name, format!("{role} link '{link}' does not exist")))
-    };
-    let axis = match Unit::try_new(Vector3::from(*joint.axis.xyz), 1e-9) {
-        Some(axis) if axis.iter().all(|v| v.is_finite()) => axis,
-        _ if kind == JointKind::Fixed => Vector3::x_axis(),
-        _ => {
-            let problem = format!("axis {:?} has no direction; a unit vector is wanted", joint.axis.xyz.0);
-            return Err(bad("joint", name, problem));
-        }
-    };
-    let damping = joint.dynamics.as_ref().map_or(0.0, |d| d.damping);
-    if !(damping.is_finite() && damping >= 0.0) {
-        return Err(bad("joint", name, format!("damping {damping} must be finite and not negative")));
-    }
-    let mimic = match &joint.mimic {
-        None => None,
-        Some(mimic) => {
-            let (multiplier, offset) = (mimic.multiplier.unwrap_or(1.0), mimic.offset.unwrap_or(0.0));
-            if !multiplier.is_finite() || !offset.is_finite() {
-                return Err(bad("joint", name, "the mimic's multiplier and offset must be finite"));
-            }
-            Some(Mimic { joint: mimic.joint.clone(), multiplier, offset })
-        }
-    };
-    Ok(Joint {
-        name: name.clone(),
-        kind,
-        parent: place(&joint.parent.link, "parent")?,
-        child: place(&joint.child.link, "child")?,
-        origin: read_pose(&joint.origin).ok_or_else(|| bad("joint", name, "the origin is not finite"))?,
-        axis,
-        limit,
-        damping,
-        mimic,
-    })
-}
-
-/// Finds the root and an order from it outwards; sets each link's `parent_joint`.
-fn grow_tree(links: &mut [Link], joints: &[Joint]) -> Result<(usize, Vec<usize>), ModelError> {
+/// Finds the root and an order from it outwards; sets each link's `parent_joint`. `carried`: the links that any joint names as its child, also one that
+/// cannot be placed; `whole`: there is no such joint, so that what hangs nowhere hangs in a ring.
+fn grow_tree(
+    links: &mut [Link],
+    joints: &[Joint],
+    carried: &[&str],
+    whole: bool,
+    wrong: &mut Vec<ModelError>,
+) -> (usize, Vec<usize>) {
+    let before = wrong.len();
     for (i, joint) in joints.iter().enumerate() {
         let child = &mut links[joint.child];
         if let Some(other) = child.parent_joint {
-            let problem =
-                format!("link '{}' is carried by '{}' and by '{}'", child.name, joints[other].name, joint.name);
-            return Err(ModelError::Tree(problem));
+            let (name, other) = (&child.name, &joints[other].name);
+            let problem = format!("link '{name}' is carried by '{other}' and by '{}'; keep one of them", joint.name);
+            wrong.push(ModelError::Tree(problem));
+            continue;
         }
         child.parent_joint = Some(i);
     }
-    let mut roots = (0..links.len()).filter(|&i| links[i].parent_joint.is_none());
-    let root = roots.next().ok_or_else(|| {
-        let problem =
-            if links.is_empty() { "there is no link" } else { "every link is carried by another: none is the root" };
-        ModelError::Tree(problem.to_owned())
-    })?;
-    if let Some(second) = roots.next() {
-        let problem = format!("'{}' and '{}' are both carried by nothing", links[root].name, links[second].name);
-        return Err(ModelError::Tree(problem));
+    let roots: Vec<usize> = (0..links.len()).filter(|&i| !carried.contains(&links[i].name.as_str())).collect();
+    let names: Vec<String> = roots.iter().map(|&i| format!("'{}'", links[i].name)).collect();
+    const ONE: &str = "one link is wanted that carries all: join the others to it by fixed joints, or take them out";
+    match names.as_slice() {
+        [] if links.is_empty() => wrong.push(ModelError::Tree("there is no link; add <link name=\"...\"/>".to_owned())),
+        [] => {
+            let problem = "every link is carried by another: none is the root; take out the joint that closes the ring";
+            wrong.push(ModelError::Tree(problem.to_owned()));
+        }
+        [_] => {}
+        [one, other] => wrong.push(ModelError::Tree(format!("{one} and {other} are both carried by nothing; {ONE}"))),
+        several => {
+            wrong.push(ModelError::Tree(format!("{} are carried by nothing; {ONE}", reading::listed(several, ""))));
+        }
+    }
+    let Some(&root) = roots.first() else { return (0, Vec::new()) };
+    let mut below = vec![Vec::new(); links.len()];
+    for (i, joint) in joints.iter().enumerate() {
+        below[joint.parent].push(i);
     }
     let mut reached = vec![root];
+    let mut known = vec![false; links.len()];
+    known[root] = true;
     let mut order = Vec::with_capacity(joints.len());
     let mut next = 0;
     while next < reached.len() {
-        let parent = reached[next];
-        for (i, joint) in joints.iter().enumerate().filter(|(_, joint)| joint.parent == parent) {
-            order.push(i);
-            reached.push(joint.child);
+        for &i in &below[reached[next]] {
+            if !std::mem::replace(&mut known[joints[i].child], true) {
+                order.push(i);
+                reached.push(joints[i].child);
+            }
         }
         next += 1;
     }
     // One root and one parent a link: what was not reached hangs in a ring.
-    if let Some(lost) = (0..links.len()).find(|i| !reached.contains(i)) {
-        return Err(ModelError::Tree(format!("link '{}' hangs in a ring of joints", links[lost].name)));
+    if whole && wrong.len() == before {
+        let lost = |i: &usize| !known[*i];
+        let names: Vec<String> = (0..links.len()).filter(lost).map(|i| format!("'{}'", links[i].name)).collect();
+        match names.as_slice() {
+            [] => {}
+            [one] => {
+                wrong.push(ModelError::Tree(format!("link {one} hangs in a ring of joints; take out one of them")))
+            }
+            lost => {
+                let lost = reading::listed(lost, "");
+                let problem = format!("each of the links {lost} hangs in a ring of joints; take out one of the joints");
+                wrong.push(ModelError::Tree(problem));
+            }
+        }
     }
-    Ok((root, order))
+    (root, order)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Shape;
 
     fn panda() -> RobotModel {
         RobotModel::load(concat!(env!("CARGO_MANIFEST_DIR"), "/../../urdf/panda.urdf")).unwrap()
@@ -573,7 +535,7 @@ mod tests {
             (joint(&format!("{ends}<limit lower='1' upper='2'/>")), "no velocity"),
             (joint(&format!("{ends}<mimic joint='wrist'/>")), "mimics 'wrist'"),
             (joint(&format!("{ends}<origin xyz='inf 0 0'/>")), "origin xyz=\"inf 0 0\" is not 3 finite numbers"),
-            (format!("{two}<joint name='elbow' type='floating'>{ends}</joint>"), "Floating"),
+            (format!("{two}<joint name='elbow' type='spherical'>{ends}</joint>"), "'spherical' is not supported"),
             (format!("{two}<joint type='fixed'>{ends}</joint>"), "has no name"),
             (
                 format!("{two}<joint name='i' type='fixed'>{ends}</joint><joint name='k' type='fixed'>{ends}</joint>"),

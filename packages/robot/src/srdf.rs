@@ -2,7 +2,7 @@
 
 use crate::model::RobotModel;
 use crate::xml::{self, Unread};
-use efm_core::reading;
+use efm_core::reading::{self, beginning};
 use roxmltree::Node;
 use std::collections::HashSet;
 use std::path::Path;
@@ -37,6 +37,9 @@ pub enum SrdfError {
         /// What is wrong.
         problem: String,
     },
+    /// Several of these.
+    #[error("{}", reading::all_told(.0))]
+    Several(Vec<SrdfError>),
 }
 
 /// Groups within groups.
@@ -75,12 +78,31 @@ pub struct DisabledPair {
     pub reason: String,
 }
 
-/// The semantic description of a robot; all its links and joints exist in the [`RobotModel`] that it was read for.
+/// A joint that the SRDF puts between the robot and what stands around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualJoint {
+    /// Its name.
+    pub name: String,
+    /// As written: fixed, floating or planar.
+    pub kind: String,
+    /// The frame that it stands in.
+    pub parent_frame: String,
+    /// The link that it carries.
+    pub child_link: String,
+}
+
+/// The semantic description of a robot; all its links and joints exist in the [`RobotModel`] that it was read for. What it says of others is left out, and
+/// told in [`Srdf::notes`], as MoveIt warns and goes on.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Srdf {
     groups: Vec<Group>,
     states: Vec<GroupState>,
+    virtual_joints: Vec<VirtualJoint>,
     disabled: Vec<DisabledPair>,
+    enabled: Vec<DisabledPair>,
+    /// Links that are not checked unless a pair of theirs is enabled.
+    unchecked: Vec<String>,
+    notes: Vec<String>,
     /// Both orders of each disabled pair.
     disabled_names: HashSet<(String, String)>,
 }
@@ -98,12 +120,14 @@ impl Srdf {
         Self::parse(&xml, model).map_err(|error| SrdfError::InFile { path: shown(), source: Box::new(error) })
     }
 
-    /// Reads the text of an SRDF (`robot_description_semantic`). Elements that are not groups, states or disabled collisions are ignored.
+    /// Reads the text of an SRDF (`robot_description_semantic`). Elements of no meaning here (end effectors, passive joints, spheres) are ignored.
     ///
     /// # Errors
-    /// When it is not XML, an attribute is missing, or a link, joint or group does not exist; the line is named.
+    /// When it is not XML, an attribute is missing, a number is none, or a group does not exist; all that is wrong is told, each with its line. Links and
+    /// joints that the robot lacks are no error: see [`Srdf::notes`].
     pub fn parse(xml: &str, model: &RobotModel) -> Result<Self, SrdfError> {
         let document = xml::document(xml).map_err(|unread| match unread {
+            Unread::Xml(_) if xml::is_xacro(xml) => SrdfError::Line { line: 1, problem: XACRO.to_owned() },
             Unread::Xml(error) => SrdfError::Xml(error),
             Unread::Bounds(problem) => SrdfError::Line { line: 1, problem },
         })?;
@@ -111,55 +135,205 @@ impl Srdf {
         if !root.has_tag_name("robot") {
             return Err(at(root, format!("the root element is <{}>, not <robot>", root.tag_name().name())));
         }
+        if xml::is_xacro(xml) {
+            return Err(at(root, XACRO.to_owned()));
+        }
         let mut srdf = Self::default();
-        let nodes: Vec<Node<'_, '_>> =
-            root.children().filter(|n| n.has_tag_name("group") && n.attribute("name").is_some()).collect();
-        for node in root.children().filter(|n| n.has_tag_name("group")) {
-            let name = attribute(node, "name")?;
-            if srdf.group(name).is_some() {
-                return Err(at(node, format!("group '{name}' is defined twice; keep one")));
+        let mut wrong = Vec::new();
+        let all = |tag: &'static str| root.children().filter(move |node| node.has_tag_name(tag));
+        for node in all("virtual_joint") {
+            match virtual_joint(node) {
+                Ok(joint) => srdf.add_virtual(node, joint, model),
+                Err(error) => wrong.push(error),
             }
-            let (joints, done) = (HashSet::new(), HashSet::new());
-            let mut members = Members { model, nodes: &nodes, joints, chain: None, open: Vec::new(), done };
-            members.add_group(node, name)?;
-            let Members { joints, chain, .. } = members;
-            // In the order of the tree, whatever the order of the file.
-            let joints = model.joints_root_first().filter(|j| j.is_active() && joints.contains(j.name.as_str()));
-            let joints = joints.map(|joint| joint.name.clone()).collect();
-            srdf.groups.push(Group { name: name.to_owned(), joints, chain });
         }
-        for node in root.children().filter(|n| n.has_tag_name("group_state")) {
-            srdf.read_state(node, model)?;
+        let nodes: Vec<Node<'_, '_>> = all("group").filter(|n| n.attribute("name").is_some()).collect();
+        for node in all("group") {
+            if let Err(error) = srdf.read_group(node, &nodes, model, &mut wrong) {
+                wrong.push(error);
+            }
         }
-        for node in root.children().filter(|n| n.has_tag_name("disable_collisions")) {
-            let (link1, link2) = (link(node, "link1", model)?.to_owned(), link(node, "link2", model)?.to_owned());
-            srdf.disabled_names.insert((link1.clone(), link2.clone()));
-            srdf.disabled_names.insert((link2.clone(), link1.clone()));
-            let reason = node.attribute("reason").unwrap_or_default().to_owned();
-            srdf.disabled.push(DisabledPair { link1, link2, reason });
+        for node in all("group_state") {
+            if let Err(error) = srdf.read_state(node, model, &mut wrong) {
+                wrong.push(error);
+            }
         }
-        Ok(srdf)
+        for (tag, enabled) in [("disable_collisions", false), ("enable_collisions", true)] {
+            for node in all(tag) {
+                let (link1, link2) = match (attribute(node, "link1"), attribute(node, "link2")) {
+                    (Ok(link1), Ok(link2)) => (link1.to_owned(), link2.to_owned()),
+                    (link1, link2) => {
+                        wrong.extend(link1.err().into_iter().chain(link2.err()));
+                        continue;
+                    }
+                };
+                if !srdf.knows(node, [&*link1, &*link2], model) {
+                    continue;
+                }
+                let reason = node.attribute("reason").unwrap_or_default().to_owned();
+                let pair = DisabledPair { link1, link2, reason };
+                if enabled {
+                    srdf.enabled.push(pair);
+                } else {
+                    let (link1, link2) = (pair.link1.clone(), pair.link2.clone());
+                    srdf.disabled_names.insert((link1.clone(), link2.clone()));
+                    srdf.disabled_names.insert((link2, link1));
+                    srdf.disabled.push(pair);
+                }
+            }
+        }
+        for node in all("disable_default_collisions") {
+            match attribute(node, "link").map(str::to_owned) {
+                Ok(link) if srdf.knows(node, [&*link], model) => srdf.unchecked.push(link),
+                Ok(_) => {}
+                Err(error) => wrong.push(error),
+            }
+        }
+        match wrong.len() {
+            0 => Ok(srdf),
+            1 => Err(wrong.remove(0)),
+            _ => Err(SrdfError::Several(wrong)),
+        }
     }
 
-    fn read_state(&mut self, node: Node<'_, '_>, model: &RobotModel) -> Result<(), SrdfError> {
+    fn note(&mut self, node: Node<'_, '_>, what: &str) {
+        self.notes.push(format!("line {}: {what}", line(node)));
+    }
+
+    /// Whether the robot has these links; it is noted which it lacks.
+    fn knows<const N: usize>(&mut self, node: Node<'_, '_>, links: [&str; N], model: &RobotModel) -> bool {
+        let lacking: Vec<&str> = links.into_iter().filter(|link| model.link(link).is_none()).collect();
+        for link in &lacking {
+            let what = node.tag_name().name();
+            self.note(
+                node,
+                &format!("<{what}>: the robot description has no link '{}'; it is left out", beginning(link, 80)),
+            );
+        }
+        lacking.is_empty()
+    }
+
+    fn add_virtual(&mut self, node: Node<'_, '_>, joint: VirtualJoint, model: &RobotModel) {
+        let VirtualJoint { name, kind, child_link, .. } = &joint;
+        let root = &model.root().name;
+        if kind != "fixed" {
+            let what = format!(
+                "virtual joint '{name}' is {kind}, and is taken for fixed: the robot is taken to stand where it is"
+            );
+            self.note(node, &what);
+        }
+        if model.link(child_link).is_none() {
+            let what = format!("virtual joint '{name}' carries link '{child_link}', which the robot description lacks");
+            self.note(node, &what);
+        } else if child_link != root {
+            let what =
+                format!("virtual joint '{name}' carries link '{child_link}', but the root of the robot is '{root}'");
+            self.note(node, &what);
+        }
+        self.virtual_joints.push(joint);
+    }
+
+    fn read_group(
+        &mut self,
+        node: Node<'_, '_>,
+        nodes: &[Node<'_, '_>],
+        model: &RobotModel,
+        wrong: &mut Vec<SrdfError>,
+    ) -> Result<(), SrdfError> {
+        let name = attribute(node, "name")?;
+        if self.group(name).is_some() {
+            return Err(at(node, format!("group '{name}' is defined twice; keep one")));
+        }
+        let (joints, done) = (HashSet::new(), HashSet::new());
+        let virtual_joints = &self.virtual_joints;
+        let (open, notes) = (Vec::new(), Vec::new());
+        let mut members = Members { model, nodes, virtual_joints, joints, chain: None, open, done, notes, wrong };
+        members.add_group(node, name)?;
+        let Members { joints, chain, notes, .. } = members;
+        // In the order of the tree, whatever the order of the file.
+        let joints = model.joints_root_first().filter(|j| j.is_active() && joints.contains(j.name.as_str()));
+        let joints = joints.map(|joint| joint.name.clone()).collect();
+        // What groups have in common is noted once.
+        for note in notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        self.groups.push(Group { name: name.to_owned(), joints, chain });
+        Ok(())
+    }
+
+    fn read_state(
+        &mut self,
+        node: Node<'_, '_>,
+        model: &RobotModel,
+        wrong: &mut Vec<SrdfError>,
+    ) -> Result<(), SrdfError> {
         let (name, group) = (attribute(node, "name")?.to_owned(), attribute(node, "group")?.to_owned());
-        if self.group(&group).is_none() {
-            return Err(at(node, format!("state '{name}' is of group '{group}', which does not exist")));
+        let declared = node.parent().is_some_and(|root| {
+            root.children().any(|n| n.has_tag_name("group") && n.attribute("name") == Some(&group))
+        });
+        if !declared {
+            return Err(at(
+                node,
+                format!(
+                    "state '{name}' is of group '{group}', which does not exist; add the group, or take the state out"
+                ),
+            ));
         }
         let mut positions = Vec::new();
         for joint in node.children().filter(|n| n.has_tag_name("joint")) {
-            let joint_name = attribute(joint, "name")?;
-            if model.joint(joint_name).is_none() {
-                return Err(at(joint, format!("joint '{joint_name}' does not exist in the robot description")));
+            let (joint_name, text) = match (attribute(joint, "name"), attribute(joint, "value")) {
+                (Ok(name), Ok(text)) => (name, text),
+                (name, text) => {
+                    wrong.extend(name.err().into_iter().chain(text.err()));
+                    continue;
+                }
+            };
+            if self.virtual_joints.iter().any(|joint| joint.name == joint_name) {
+                continue;
             }
-            let text = attribute(joint, "value")?;
+            if model.joint(joint_name).is_none() {
+                let joint_name = beginning(joint_name, 80);
+                self.note(
+                    joint,
+                    &format!("state '{name}': the robot description has no joint '{joint_name}'; it is left out"),
+                );
+                continue;
+            }
             match text.trim().parse::<f64>() {
                 Ok(value) if value.is_finite() => positions.push((joint_name.to_owned(), value)),
-                _ => return Err(at(joint, format!("value=\"{text}\" of joint '{joint_name}' is not a finite number"))),
+                _ => {
+                    let text = beginning(text, 60);
+                    let problem = format!(
+                        "value=\"{text}\" of joint '{joint_name}' in state '{name}' is not a finite number (rad or m)"
+                    );
+                    wrong.push(at(joint, problem));
+                }
             }
         }
         self.states.push(GroupState { name, group, positions });
         Ok(())
+    }
+
+    /// What is left out, or taken otherwise than it is written: a sentence each, with its line.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The joints between the robot and what stands around it.
+    pub fn virtual_joints(&self) -> &[VirtualJoint] {
+        &self.virtual_joints
+    }
+
+    /// Pairs of links that are checked although [`Srdf::unchecked_links`] or their joint speaks against it.
+    pub fn enabled_pairs(&self) -> &[DisabledPair] {
+        &self.enabled
+    }
+
+    /// Links that are checked against nothing but what [`Srdf::enabled_pairs`] pairs them with (`disable_default_collisions`).
+    pub fn unchecked_links(&self) -> &[String] {
+        &self.unchecked
     }
 
     /// All groups, in the order of the file.
@@ -208,23 +382,29 @@ impl GroupState {
     }
 }
 
+const XACRO: &str =
+    "this is xacro, from which an SRDF is made first: `xacro robot.srdf.xacro > robot.srdf` (`pip install xacro`)";
+
 /// Collects what belongs to a group.
 struct Members<'a, 'x, 'i> {
     model: &'a RobotModel,
     nodes: &'a [Node<'x, 'i>],
+    virtual_joints: &'a [VirtualJoint],
     joints: HashSet<&'a str>,
     chain: Option<(String, String)>,
     /// Groups that are being collected, against rings.
     open: Vec<String>,
     /// Groups that have been collected: without this, groups of groups could take forever.
     done: HashSet<String>,
+    notes: Vec<String>,
+    wrong: &'a mut Vec<SrdfError>,
 }
 
 impl Members<'_, '_, '_> {
-    /// As MoveIt reads it: a link brings its parent joint, a chain the joints along it, a subgroup all of its own.
+    /// As MoveIt reads it: a link brings its parent joint, a chain the joints along it, a subgroup all of its own; what the robot lacks is left out.
     fn add_group(&mut self, group: Node<'_, '_>, name: &str) -> Result<(), SrdfError> {
         if self.open.iter().any(|open| open == name) {
-            return Err(at(group, format!("group '{name}' contains itself")));
+            return Err(at(group, format!("group '{name}' contains itself; take it out of the group within")));
         }
         if self.done.contains(name) {
             return Ok(());
@@ -234,59 +414,105 @@ impl Members<'_, '_, '_> {
         }
         self.open.push(name.to_owned());
         for member in group.children().filter(Node::is_element) {
-            match member.tag_name().name() {
-                "chain" => {
-                    let (base, tip) = (link(member, "base_link", self.model)?, link(member, "tip_link", self.model)?);
-                    let Some(way) = self.model.joints_between(base, tip) else {
-                        return Err(at(member, format!("link '{tip}' is not below link '{base}'")));
-                    };
-                    self.joints.extend(way.iter().map(|joint| joint.name.as_str()));
-                    if self.open.len() == 1 {
-                        self.chain = Some((base.to_owned(), tip.to_owned()));
-                    }
-                }
-                "link" => {
-                    let name = link(member, "name", self.model)?;
-                    let carrier = self.model.link(name).and_then(|link| link.parent_joint);
-                    self.joints.extend(carrier.map(|joint| self.model.joints()[joint].name.as_str()));
-                }
-                "joint" => {
-                    let name = attribute(member, "name")?;
-                    let Some(joint) = self.model.joint(name) else {
-                        return Err(at(member, format!("joint '{name}' does not exist in the robot description")));
-                    };
-                    self.joints.insert(&joint.name);
-                }
-                "group" => {
-                    let name = attribute(member, "name")?;
-                    let Some(&sub) = self.nodes.iter().find(|node| node.attribute("name") == Some(name)) else {
-                        return Err(at(member, format!("group '{name}' does not exist")));
-                    };
-                    self.add_group(sub, name)?;
-                }
-                // Passive joints do not move on their own; anything else is not of this format's version.
-                _ => {}
+            let Err(error) = self.add(member, name) else { continue };
+            if self.open.len() > 1 {
+                self.open.pop();
+                return Err(error);
+            }
+            // What is wrong within a group within this one is told where that one is read, too.
+            let text = error.to_string();
+            if !self.wrong.iter().any(|told| told.to_string() == text) {
+                self.wrong.push(error);
             }
         }
         self.done.extend(self.open.pop());
         Ok(())
     }
+
+    fn lacks(&mut self, member: Node<'_, '_>, group: &str, what: &str, name: &str) {
+        let name = beginning(name, 80);
+        let note = format!("group '{group}': the robot description has no {what} '{name}'; it is left out");
+        self.notes.push(format!("line {}: {note}", line(member)));
+    }
+
+    fn add(&mut self, member: Node<'_, '_>, group: &str) -> Result<(), SrdfError> {
+        match member.tag_name().name() {
+            "chain" => {
+                let (base, tip) = (attribute(member, "base_link")?, attribute(member, "tip_link")?);
+                let lacking: Vec<&str> =
+                    [base, tip].into_iter().filter(|link| self.model.link(link).is_none()).collect();
+                for link in &lacking {
+                    self.lacks(member, group, "link", link);
+                }
+                if !lacking.is_empty() {
+                    return Ok(());
+                }
+                let Some(way) = self.model.joints_between(base, tip) else {
+                    let problem = format!(
+                        "group '{group}': link '{tip}' is not below link '{base}'; exchange base_link and tip_link, or name others"
+                    );
+                    return Err(at(member, problem));
+                };
+                self.joints.extend(way.iter().map(|joint| joint.name.as_str()));
+                if self.open.len() == 1 {
+                    self.chain = Some((base.to_owned(), tip.to_owned()));
+                }
+            }
+            "link" => {
+                let name = attribute(member, "name")?;
+                let Some(link) = self.model.link(name) else {
+                    self.lacks(member, group, "link", name);
+                    return Ok(());
+                };
+                self.joints.extend(link.parent_joint.map(|joint| self.model.joints()[joint].name.as_str()));
+            }
+            "joint" => {
+                let name = attribute(member, "name")?;
+                if let Some(joint) = self.model.joint(name) {
+                    self.joints.insert(&joint.name);
+                } else if !self.virtual_joints.iter().any(|joint| joint.name == name) {
+                    self.lacks(member, group, "joint", name);
+                }
+            }
+            "group" => {
+                let name = attribute(member, "name")?;
+                let Some(&sub) = self.nodes.iter().find(|node| node.attribute("name") == Some(name)) else {
+                    return Err(at(
+                        member,
+                        format!("group '{name}' does not exist; add it, or take it out of '{group}'"),
+                    ));
+                };
+                self.add_group(sub, name)?;
+            }
+            // Passive joints do not move on their own; anything else is not of this format's version.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn virtual_joint(node: Node<'_, '_>) -> Result<VirtualJoint, SrdfError> {
+    let text = |name: &str| attribute(node, name).map(str::to_owned);
+    let (name, kind, child_link) = (text("name")?, text("type")?, text("child_link")?);
+    if !["fixed", "floating", "planar"].contains(&kind.as_str()) {
+        let kind = beginning(&kind, 40);
+        return Err(at(node, format!("virtual joint '{name}' has type '{kind}'; fixed, floating and planar are")));
+    }
+    let parent_frame = node.attribute("parent_frame").unwrap_or_default().to_owned();
+    Ok(VirtualJoint { name, kind, parent_frame, child_link })
+}
+
+fn line(node: Node<'_, '_>) -> u32 {
+    node.document().text_pos_at(node.range().start).row
 }
 
 fn at(node: Node<'_, '_>, problem: String) -> SrdfError {
-    SrdfError::Line { line: node.document().text_pos_at(node.range().start).row, problem }
+    SrdfError::Line { line: line(node), problem }
 }
 
 fn attribute<'a>(node: Node<'a, '_>, name: &str) -> Result<&'a str, SrdfError> {
-    node.attribute(name).ok_or_else(|| at(node, format!("<{}> has no attribute '{name}'", node.tag_name().name())))
-}
-
-fn link<'a>(node: Node<'a, '_>, name: &str, model: &RobotModel) -> Result<&'a str, SrdfError> {
-    let link = attribute(node, name)?;
-    match model.link(link) {
-        Some(_) => Ok(link),
-        None => Err(at(node, format!("link '{link}' does not exist in the robot description"))),
-    }
+    let tag = node.tag_name().name();
+    node.attribute(name).ok_or_else(|| at(node, format!("<{tag}> has no attribute '{name}'; give {name}=\"...\"")))
 }
 
 #[cfg(test)]
@@ -425,10 +651,8 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         let model = panda();
         for (body, said) in [
-            ("<disable_collisions link1='panda_link0' link2='elbow'/>", "link 'elbow' does not exist"),
             ("<disable_collisions link1='panda_link0'/>", "no attribute 'link2'"),
             ("<group name='g'><chain base_link='panda_hand' tip_link='panda_link0'/></group>", "not below"),
-            ("<group name='g'><joint name='knee'/></group>", "joint 'knee' does not exist"),
             ("<group name='g'><group name='h'/></group>", "group 'h' does not exist"),
             ("<group name='g'><group name='g'/></group>", "contains itself"),
             ("<group/>", "no attribute 'name'"),
