@@ -74,4 +74,30 @@ pub enum CollisionError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Several of these.
+    #[error("{}", efm_core::reading::all_told(.0))]
+    Several(Vec<CollisionError>),
+}
+
+impl CollisionError {
+    /// The errors of a list, if there are any; those that are several themselves one by one.
+    pub(crate) fn all(wrong: Vec<Self>) -> Result<(), Self> {
+        let mut flat: Vec<Self> = Vec::with_capacity(wrong.len());
+        for error in wrong {
+            match error {
+                Self::Several(inner) => flat.extend(inner),
+                one => flat.push(one),
+            }
+        }
+        match flat.len() {
+            0 => Ok(()),
+            1 => Err(flat.remove(0)),
+            _ => Err(Self::Several(flat)),
+        }
+    }
+}
+
+/// Takes what is right of a result; what is wrong goes to the list.
+pub(crate) fn kept<T, E>(result: Result<T, E>, wrong: &mut Vec<E>) -> Option<T> {
+    result.map_err(|error| wrong.push(error)).ok()
 }

@@ -22,6 +22,7 @@ pub mod model;
 pub mod obstacles;
 pub mod scene;
 pub mod scene_diff;
+mod scene_file;
 mod sweep;
 
 pub use checker::{Checker, Clearance, TooClose};

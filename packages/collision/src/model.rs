@@ -2,7 +2,7 @@
 
 use crate::body::{Body, Kind, Placed, Seen};
 use crate::distance::{Gap, gap};
-use crate::error::CollisionError;
+use crate::error::{CollisionError, kept};
 use crate::kinematics::Axes;
 use crate::mesh::{Hull, MeshFiles, MeshStore};
 use crate::obstacles::{AttachedObject, CollisionObject, Obstacles, PointMesh};
@@ -69,6 +69,9 @@ impl CollisionOptions {
     }
 }
 
+/// A mesh that is longer than this is likely not drawn in metres.
+const LIKELY_MILLIMETRES: f64 = 15.0;
+
 /// Something with a name that has bodies.
 #[derive(Debug, Clone)]
 enum Owner {
@@ -118,6 +121,12 @@ pub struct CollisionModel {
     /// Collision shapes by link.
     shapes: Vec<Vec<Primitive>>,
     disabled: BTreeSet<(String, String)>,
+    /// Pairs that are checked although `unchecked` or a joint between them speaks against it (`enable_collisions` of the SRDF).
+    enabled: BTreeSet<(String, String)>,
+    /// Links that nothing is checked against (`disable_default_collisions` of the SRDF), as MoveIt 2 has it: a default, so the scene's word goes before it.
+    unchecked: BTreeSet<String>,
+    /// What is likely a mistake.
+    notes: BTreeSet<String>,
     /// Contacts declared in the options and the file of obstacles.
     declared: BTreeSet<(String, String)>,
     /// The scene's word on two names, and on all pairs of one name.
@@ -199,6 +208,14 @@ impl CollisionModel {
             link_names: model.links().iter().map(|link| link.name.clone()).collect(),
             shapes: model.links().iter().map(|link| link.collisions.clone()).collect(),
             disabled,
+            enabled: srdf
+                .map(Srdf::enabled_pairs)
+                .unwrap_or_default()
+                .iter()
+                .map(|p| sorted(&p.link1, &p.link2))
+                .collect(),
+            unchecked: srdf.map(Srdf::unchecked_links).unwrap_or_default().iter().cloned().collect(),
+            notes: BTreeSet::new(),
             declared: declared.map(|(a, b)| sorted(a, b)).collect(),
             matrix: BTreeMap::new(),
             matrix_defaults: BTreeMap::new(),
@@ -311,6 +328,11 @@ impl CollisionModel {
     /// What the robot holds, in the order in which it was attached.
     pub fn attached(&self) -> &[AttachedObject] {
         &self.attached
+    }
+
+    /// What is likely a mistake in the files, as a mesh in millimetres: a sentence each.
+    pub fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
     }
 
     /// Names in declared contacts that are neither a link nor an object at present: a misspelt one allows nothing.
@@ -442,6 +464,7 @@ impl CollisionModel {
     fn rebuild(&mut self) -> Result<(), CollisionError> {
         let mut parts = Vec::new();
         let mut kinds = Vec::new();
+        let mut wrong = Vec::new();
         self.names.clear();
         self.points.clear();
         let (padding, mut names) = (self.options.padding, Vec::new());
@@ -449,7 +472,8 @@ impl CollisionModel {
         for link in 0..self.shapes.len() {
             let owner = format!("link '{}'", self.link_names[link]);
             for shape in self.shapes[link].clone() {
-                parts.push((names.len(), self.body(&owner, link, &Isometry3::identity(), &shape, padding)?));
+                let body = self.body(&owner, link, &Isometry3::identity(), &shape, padding);
+                parts.extend(kept(body, &mut wrong).map(|body| (names.len(), body)));
             }
             names.push(self.link_names[link].clone());
             kinds.push(Owner::Link(link));
@@ -457,16 +481,18 @@ impl CollisionModel {
         for object in self.attached.clone() {
             let what = format!("held object '{}'", object.id);
             let missing = |link: &str| CollisionError::Link { what: what.clone(), link: link.to_owned() };
-            let link = self.link(&object.link).ok_or_else(|| missing(&object.link))?;
             if object.shapes.is_empty() && object.meshes.is_empty() {
                 let problem = "it has no shape; give at least one".to_owned();
-                return Err(CollisionError::Shape { owner: what, problem });
+                wrong.push(CollisionError::Shape { owner: what.clone(), problem });
             }
-            if let Some(unknown) = object.touch_links.iter().find(|touched| self.link(touched).is_none()) {
-                return Err(missing(unknown));
-            }
+            wrong.extend(object.touch_links.iter().filter(|link| self.link(link).is_none()).map(|link| missing(link)));
+            let Some(link) = self.link(&object.link) else {
+                wrong.push(missing(&object.link));
+                continue;
+            };
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, link, &object.pose, shape, padding)?));
+                let body = self.body(&what, link, &object.pose, shape, padding);
+                parts.extend(kept(body, &mut wrong).map(|body| (names.len(), body)));
             }
             for mesh in &object.meshes {
                 parts.push((names.len(), self.point_mesh(link, &object.pose, mesh, padding, &before)));
@@ -477,17 +503,20 @@ impl CollisionModel {
         for object in self.objects.clone() {
             let what = format!("object '{}'", object.id);
             let Some(frame) = self.frame(&object.frame_id) else {
-                return Err(CollisionError::Link { what, link: object.frame_id });
+                wrong.push(CollisionError::Link { what, link: object.frame_id });
+                continue;
             };
             if self.axes.of_link[frame].is_some() {
-                return Err(CollisionError::MovingFrame { object: object.id, frame: object.frame_id });
+                wrong.push(CollisionError::MovingFrame { object: object.id, frame: object.frame_id });
+                continue;
             }
             if object.shapes.is_empty() && object.planes.is_empty() && object.meshes.is_empty() {
                 let problem = "it has neither a shape nor a plane; give at least one".to_owned();
-                return Err(CollisionError::Shape { owner: what, problem });
+                wrong.push(CollisionError::Shape { owner: what.clone(), problem });
             }
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, frame, &object.pose, shape, 0.0)?));
+                let body = self.body(&what, frame, &object.pose, shape, 0.0);
+                parts.extend(kept(body, &mut wrong).map(|body| (names.len(), body)));
             }
             for mesh in &object.meshes {
                 parts.push((names.len(), self.point_mesh(frame, &object.pose, mesh, 0.0, &before)));
@@ -503,9 +532,10 @@ impl CollisionModel {
         for (i, name) in names.iter().enumerate() {
             if names[..i].contains(name) {
                 let problem = "the name is used twice (links, held objects and obstacles share one space)".to_owned();
-                return Err(CollisionError::Shape { owner: format!("object '{name}'"), problem });
+                wrong.push(CollisionError::Shape { owner: format!("object '{name}'"), problem });
             }
         }
+        CollisionError::all(wrong)?;
         self.names = names;
         self.settle(parts, &kinds);
         Ok(())
@@ -578,12 +608,14 @@ impl CollisionModel {
 
     fn may_touch(&self, a: usize, b: usize, kinds: &[Owner]) -> bool {
         let (one, other) = (self.names[a].as_str(), self.names[b].as_str());
+        let names = sorted(one, other);
+        let enabled = self.enabled.contains(&names);
         if let (Owner::Link(a), Owner::Link(b)) = (&kinds[a], &kinds[b])
             && self.axes.adjacent(*a, *b)
+            && !enabled
         {
             return true;
         }
-        let names = sorted(one, other);
         if let Some(word) = self.matrix.get(&names) {
             return *word;
         }
@@ -598,7 +630,11 @@ impl CollisionModel {
         {
             return true;
         }
-        let default = |name: &str| self.matrix_defaults.get(name).copied();
+        if enabled {
+            return false;
+        }
+        let unchecked = |name: &str| self.unchecked.contains(name).then_some(true);
+        let default = |name: &str| self.matrix_defaults.get(name).copied().or_else(|| unchecked(name));
         match (default(one), default(other)) {
             (Some(word), Some(other)) => word && other,
             (word, other) => word.or(other).unwrap_or(false),
@@ -638,6 +674,12 @@ impl CollisionModel {
                 let (files, tolerance) = (&self.options.mesh_files, self.options.mesh_tolerance);
                 let hull = self.meshes.hull(filename, scale, files, tolerance);
                 let hull = hull.map_err(|problem| wrong(format!("mesh '{filename}': {problem}")))?;
+                let across = 2.0 * hull.points.iter().map(Vector3::norm).fold(0.0, f64::max);
+                if across > LIKELY_MILLIMETRES {
+                    self.notes.insert(format!(
+                        "{owner}: mesh '{filename}' is {across:.0} m across: likely drawn in millimetres; give it scale=\"0.001 0.001 0.001\""
+                    ));
+                }
                 self.hull(link, pose, &hull, padding)
             }
         })

@@ -1,7 +1,8 @@
 //! What stands in the cell, and the file that says so.
 
-use crate::error::CollisionError;
+use crate::error::{CollisionError, kept};
 use crate::scene::{SceneMesh, SceneObject, ScenePose, Solid};
+use crate::scene_file;
 use efm_core::reading;
 use efm_robot::Primitive;
 use nalgebra::{Isometry3, Unit, Vector3};
@@ -100,6 +101,8 @@ pub struct AttachedObject {
 ///     touch_links: [panda_link7]
 /// allowed_collisions: [[panda_leftfinger, table]]
 /// ```
+///
+/// MoveIt's own `.scene` files (rviz's "Export Scene Geometry as Text") are read as well, the old form and the new one.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Obstacles {
     /// What stands in the cell.
@@ -185,49 +188,61 @@ impl Obstacles {
     /// Reads the text of a file. Links are looked up later, by [`crate::CollisionModel::new`].
     ///
     /// # Errors
-    /// A field that does not exist or is missing, a number that is not finite, a wrong number of dimensions or poses: object and field are
-    /// named.
+    /// A field that does not exist or is missing, a number that is not finite, a wrong number of dimensions or poses: all of them, with object and field
+    /// (of a `.scene` file with the line).
     pub fn parse(text: &str) -> Result<Self, CollisionError> {
+        let place = || "file of obstacles".to_owned();
         let whole = |error: serde_yaml::Error| CollisionError::Entry {
-            place: "file of obstacles".to_owned(),
-            problem: reading::said_by_parser(&error),
+            place: place(),
+            problem: format!(
+                "{}; wanted: collision_objects, attached_collision_objects and allowed_collisions in YAML, or a .scene file of MoveIt's",
+                reading::said_by_parser(&error)
+            ),
         };
+        if scene_file::is_one(text) {
+            return Ok(Self { objects: scene_file::read(text)?, ..Self::default() });
+        }
         if let Some(problem) = reading::too_many_brackets(text) {
-            return Err(CollisionError::Entry { place: "file of obstacles".to_owned(), problem });
+            return Err(CollisionError::Entry { place: place(), problem });
         }
         // A file of comments only is an empty cell.
         let raw: Option<RawFile> = serde_yaml::from_str(text).map_err(whole)?;
         let Some(raw) = raw else { return Ok(Self::default()) };
         let mut this = Self { allowed: raw.allowed_collisions, ..Self::default() };
+        let mut wrong = Vec::new();
         for (i, value) in raw.collision_objects.into_iter().enumerate() {
-            this.objects.push(read_object(value, &format!("collision_objects[{i}]"))?.check()?);
+            let object = read_object(value, &format!("collision_objects[{i}]")).and_then(|object| object.check());
+            this.objects.extend(kept(object, &mut wrong));
         }
         for (i, value) in raw.attached_collision_objects.into_iter().enumerate() {
-            let place = format!("attached_collision_objects[{i}]");
-            let raw: RawAttached = serde_yaml::from_value(value)
-                .map_err(|error| CollisionError::Entry { place: place.clone(), problem: error.to_string() })?;
-            let object = read_object(raw.object, &format!("{place}.object"))?.check()?;
-            let wrong = |problem: &str| CollisionError::Entry {
-                place: format!("object '{}'", object.id),
-                problem: problem.to_owned(),
-            };
-            if !object.frame_id.is_empty() && object.frame_id != raw.link_name {
-                return Err(wrong("frame_id: a held object is placed in the frame of its link_name; leave it out"));
-            }
-            if !object.planes.is_empty() {
-                return Err(wrong("planes: a held object has an end; give primitives or meshes"));
-            }
-            this.attached.push(AttachedObject {
-                link: raw.link_name,
-                id: object.id,
-                pose: object.pose,
-                shapes: object.shapes,
-                meshes: object.meshes,
-                touch_links: raw.touch_links,
-            });
+            let attached = read_attached(value, &format!("attached_collision_objects[{i}]"));
+            this.attached.extend(kept(attached, &mut wrong));
         }
+        CollisionError::all(wrong)?;
         Ok(this)
     }
+}
+
+fn read_attached(value: Value, place: &str) -> Result<AttachedObject, CollisionError> {
+    let raw: RawAttached = serde_yaml::from_value(value)
+        .map_err(|error| CollisionError::Entry { place: place.to_owned(), problem: reading::said_by_parser(&error) })?;
+    let object = read_object(raw.object, &format!("{place}.object"))?.check()?;
+    let wrong =
+        |problem: &str| CollisionError::Entry { place: format!("object '{}'", object.id), problem: problem.to_owned() };
+    if !object.frame_id.is_empty() && object.frame_id != raw.link_name {
+        return Err(wrong("frame_id: a held object is placed in the frame of its link_name; leave it out"));
+    }
+    if !object.planes.is_empty() {
+        return Err(wrong("planes: a held object has an end; give primitives or meshes"));
+    }
+    Ok(AttachedObject {
+        link: raw.link_name,
+        id: object.id,
+        pose: object.pose,
+        shapes: object.shapes,
+        meshes: object.meshes,
+        touch_links: raw.touch_links,
+    })
 }
 
 /// Errors name the object by its id where it has one.

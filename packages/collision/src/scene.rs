@@ -1,6 +1,6 @@
 //! Objects as MoveIt's planning scene describes them, before they are checked.
 
-use crate::error::CollisionError;
+use crate::error::{CollisionError, kept};
 use crate::obstacles::{CollisionObject, Plane, PointMesh};
 use efm_core::reading::wrong_name;
 use efm_robot::{Primitive, Shape};
@@ -147,7 +147,7 @@ impl SceneObject {
     /// Checks everything that can be checked without the robot.
     ///
     /// # Errors
-    /// What is wrong, with the object and the field.
+    /// All that is wrong, with the object and the field.
     pub fn check(&self) -> Result<CollisionObject, CollisionError> {
         if let Some(problem) = wrong_name(&self.id) {
             return Err(CollisionError::Entry { place: "the id of an object".to_owned(), problem });
@@ -156,28 +156,37 @@ impl SceneObject {
             place: format!("object '{}': {field}", self.id),
             problem,
         };
+        let mut all = Vec::new();
         if self.id.is_empty() {
-            return Err(wrong("id", "it is empty".to_owned()));
+            all.push(wrong("id", "it is empty; give the object a name".to_owned()));
         }
         let lengths = |field: &str, shapes: usize, poses: usize| {
             let problem = || format!("{poses} poses are given for {shapes}; give one each");
             if shapes == poses { Ok(()) } else { Err(wrong(field, problem())) }
         };
-        lengths("primitive_poses", self.primitives.len(), self.primitive_poses.len())?;
-        lengths("mesh_poses", self.meshes.len(), self.mesh_poses.len())?;
-        lengths("plane_poses", self.planes.len(), self.plane_poses.len())?;
-        let whole = self.pose.isometry().map_err(|problem| wrong("pose", problem))?;
+        for (field, shapes, poses) in [
+            ("primitive_poses", self.primitives.len(), self.primitive_poses.len()),
+            ("mesh_poses", self.meshes.len(), self.mesh_poses.len()),
+            ("plane_poses", self.planes.len(), self.plane_poses.len()),
+        ] {
+            kept(lengths(field, shapes, poses), &mut all);
+        }
+        let whole = self.pose.isometry().map_err(|problem| wrong("pose", problem));
+        let whole = kept(whole, &mut all).unwrap_or_default();
         let pose = |field: &str, i: usize, pose: &ScenePose| {
             pose.isometry().map_err(|problem| wrong(&format!("{field}[{i}]"), problem))
         };
         let (id, frame_id) = (self.id.clone(), self.frame_id.clone());
         let mut object = CollisionObject { id, frame_id, pose: whole, ..CollisionObject::default() };
         for (i, (solid, at)) in self.primitives.iter().zip(&self.primitive_poses).enumerate() {
-            let shape = solid.shape().map_err(|problem| wrong(&format!("primitives[{i}]"), problem))?;
-            object.shapes.push(Primitive { origin: pose("primitive_poses", i, at)?, shape, colour: None });
+            let shape = solid.shape().map_err(|problem| wrong(&format!("primitives[{i}]"), problem));
+            if let (Some(shape), Some(origin)) = (kept(shape, &mut all), kept(pose("primitive_poses", i, at), &mut all))
+            {
+                object.shapes.push(Primitive { origin, shape, colour: None });
+            }
         }
         for (i, (mesh, at)) in self.meshes.iter().zip(&self.mesh_poses).enumerate() {
-            let origin = pose("mesh_poses", i, at)?;
+            let Some(origin) = kept(pose("mesh_poses", i, at), &mut all) else { continue };
             match mesh {
                 SceneMesh::File { resource, scale } => {
                     let shape = Shape::Mesh { filename: resource.clone(), scale: Vector3::from(*scale) };
@@ -186,7 +195,8 @@ impl SceneObject {
                 SceneMesh::Vertices(vertices) => {
                     if vertices.is_empty() || !vertices.iter().flatten().all(|v| v.is_finite()) {
                         let problem = "a mesh needs vertices, all finite".to_owned();
-                        return Err(wrong(&format!("meshes[{i}]"), problem));
+                        all.push(wrong(&format!("meshes[{i}]"), problem));
+                        continue;
                     }
                     let points = vertices.iter().map(|v| Vector3::from(*v)).collect();
                     object.meshes.push(PointMesh { origin, points });
@@ -194,18 +204,20 @@ impl SceneObject {
             }
         }
         for (i, (coef, at)) in self.planes.iter().zip(&self.plane_poses).enumerate() {
-            let origin = pose("plane_poses", i, at)?;
+            let Some(origin) = kept(pose("plane_poses", i, at), &mut all) else { continue };
             let [a, b, c, d] = *coef;
             let normal = Vector3::new(a, b, c);
             let plane = match Unit::try_new_and_get(normal, 1e-9) {
                 Some((normal, length)) if coef.iter().all(|v| v.is_finite()) => Plane { normal, offset: d / length },
                 _ => {
                     let problem = format!("coef {coef:?} must be finite, and a, b, c a direction");
-                    return Err(wrong(&format!("planes[{i}]"), problem));
+                    all.push(wrong(&format!("planes[{i}]"), problem));
+                    continue;
                 }
             };
             object.planes.push(plane.moved(&origin));
         }
+        CollisionError::all(all)?;
         Ok(object)
     }
 }

@@ -21,7 +21,7 @@ pub mod srdf;
 pub mod tip;
 pub mod tree;
 mod written;
-mod xml;
+pub mod xml;
 
 pub use chain::{Chain, ChainError};
 pub use ik::{IkError, IkReport, IkSettings, InverseKinematics};

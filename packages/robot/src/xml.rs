@@ -1,6 +1,6 @@
 //! XML of a description, within bounds: what is done with it takes time that grows with the square of what it lists.
 
-use efm_core::reading::DESCRIPTION;
+use efm_core::reading::{DESCRIPTION, said_by_parser};
 use roxmltree::{Document, Error, ParsingOptions};
 
 /// Elements, texts and comments in all.
@@ -72,19 +72,34 @@ pub(crate) enum Unread {
     Bounds(String),
 }
 
-/// Reads a text.
-pub(crate) fn document(xml: &str) -> Result<Document<'_>, Unread> {
-    if xml.len() as u64 > DESCRIPTION {
-        return Err(Unread::Bounds(format!("it has {} bytes; at most {DESCRIPTION} are read", xml.len())));
+/// Reads a text that is XML, of so many bytes and elements at most.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn within_bounds(xml: &str, bytes: u64, nodes: u32) -> Result<Document<'_>, String> {
+    bounded(xml, bytes, nodes).map_err(|unread| match unread {
+        Unread::Xml(error) => format!("it is not well-formed XML: {}", said_by_parser(&error)),
+        Unread::Bounds(problem) => problem,
+    })
+}
+
+fn bounded(xml: &str, bytes: u64, nodes: u32) -> Result<Document<'_>, Unread> {
+    if xml.len() as u64 > bytes {
+        return Err(Unread::Bounds(format!("it has {} bytes; at most {bytes} are read", xml.len())));
     }
     if too_many_attributes(xml) {
         return Err(Unread::Bounds(format!("one of its elements has more than {MOST_ATTRIBUTES} attributes")));
     }
-    let options = ParsingOptions { nodes_limit: MOST_NODES, ..ParsingOptions::default() };
-    let document = Document::parse_with_options(xml, options).map_err(|error| match error {
-        Error::NodesLimitReached => Unread::Bounds(format!("it has more than {MOST_NODES} elements")),
+    let options = ParsingOptions { nodes_limit: nodes, ..ParsingOptions::default() };
+    Document::parse_with_options(xml, options).map_err(|error| match error {
+        Error::NodesLimitReached => Unread::Bounds(format!("it has more than {nodes} elements")),
         other => Unread::Xml(other),
-    })?;
+    })
+}
+
+/// Reads the text of a description.
+pub(crate) fn document(xml: &str) -> Result<Document<'_>, Unread> {
+    let document = bounded(xml, DESCRIPTION, MOST_NODES)?;
     for what in ["joint", "link", "group", "group_state"] {
         let listed = document.root_element().children().filter(|node| node.has_tag_name(what)).count();
         if listed > MOST_LISTED {
