@@ -3,10 +3,11 @@
 //! The process is this executable once more, started with a mark and the bounds, which it sets for itself before it looks at anything
 //! ([`heed`]). So there is nothing to install or to find, and whatever was registered in the executable is known there.
 
+use efm_core::child::{kept, wait};
 use std::ffi::OsString;
-use std::io::{Read, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// The first argument of such a process.
 const MARK: &str = "--within-bounds";
@@ -129,8 +130,8 @@ pub fn run(bounds: &Bounds, arguments: &[OsString], input: Vec<u8>, listen: bool
             let _ = to.write_all(&input);
         });
     }
-    let said = child.stdout.take().map(kept);
-    let complaints = child.stderr.take().map(kept);
+    let said = child.stdout.take().map(|out| kept(out, SAID));
+    let complaints = child.stderr.take().map(|out| kept(out, SAID));
     let status = wait(&mut child, bounds.time).map_err(begin)?;
     let text =
         |of: Option<std::thread::JoinHandle<Vec<u8>>>| of.and_then(|thread| thread.join().ok()).unwrap_or_default();
@@ -153,49 +154,6 @@ pub fn run(bounds: &Bounds, arguments: &[OsString], input: Vec<u8>, listen: bool
             Err(Broken::Crash(format!("signal {signal} ({last})")))
         }
     }
-}
-
-/// The first bytes of what comes, read to its end.
-fn kept(from: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let (mut kept, mut from) = (Vec::new(), from);
-        let _ = (&mut from).take(SAID).read_to_end(&mut kept);
-        let _ = std::io::copy(&mut from, &mut std::io::sink());
-        kept
-    })
-}
-
-/// How a process ended; none where it had to be killed.
-fn wait(child: &mut Child, most: Duration) -> std::io::Result<Option<ExitStatus>> {
-    let began = Instant::now();
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        let elapsed = began.elapsed();
-        if elapsed >= most && is_over(elapsed, waited_for_a_core(child.id()), most) {
-            child.kill()?;
-            child.wait()?;
-            return Ok(None);
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(10));
-    }
-}
-
-/// Whether a process that began so long ago, and waited so much of it for a core, has had its time.
-fn is_over(elapsed: Duration, waited: Duration, most: Duration) -> bool {
-    /// Of its time, at most, however busy the machine is.
-    const BUSIEST: u32 = 20;
-    elapsed.saturating_sub(waited) >= most || elapsed >= most.saturating_mul(BUSIEST)
-}
-
-/// How long a process was ready to run while others ran; zero where the system does not tell.
-fn waited_for_a_core(process: u32) -> Duration {
-    let told = efm_core::reading::text(format!("/proc/{process}/schedstat"), efm_core::reading::SYSTEM);
-    let nanos = told.ok().and_then(|text| text.split_whitespace().nth(1)?.parse().ok());
-    Duration::from_nanos(nanos.unwrap_or(0))
 }
 
 fn signal(status: ExitStatus) -> Option<i32> {
@@ -257,21 +215,6 @@ mod tests {
         assert!(words(Broken::Memory).contains("1054 MB") && words(Broken::Memory).contains("'m' (MB)"));
         assert!(words(Broken::Cpu).contains("6 s of processor") && words(Broken::Cpu).contains("'c'"));
         assert!(words(Broken::Time).contains("10 s") && words(Broken::Time).contains("'t'"));
-    }
-
-    #[test]
-    fn time_in_which_it_waits_for_a_core_does_not_count_but_has_an_end() {
-        let s = Duration::from_secs;
-        for (elapsed, waited, over) in
-            [(9, 0, true), (9, 1, false), (60, 52, false), (60, 51, true), (179, 179, false), (180, 180, true)]
-        {
-            assert_eq!(is_over(s(elapsed), s(waited), s(9)), over, "{elapsed} {waited}");
-        }
-        assert!(is_over(s(9), s(10), Duration::ZERO) && !is_over(s(9), s(0), Duration::MAX));
-        // What is told of this process is a time that grows.
-        let before = waited_for_a_core(std::process::id());
-        assert!(waited_for_a_core(std::process::id()) >= before);
-        assert_eq!(waited_for_a_core(u32::MAX), Duration::ZERO);
     }
 
     #[test]

@@ -79,3 +79,6 @@ fn strip(corners: &[u32], faces: &mut Vec<[u32; 3]>) {
     let turned = |(k, w): (usize, &[u32])| if k % 2 == 0 { [w[0], w[1], w[2]] } else { [w[1], w[0], w[2]] };
     faces.extend(corners.windows(3).enumerate().map(turned));
 }
+
+#[cfg(test)]
+mod tests;

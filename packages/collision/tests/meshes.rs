@@ -87,7 +87,7 @@ fn a_mesh_that_cannot_be_read_is_named_with_its_owner() {
         (path("broken.stl"), "broken.stl"),
         (path("empty.obj"), "no vertices"),
         (path("nan.obj"), "not finite"),
-        (path("arm.dae"), "only STL and OBJ"),
+        (path("arm.step"), "STL, OBJ, Collada"),
         ("package://arm/link.stl".to_owned(), "'package://' cannot be looked up"),
     ] {
         let robot = slide(&format!("<mesh filename='{file}'/>"));

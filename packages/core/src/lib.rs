@@ -3,6 +3,7 @@
 //! Nothing here knows ROS or a clock, and only [`reading`] opens files. Angles are radians, prismatic joints metres, durations seconds unless a name
 //! says nanoseconds.
 
+pub mod child;
 pub mod chunk;
 pub mod figure;
 pub mod freshness;

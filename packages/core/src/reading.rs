@@ -93,6 +93,20 @@ pub fn too_many_brackets(yaml: &str) -> Option<String> {
     (found > MOST_BRACKETS).then(|| format!("has {found} opening brackets; at most {MOST_BRACKETS} are read"))
 }
 
+/// Whether a text has elements of xacro, comments left out: a program makes a description of them.
+pub fn is_xacro(xml: &str) -> bool {
+    let mut rest = xml;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at..];
+        if rest.starts_with("<xacro:") {
+            return true;
+        }
+        let skip = if rest.starts_with("<!--") { rest.find("-->").unwrap_or(rest.len()) } else { 1 };
+        rest = &rest[skip..];
+    }
+    false
+}
+
 /// Longest name that is taken: of a joint, a link, a tensor, an object.
 pub const LONGEST_NAME: usize = 1024;
 
@@ -158,7 +172,8 @@ pub fn all_told<E: std::fmt::Display>(wrong: &[E]) -> String {
     }
     let told: Vec<String> =
         wrong.iter().take(MOST_WRONG).enumerate().map(|(k, one)| format!("({}) {one}", k + 1)).collect();
-    let more = if wrong.len() > MOST_WRONG { format!("; and {} more", wrong.len() - MOST_WRONG) } else { String::new() };
+    let more =
+        if wrong.len() > MOST_WRONG { format!("; and {} more", wrong.len() - MOST_WRONG) } else { String::new() };
     format!("{} things are wrong: {}{more}", wrong.len(), told.join("; "))
 }
 

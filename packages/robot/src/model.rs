@@ -218,7 +218,7 @@ impl RobotModel {
     /// no arm has, or when its links do not form one tree. Everything that is wrong is told at once.
     pub fn from_urdf(xml: &str) -> Result<Self, ModelError> {
         let document = xml::document(xml).map_err(|unread| match unread {
-            Unread::Xml(_) if xml::is_xacro(xml) => ModelError::Xacro,
+            Unread::Xml(_) if reading::is_xacro(xml) => ModelError::Xacro,
             Unread::Xml(error) => error.into(),
             Unread::Bounds(problem) => ModelError::Urdf(problem),
         })?;
@@ -226,7 +226,7 @@ impl RobotModel {
             let found = document.root_element().tag_name().name();
             return Err(ModelError::Urdf(format!("the root element is <{found}>, not <robot>")));
         }
-        if xml::is_xacro(xml) {
+        if reading::is_xacro(xml) {
             return Err(ModelError::Xacro);
         }
         let mut written = written::read(&document);

@@ -127,7 +127,7 @@ impl Srdf {
     /// joints that the robot lacks are no error: see [`Srdf::notes`].
     pub fn parse(xml: &str, model: &RobotModel) -> Result<Self, SrdfError> {
         let document = xml::document(xml).map_err(|unread| match unread {
-            Unread::Xml(_) if xml::is_xacro(xml) => SrdfError::Line { line: 1, problem: XACRO.to_owned() },
+            Unread::Xml(_) if reading::is_xacro(xml) => SrdfError::Line { line: 1, problem: XACRO.to_owned() },
             Unread::Xml(error) => SrdfError::Xml(error),
             Unread::Bounds(problem) => SrdfError::Line { line: 1, problem },
         })?;
@@ -135,7 +135,7 @@ impl Srdf {
         if !root.has_tag_name("robot") {
             return Err(at(root, format!("the root element is <{}>, not <robot>", root.tag_name().name())));
         }
-        if xml::is_xacro(xml) {
+        if reading::is_xacro(xml) {
             return Err(at(root, XACRO.to_owned()));
         }
         let mut srdf = Self::default();

@@ -49,20 +49,6 @@ fn too_many_attributes(xml: &str) -> bool {
     false
 }
 
-/// Whether a text has elements of xacro, comments left out: a program makes a description of them.
-pub(crate) fn is_xacro(xml: &str) -> bool {
-    let mut rest = xml;
-    while let Some(at) = rest.find('<') {
-        rest = &rest[at..];
-        if rest.starts_with("<xacro:") {
-            return true;
-        }
-        let skip = if rest.starts_with("<!--") { rest.find("-->").unwrap_or(rest.len()) } else { 1 };
-        rest = &rest[skip..];
-    }
-    false
-}
-
 /// Why a text is not read as XML.
 #[derive(Debug)]
 pub(crate) enum Unread {
