@@ -8,6 +8,7 @@ use crate::surroundings::{Around, around, check_fixed, fixed_joints, named_file}
 use efm_collision::{CollisionModel, Obstacles};
 use efm_config::Params;
 use efm_core::JointNames;
+use efm_core::reading::all_told;
 use efm_robot::{LimitSet, LimitsFile, RobotModel};
 use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
 use std::collections::BTreeMap;
@@ -74,9 +75,15 @@ impl CellPlan {
     /// # Errors
     /// When a parameter or a file is wrong: which one, and why.
     pub fn new(params: &Params, files: &Files) -> Result<Self, Failure> {
-        let limits = joint_limits(params, &files.joint_limits)?;
+        let limits = joint_limits(params, &files.joint_limits);
         let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
-        let obstacles = obstacles.map_err(|e| format!("parameter 'obstacles_file': {e}"))?;
+        let obstacles =
+            obstacles.map_err(|e| format!("parameter 'obstacles_file' ('{}'): {e}", params.text(OBSTACLES)));
+        // What is wrong with the one does not hide what is wrong with the other.
+        let (limits, obstacles) = match (limits, obstacles) {
+            (Err(one), Err(other)) => return Err(all_told(&[one.to_string(), other]).into()),
+            (limits, obstacles) => (limits?, obstacles?),
+        };
         let mut controllers = Vec::new();
         for (name, joints) in params.lists("controllers") {
             let joints = JointNames::new(joints).map_err(|e| format!("parameter 'controllers.{name}': {e}"))?;
@@ -108,12 +115,29 @@ impl CellPlan {
     /// # Errors
     /// When a description or a parameter does not fit the robot: which one, and why.
     pub fn of(&self, urdf: &str, srdf: Option<&str>) -> Result<Cell, Failure> {
-        let model = RobotModel::from_urdf(urdf)?;
-        check_fixed(&self.fixed, &model, &self.joints)?;
-        let set = LimitSet::new(&model, &self.limits, &self.joints)?;
+        let file = self.params.text("robot_description_file");
+        let whose = if file.is_empty() { String::new() } else { format!("'{file}': ") };
+        let model = RobotModel::from_urdf(urdf).map_err(|error| format!("{whose}{error}"))?;
+        // All that does not fit is told, and not only the first of it.
+        let mut wrong: Vec<Failure> = Vec::new();
+        let mut keep = |error: Failure| wrong.push(error);
+        check_fixed(&self.fixed, &model, &self.joints).map_err(Into::into).unwrap_or_else(&mut keep);
+        let set = LimitSet::new(&model, &self.limits, &self.joints).map_err(|error| keep(error.into())).ok();
+        let around = around(&model, srdf, &self.joints, &self.obstacles, &self.params).map_err(keep).ok();
+        let (set, around) = match (set, around, wrong.len()) {
+            (Some(set), Some(around), 0) => (set, around),
+            (_, _, 1) => return Err(wrong.remove(0)),
+            _ => return Err(all_told(&wrong).into()),
+        };
+        let mut notes: Vec<String> = model.notes().iter().map(|note| format!("{whose}{note}")).collect();
+        notes.extend_from_slice(&set.notes);
+        notes.extend_from_slice(&around.notes);
+        for note in &notes {
+            log::warn!("{note}");
+        }
         let limits = Limits::new(set.names, &set.joints)?.turning(set.continuous)?;
-        let around = around(&model, srdf, &self.joints, &self.obstacles, &self.params)?;
         Ok(Cell {
+            notes,
             model: Arc::new(model),
             limits,
             around,
@@ -126,6 +150,7 @@ impl CellPlan {
 /// A cell with its robot: makes streamers, all alike.
 #[derive(Debug, Clone)]
 pub struct Cell {
+    notes: Vec<String>,
     model: Arc<RobotModel>,
     limits: Limits,
     around: Around,
@@ -137,6 +162,11 @@ impl Cell {
     /// The robot.
     pub fn model(&self) -> &RobotModel {
         &self.model
+    }
+
+    /// What of its files is left out or taken otherwise than it is written, and what is likely a mistake: a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Of all joints, in the order of the controllers.
@@ -184,6 +214,6 @@ impl Cell {
 
     /// What motions rely on of the description; `streamer` is one of this cell.
     pub(crate) fn described(&self, streamer: &mut TrajectoryStreamer) -> Described {
-        Described::of(&self.model, streamer)
+        Described::of(&self.model, streamer).noting(&self.notes)
     }
 }

@@ -4,6 +4,7 @@
 use crate::publisher::streaming_params::task_rules;
 use crate::surroundings::{fixed_joints, named_workspace, tool_is_named, workspace_is_checked};
 use efm_config::codes::{contradict, wrong};
+use efm_config::files::Packages;
 use efm_config::{Params, Rule};
 use efm_core::reading::listed;
 use efm_core::words::StopWords;
@@ -67,6 +68,45 @@ pub const OPERATORS: Rule = Rule::new(
         named.map(drop).map_err(|problem| wrong(format!("parameter 'allow_operators': {problem}"), ""))
     },
     &[r#"{"allow_operators": ["a loop"]}"#, r#"{"allow_operators": ["com.microsoft:"]}"#],
+);
+
+/// The form of packages.
+pub const PACKAGES: Rule = Rule::new(
+    "Each name once, with a folder behind the '='.",
+    &[],
+    |params| Packages::of(params).map(drop),
+    &[
+        r#"{"packages": ["arm"]}"#,
+        r#"{"packages": ["=/opt"]}"#,
+        r#"{"packages": ["arm="]}"#,
+        r#"{"packages": ["arm=/a", "arm=/b"]}"#,
+    ],
+);
+
+/// The form of arguments of xacro.
+pub const XACRO_ARGUMENTS: Rule = Rule::new(
+    "NAME:=VALUE.",
+    &[],
+    |params| {
+        let is_one = |argument: &String| {
+            argument.split_once(":=").is_some_and(|(name, _)| !name.is_empty() && !name.starts_with('-'))
+        };
+        match params.texts("xacro_arguments").iter().find(|argument| !is_one(argument)) {
+            Some(other) => {
+                let other = efm_core::reading::beginning(other, 80);
+                Err(wrong(
+                    format!("parameter 'xacro_arguments': '{other}' is no argument of xacro"),
+                    "wanted: NAME:=VALUE",
+                ))
+            }
+            None => Ok(()),
+        }
+    },
+    &[
+        r#"{"xacro_arguments": ["ur5e"]}"#,
+        r#"{"xacro_arguments": ["-o:=/tmp/a"]}"#,
+        r#"{"xacro_arguments": [":=ur5e"]}"#,
+    ],
 );
 
 /// The form of fixed joints.

@@ -1,13 +1,14 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
+use crate::Failure;
 use crate::param_rules as rules;
-use crate::{Failure, reasons};
+use crate::setup::named_text;
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_config::codes::{contradict, wrong};
-use efm_config::files;
+use efm_config::files::Packages;
 use efm_config::{Params, Spec};
 use efm_core::reading::{self, listed};
-use efm_core::{JointNames, Level, Reason};
+use efm_core::{JointNames, Reason};
 use efm_robot::{RobotModel, Srdf, other_joints};
 use efm_safety::bounds::LEAST_TOOL_SPEED;
 use efm_safety::{CollisionSpace, Surroundings, Tool, ToolBounds, Workspace};
@@ -26,12 +27,12 @@ pub fn specs() -> Vec<Spec> {
         Spec::text(
             "robot_description_semantic_file",
             "",
-            "SRDF with the pairs of links that need no check. Empty: the topic robot_description_semantic is listened to (latched).",
+            "SRDF with the pairs of links that need no check (or a xacro file of it). Empty: the topic robot_description_semantic is listened to (latched).",
         ),
         Spec::text(
             "obstacles_file",
             "",
-            "Obstacles of the cell, in the words of MoveIt's planning scene. Empty: none.",
+            "Obstacles of the cell, in the words of MoveIt's planning scene, or a .scene file that MoveIt or rviz wrote. Empty: none.",
         ),
         Spec::double("clearance", 0.01, "Distance that is kept between the robot and everything.")
             .unit("m")
@@ -160,16 +161,7 @@ pub fn workspace_is_checked(params: &Params) -> Result<(), Reason> {
 /// # Errors
 /// When the file cannot be read.
 pub fn named_file(params: &Params, parameter: &str) -> Result<Option<String>, Reason> {
-    let named = params.text(parameter);
-    if named.is_empty() {
-        return Ok(None);
-    }
-    let path = files::find(&named);
-    let text = reading::text(&path, reading::DESCRIPTION).map_err(|error| {
-        let text = format!("parameter '{parameter}': cannot read '{}': {error}", path.display());
-        Reason::new(reasons::FILE_UNREADABLE, Level::Error, text, "")
-    })?;
-    Ok(Some(text))
+    Ok(named_text(params, parameter)?.map(|(text, _)| text))
 }
 
 /// What the filter knows of the robot's surroundings, to make such of it as often as is wanted.
@@ -179,12 +171,14 @@ pub struct Around {
     pub bodies: Option<CollisionModel>,
     tool: Option<Tool>,
     bounds: Option<ToolBounds>,
+    /// What of the files is left out or taken otherwise than it is written, and what is likely a mistake: a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Around {
     /// For a streamer.
     pub fn surroundings(&self) -> Surroundings {
-        let Self { bodies, tool, bounds } = self.clone();
+        let Self { bodies, tool, bounds, .. } = self.clone();
         let Some(bodies) = bodies else { return Surroundings { space: None, tool } };
         Surroundings { space: Some(Box::new(CollisionSpace::new(bodies, bounds))), tool }
     }
@@ -212,21 +206,32 @@ pub fn around(
     };
     let bounds = tool.clone().map(|tool| ToolBounds { tool, workspace, max_speed });
     if !params.bool("check_collisions") {
-        return Ok(Around { bodies: None, tool, bounds });
+        return Ok(Around { bodies: None, tool, bounds, notes: Vec::new() });
     }
-    let srdf = srdf.map(|text| Srdf::parse(text, model)).transpose().map_err(|e| format!("SRDF: {e}"))?;
+    let named = params.text("robot_description_semantic_file");
+    let whose = if named.is_empty() { "SRDF".to_owned() } else { format!("SRDF '{named}'") };
+    let srdf = srdf.map(|text| Srdf::parse(text, model)).transpose().map_err(|e| format!("{whose}: {e}"));
     let options = CollisionOptions {
         clearance: params.double("clearance"),
         padding: params.double("padding"),
-        mesh_files: MeshFiles::new(|resource| mesh_file(resource).map_err(|why| why.to_string())),
+        mesh_files: mesh_files(params)?,
         ..CollisionOptions::default()
     };
-    let bodies = CollisionModel::new(model, srdf.as_ref(), joints, obstacles, &options)?;
+    let bodies = CollisionModel::new(model, srdf.as_ref().ok().and_then(Option::as_ref), joints, obstacles, &options);
+    // What is wrong with the one does not hide what is wrong with the other.
+    let (srdf, bodies) = match (srdf, bodies) {
+        (Ok(srdf), Ok(bodies)) => (srdf, bodies),
+        (Err(error), Ok(_)) => return Err(error.into()),
+        (Ok(_), Err(error)) => return Err(error.into()),
+        (Err(error), Err(other)) => return Err(reading::all_told(&[error, other.to_string()]).into()),
+    };
+    let mut notes: Vec<String> = bodies.notes().map(str::to_owned).collect();
+    notes.extend(srdf.iter().flat_map(Srdf::notes).map(|note| format!("{whose}: {note}")));
     for name in bodies.unknown_names() {
         log::warn!("a declared contact names '{name}', which is no link, obstacle or held object (so far)");
     }
     log::info!("{} pairs of bodies are kept {} m apart", bodies.pairs(), options.clearance);
-    Ok(Around { bodies: Some(bodies), tool, bounds })
+    Ok(Around { bodies: Some(bodies), tool, bounds, notes })
 }
 
 /// The parameter `workspace`.
@@ -246,22 +251,18 @@ pub fn named_workspace(params: &Params) -> Result<Option<Workspace>, Reason> {
     }
 }
 
-/// No package that is sourced has such a file.
-#[derive(Debug, thiserror::Error)]
-#[error("no package of AMENT_PREFIX_PATH holds '{0}'")]
-struct NotSourced(String);
-
-/// `package://name/path` in the packages that are sourced, `file://` and plain paths.
-fn mesh_file(resource: &str) -> Result<PathBuf, NotSourced> {
-    if let Some(path) = resource.strip_prefix("file://") {
-        return Ok(PathBuf::from(path));
-    }
-    let Some(rest) = resource.strip_prefix("package://") else { return Ok(files::find(resource)) };
-    let prefixes = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
-    std::env::split_paths(&prefixes)
-        .map(|prefix| prefix.join("share").join(rest))
-        .find(|path| path.exists())
-        .ok_or_else(|| NotSourced(rest.to_owned()))
+/// Where meshes are: of packages, or beside the file that names them.
+///
+/// # Errors
+/// When `packages` is none.
+fn mesh_files(params: &Params) -> Result<MeshFiles, Reason> {
+    let packages = Packages::of(params)?;
+    let folder = |parameter: &str| {
+        let named = Some(params.text(parameter)).filter(|named| !named.is_empty())?;
+        Some(packages.locate(&named, &[]).ok()?.parent()?.to_owned())
+    };
+    let beside: Vec<PathBuf> = ["robot_description_file", "obstacles_file"].into_iter().filter_map(folder).collect();
+    Ok(MeshFiles::new(move |name| packages.locate(name, &beside)))
 }
 
 #[cfg(test)]

@@ -281,6 +281,7 @@ mod tests {
         let model = touch(root, "models/table/table.obj");
         let own = touch(root, "alone/cell_description/meshes/c.glb");
         let next = touch(root, "alone/other_description/o.obj");
+        touch(root, "alone/cell_description/urdf/cell.urdf");
         let said = touch(root, "somewhere/s.stl");
         let variable = |name: &str| match name {
             "AMENT_PREFIX_PATH" => {

@@ -92,7 +92,9 @@ impl Deployed {
     /// When a file cannot be read, a parameter is wrong, or something does not fit the robot: which, and why.
     pub fn read(robot: &RobotFiles) -> Result<Self, DeployError> {
         let specs = streaming_params::specs();
-        let said = said_to(PUBLISHER, robot, &specs)?;
+        let mut said = said_to(PUBLISHER, robot, &specs)?;
+        // Where its meshes are looked for.
+        file::put(&mut said, "robot_description_file", Value::from(robot.urdf.display().to_string()));
         let files: Vec<String> = robot.parameters.iter().map(|file| file.display().to_string()).collect();
         let wrong = |what: String| DeployError::Params { node: PUBLISHER, files: files.clone(), what };
         let params = file::params(&said, specs).map_err(wrong)?;

@@ -1,8 +1,7 @@
 //! Wiring that several nodes share.
 
-use efm_config::files;
+use efm_app::setup::description_file;
 use efm_core::Stamp;
-use efm_core::reading;
 use efm_ros::r2r::std_msgs::msg::String as Text;
 use efm_ros::{Graph, Latest, Node, NodeError, Received, RosClock, bounds, qos};
 use std::time::Instant;
@@ -12,13 +11,9 @@ use std::time::Instant;
 /// # Errors
 /// When the file cannot be read, or ROS refuses the subscription.
 pub fn robot_description(node: &mut Node) -> Result<Latest<Text>, NodeError> {
-    let named = node.params().text("robot_description_file");
-    if named.is_empty() {
+    let Some(data) = description_file(node.params())? else {
         return Ok(node.latest("robot_description", qos::latched_input().at_most(bounds::DESCRIPTION))?);
-    }
-    let path = files::find(&named);
-    let data = reading::text(&path, reading::DESCRIPTION)
-        .map_err(|e| format!("parameter 'robot_description_file': cannot read '{}': {e}", path.display()))?;
+    };
     let (mut feed, latest) = Latest::slot();
     feed.put(Text { data }, node.clock());
     Ok(latest)

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 use efm_app::trace::Setup;
 use efm_config::Spec;
 use efm_config::file::{flatten, for_node, put};
-use efm_config::files;
+use efm_config::files::Packages;
 use efm_core::reading;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,9 +31,9 @@ pub fn apply(setup: &mut Setup, full_name: &str, specs: &[Spec], file: &Path) ->
             told.push(format!("parameter '{name}' of {}: recorded {before}, now {value}", setup.node));
             let names_a_file = name.ends_with("_file");
             if let (true, Some(path)) = (names_a_file, value.as_str().filter(|path| !path.is_empty())) {
-                let path = files::find(path);
-                let now = reading::text(&path, reading::REPORT)
-                    .map_err(|e| anyhow!("parameter '{name}': cannot read '{}': {e}", path.display()))?;
+                let (now, _) = Packages::default()
+                    .text(path, reading::REPORT, &[])
+                    .map_err(|why| anyhow!("parameter '{name}': {why}"))?;
                 told.extend(different_lines(&name, setup.files.get(&name).map(String::as_str), &now));
                 setup.files.insert(name, now);
             }

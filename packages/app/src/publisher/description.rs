@@ -13,6 +13,8 @@ pub struct Described {
     limits: Vec<(String, [f64; 5])>,
     /// Pairs of bodies that are kept apart; none: not checked.
     pairs: Option<usize>,
+    /// What of the files is left out or taken otherwise than it is written.
+    notes: Vec<String>,
 }
 
 impl Described {
@@ -24,6 +26,7 @@ impl Described {
             joints: model.joints().iter().map(|joint| joint.name.clone()).collect(),
             limits,
             pairs: space.map(|space| space.model().pairs()),
+            notes: Vec::new(),
         }
     }
 
@@ -53,6 +56,18 @@ impl Described {
             return "the same joints, limits and number of pairs of bodies; shapes or places may differ".to_owned();
         }
         found.join("; ")
+    }
+
+    /// The same with notes on its files.
+    #[must_use]
+    pub fn noting(mut self, notes: &[String]) -> Self {
+        self.notes = notes.to_vec();
+        self
+    }
+
+    /// What of the files is left out or taken otherwise than it is written, and what is likely a mistake: a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// In words.
@@ -92,6 +107,7 @@ mod tests {
             joints: names().collect(),
             limits: names().map(|name| (name, [0.0, 1.0, limit, 1.0, 1.0])).collect(),
             pairs,
+            notes: Vec::new(),
         }
     }
 

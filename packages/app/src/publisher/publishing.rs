@@ -28,6 +28,8 @@ use std::borrow::Cow;
 
 /// The topic of the robot description.
 pub const DESCRIPTION: &str = "robot_description";
+/// Notes on its files that are repeated on /diagnostics.
+const MOST_NOTES: usize = 20;
 /// The topic of the semantic robot description.
 pub const SEMANTICS: &str = "robot_description_semantic";
 /// The topic of the joint states.
@@ -898,7 +900,9 @@ impl Publishing {
                 (Level::Warn, why.in_words())
             }
         };
-        host.report(Line::RobotDescription, level, text, Vec::new());
+        let notes = self.streaming.description_notes().iter().take(MOST_NOTES).enumerate();
+        let notes = notes.map(|(k, note)| (format!("note {}", k + 1), note.clone())).collect();
+        host.report(Line::RobotDescription, level, text, notes);
     }
 
     /// Senders of chunks that are not on the graph any more.

@@ -473,6 +473,11 @@ impl Streaming {
         self.described.as_ref().map(Described::words)
     }
 
+    /// What of the robot's files is left out or taken otherwise than it is written, and what is likely a mistake: a sentence each.
+    pub fn description_notes(&self) -> &[String] {
+        self.described.as_ref().map(Described::notes).unwrap_or_default()
+    }
+
     /// What has become another robot since the last call, in words, where a description was taken.
     pub fn take_redescribed(&mut self) -> Option<String> {
         self.redescribed.take()

@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use efm_app::bounded::{self, Bounds, Broken};
-use efm_core::reading::shown;
+use efm_config::files::Packages;
+use efm_core::reading::{self, shown};
 use efm_harness::agent::policy_folder;
 use efm_policy::{LoadOptions, Manifest, Operators, Policy, PolicyPackage, Setup, check_with};
 use efm_robot::RobotModel;
@@ -28,12 +29,15 @@ enum Command {
     Check {
         /// Policy package: a folder, or a name in models/
         package: String,
-        /// Robot description (URDF, not xacro) [default: urdf/panda.urdf of this suite]
+        /// Robot description: URDF, or xacro where the program xacro is installed; package://NAME/path as well [default: urdf/panda.urdf of this suite]
         #[arg(long, value_name = "FILE")]
         robot: Option<PathBuf>,
         /// Joint limits in the format of MoveIt's joint_limits.yaml [default: config/joint_limits.yaml of this suite]
         #[arg(long, value_name = "FILE")]
         joint_limits: Option<PathBuf>,
+        /// Where a package lies that package:// names; may be given several times
+        #[arg(long = "package", value_name = "NAME=DIR")]
+        packages: Vec<String>,
         /// A camera that the robot has; may be given several times. Without any, cameras are not compared.
         #[arg(long, value_name = "NAME")]
         camera: Vec<String>,
@@ -95,13 +99,17 @@ fn folder_of(package: &str, root: &Path) -> PathBuf {
 
 /// Looks at a package, within bounds, and says whether it will run.
 fn look(args: Args, bounds: &Bounds) -> Result<bool> {
-    let Command::Check { package, robot, joint_limits, camera, allow_operator, .. } = args.command;
+    let Command::Check { package, robot, joint_limits, packages, camera, allow_operator, .. } = args.command;
     let folder = folder_of(&package, &args.root);
     let operators =
         Operators::also(&allow_operator).map_err(|problem| anyhow::anyhow!("--allow-operator: {problem}"))?;
     let options = LoadOptions { operators, hash: None };
     let urdf = robot.unwrap_or_else(|| args.root.join("urdf/panda.urdf"));
-    let model = RobotModel::load(&urdf).with_context(|| format!("--robot {}", urdf.display()))?;
+    let of_robot = || format!("--robot {}", urdf.display());
+    let packages = Packages::new(&packages).map_err(|problem| anyhow::anyhow!("--package: {problem}"))?;
+    let text = packages.text(&urdf.display().to_string(), reading::DESCRIPTION, &[]);
+    let (text, _) = text.map_err(anyhow::Error::msg).with_context(of_robot)?;
+    let model = RobotModel::from_urdf(&text).with_context(of_robot)?;
     let joint_limits = joint_limits.unwrap_or_else(|| args.root.join("config/joint_limits.yaml"));
     let setup = Setup {
         robot: &model,
