@@ -3,13 +3,13 @@
 use crate::Failure;
 use crate::publisher::description::Described;
 use crate::publisher::streaming_params::stream_config;
-use crate::setup::joint_limits;
+use crate::setup::{description_file, joint_limits};
 use crate::surroundings::{Around, around, check_fixed, fixed_joints, named_file};
 use efm_collision::{CollisionModel, Obstacles};
 use efm_config::Params;
 use efm_core::JointNames;
 use efm_core::reading::all_told;
-use efm_robot::{LimitSet, LimitsFile, RobotModel};
+use efm_robot::{LimitSet, LimitsFile, RobotModel, Srdf};
 use efm_safety::{ControllerSpec, Limits, StreamConfig, TrajectoryStreamer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,13 +76,23 @@ impl CellPlan {
     /// When a parameter or a file is wrong: which one, and why.
     pub fn new(params: &Params, files: &Files) -> Result<Self, Failure> {
         let limits = joint_limits(params, &files.joint_limits);
-        let obstacles = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
-        let obstacles =
-            obstacles.map_err(|e| format!("parameter 'obstacles_file' ('{}'): {e}", params.text(OBSTACLES)));
-        // What is wrong with the one does not hide what is wrong with the other.
+        let obstacles = obstacles(params, files);
+        // What is wrong with one file does not hide what is wrong with the others.
         let (limits, obstacles) = match (limits, obstacles) {
-            (Err(one), Err(other)) => return Err(all_told(&[one.to_string(), other]).into()),
-            (limits, obstacles) => (limits?, obstacles?),
+            (Ok(limits), Ok(obstacles)) => (limits, obstacles),
+            (limits, obstacles) => {
+                let described = wrong_descriptions(params, files);
+                return Err(match (limits, obstacles, described.is_empty()) {
+                    (Err(one), Ok(_), true) => one.into(),
+                    (Ok(_), Err(one), true) => one.into(),
+                    (limits, obstacles, _) => {
+                        let mut wrong: Vec<String> = limits.err().map(|reason| reason.to_string()).into_iter().collect();
+                        wrong.extend(obstacles.err());
+                        wrong.extend(described);
+                        all_told(&wrong).into()
+                    }
+                });
+            }
         };
         let mut controllers = Vec::new();
         for (name, joints) in params.lists("controllers") {
@@ -115,9 +125,15 @@ impl CellPlan {
     /// # Errors
     /// When a description or a parameter does not fit the robot: which one, and why.
     pub fn of(&self, urdf: &str, srdf: Option<&str>) -> Result<Cell, Failure> {
-        let file = self.params.text("robot_description_file");
-        let whose = if file.is_empty() { String::new() } else { format!("'{file}': ") };
-        let model = RobotModel::from_urdf(urdf).map_err(|error| format!("{whose}{error}"))?;
+        let whose = whose(&self.params);
+        let model = match RobotModel::from_urdf(urdf) {
+            Ok(model) => model,
+            Err(error) => {
+                let mut wrong = vec![format!("{whose}{error}")];
+                wrong.extend(wrong_semantics(&self.params, srdf, None));
+                return Err(all_told(&wrong).into());
+            }
+        };
         // All that does not fit is told, and not only the first of it.
         let mut wrong: Vec<Failure> = Vec::new();
         let mut keep = |error: Failure| wrong.push(error);
@@ -145,6 +161,40 @@ impl CellPlan {
             config: self.config.clone(),
         })
     }
+}
+
+/// In front of what is said of the robot description: its file, where one is named.
+fn whose(params: &Params) -> String {
+    let file = params.text("robot_description_file");
+    if file.is_empty() { file } else { format!("'{file}': ") }
+}
+
+fn obstacles(params: &Params, files: &Files) -> Result<Obstacles, String> {
+    let read = files.obstacles.as_deref().map_or(Ok(Obstacles::default()), Obstacles::parse);
+    read.map_err(|e| format!("parameter '{OBSTACLES}' ('{}'): {e}", params.text(OBSTACLES)))
+}
+
+/// What is wrong with a semantic description, where there is one: by itself, where the robot is not known.
+fn wrong_semantics(params: &Params, srdf: Option<&str>, model: Option<&RobotModel>) -> Option<String> {
+    let nobody = RobotModel::from_urdf("<robot name='nobody'><link name='nothing'/></robot>").ok();
+    let wrong = Srdf::parse(srdf?, model.or(nobody.as_ref())?).err()?;
+    Some(format!("SRDF '{}': {wrong}", params.text(SEMANTICS)))
+}
+
+/// What is wrong with descriptions that are files, for who is told that other files are wrong.
+fn wrong_descriptions(params: &Params, files: &Files) -> Vec<String> {
+    let urdf = match description_file(params) {
+        Ok(urdf) => urdf.map(|urdf| RobotModel::from_urdf(&urdf).map_err(|error| format!("{}{error}", whose(params)))),
+        Err(error) => Some(Err(error.to_string())),
+    };
+    let model = urdf.as_ref().and_then(|urdf| urdf.as_ref().ok());
+    let semantics = wrong_semantics(params, files.semantics.as_deref(), model);
+    let limits = model.and_then(|model| {
+        let joints = params.lists("controllers").into_iter().flat_map(|(_, joints)| joints);
+        let (joints, limits) = (JointNames::new(joints).ok()?, joint_limits(params, &files.joint_limits).ok()?);
+        LimitSet::new(model, &limits, &joints).err().map(|error| error.to_string())
+    });
+    urdf.and_then(Result::err).into_iter().chain(semantics).chain(limits).collect()
 }
 
 /// A cell with its robot: makes streamers, all alike.

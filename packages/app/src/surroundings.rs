@@ -217,13 +217,18 @@ pub fn around(
         mesh_files: mesh_files(params)?,
         ..CollisionOptions::default()
     };
-    let bodies = CollisionModel::new(model, srdf.as_ref().ok().and_then(Option::as_ref), joints, obstacles, &options);
+    let known = srdf.as_ref().ok().and_then(Option::as_ref);
+    let bodies = CollisionModel::new(model, known, joints, obstacles, &options);
+    let files = [params.text("robot_description_file"), params.text("obstacles_file")];
+    let files: Vec<&str> = files.iter().map(String::as_str).filter(|file| !file.is_empty()).collect();
+    let of_files = if files.is_empty() { String::new() } else { format!("bodies of '{}': ", files.join("', '")) };
+    let bodies = bodies.map_err(|error| format!("{of_files}{error}"));
     // What is wrong with the one does not hide what is wrong with the other.
     let (srdf, bodies) = match (srdf, bodies) {
         (Ok(srdf), Ok(bodies)) => (srdf, bodies),
         (Err(error), Ok(_)) => return Err(error.into()),
         (Ok(_), Err(error)) => return Err(error.into()),
-        (Err(error), Err(other)) => return Err(reading::all_told(&[error, other.to_string()]).into()),
+        (Err(error), Err(other)) => return Err(reading::all_told(&[error, other]).into()),
     };
     let mut notes: Vec<String> = bodies.notes().map(str::to_owned).collect();
     notes.extend(srdf.iter().flat_map(Srdf::notes).map(|note| format!("{whose}: {note}")));

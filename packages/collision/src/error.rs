@@ -17,7 +17,7 @@ pub enum CollisionError {
     #[error("'{0}' is not an active joint of the robot")]
     Joint(String),
     /// A link that does not exist.
-    #[error("{what}: link '{link}' does not exist in the robot description")]
+    #[error("{what}: link '{link}' does not exist in the robot description; name one that does")]
     Link {
         /// Who names it.
         what: String,

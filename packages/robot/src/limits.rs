@@ -48,7 +48,7 @@ pub enum LimitError {
         cure: String,
     },
     /// The file limits joints that the robot does not have: a misspelt one would stay unlimited.
-    #[error("{path}: joint {joint} does not exist in the robot description, whose joints are {known}")]
+    #[error("{path}: joint {joint} does not exist in the robot description, whose joints are {known}; correct the name, or take it out")]
     NoSuchJoint {
         /// Which file.
         path: String,
@@ -111,8 +111,13 @@ pub enum LimitError {
         upper: f64,
     },
     /// No position is left between the limits.
-    #[error("joint '{joint}': no position is left between lower limit {lower} and upper limit {upper}")]
+    #[error(
+        "joint '{joint}': no position is left between lower limit {lower} and upper limit {upper}; mend min_position and max_position in {path}, or the \
+         <limit> of the robot description"
+    )]
     Empty {
+        /// The file of limits.
+        path: String,
         /// Which joint.
         joint: String,
         /// The highest of the lower limits.
@@ -849,7 +854,7 @@ fn joint_limits(
     };
     let mut stated = Stated::of(joint, file.joints.get(name));
     if let Some((lower, upper)) = stated.excluded() {
-        return Err(LimitError::Empty { joint: name.to_owned(), lower, upper });
+        return Err(LimitError::Empty { path: file.path.clone(), joint: name.to_owned(), lower, upper });
     }
     // What the joint needs of its own, before those that follow it have their say.
     if stated.acceleration.is_none() && file.default_acceleration.is_some() {

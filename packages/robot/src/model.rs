@@ -261,8 +261,7 @@ impl RobotModel {
         }
         let carried: Vec<&str> = written.joints.iter().map(|joint| joint.child.as_str()).collect();
         let mut links = written.links;
-        let whole = wrong.is_empty();
-        let (root, order) = grow_tree(&mut links, &joints, &carried, whole, &mut wrong);
+        let (root, order) = grow_tree(&mut links, &joints, &carried, &mut wrong);
         ModelError::all(wrong)?;
 
         let this =
@@ -376,16 +375,41 @@ fn wrong_mimic<'a>(joint: &WrittenJoint, leads: impl Fn(&str) -> Option<&'a Writ
     }
 }
 
+/// The rings in which links carry each other, each with its joints.
+fn wrong_rings(links: &[Link], joints: &[Joint]) -> Vec<ModelError> {
+    let mut wrong = Vec::new();
+    // By which link it was come by; a way that ends where it began is a ring.
+    let mut seen_from = vec![None; links.len()];
+    for begin in 0..links.len() {
+        let (mut link, mut way) = (begin, Vec::new());
+        while seen_from[link].is_none() {
+            seen_from[link] = Some(begin);
+            let Some(joint) = links[link].parent_joint else { break };
+            way.push((link, joint));
+            link = joints[joint].parent;
+        }
+        let ring = way.iter().position(|(other, _)| *other == link).filter(|_| seen_from[link] == Some(begin));
+        let Some(ring) = ring.map(|from| &way[from..]) else { continue };
+        let links: Vec<String> = ring.iter().map(|(link, _)| format!("'{}'", links[*link].name)).collect();
+        let joints: Vec<String> = ring.iter().map(|(_, joint)| format!("'{}'", joints[*joint].name)).collect();
+        let of = if links.len() == 1 { "link" } else { "each of the links" };
+        wrong.push(ModelError::Tree(format!(
+            "{of} {} hangs in a ring of joints ({}); take out one of them",
+            reading::listed(&links, ""),
+            reading::listed(&joints, "")
+        )));
+    }
+    wrong
+}
+
 /// Finds the root and an order from it outwards; sets each link's `parent_joint`. `carried`: the links that any joint names as its child, also one that
-/// cannot be placed; `whole`: there is no such joint, so that what hangs nowhere hangs in a ring.
+/// cannot be placed.
 fn grow_tree(
     links: &mut [Link],
     joints: &[Joint],
     carried: &[&str],
-    whole: bool,
     wrong: &mut Vec<ModelError>,
 ) -> (usize, Vec<usize>) {
-    let before = wrong.len();
     for (i, joint) in joints.iter().enumerate() {
         let child = &mut links[joint.child];
         if let Some(other) = child.parent_joint {
@@ -396,6 +420,7 @@ fn grow_tree(
         }
         child.parent_joint = Some(i);
     }
+    wrong.extend(wrong_rings(links, joints));
     let roots: Vec<usize> = (0..links.len()).filter(|&i| !carried.contains(&links[i].name.as_str())).collect();
     let names: Vec<String> = roots.iter().map(|&i| format!("'{}'", links[i].name)).collect();
     const ONE: &str = "one link is wanted that carries all: join the others to it by fixed joints, or take them out";
@@ -429,22 +454,6 @@ fn grow_tree(
             }
         }
         next += 1;
-    }
-    // One root and one parent a link: what was not reached hangs in a ring.
-    if whole && wrong.len() == before {
-        let lost = |i: &usize| !known[*i];
-        let names: Vec<String> = (0..links.len()).filter(lost).map(|i| format!("'{}'", links[i].name)).collect();
-        match names.as_slice() {
-            [] => {}
-            [one] => {
-                wrong.push(ModelError::Tree(format!("link {one} hangs in a ring of joints; take out one of them")))
-            }
-            lost => {
-                let lost = reading::listed(lost, "");
-                let problem = format!("each of the links {lost} hangs in a ring of joints; take out one of the joints");
-                wrong.push(ModelError::Tree(problem));
-            }
-        }
     }
     (root, order)
 }
