@@ -86,7 +86,8 @@ impl CellPlan {
                     (Err(one), Ok(_), true) => one.into(),
                     (Ok(_), Err(one), true) => one.into(),
                     (limits, obstacles, _) => {
-                        let mut wrong: Vec<String> = limits.err().map(|reason| reason.to_string()).into_iter().collect();
+                        let mut wrong: Vec<String> =
+                            limits.err().map(|reason| reason.to_string()).into_iter().collect();
                         wrong.extend(obstacles.err());
                         wrong.extend(described);
                         all_told(&wrong).into()

@@ -104,6 +104,18 @@ pub fn wrong(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>)
     Reason::new(code, Level::Error, text, remedy)
 }
 
+/// What is told of several things that are wrong where a person reads it in passing, characters.
+const IN_PASSING: usize = 400;
+
+/// The beginning of what is told of several things that are wrong; the whole of it goes to the log.
+pub fn in_passing(whole: &str) -> String {
+    if whole.chars().count() <= IN_PASSING {
+        return whole.to_owned();
+    }
+    log::error!("{whole}");
+    format!("{} (all of it is in the log)", efm_core::reading::beginning(whole, IN_PASSING))
+}
+
 /// Why the filter does not take a chunk.
 pub fn not_taken(refusal: &OfferRefusal, names: &Names<'_>) -> Reason {
     let remedy = match refusal {

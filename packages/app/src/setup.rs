@@ -2,7 +2,7 @@
 
 use crate::param_rules as rules;
 use crate::reasons::{self, wrong};
-use efm_config::files::{self, Packages};
+use efm_config::files::Packages;
 use efm_config::{Params, Spec};
 use efm_core::{Level, Reason, reading};
 use efm_policy::{MANIFEST_FILE, Manifest};
@@ -145,7 +145,9 @@ pub fn stays_with_wrong_policy(params: &Params) -> bool {
 
 /// The folders of `models_path`.
 pub fn models_path(params: &Params) -> Vec<PathBuf> {
-    params.texts("models_path").iter().map(|folder| files::find(folder)).collect()
+    // What is no list of packages is refused by its rule.
+    let packages = Packages::of(params).unwrap_or_default();
+    params.texts("models_path").iter().map(|folder| packages.find(folder)).collect()
 }
 
 /// The folder of the policy package of this name: of `folders` the first that has it, else the first of `places` that is one.
@@ -165,10 +167,11 @@ pub fn policy_package(named: &str, folders: &[PathBuf], places: &[PathBuf]) -> R
 /// Where it was looked for, or what is wrong with the manifest.
 pub fn policy_manifest(params: &Params) -> Result<(PathBuf, Manifest), Reason> {
     let named = params.text("policy");
-    let folder = policy_package(&named, &models_path(params), &[files::find(&named)]).map_err(|looked| {
-        let text = format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "));
-        wrong(reasons::POLICY_NOT_FOUND, text, "")
-    })?;
+    let folder =
+        policy_package(&named, &models_path(params), &[Packages::of(params)?.find(&named)]).map_err(|looked| {
+            let text = format!("there is no {MANIFEST_FILE} for policy '{named}'; looked in: {}", looked.join(", "));
+            wrong(reasons::POLICY_NOT_FOUND, text, "")
+        })?;
     let manifest =
         Manifest::read(&folder).map_err(|error| wrong(reasons::POLICY_MANIFEST_WRONG, error.to_string(), ""))?;
     Ok((folder, manifest))

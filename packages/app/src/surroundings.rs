@@ -230,7 +230,7 @@ pub fn around(
         (Ok(_), Err(error)) => return Err(error.into()),
         (Err(error), Err(other)) => return Err(reading::all_told(&[error, other]).into()),
     };
-    let mut notes: Vec<String> = bodies.notes().map(str::to_owned).collect();
+    let mut notes: Vec<String> = bodies.notes().map(|note| format!("{of_files}{note}")).collect();
     notes.extend(srdf.iter().flat_map(Srdf::notes).map(|note| format!("{whose}: {note}")));
     for name in bodies.unknown_names() {
         log::warn!("a declared contact names '{name}', which is no link, obstacle or held object (so far)");

@@ -78,8 +78,18 @@ impl Robot {
         write(LIMITS, limits);
         write(URDF, format!("<?xml version='1.0'?>\n<robot name='r'>\n{}</robot>\n", self.urdf));
         write(SRDF, format!("<robot name='r'>\n{}</robot>\n", self.srdf));
-        write(CELL, format!("collision_objects:\n{}  - {{id: wall, primitives: [{{type: box, dimensions: [1, 1, 1]}}], primitive_poses: [{{position: [9, 9, 9]}}]}}\n", self.objects));
-        write("junk.stl", "neither solid nor anything else, but long enough to have a header and a count behind it: 0123456789".to_owned());
+        write(
+            CELL,
+            format!(
+                "collision_objects:\n{}  - {{id: wall, primitives: [{{type: box, dimensions: [1, 1, 1]}}], primitive_poses: [{{position: [9, 9, 9]}}]}}\n",
+                self.objects
+            ),
+        );
+        write(
+            "junk.stl",
+            "neither solid nor anything else, but long enough to have a header and a count behind it: 0123456789"
+                .to_owned(),
+        );
         write("large.obj", "v 0 0 0\nv 200 0 0\nv 0 50 0\nv 0 0 30\nf 1 2 3\nf 1 2 4\n".to_owned());
         write("arm.step", "ISO-10303-21;".to_owned());
     }
@@ -123,86 +133,485 @@ const FAULTS: &[Fault] = &[
     (URDF, true, |r, k| r.leaf(k, FIXED, "<origin rpy='0 0'/>", ""), "joint 'f#'", "3 finite numbers"),
     (URDF, true, |r, k| r.leaf(k, FIXED, "<origin xyz='0 0 ${h}'/>", ""), "joint 'f#'", "expand this xacro first"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<axis xyz='0 0 0'/>", ""), "joint 'f#'", "a unit vector is wanted"),
-    (URDF, true, |r, k| r.leaf(k, TURNS, "<limit lower='2' upper='1' velocity='1'/>", ""), "joint 'f#'", "exchange them"),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, TURNS, "<limit lower='2' upper='1' velocity='1'/>", ""),
+        "joint 'f#'",
+        "exchange them",
+    ),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<limit velocity='-1'/>", ""), "joint 'f#'", "must be 0 or above"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<limit velocity='1' effort='-3'/>", ""), "joint 'f#'", "must be 0 or above"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<limit lower='-1' upper='1'/>", ""), "joint 'f#'", "which URDF requires"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<limit velocity='fast'/>", ""), "joint 'f#'", "not a finite number"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<dynamics damping='-1'/>", ""), "joint 'f#'", "not negative"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<inertial><mass value='inf'/><inertia ixx='1' ixy='0' ixz='0' iyy='1' iyz='0' izz='1'/></inertial>"), "link 'b#'", "a finite number"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<inertial><mass value='-1'/><inertia ixx='1' ixy='0' ixz='0' iyy='1' iyz='0' izz='1'/></inertial>"), "link 'b#'", "the mass not negative"),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(
+                k,
+                FIXED,
+                "",
+                "<inertial><mass value='inf'/><inertia ixx='1' ixy='0' ixz='0' iyy='1' iyz='0' izz='1'/></inertial>",
+            )
+        },
+        "link 'b#'",
+        "a finite number",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(
+                k,
+                FIXED,
+                "",
+                "<inertial><mass value='-1'/><inertia ixx='1' ixy='0' ixz='0' iyy='1' iyz='0' izz='1'/></inertial>",
+            )
+        },
+        "link 'b#'",
+        "the mass not negative",
+    ),
     (URDF, true, |r, k| r.leaf(k, FIXED, "", "<inertial><mass value='1'/></inertial>"), "link 'b#'", "<inertia ixx="),
     // What is missing, or there twice.
     (URDF, true, |r, k| r.leaf(k, FIXED, "<origin/><origin/>", ""), "joint 'f#'", "keep one"),
     (URDF, true, |r, k| r.leaf(k, TURNS, &LIMIT.repeat(2), ""), "joint 'f#'", "keep one"),
     (URDF, true, |r, k| r.leaf(k, "", "", ""), "joint 'f#'", "revolute, continuous, prismatic or fixed"),
-    (URDF, true, |r, k| r.leaf(k, "type='screw'", "", ""), "joint 'f#'", "revolute, continuous, prismatic and fixed are"),
-    (URDF, true, |r, k| r.urdf += &format!("<joint name='f{k}' type='fixed'><parent link='l0'/></joint>\n"), "joint 'f#'", "<child link="),
-    (URDF, true, |r, k| r.urdf += &format!("<link name='b{k}'/>\n<joint name='f{k}' type='fixed'><parent link='none'/><child link='b{k}'/></joint>\n"), "joint 'f#'", "correct its name"),
-    (URDF, true, |r, k| r.urdf += &format!("<joint name='f{k}' type='fixed'><parent link='l0'/><child link='none{k}'/></joint>\n"), "joint 'f#'", "correct its name"),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, "type='screw'", "", ""),
+        "joint 'f#'",
+        "revolute, continuous, prismatic and fixed are",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.urdf += &format!("<joint name='f{k}' type='fixed'><parent link='l0'/></joint>\n"),
+        "joint 'f#'",
+        "<child link=",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.urdf += &format!(
+                "<link name='b{k}'/>\n<joint name='f{k}' type='fixed'><parent link='none'/><child link='b{k}'/></joint>\n"
+            )
+        },
+        "joint 'f#'",
+        "correct its name",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.urdf += &format!("<joint name='f{k}' type='fixed'><parent link='l0'/><child link='none{k}'/></joint>\n")
+        },
+        "joint 'f#'",
+        "correct its name",
+    ),
     (URDF, true, |r, _| r.urdf += "<link/>\n", "link in line", "give it one"),
     (URDF, true, |r, _| r.urdf += "<joint type='fixed'/>\n", "joint in line", "give it one"),
-    (URDF, true, |r, k| { r.leaf(k, FIXED, "", ""); r.urdf += &format!("<link name='b{k}'/>\n"); }, "link 'b#'", "rename one of them"),
-    (URDF, true, |r, k| { r.leaf(k, FIXED, "", ""); r.urdf += &format!("<link name='c{k}'/>\n<joint name='f{k}' type='fixed'><parent link='l0'/><child link='c{k}'/></joint>\n"); }, "joint 'f#'", "rename one of them"),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(k, FIXED, "", "");
+            r.urdf += &format!("<link name='b{k}'/>\n");
+        },
+        "link 'b#'",
+        "rename one of them",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(k, FIXED, "", "");
+            r.urdf += &format!(
+                "<link name='c{k}'/>\n<joint name='f{k}' type='fixed'><parent link='l0'/><child link='c{k}'/></joint>\n"
+            );
+        },
+        "joint 'f#'",
+        "rename one of them",
+    ),
     (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision/>"), "link 'b#'", "give it one, or take it out"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<visual><geometry><torus/></geometry></visual>"), "link 'b#'", "a box, a cylinder, a sphere"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><sphere radius='-1'/></geometry></collision>"), "link 'b#'", "finite and positive"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><box size='1 1'/></geometry></collision>"), "link 'b#'", "3 finite numbers"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><cylinder radius='1'/></geometry></collision>"), "link 'b#'", "give length="),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh/></geometry></collision>"), "link 'b#'", "give filename="),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<visual><geometry><torus/></geometry></visual>"),
+        "link 'b#'",
+        "a box, a cylinder, a sphere",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><sphere radius='-1'/></geometry></collision>"),
+        "link 'b#'",
+        "finite and positive",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><box size='1 1'/></geometry></collision>"),
+        "link 'b#'",
+        "3 finite numbers",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><cylinder radius='1'/></geometry></collision>"),
+        "link 'b#'",
+        "give length=",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh/></geometry></collision>"),
+        "link 'b#'",
+        "give filename=",
+    ),
     // Followers.
     (URDF, true, |r, k| r.leaf(k, TURNS, "<mimic/>", ""), "joint 'f#'", "which joint it follows"),
     (URDF, true, |r, k| r.leaf(k, TURNS, &format!("<mimic joint='f{k}'/>"), ""), "joint 'f#'", "leave out <mimic>"),
     (URDF, true, |r, k| r.leaf(k, TURNS, "<mimic joint='nobody'/>", ""), "joint 'f#'", "name the joint that leads"),
-    (URDF, true, |r, k| { r.leaf(k, TURNS, &format!("<mimic joint='f{k}9'/>"), ""); r.leaf(10 * k + 9, TURNS, &format!("<mimic joint='f{k}'/>"), ""); }, "joint 'f#9'", "leads them all"),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(k, TURNS, &format!("<mimic joint='f{k}9'/>"), "");
+            r.leaf(10 * k + 9, TURNS, &format!("<mimic joint='f{k}'/>"), "");
+        },
+        "joint 'f#9'",
+        "leads them all",
+    ),
     // No tree.
-    (URDF, true, |r, k| r.urdf += &format!("<link name='alone{k}'/>\n"), "'alone#'", "by fixed joints, or take them out"),
-    (URDF, true, |r, k| r.urdf += &format!("<link name='p{k}'/><link name='q{k}'/>\n<joint name='pq{k}' type='fixed'><parent link='p{k}'/><child link='q{k}'/></joint>\n<joint name='qp{k}' type='fixed'><parent link='q{k}'/><child link='p{k}'/></joint>\n"), "'p#', 'q#' hangs in a ring of joints ('qp#', 'pq#')", "take out one of them"),
-    (URDF, true, |r, k| { r.leaf(k, FIXED, "", ""); r.urdf += &format!("<joint name='g{k}' type='fixed'><parent link='l1'/><child link='b{k}'/></joint>\n"); }, "link 'b#' is carried by 'f#' and by 'g#'", "keep one of them"),
-    (URDF, true, |r, k| r.urdf += &format!("<link name='b{k}'/>\n<joint name='f{k}' type='floating'><parent link='l1'/><child link='b{k}'/></joint>\n"), "joint 'f#'", "make it fixed"),
+    (
+        URDF,
+        true,
+        |r, k| r.urdf += &format!("<link name='alone{k}'/>\n"),
+        "'alone#'",
+        "by fixed joints, or take them out",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.urdf += &format!(
+                "<link name='p{k}'/><link name='q{k}'/>\n<joint name='pq{k}' type='fixed'><parent link='p{k}'/><child link='q{k}'/></joint>\n<joint name='qp{k}' type='fixed'><parent link='q{k}'/><child link='p{k}'/></joint>\n"
+            )
+        },
+        "'p#', 'q#' hangs in a ring of joints ('qp#', 'pq#')",
+        "take out one of them",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(k, FIXED, "", "");
+            r.urdf += &format!("<joint name='g{k}' type='fixed'><parent link='l1'/><child link='b{k}'/></joint>\n");
+        },
+        "link 'b#' is carried by 'f#' and by 'g#'",
+        "keep one of them",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.urdf += &format!(
+                "<link name='b{k}'/>\n<joint name='f{k}' type='floating'><parent link='l1'/><child link='b{k}'/></joint>\n"
+            )
+        },
+        "joint 'f#'",
+        "make it fixed",
+    ),
     // Likely another unit.
-    (URDF, false, |r, k| r.leaf(k, TURNS, "<limit lower='-170' upper='170' velocity='2'/>", ""), "joint 'f#'", "divide by 57.29578"),
-    (URDF, false, |r, k| r.leaf(k, TURNS, "<limit lower='-1' upper='1' velocity='180'/>", ""), "joint 'f#'", "divide by 57.29578"),
+    (
+        URDF,
+        false,
+        |r, k| r.leaf(k, TURNS, "<limit lower='-170' upper='170' velocity='2'/>", ""),
+        "joint 'f#'",
+        "divide by 57.29578",
+    ),
+    (
+        URDF,
+        false,
+        |r, k| r.leaf(k, TURNS, "<limit lower='-1' upper='1' velocity='180'/>", ""),
+        "joint 'f#'",
+        "divide by 57.29578",
+    ),
     (URDF, false, |r, k| r.leaf(k, FIXED, "<origin rpy='0 90 0'/>", ""), "joint 'f#'", "divide by 57.29578"),
     (URDF, false, |r, k| r.leaf(k, FIXED, "<origin xyz='0 0 333'/>", ""), "joint 'f#'", "divide by 1000"),
-    (URDF, false, |r, k| r.leaf(k, FIXED, "", "<visual><geometry><box size='120 60 60'/></geometry></visual>"), "link 'b#'", "divide by 1000"),
+    (
+        URDF,
+        false,
+        |r, k| r.leaf(k, FIXED, "", "<visual><geometry><box size='120 60 60'/></geometry></visual>"),
+        "link 'b#'",
+        "divide by 1000",
+    ),
     (URDF, false, |r, k| r.leaf(k, "type='planar'", "", ""), "joint 'f#'", "taken for fixed"),
     // Meshes.
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", &format!("<collision><geometry><mesh filename='gone{k}.stl'/></geometry></collision>")), "link 'b#': mesh 'gone#.stl'", "name it by its full path"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", &format!("<collision><geometry><mesh filename='package://nobody/m{k}.dae'/></geometry></collision>")), "link 'b#': mesh 'package://nobody/m#.dae'", "parameter 'packages'"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='junk.stl'/></geometry></collision>"), "link 'b#': mesh 'junk.stl'", "export it anew"),
-    (URDF, true, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='arm.step'/></geometry></collision>"), "link 'b#': mesh 'arm.step'", "convert it"),
-    (URDF, false, |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='large.obj'/></geometry></collision>"), "link 'b#': mesh 'large.obj'", "scale=\"0.001 0.001 0.001\""),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(k, FIXED, "", &format!("<collision><geometry><mesh filename='gone{k}.stl'/></geometry></collision>"))
+        },
+        "link 'b#': mesh 'gone#.stl'",
+        "name it by its full path",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| {
+            r.leaf(
+                k,
+                FIXED,
+                "",
+                &format!("<collision><geometry><mesh filename='package://nobody/m{k}.dae'/></geometry></collision>"),
+            )
+        },
+        "link 'b#': mesh 'package://nobody/m#.dae'",
+        "parameter 'packages'",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='junk.stl'/></geometry></collision>"),
+        "link 'b#': mesh 'junk.stl'",
+        "export it anew",
+    ),
+    (
+        URDF,
+        true,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='arm.step'/></geometry></collision>"),
+        "link 'b#': mesh 'arm.step'",
+        "convert it",
+    ),
+    (
+        URDF,
+        false,
+        |r, k| r.leaf(k, FIXED, "", "<collision><geometry><mesh filename='large.obj'/></geometry></collision>"),
+        "link 'b#': mesh 'large.obj'",
+        "scale=\"0.001 0.001 0.001\"",
+    ),
     // Limits.
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{max_velocity: -1, max_acceleration: 3, max_jerk: 30}".into()); }, "max_velocity of joint 'j#'", "finite and above 0"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{max_acceleration: 3, max_jerk: .nan}".into()); }, "max_jerk of joint 'j#'", "finite and above 0"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{max_speed: 3}".into()); }, "joint 'j#'", "known are has_position_limits"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{max_velocity: fast}".into()); }, "joint 'j#'", "a number is wanted"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("knee{k}"), WHOLE.into()); }, "'knee#'", "correct the name, or take it out"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{max_acceleration: 3}".into()); }, "'j#'", "parameter 'default_jerk'"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{has_acceleration_limits: false, max_acceleration: 3, max_jerk: 30}".into()); }, "'j#'", "parameter 'default_acceleration'"),
-    (LIMITS, true, |r, k| { r.limits.insert(format!("j{k}"), "{min_position: 0.5, max_position: 0.1, max_acceleration: 3, max_jerk: 30}".into()); }, "joint 'j#'", "mend min_position and max_position"),
-    (LIMITS, false, |r, k| { r.limits.insert(format!("j{k}"), "{max_velocity: 120, max_acceleration: 3, max_jerk: 30}".into()); }, "joint 'j#'", "!degrees"),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_velocity: -1, max_acceleration: 3, max_jerk: 30}".into());
+        },
+        "max_velocity of joint 'j#'",
+        "finite and above 0",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_acceleration: 3, max_jerk: .nan}".into());
+        },
+        "max_jerk of joint 'j#'",
+        "finite and above 0",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_speed: 3}".into());
+        },
+        "joint 'j#'",
+        "known are has_position_limits",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_velocity: fast}".into());
+        },
+        "joint 'j#'",
+        "a number is wanted",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("knee{k}"), WHOLE.into());
+        },
+        "'knee#'",
+        "correct the name, or take it out",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_acceleration: 3}".into());
+        },
+        "'j#'",
+        "parameter 'default_jerk'",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits
+                .insert(format!("j{k}"), "{has_acceleration_limits: false, max_acceleration: 3, max_jerk: 30}".into());
+        },
+        "'j#'",
+        "parameter 'default_acceleration'",
+    ),
+    (
+        LIMITS,
+        true,
+        |r, k| {
+            r.limits.insert(
+                format!("j{k}"),
+                "{min_position: 0.5, max_position: 0.1, max_acceleration: 3, max_jerk: 30}".into(),
+            );
+        },
+        "joint 'j#'",
+        "mend min_position and max_position",
+    ),
+    (
+        LIMITS,
+        false,
+        |r, k| {
+            r.limits.insert(format!("j{k}"), "{max_velocity: 120, max_acceleration: 3, max_jerk: 30}".into());
+        },
+        "joint 'j#'",
+        "!degrees",
+    ),
     // Semantics.
     (SRDF, true, |r, k| r.srdf += &format!("<group name='g{k}'/><group name='g{k}'/>\n"), "group 'g#'", "keep one"),
-    (SRDF, true, |r, k| r.srdf += &format!("<group name='g{k}'><group name='none{k}'/></group>\n"), "group 'none#'", "take it out of 'g#'"),
-    (SRDF, true, |r, k| r.srdf += &format!("<group name='g{k}'><group name='g{k}'/></group>\n"), "group 'g#' contains itself", "take it out"),
-    (SRDF, true, |r, k| r.srdf += &format!("<group name='g{k}'><chain base_link='l2' tip_link='l0'/></group>\n"), "group 'g#'", "exchange base_link and tip_link"),
+    (
+        SRDF,
+        true,
+        |r, k| r.srdf += &format!("<group name='g{k}'><group name='none{k}'/></group>\n"),
+        "group 'none#'",
+        "take it out of 'g#'",
+    ),
+    (
+        SRDF,
+        true,
+        |r, k| r.srdf += &format!("<group name='g{k}'><group name='g{k}'/></group>\n"),
+        "group 'g#' contains itself",
+        "take it out",
+    ),
+    (
+        SRDF,
+        true,
+        |r, k| r.srdf += &format!("<group name='g{k}'><chain base_link='l2' tip_link='l0'/></group>\n"),
+        "group 'g#'",
+        "exchange base_link and tip_link",
+    ),
     (SRDF, true, |r, k| r.srdf += &format!("<group_state name='s{k}' group='none'/>\n"), "state 's#'", "add the group"),
-    (SRDF, true, |r, k| r.srdf += &format!("<group name='g{k}'/><group_state name='s{k}' group='g{k}'><joint name='j0' value='nan'/></group_state>\n"), "state 's#'", "a finite number"),
+    (
+        SRDF,
+        true,
+        |r, k| {
+            r.srdf += &format!(
+                "<group name='g{k}'/><group_state name='s{k}' group='g{k}'><joint name='j0' value='nan'/></group_state>\n"
+            )
+        },
+        "state 's#'",
+        "a finite number",
+    ),
     (SRDF, true, |r, _| r.srdf += "<disable_collisions link1='l0'/>\n", "<disable_collisions>", "give link2="),
-    (SRDF, false, |r, k| r.srdf += &format!("<disable_collisions link1='l0' link2='none{k}'/>\n"), "no link 'none#'", "left out"),
-    (SRDF, false, |r, k| r.srdf += &format!("<virtual_joint name='v{k}' type='floating' parent_frame='odom' child_link='l0'/>\n"), "virtual joint 'v#'", "taken for fixed"),
+    (
+        SRDF,
+        false,
+        |r, k| r.srdf += &format!("<disable_collisions link1='l0' link2='none{k}'/>\n"),
+        "no link 'none#'",
+        "left out",
+    ),
+    (
+        SRDF,
+        false,
+        |r, k| r.srdf += &format!("<virtual_joint name='v{k}' type='floating' parent_frame='odom' child_link='l0'/>\n"),
+        "virtual joint 'v#'",
+        "taken for fixed",
+    ),
     // The cell.
-    (CELL, true, |r, k| object(r, k, "primitives: [{type: box, dimensions: [1, 1]}], primitive_poses: [{position: [9, 9, 9]}]"), "object 'o#'", "3 finite positive numbers"),
-    (CELL, true, |r, k| object(r, k, "primitives: [{type: pyramid, dimensions: [1, 1]}], primitive_poses: [{position: [9, 9, 9]}]"), "object 'o#'", "expected one of `box`"),
-    (CELL, true, |r, k| object(r, k, "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, .nan, 9]}]"), "object 'o#'", "must be finite"),
-    (CELL, true, |r, k| object(r, k, "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9], orientation: [0, 0, 0, 5]}]"), "object 'o#'", "unit quaternion"),
-    (CELL, true, |r, k| object(r, k, "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: []"), "object 'o#'", "give one each"),
-    (CELL, true, |r, k| object(r, k, "frame_id: desk, primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9]}]"), "object 'o#'", "name one that does"),
-    (CELL, true, |r, k| object(r, k, "frame_id: l2, primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9]}]"), "object 'o#'", "is attached to it instead"),
+    (
+        CELL,
+        true,
+        |r, k| object(r, k, "primitives: [{type: box, dimensions: [1, 1]}], primitive_poses: [{position: [9, 9, 9]}]"),
+        "object 'o#'",
+        "3 finite positive numbers",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| {
+            object(r, k, "primitives: [{type: pyramid, dimensions: [1, 1]}], primitive_poses: [{position: [9, 9, 9]}]")
+        },
+        "object 'o#'",
+        "expected one of `box`",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| {
+            object(r, k, "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, .nan, 9]}]")
+        },
+        "object 'o#'",
+        "must be finite",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| {
+            object(
+                r,
+                k,
+                "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9], orientation: [0, 0, 0, 5]}]",
+            )
+        },
+        "object 'o#'",
+        "unit quaternion",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| object(r, k, "primitives: [{type: sphere, dimensions: [1]}], primitive_poses: []"),
+        "object 'o#'",
+        "give one each",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| {
+            object(
+                r,
+                k,
+                "frame_id: desk, primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9]}]",
+            )
+        },
+        "object 'o#'",
+        "name one that does",
+    ),
+    (
+        CELL,
+        true,
+        |r, k| {
+            object(
+                r,
+                k,
+                "frame_id: l2, primitives: [{type: sphere, dimensions: [1]}], primitive_poses: [{position: [9, 9, 9]}]",
+            )
+        },
+        "object 'o#'",
+        "is attached to it instead",
+    ),
     (CELL, true, |r, k| object(r, k, "frame_id: world"), "object 'o#'", "give at least one"),
-    (CELL, true, |r, k| object(r, k, "meshes: [{resource: gone.obj}], mesh_poses: [{position: [9, 9, 9]}]"), "object 'o#': mesh 'gone.obj'", "name it by its full path"),
+    (
+        CELL,
+        true,
+        |r, k| object(r, k, "meshes: [{resource: gone.obj}], mesh_poses: [{position: [9, 9, 9]}]"),
+        "object 'o#': mesh 'gone.obj'",
+        "name it by its full path",
+    ),
 ];
 
 /// Faults of these are told when the robot is put together with its files, so only where each of them can be read.
@@ -213,7 +622,15 @@ fn is_told_late((file, refused, _, element, _): &Fault) -> bool {
 
 /// Whether one of the files cannot be read by itself because of it.
 fn hides_what_is_late((file, refused, _, element, cure): &Fault) -> bool {
-    let fits_by_itself = ["correct the name", "'default_", "mend min_position", "name one that does", "attached to it", "give at least one", "full path"];
+    let fits_by_itself = [
+        "correct the name",
+        "'default_",
+        "mend min_position",
+        "name one that does",
+        "attached to it",
+        "give at least one",
+        "full path",
+    ];
     *refused && !element.contains("mesh '") && *file != SRDF && !fits_by_itself.iter().any(|words| cure.contains(words))
 }
 
@@ -264,8 +681,9 @@ fn a_description_that_ends_or_begins_anywhere_is_told_or_taken() {
     let robot = Robot::new(3);
     let folder = tempfile::tempdir().unwrap();
     robot.write(folder.path());
-    let whole: BTreeMap<&str, String> =
-        [URDF, LIMITS, SRDF, CELL].map(|name| (name, std::fs::read_to_string(folder.path().join(name)).unwrap())).into();
+    let whole: BTreeMap<&str, String> = [URDF, LIMITS, SRDF, CELL]
+        .map(|name| (name, std::fs::read_to_string(folder.path().join(name)).unwrap()))
+        .into();
     let mut dice = Dice(7);
     for _ in 0..100 {
         let (name, text) = whole.iter().nth(dice.roll(4)).unwrap();

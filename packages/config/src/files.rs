@@ -16,7 +16,7 @@ use std::time::Duration;
 /// (`package://`, `model://`) is looked for as [`Packages::locate`] does. What is found nowhere is returned as it is, so that the error names what the
 /// user wrote.
 pub fn find(named: &str) -> PathBuf {
-    Packages::default().locate(named, &[]).unwrap_or_else(|_| PathBuf::from(named))
+    Packages::default().find(named)
 }
 
 fn find_plain(named: &str) -> PathBuf {
@@ -79,6 +79,11 @@ impl Packages {
         }
         Self::new(&params.texts("packages"))
             .map_err(|problem| codes::wrong(format!("parameter 'packages': {problem}"), ""))
+    }
+
+    /// As [`Self::locate`], beside nothing; what is found nowhere is returned as it is, so that the error names what the user wrote.
+    pub fn find(&self, named: &str) -> PathBuf {
+        self.locate(named, &[]).unwrap_or_else(|_| PathBuf::from(named))
     }
 
     /// The file or folder that a name means: a path (a relative one from one of the folders `beside`, else as [`find`] looks for it), `file://`, or

@@ -48,7 +48,9 @@ pub enum LimitError {
         cure: String,
     },
     /// The file limits joints that the robot does not have: a misspelt one would stay unlimited.
-    #[error("{path}: joint {joint} does not exist in the robot description, whose joints are {known}; correct the name, or take it out")]
+    #[error(
+        "{path}: joint {joint} does not exist in the robot description, whose joints are {known}; correct the name, or take it out"
+    )]
     NoSuchJoint {
         /// Which file.
         path: String,

@@ -293,24 +293,21 @@ impl Srdf {
             if self.virtual_joints.iter().any(|joint| joint.name == joint_name) {
                 continue;
             }
+            let Some(value) = text.trim().parse::<f64>().ok().filter(|value| value.is_finite()) else {
+                let (text, joint_name) = (beginning(text, 60), beginning(joint_name, 80));
+                let problem = format!(
+                    "value=\"{text}\" of joint '{joint_name}' in state '{name}' is not a finite number (rad or m)"
+                );
+                wrong.push(at(joint, problem));
+                continue;
+            };
             if model.joint(joint_name).is_none() {
                 let joint_name = beginning(joint_name, 80);
-                self.note(
-                    joint,
-                    &format!("state '{name}': the robot description has no joint '{joint_name}'; it is left out"),
-                );
+                let what = format!("state '{name}': the robot description has no joint '{joint_name}'; it is left out");
+                self.note(joint, &what);
                 continue;
             }
-            match text.trim().parse::<f64>() {
-                Ok(value) if value.is_finite() => positions.push((joint_name.to_owned(), value)),
-                _ => {
-                    let text = beginning(text, 60);
-                    let problem = format!(
-                        "value=\"{text}\" of joint '{joint_name}' in state '{name}' is not a finite number (rad or m)"
-                    );
-                    wrong.push(at(joint, problem));
-                }
-            }
+            positions.push((joint_name.to_owned(), value));
         }
         self.states.push(GroupState { name, group, positions });
         Ok(())

@@ -148,7 +148,7 @@ pub fn least_travel(limits: Vec<JointLimits>) -> Cost {
 fn space(setup: &Setup, policy: &Policy, urdf: &str) -> Result<Space, Reason> {
     let robot = described(urdf)?;
     let joints = policy.joints().clone();
-    let misfit = |error: LimitError| wrong(reasons::POLICY_DOES_NOT_FIT, error.to_string(), "");
+    let misfit = |error: LimitError| wrong(reasons::POLICY_DOES_NOT_FIT, reasons::in_passing(&error.to_string()), "");
     let limits = LimitSet::new(&robot, &setup.limits, &joints).map_err(misfit)?;
     let limits = (0..joints.len()).filter_map(|place| limits.joint(place)).collect();
     Ok(Space { joints, limits, step: policy.manifest().action.step })

@@ -146,8 +146,9 @@ impl From<ActError> for Reason {
 /// # Errors
 /// When it is none.
 pub(crate) fn described(urdf: &str) -> Result<RobotModel, Reason> {
-    let refuse =
-        |error: ModelError| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, format!("robot_description: {error}"), "");
+    let refuse = |error: ModelError| {
+        wrong(reasons::DESCRIPTION_DOES_NOT_FIT, reasons::in_passing(&format!("robot_description: {error}")), "")
+    };
     RobotModel::from_urdf(urdf).map_err(refuse)
 }
 

@@ -131,5 +131,5 @@ pub(crate) fn open(setup: &Setup, urdf: &str) -> Result<Policy, Reason> {
 
 /// The package does not fit the robot, or cannot be loaded.
 fn misfit(error: impl Display) -> Reason {
-    wrong(reasons::POLICY_DOES_NOT_FIT, error.to_string(), "")
+    wrong(reasons::POLICY_DOES_NOT_FIT, reasons::in_passing(&error.to_string()), "")
 }

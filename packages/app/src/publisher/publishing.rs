@@ -18,7 +18,7 @@ use crate::seldom::Seldom;
 use crate::supervisor::Supervisor;
 use efm_config::Params;
 use efm_core::percentiles::Percentiles;
-use efm_core::reading::listed;
+use efm_core::reading::{beginning, listed};
 use efm_core::{Level, Reason, SenderId, Stamp, Trajectory};
 use efm_safety::{
     Contradiction, Execution, JointFeed, JointTrouble, OtherJoints, TrajectoryStreamer, Twin, Untold, VerifiedWindow,
@@ -30,6 +30,8 @@ use std::borrow::Cow;
 pub const DESCRIPTION: &str = "robot_description";
 /// Notes on its files that are repeated on /diagnostics.
 const MOST_NOTES: usize = 20;
+/// Characters of one of them.
+const LONGEST_VALUE: usize = 450;
 /// The topic of the semantic robot description.
 pub const SEMANTICS: &str = "robot_description_semantic";
 /// The topic of the joint states.
@@ -901,8 +903,13 @@ impl Publishing {
             }
         };
         let notes = self.streaming.description_notes().iter().take(MOST_NOTES).enumerate();
-        let notes = notes.map(|(k, note)| (format!("note {}", k + 1), note.clone())).collect();
-        host.report(Line::RobotDescription, level, text, notes);
+        let notes = notes.map(|(k, note)| (format!("note {}", k + 1), beginning(note, LONGEST_VALUE)));
+        // One by one what may be too long for a line.
+        let wrong = self.streaming.description_wrong();
+        let wrong = wrong.split("; (").enumerate().filter(|_| wrong.len() > text.len()).take(MOST_NOTES);
+        let wrong = wrong.map(|(k, one)| (format!("wrong {}", k + 1), beginning(one, LONGEST_VALUE)));
+        let values = wrong.chain(notes).collect();
+        host.report(Line::RobotDescription, level, text, values);
     }
 
     /// Senders of chunks that are not on the graph any more.

@@ -269,6 +269,8 @@ struct Maker {
     plan: CellPlan,
     urdf: Option<String>,
     srdf: Option<String>,
+    /// All that is wrong with the description or does not fit it.
+    wrong: String,
     /// The cell of the descriptions that made it.
     known: Option<(String, Option<String>, Cell)>,
     /// As set last, by parameter or topic.
@@ -278,7 +280,11 @@ struct Maker {
 impl Maker {
     fn streamer(&mut self) -> Result<(TrajectoryStreamer, Described), Reason> {
         let Some(urdf) = self.urdf.clone() else { return Err(no_robot()) };
-        self.streamer_of(&urdf).map_err(|error| wrong(reasons::DESCRIPTION_DOES_NOT_FIT, error.to_string(), ""))
+        self.wrong.clear();
+        self.streamer_of(&urdf).map_err(|error| {
+            self.wrong = error.to_string();
+            wrong(reasons::DESCRIPTION_DOES_NOT_FIT, reasons::in_passing(&self.wrong), "")
+        })
     }
 
     fn streamer_of(&mut self, urdf: &str) -> Result<(TrajectoryStreamer, Described), Failure> {
@@ -367,6 +373,7 @@ impl Streaming {
                 plan,
                 urdf: None,
                 srdf: files.semantics.clone(),
+                wrong: String::new(),
                 known: None,
                 speed_scale: params.double("speed_scale"),
             },
@@ -476,6 +483,11 @@ impl Streaming {
     /// What of the robot's files is left out or taken otherwise than it is written, and what is likely a mistake: a sentence each.
     pub fn description_notes(&self) -> &[String] {
         self.described.as_ref().map(Described::notes).unwrap_or_default()
+    }
+
+    /// All that is wrong with the robot's files, however long; empty where nothing is.
+    pub fn description_wrong(&self) -> &str {
+        &self.maker.wrong
     }
 
     /// What has become another robot since the last call, in words, where a description was taken.
