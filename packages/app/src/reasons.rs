@@ -105,7 +105,7 @@ pub fn wrong(code: &'static str, text: impl Into<Text>, remedy: impl Into<Text>)
 }
 
 /// What is told of several things that are wrong where a person reads it in passing, characters.
-const IN_PASSING: usize = 400;
+const IN_PASSING: usize = 300;
 
 /// The beginning of what is told of several things that are wrong; the whole of it goes to the log.
 pub fn in_passing(whole: &str) -> String {

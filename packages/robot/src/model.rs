@@ -262,19 +262,13 @@ impl RobotModel {
         let carried: Vec<&str> = written.joints.iter().map(|joint| joint.child.as_str()).collect();
         let mut links = written.links;
         let (root, order) = grow_tree(&mut links, &joints, &carried, &mut wrong);
-        ModelError::all(wrong)?;
-
-        let this =
-            Self { name: written.name, links, joints, root, order, link_places, joint_places, notes: Vec::new() };
-        let mut wrong = Vec::new();
         for (joint, loose) in written.joints.iter().filter_map(|joint| Some((joint, joint.loose?))) {
-            let above = this.joints_between(&this.root().name, &joint.child).unwrap_or_default();
-            match above.iter().find(|above| above.kind != JointKind::Fixed) {
+            match mover_above(joint, &links, &joints) {
                 Some(mover) => {
                     let problem = format!(
-                        "line {}: it is {loose} and hangs on joint '{}', which moves; only above the arm such a joint is taken for fixed: make it fixed, or \
-                         take it out with what it carries",
-                        joint.line, mover.name
+                        "line {}: it is {loose} and hangs on joint '{mover}', which moves; only above the arm such a joint is taken for fixed: make it fixed, \
+                         or take it out with what it carries",
+                        joint.line
                     );
                     wrong.push(bad("joint", &joint.name, problem));
                 }
@@ -285,7 +279,7 @@ impl RobotModel {
             }
         }
         ModelError::all(wrong)?;
-        Ok(Self { notes, ..this })
+        Ok(Self { name: written.name, links, joints, root, order, link_places, joint_places, notes })
     }
 
     /// What is read otherwise than it is written, and what is likely a mistake: a sentence each.
@@ -373,6 +367,20 @@ fn wrong_mimic<'a>(joint: &WrittenJoint, leads: impl Fn(&str) -> Option<&'a Writ
         )),
         Some(_) => None,
     }
+}
+
+/// The nearest joint above this one that moves.
+fn mover_above<'a>(joint: &WrittenJoint, links: &[Link], joints: &'a [Joint]) -> Option<&'a str> {
+    let mut link = joints.iter().find(|placed| placed.name == joint.name)?.parent;
+    // A ring has no end.
+    for _ in 0..joints.len() {
+        let above = &joints[links[link].parent_joint?];
+        if above.kind != JointKind::Fixed {
+            return Some(&above.name);
+        }
+        link = above.parent;
+    }
+    None
 }
 
 /// The rings in which links carry each other, each with its joints.

@@ -301,6 +301,9 @@ fn put_back(base: &CollisionModel, model: &mut CollisionModel) {
 
 /// What cannot be placed or understood.
 fn unclear(what: String) -> Reason {
+    /// Characters: of an object with many mistakes the first few.
+    const MOST: usize = 400;
+    let what = if what.chars().count() > MOST { beginning(&what, MOST) } else { what };
     wrong(reasons::SCENE_UNCLEAR, what, "")
 }
 
