@@ -32,7 +32,7 @@ pub fn file_specs() -> Vec<Spec> {
         Spec::texts(
             "xacro_arguments",
             &[],
-            "What xacro is given to expand a description's file: NAME:=VALUE.",
+            "What xacro is given to expand a description's file.",
         )
         .rule(rules::XACRO_ARGUMENTS),
     ]

@@ -252,7 +252,11 @@ impl RobotModel {
             };
             match (place(&joint.parent, "parent"), place(&joint.child, "child")) {
                 (Ok(parent), Ok(child)) => joints.push(joint.placed(parent, child)),
-                (parent, child) => wrong.extend(parent.err().into_iter().chain(child.err())),
+                (parent, child) => {
+                    // That none is named was told already.
+                    let named = [(&joint.parent, parent.err()), (&joint.child, child.err())];
+                    wrong.extend(named.into_iter().filter(|(link, _)| !link.is_empty()).filter_map(|(_, error)| error));
+                }
             }
         }
         for joint in written.joints.iter().filter(|joint| joint.mimic.is_some()) {

@@ -145,7 +145,7 @@ pub(crate) fn read(document: &Document<'_>) -> Written {
             this.links.push(link);
         } else {
             let joint = read_joint(node, name, &mut problems, &mut this.notes);
-            this.joints.extend(joint);
+            this.joints.push(joint);
         }
         this.wrong.extend(problems.into_iter().map(|problem| bad(element, name, problem)));
     }
@@ -349,12 +349,7 @@ fn read_primitive(
     Some(Primitive { origin: read_pose(owner, node, notes), shape, colour })
 }
 
-fn read_joint(
-    node: Node<'_, '_>,
-    name: &str,
-    problems: &mut Vec<String>,
-    notes: &mut Vec<String>,
-) -> Option<WrittenJoint> {
+fn read_joint(node: Node<'_, '_>, name: &str, problems: &mut Vec<String>, notes: &mut Vec<String>) -> WrittenJoint {
     let all = |tag: &'static str| node.children().filter(move |n| n.is_element() && n.has_tag_name(tag));
     let owner = format!("joint '{name}'");
     for twice in ONCE.iter().filter(|tag| all(tag).count() > 1) {
@@ -431,9 +426,11 @@ fn read_joint(
         }
     }
     let origin = read_pose(&owner, node, notes);
-    let (kind, parent, child) = (kind?, parent?, link?);
+    // What is missing is told; what is there is kept, so that nothing seems to hang nowhere because of it.
+    let kind = kind.unwrap_or(JointKind::Fixed);
+    let (parent, child) = (parent.unwrap_or_default(), link.unwrap_or_default());
     let (name, line) = (name.to_owned(), line(node));
-    Some(WrittenJoint { name, line, kind, loose, parent, child, origin, axis, limit, damping, mimic })
+    WrittenJoint { name, line, kind, loose, parent, child, origin, axis, limit, damping, mimic }
 }
 
 fn read_limit(joint: Node<'_, '_>, problems: &mut Vec<String>) -> Option<UrdfLimit> {
