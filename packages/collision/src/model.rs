@@ -1,7 +1,7 @@
 //! The geometry that is checked: all bodies of robot and cell, and which of them may not come close.
 
 use crate::body::{Body, Kind, Placed, Seen};
-use crate::convex::{Cutting, Fit};
+use crate::convex::{ConvexPart, Cutting, Fit};
 use crate::distance::{Gap, gap};
 use crate::error::CollisionError;
 use crate::kinematics::Axes;
@@ -312,6 +312,18 @@ impl CollisionModel {
         self.meshes.fits()
     }
 
+    /// The convex parts of each mesh file, by the name and scale that the description gives it: what is checked in its place.
+    pub fn convex_parts(&self) -> impl Iterator<Item = (&str, [f64; 3], Vec<ConvexPart<'_>>)> {
+        self.meshes.all().map(|(name, scale, hulls)| {
+            let parts = hulls.iter().map(|hull| ConvexPart {
+                centre: hull.centre,
+                points: &hull.points,
+                inflation: hull.inflation,
+            });
+            (name, scale, parts.collect())
+        })
+    }
+
     /// How many pairs of bodies are checked.
     pub fn pairs(&self) -> usize {
         self.pairs.len()
@@ -321,7 +333,8 @@ impl CollisionModel {
     pub fn adjacent_links(&self) -> Vec<(String, String)> {
         let with_bodies: Vec<usize> = (0..self.shapes.len()).filter(|link| !self.shapes[*link].is_empty()).collect();
         let pairs = with_bodies.iter().enumerate().flat_map(|(i, a)| with_bodies[i + 1..].iter().map(|b| (*a, *b)));
-        let moving = pairs.filter(|(a, b)| self.axes.of_link[*a] != self.axes.of_link[*b] && self.axes.adjacent(*a, *b));
+        let moving =
+            pairs.filter(|(a, b)| self.axes.of_link[*a] != self.axes.of_link[*b] && self.axes.adjacent(*a, *b));
         moving.map(|(a, b)| (self.link_names[a].clone(), self.link_names[b].clone())).collect()
     }
 
