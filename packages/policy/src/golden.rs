@@ -2,6 +2,7 @@
 
 use crate::encoder::Embedding;
 use crate::families::GoldenTokens;
+use crate::files;
 use crate::goal::Goal;
 use crate::manifest::{LanguageSpec, Manifest};
 use crate::outgoing::{self, CameraPicture, Outgoing};
@@ -52,8 +53,6 @@ const LEAST_CHUNKS: usize = 3;
 const MOST_CHUNKS: usize = 1000;
 /// Largest size of what is a position, an angle or a time: whatever robot it is, more metres, radians or seconds are no measurement.
 const MOST_SIZE: f64 = 1e6;
-/// What some writers put before a text in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Golden {
     /// The present observation.
@@ -138,9 +137,8 @@ impl Golden {
     /// # Errors
     /// Naming the field.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
-        let json = json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json);
         let fields: Map<String, Value> =
-            serde_json::from_slice(json).map_err(|e| GoldenError::Json(said_by_parser(&e)))?;
+            serde_json::from_slice(files::unmarked(json)).map_err(|e| GoldenError::Json(said_by_parser(&e)))?;
         let (chunk, sample) = (manifest.action.horizon * manifest.action_len(), manifest.sample_len());
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
         let singles = |name: &str, len| {
