@@ -203,7 +203,7 @@ fn stated(manifest: &Manifest, golden: &Golden, given: &Outgoing, report: &mut C
     match (&given.rest_posture, &action.rest_posture) {
         (Some(there), stated) => {
             let used = golden.rest(manifest).iter().zip(there).enumerate();
-            if let Some((joint, (a, b))) = used.into_iter().find(|(_, (a, b))| !((*a - *b).abs() <= REST)) {
+            if let Some((joint, (a, b))) = used.into_iter().find(|(_, (a, b))| (*a - *b).abs() > REST) {
                 let name = &manifest.robot.joints[joint];
                 let (here, there) = apart(*a, *b);
                 let whose = if stated.is_some() { "has" } else { "is missing, and the golden example's joints have" };

@@ -47,6 +47,8 @@ fn a_calibrated_robot_repeats_the_example_of_a_policy_that_is_shown_its_tool() {
         ("0 -0.316 0", "0.0004 -0.3165 0.0003"),
         ("0 0 0.333", "0.001 0 0.334"),
         ("0 0 -0.7853981633974483", "0 0 -0.775"),
+        ("\"0.0825 0 0\" rpy=\"1.5707963267948966", "\"0.0825 0 0\" rpy=\"1.5507963267948966"),
+        ("\"-0.0825 0.384 0\" rpy=\"-1.57", "\"-0.0812 0.391 0.004\" rpy=\"-1.58"),
     ] {
         let robot = calibrated(from, to);
         let found = checked(&whole(), &robot, &limits);
