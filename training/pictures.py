@@ -43,7 +43,7 @@ def wide(width: int, height: int) -> tuple[int, int]:
 
 
 def part(name: str, picture: np.ndarray, resized: np.ndarray) -> dict:
-    """A camera's entry, of its name, its picture and the same at the policy's size, uint8 [height, width, 3]; as base64, which is shorter."""
+    """A camera's entry: its name, its picture, and the same at the policy's size, uint8 [height, width, 3], as base64, which is shorter."""
     height, width, _ = picture.shape
     return {"name": name, "width": width, "height": height, "rgb8": _base64(picture), "resized": _base64(resized)}
 
