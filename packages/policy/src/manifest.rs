@@ -7,10 +7,11 @@ use crate::families::RunnerSpec;
 use crate::files;
 use crate::names;
 use crate::normalize::VectorNormalization;
-use efm_core::JointNames;
 use efm_core::reading::listed;
 use efm_core::words::{Lexicon, ListError, Names};
+use efm_core::{ActionChunk, JointNames};
 use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
+use nalgebra::Vector3;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -261,6 +262,17 @@ pub enum Axis {
     X,
     Y,
     Z,
+}
+
+impl Axis {
+    /// This coordinate of a position.
+    pub(crate) fn of(self, at: &Vector3<f64>) -> f64 {
+        match self {
+            Self::X => at.x,
+            Self::Y => at.y,
+            Self::Z => at.z,
+        }
+    }
 }
 
 /// How a policy is told its goal.
@@ -701,8 +713,9 @@ impl Manifest {
             }
             ActionSpace::EndEffector => self.check_end_effector()?,
         }
-        if !(1..=1000).contains(&action.horizon) {
-            return wrong("horizon", format!("is {}; expected 1 to 1000 rows", action.horizon));
+        if !(1..=ActionChunk::MOST_ROWS).contains(&action.horizon) {
+            let most = ActionChunk::MOST_ROWS;
+            return wrong("horizon", format!("is {}; expected 1 to {most} rows", action.horizon));
         }
         for (field, extra) in [("skip_rows", action.skip_rows), ("pad_columns", action.pad_columns)] {
             if extra > 1000 {
