@@ -153,7 +153,10 @@ impl Formats {
         let may_be = may_be(encoding);
         if may_be.is_empty() {
             let doubtful = DOUBTFUL.join(", ");
-            return refuse(format!("encoding '{}' is read as its name says or not at all; it can be said what these are: {doubtful}", shorten(encoding)));
+            return refuse(format!(
+                "encoding '{}' is read as its name says or not at all; it can be said what these are: {doubtful}",
+                shorten(encoding)
+            ));
         }
         let Some(format) = self.named(meant).filter(|_| may_be.contains(&meant)) else {
             return refuse(format!(
@@ -264,7 +267,9 @@ mod tests {
         assert!(error.contains("3x1 half") && error.contains("its width must be even"), "{error}");
         let error = formats.find("quarter").unwrap_err().to_string();
         assert!(
-            error.contains("'quarter'") && error.contains("expected rgb8, bgr8, rgba8, ") && error.ends_with("nv21 or half"),
+            error.contains("'quarter'")
+                && error.contains("expected rgb8, bgr8, rgba8, ")
+                && error.ends_with("nv21 or half"),
             "{error}"
         );
         assert!(Formats::new().find("half").is_err());
@@ -292,10 +297,12 @@ mod tests {
                 assert_eq!(found.names(), expected.names());
                 assert!(said.is_said(encoding) && !table.is_said(encoding));
                 // As many bytes: what it is called otherwise would be refused by its size.
-                let bytes = if encoding.starts_with("16") || encoding == "mono16" { 2 } else { encoding[3..].parse().unwrap() };
+                let bytes =
+                    if encoding.starts_with("16") || encoding == "mono16" { 2 } else { encoding[3..].parse().unwrap() };
                 assert_eq!(found.row_bytes(6), 6 * bytes, "{encoding} {meant}");
             }
-            let both = Formats::new().read_as(encoding, may_be(encoding)[0]).unwrap().read_as(encoding, may_be(encoding)[1]);
+            let both =
+                Formats::new().read_as(encoding, may_be(encoding)[0]).unwrap().read_as(encoding, may_be(encoding)[1]);
             assert!(both.unwrap_err().to_string().contains("said twice"));
         }
         // Whatever was said of another name.

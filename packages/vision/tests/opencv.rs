@@ -121,9 +121,12 @@ fn mjpeg_without_huffman_tables_is_read_as_libjpeg_reads_it_with_them() {
                 .flat_map(|y| (0..width).step_by(picture.grid).flat_map(move |x| pixels[y * width + x]));
             let apart: Vec<u8> = grid.zip(&expected).map(|(a, b)| a.abs_diff(*b)).collect();
             assert_eq!(apart.len(), expected.len());
-            let most = apart.iter().max().unwrap();
-            println!("{}: at most {most}", picture.file);
-            assert!(*most <= 1, "{}: {most} grey levels", picture.file);
+            // The standard lets decoders round the inverse transform and the colours between two samples in their own way: by one level each in
+            // Y, Cb and Cr, of which 1.8 times as much is seen in blue.
+            let (most, sum) = (apart.iter().max().unwrap(), apart.iter().map(|a| u64::from(*a)).sum::<u64>());
+            let mean = sum as f64 / apart.len() as f64;
+            println!("{}: at most {most}, {mean:.3} in the mean", picture.file);
+            assert!(*most <= 3 && mean < 0.5, "{}: {most} grey levels, {mean} in the mean", picture.file);
         }
         // What is damaged in it is found all the same.
         let mut cut = data.clone();

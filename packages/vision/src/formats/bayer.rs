@@ -62,8 +62,7 @@ impl Bayer {
             let own = value(here, x);
             // The row's own colour, green, and the other row's.
             let (own, green, other) = if x & 1 == coloured {
-                let corners =
-                    value(above, x - 1) + value(above, x + 1) + value(below, x - 1) + value(below, x + 1);
+                let corners = value(above, x - 1) + value(above, x + 1) + value(below, x - 1) + value(below, x + 1);
                 (own, (beside + over + 2) >> 2, (corners + 2) >> 2)
             } else {
                 ((beside + 1) >> 1, own, (over + 1) >> 1)

@@ -26,15 +26,17 @@ static MONO10: Grey = grey(&["mono10"], 10);
 pub(super) const KIND: Kind = Kind {
     formats: &[&MONO16, &MONO14, &MONO12, &MONO10],
     unread: |name| match name {
-        "16UC1" => Some("16-bit grey, a sensor's mosaic or depth: which of them it is, and its brightness scale, is not known"),
+        "16UC1" => {
+            Some("16-bit grey, a sensor's mosaic or depth: which of them it is, and its brightness scale, is not known")
+        }
         "16SC1" => Some("numbers with a sign, most often depth"),
         "rgb16" | "bgr16" | "rgba16" | "bgra16" => Some("16-bit colour: let the camera's driver send 8 bits"),
         _ => None,
     },
     may_be: |name| match name {
-        "16UC1" => &[
-            "mono16", "mono14", "mono12", "mono10", "bayer_rggb16", "bayer_bggr16", "bayer_gbrg16", "bayer_grbg16",
-        ],
+        "16UC1" => {
+            &["mono16", "mono14", "mono12", "mono10", "bayer_rggb16", "bayer_bggr16", "bayer_gbrg16", "bayer_grbg16"]
+        }
         "mono16" => &["mono16", "mono14", "mono12", "mono10"],
         _ => &[],
     },
