@@ -300,7 +300,7 @@ fn spoilt_raw(kind: usize, number: usize, dice: &mut Dice) -> (&'static str, Ima
                 "16UC9",
                 "mono8",
                 "32FC1",
-                "yuv422_yuy2",
+                "yuv420",
                 "8UC4",
             ];
             picture.encoding = dice.of(&strange).to_owned();
