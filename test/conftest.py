@@ -6,6 +6,7 @@ Run by `./efm test`, which sets the environment: this machine only, in a private
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -103,11 +104,21 @@ class Probe:
         import rclpy
 
         self.node = rclpy.create_node(f"probe_{time.monotonic_ns()}")
+        self.late: list[tuple[float, list, object]] = []
+
+    def _turn(self) -> None:
+        """Take what has come."""
+        import rclpy
+
+        rclpy.spin_once(self.node, timeout_sec=0.02)
+        now = time.monotonic()
+        due = [entry for entry in self.late if entry[0] <= now]
+        self.late = [entry for entry in self.late if entry[0] > now]
+        for _, heard, message in due:
+            heard.append(message)
 
     def until(self, condition: Callable[[], object], timeout: float = 30.0, what: str = "the condition") -> object:
         """Spin until the condition is true and return it; fails the test when it does not come true."""
-        import rclpy
-
         end = time.monotonic() + timeout
         while True:
             value = condition()
@@ -115,15 +126,13 @@ class Probe:
                 return value
             if time.monotonic() > end:
                 pytest.fail(f"{what} did not come true within {timeout} s")
-            rclpy.spin_once(self.node, timeout_sec=0.02)
+            self._turn()
 
     def spin(self, seconds: float) -> None:
         """Listen for a while: for what must not happen."""
-        import rclpy
-
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            rclpy.spin_once(self.node, timeout_sec=0.02)
+            self._turn()
 
     def quiet(self, heard: list, seconds: float, what: str) -> None:
         """Wait until nothing has come for so long: what was on its way has come by then."""
@@ -137,9 +146,22 @@ class Probe:
         self.until(silent, 30.0, f"silence of {what}")
 
     def hear(self, kind: type, topic: str, qos: object = 10) -> list:
-        """Subscribe; the list grows with what comes."""
+        """Subscribe; the list grows with what comes.
+
+        Nothing promises that what was published first on another topic is heard first. With EFM_LATE=S each
+        topic is heard up to S seconds late, by an amount of its own: a test that relies on it fails then.
+        """
         heard: list = []
-        self.node.create_subscription(kind, topic, heard.append, qos)
+        late = float(os.environ.get("EFM_LATE", "0"))
+        if late == 0.0:
+            take = heard.append
+        else:
+            lag = late * random.random()
+
+            def take(message: object) -> None:
+                self.late.append((time.monotonic() + lag, heard, message))
+
+        self.node.create_subscription(kind, topic, take, qos)
         return heard
 
     def call(self, kind: type, service: str, request: object, timeout: float = 30.0) -> object:

@@ -148,6 +148,7 @@ def test_the_policy_reaches_those_who_use_it(bringup):
     [
         {},
         {"use_sim_time": "true"},
+        {"use_sim_time": "true", "real_time_factor": "0.5"},
         {"sim": "false", "namespace": "cell", "log_level": "warn"},
         {"policy": "/models/mine", "params_file": "mine"},
         {"sim": "false", "policy": "/models/mine"},

@@ -123,7 +123,8 @@ def robot(probe):
 def check_windows(motion):
     """The rule of streaming, as a controller would like it."""
     by_stamp = {(m.header.stamp.sec, m.header.stamp.nanosec): m for m in motion.hand}
-    shared = 0
+    # What one controller was sent last may be heard before what the other was.
+    both, shared = [m for m in motion.arm if seconds(m.header.stamp) <= seconds(motion.hand[-1].header.stamp)], 0
     for window in motion.arm:
         assert window.joint_names == ARM
         assert all(v == 0.0 for v in window.points[-1].velocities), "every window ends at rest"
@@ -134,7 +135,7 @@ def check_windows(motion):
         assert times[-1] >= 0.2
         shared += (window.header.stamp.sec, window.header.stamp.nanosec) in by_stamp
     # Writers keep one window: a busy machine may lose one here and there.
-    assert shared >= len(motion.arm) - 2 - len(motion.arm) // 50, "both controllers get the same stamps"
+    assert both and shared >= len(both) - 2 - len(both) // 50, "both controllers get the same stamps"
 
 
 def test_in_the_simulator_a_scripted_chunk_is_followed_and_ends_at_rest(start, probe):
@@ -183,7 +184,8 @@ def test_a_joint_missing_from_joint_states_is_named_and_nothing_moves(start, pro
 def test_a_joint_that_vanishes_while_the_arm_moves_brings_it_to_rest_and_is_named(start, probe, robot):
     motion = Motion(start, probe, max_joint_state_age=0.5, max_tracking_error=5.0)  # this robot does not follow
     motion.ready()
-    motion.streams(robot.positions, 20)
+    # Soon: one that does not follow is found to stand still as well.
+    motion.streams(robot.positions, 3)
     robot.names = [name for name in robot.names if name != "panda_joint2"]
     motion.health.wait(MOTION, ERROR, "'panda_joint2'")
     motion.rests()

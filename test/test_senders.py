@@ -102,6 +102,29 @@ def revives(motion):
         call(motion.probe, "resume")
 
 
+def stopped_by(motion, *words):
+    """The newest status of motion, if it is a stop whose message holds all words."""
+    told = motion.health.newest(MOTION)
+    return told if told and told.level == ERROR and all(word in told.message for word in words) else None
+
+
+def disturbs(motion, other, *words):
+    """Publish to a controller until that has stopped the robot by these words, and return the status. Once is enough; but where the follower had no turn,
+    the robot rests for that, and is brought back before it can be stopped."""
+    sent = [0.0]
+
+    def stopped():
+        if told := stopped_by(motion, *words):
+            return told
+        if time.monotonic() > sent[0] + 2.0:
+            revives(motion)
+            sent[0] = time.monotonic()
+            other.publish(JointTrajectory())
+        return None
+
+    return motion.probe.until(stopped, what=f"a stop by {words}")
+
+
 class Stream:
     """Proposes and keeps on proposing, so that the arm never runs out of chunks."""
 
@@ -147,8 +170,7 @@ def test_another_that_sends_to_a_controller_is_told_before_and_stops_the_robot_b
     )
     stream.moves()
     matched(probe, other)
-    other.publish(JointTrajectory())
-    told = motion.health.wait(MOTION, ERROR, "'/left/teleop'", ARM_TOPIC, "~/resume")
+    told = disturbs(motion, other, "'/left/teleop'", ARM_TOPIC, "~/resume")
     assert "/right" not in told.message
     motion.rests()
     motion.knows(motion.send(follower.robot.positions))
@@ -168,8 +190,7 @@ def test_while_the_other_goes_on_no_resume_helps_and_once_it_is_silent_one_does(
     matched(probe, other)
     stream = Stream(motion, follower)
     stream.moves()
-    other.publish(JointTrajectory())
-    motion.health.wait(MOTION, ERROR, "'/rqt'", HAND_TOPIC)
+    disturbs(motion, other, "'/rqt'", HAND_TOPIC)
     for _ in range(3):
         assert call(probe, "resume").success
         other.publish(JointTrajectory())
@@ -276,7 +297,7 @@ def test_a_bag_whose_commands_are_played_while_armed_stops_the_robot_and_a_recor
     empty = store.types[kind](header=header, joint_names=[], points=[])
     with rosbags.Writer(tmp_path / "bag", version=9, storage_plugin=rosbags.StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(ARM_TOPIC, kind, typestore=store)
-        for beat in range(10):
+        for beat in range(100):
             writer.write(connection, 10**9 + beat * 10**8, store.serialize_cdr(empty, kind))
     motion = Motion(start, probe)
     motion.ready()
@@ -286,7 +307,7 @@ def test_a_bag_whose_commands_are_played_while_armed_stops_the_robot_and_a_recor
     stream.until(lambda: "recorder" in probe.node.get_node_names(), "the recorder")
     stream.moves(50)
     start("efm-play", str(tmp_path / "bag"), "--all", "--delay", "4")
-    motion.health.wait(MOTION, ERROR, "'/player'", ARM_TOPIC)
+    stream.until(lambda: stopped_by(motion, "'/player'", ARM_TOPIC), "the stop by the player's name")
 
 
 # Two that propose.
@@ -325,8 +346,9 @@ def test_one_source_of_chunks_is_held_to_and_the_other_is_refused_by_name(start,
         other.publish(chunk(now(probe), [[float("nan")] * 8] * 3))
     stream.moves(50)
     # The first falls silent: the other one may, once it has been silent for long enough.
-    before = follower.robot.positions[0]
     silent = time.monotonic()
+    motion.send(follower.robot.positions, by=0.0)
+    before = follower.robot.positions[0]
 
     def turned():
         where = follower.robot.positions

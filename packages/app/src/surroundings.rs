@@ -1,6 +1,7 @@
 //! What the filter knows of the robot's surroundings, from parameters and descriptions.
 
 use crate::param_rules as rules;
+use crate::state_file::AUTO;
 use crate::{Failure, reasons};
 use efm_collision::{CollisionModel, CollisionOptions, MeshFiles, Obstacles};
 use efm_config::codes::{contradict, wrong};
@@ -37,6 +38,19 @@ pub fn specs() -> Vec<Spec> {
             .unit("m")
             .range(0.0, 1.0),
         Spec::double("padding", 0.0, "Added to every body of the robot.").unit("m").range(0.0, 1.0),
+        Spec::integer(
+            "mesh_parts",
+            12,
+            "Convex parts at most that a collision mesh is cut into where it is not convex. 1: each mesh counts as its convex hull, as faster checkers have it, \
+             and what reaches into a hollow of it is refused.",
+        )
+        .range(1.0, 64.0),
+        Spec::text(
+            "mesh_cache",
+            AUTO,
+            "Folder that keeps the convex parts of meshes between starts: cutting takes up to a second a mesh. auto: $XDG_CACHE_HOME/embodied_fm/meshes or \
+             ~/.cache/embodied_fm/meshes. Empty: none.",
+        ),
         Spec::texts(
             "fixed_joints",
             &[],
@@ -218,6 +232,8 @@ pub fn around(
     let options = CollisionOptions {
         clearance: params.double("clearance"),
         padding: params.double("padding"),
+        mesh_parts: usize::try_from(params.integer("mesh_parts")).unwrap_or(1).max(1),
+        mesh_cache: mesh_cache(&params.text("mesh_cache"), |name| std::env::var_os(name)),
         mesh_files: MeshFiles::new(|resource| mesh_file(resource).map_err(|why| why.to_string())),
         ..CollisionOptions::default()
     };
@@ -226,7 +242,42 @@ pub fn around(
         log::warn!("a declared contact names '{name}', which is no link, obstacle or held object (so far)");
     }
     log::info!("{} pairs of bodies are kept {} m apart", bodies.pairs(), options.clearance);
+    if let Some(told) = loose_meshes(&bodies) {
+        log::info!("{told}");
+    }
     Ok(Around { bodies: Some(bodies), tool, bounds })
+}
+
+/// Meshes whose convex parts stand off them by more than is usual, in words.
+fn loose_meshes(bodies: &CollisionModel) -> Option<String> {
+    /// Of 99 of 100 places on the surface, metres.
+    const USUAL: f64 = 3e-3;
+    /// More than a person reads.
+    const MOST: usize = 8;
+    let mut loose: Vec<_> = bodies.mesh_fits().filter(|(_, fit)| fit.off_p99 > USUAL).collect();
+    loose.sort_by(|one, other| other.1.off_p99.total_cmp(&one.1.off_p99));
+    let told = loose.iter().take(MOST).map(|(name, fit)| {
+        let (p99, most) = (1e3 * fit.off_p99, 1e3 * fit.off_most);
+        format!("'{name}' in {} parts by {p99:.1} mm (p99 of its surface, at most {most:.1} mm)", fit.parts)
+    });
+    let told = told.collect::<Vec<_>>().join(", ");
+    let more = loose.len().saturating_sub(MOST);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let cure = "more 'mesh_parts' follow a mesh more closely, and what is not closed counts as full where it cannot be seen into";
+    (!loose.is_empty()).then(|| format!("collision bodies stand off their meshes: {told}{more}; {cure}"))
+}
+
+/// The folder that the parameter `mesh_cache` means; `variable` looks into the environment.
+fn mesh_cache(setting: &str, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let folder = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match setting {
+        "" => None,
+        AUTO => {
+            let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+            Some(cache.join("embodied_fm/meshes"))
+        }
+        path => Some(PathBuf::from(path)),
+    }
 }
 
 /// The parameter `workspace`.
@@ -268,6 +319,17 @@ fn mesh_file(resource: &str) -> Result<PathBuf, NotSourced> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn parts_of_meshes_are_kept_where_caches_are() {
+        let of = |setting: &str, variables: &[(&str, &str)]| {
+            mesh_cache(setting, |name| variables.iter().find(|known| known.0 == name).map(|known| known.1.into()))
+        };
+        let (home, cache) = (("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"));
+        assert_eq!(of(AUTO, &[home, cache]), Some("/cache/embodied_fm/meshes".into()));
+        assert_eq!(of(AUTO, &[home, ("XDG_CACHE_HOME", "cache")]), Some("/home/me/.cache/embodied_fm/meshes".into()));
+        assert_eq!((of(AUTO, &[]), of("", &[home]), of("/a", &[home])), (None, None, Some("/a".into())));
+    }
 
     const URDF: &str = "<robot name='r'><link name='a'/><link name='b'/><link name='c'/>\
         <joint name='rail' type='prismatic'><parent link='a'/><child link='b'/><limit lower='0' upper='1' velocity='1' effort='1'/></joint>\

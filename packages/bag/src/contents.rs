@@ -99,7 +99,7 @@ impl Contents {
             }
             Err(error) => return vec![("picture", error.to_string())],
         }
-        self.changes(message, image.stamp, encoding, (width, height), data)
+        self.changes(message, encoding, (width, height), data)
     }
 
     fn compressed(&mut self, message: &BagMessage, image: &CompressedImageView<'_>) -> Vec<(&'static str, String)> {
@@ -116,22 +116,18 @@ impl Contents {
             // Whole, but of a kind that is not unpacked here.
             Err(_) => return Vec::new(),
         };
-        self.changes(message, image.stamp, image.format, size, image.data)
+        self.changes(message, image.format, size, image.data)
     }
 
     /// Whether a picture is as those before it where it must be, and another one where it must be.
     fn changes(
         &mut self,
         message: &BagMessage,
-        stamp: Stamp,
         encoding: &str,
         (width, height): (u32, u32),
         data: &[u8],
     ) -> Vec<(&'static str, String)> {
         let mut wrong = Vec::new();
-        if stamp == Stamp::ZERO {
-            wrong.push(("stamp", "it has no header stamp".to_owned()));
-        }
         let joints = &self.joints;
         let picture = self.pictures.entry(message.topic().to_owned()).or_default();
         let (before, w, h) = picture.shape.get_or_insert_with(|| (shorten(encoding), width, height));
@@ -179,9 +175,6 @@ impl Contents {
         let mut positions = state.name.iter().zip(&state.position).filter(|_| !told);
         if let Some((name, value)) = positions.find(|(_, value)| !value.is_finite()) {
             wrong.push(("position", format!("the position of joint '{}' is {value}", shorten(name))));
-        }
-        if state.header.stamp == Stamp::ZERO {
-            wrong.push(("stamp", "it has no header stamp".to_owned()));
         }
         if message.topic().ends_with("joint_states") {
             for (name, value) in state.name.iter().zip(&state.position) {

@@ -5,10 +5,8 @@ use crate::damage::Damage;
 use crate::error::BagError;
 use crate::files;
 use crate::reader::{BagMessage, BagReader};
+use crate::stamps::Stamps;
 use efm_core::Stamp;
-use efm_wire::cdr::CdrReader;
-use efm_wire::msgs::Header;
-use efm_wire::{CdrError, Decode};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -65,6 +63,8 @@ pub struct TopicReport {
     pub gaps: Vec<(Stamp, f64)>,
     /// Of types with a header: how often a stamp was before the one before it, and the largest step back in seconds.
     pub steps_back: (u64, f64),
+    /// Of types with a header: what else is wrong with their stamps, in words.
+    pub wrong_stamps: Vec<String>,
     /// Of types with a header: median and largest time from stamp to log time in seconds, of stamps that are not zero.
     pub age: Option<(f64, f64)>,
     /// Smallest time from stamp to log time, in seconds: below zero where the stamp lies in the future.
@@ -102,34 +102,22 @@ struct Tally {
     has_header: bool,
     bytes: u64,
     times: Vec<i64>,
-    ages: Vec<i64>,
-    /// By who sends, as far as a message tells: several may share a topic, and overtake each other.
-    last_stamps: BTreeMap<(String, String), i64>,
-    steps_back: (u64, i64),
+    stamps: Stamps,
 }
 
 impl Tally {
     fn new(message: &BagMessage) -> Self {
         let first = message.without_data();
-        let has_header = first.encoding() == "cdr" && has_header(&first.schema_text());
-        let (times, ages, last_stamps, steps_back) = (Vec::new(), Vec::new(), BTreeMap::new(), (0, 0));
-        Self { first, has_header, bytes: 0, times, ages, last_stamps, steps_back }
+        let has_header =
+            first.encoding() == "cdr" && (HEADED.contains(&first.type_name()) || has_header(&first.schema_text()));
+        Self { first, has_header, bytes: 0, times: Vec::new(), stamps: Stamps::default() }
     }
 
     fn see(&mut self, message: &BagMessage) {
-        let at = message.log_time().nanos();
-        self.times.push(at);
+        self.times.push(message.log_time().nanos());
         self.bytes += message.data().len() as u64;
-        let Some(stamp) = self.has_header.then(|| stamp(message.data())).flatten().filter(|stamp| *stamp != 0) else {
-            return;
-        };
-        self.ages.push(at.saturating_sub(stamp));
-        // Those that cannot be read count as one.
-        let who = source(self.first.type_name(), message.data()).unwrap_or_default();
-        if let Some(last) = self.last_stamps.insert(who, stamp)
-            && stamp < last
-        {
-            self.steps_back = (self.steps_back.0 + 1, self.steps_back.1.max(last - stamp));
+        if self.has_header {
+            self.stamps.see(message, self.first.type_name());
         }
     }
 
@@ -148,7 +136,11 @@ impl Tally {
             .iter()
             .filter(|(length, _)| steady && s(*length) > least)
             .map(|(length, begin)| (Stamp::from_nanos(*begin), s(*length)));
-        let ages = median(&mut self.ages);
+        let measured = self.first.type_name().starts_with("sensor_msgs/");
+        let (back, wrong_stamps) = (self.stamps.back(), self.stamps.wrong(measured));
+        let ages = self.stamps.ages();
+        let age = median(ages).map(|middle| (s(middle), s(ages.iter().copied().max().unwrap_or_default())));
+        let least_age = s(ages.iter().copied().min().unwrap_or_default());
         TopicReport {
             name,
             type_name: self.first.type_name().to_owned(),
@@ -163,9 +155,10 @@ impl Tally {
             steady,
             wrong,
             gaps: gaps.collect(),
-            steps_back: (self.steps_back.0, s(self.steps_back.1)),
-            age: ages.map(|m| (s(m), s(self.ages.iter().copied().max().unwrap_or_default()))),
-            least_age: s(self.ages.iter().copied().min().unwrap_or_default()),
+            steps_back: (back.0, s(back.1)),
+            wrong_stamps,
+            age,
+            least_age,
         }
     }
 }
@@ -276,6 +269,7 @@ fn problems(report: &BagReport, expected: &Expectations) -> Vec<String> {
         if steps > 0 {
             problems.push(format!("topic '{name}': stamps go back {steps} times, by up to {largest:.3} s"));
         }
+        problems.extend(topic.wrong_stamps.iter().map(|wrong| format!("topic '{name}': {wrong}")));
         if topic.least_age < -expected.max_ahead_s {
             problems.push(format!(
                 "topic '{name}': stamps lie up to {:.3} s in the future of the recorder's clock",
@@ -312,6 +306,9 @@ fn are_even(intervals: &[i64], middle: i64) -> bool {
     intervals.len() >= FEW && even * 10 >= intervals.len() * 9
 }
 
+/// Types that are known to begin with a header, whether or not the bag has their definition.
+const HEADED: [&str; 3] = ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/JointState"];
+
 /// Whether a message definition begins with a header.
 fn has_header(schema: &str) -> bool {
     let fields = schema.lines().map(|line| line.split('#').next().unwrap_or("").trim());
@@ -323,41 +320,10 @@ fn has_header(schema: &str) -> bool {
     })
 }
 
-/// The stamp that CDR bytes begin with, in nanoseconds.
-fn stamp(cdr: &[u8]) -> Option<i64> {
-    let little = match cdr.get(..4)? {
-        [_, 1, ..] => true,
-        [_, 0, ..] => false,
-        _ => return None,
-    };
-    let word = |at: usize| -> Option<[u8; 4]> { cdr.get(at..at + 4)?.try_into().ok() };
-    let (sec, nanosec) = if little {
-        (i32::from_le_bytes(word(4)?), u32::from_le_bytes(word(8)?))
-    } else {
-        (i32::from_be_bytes(word(4)?), u32::from_be_bytes(word(8)?))
-    };
-    Some(Stamp::from_sec_nanosec(sec, nanosec).nanos())
-}
-
 /// The middle value (the upper of two), in time linear in their number.
 fn median(values: &mut [i64]) -> Option<i64> {
     let middle = values.len() / 2;
     (!values.is_empty()).then(|| *values.select_nth_unstable(middle).1)
-}
-
-/// Who may have sent a message that begins with a header: its frame, and the first joint or the first status where several sources share a topic.
-fn source(type_name: &str, cdr: &[u8]) -> Result<(String, String), CdrError> {
-    let mut reader = CdrReader::new(cdr, "a message with a header")?;
-    let frame = Header::decode(&mut reader)?.frame_id;
-    let first = match type_name {
-        "sensor_msgs/msg/JointState" if reader.count(1)? > 0 => reader.string()?,
-        "diagnostic_msgs/msg/DiagnosticArray" if reader.count(1)? > 0 => {
-            let _level = reader.u8()?;
-            reader.string()?
-        }
-        _ => String::new(),
-    };
-    Ok((frame, first))
 }
 
 #[cfg(test)]
@@ -369,13 +335,5 @@ mod tests {
         assert!(has_header("# a comment\nint8 A=1\nstd_msgs/Header header\nfloat64 x\n"));
         assert!(!has_header("float64 x\nstd_msgs/Header header\n") && !has_header("std_msgs/Header[] header\n"));
         assert!(!has_header("") && !has_header("string data"));
-    }
-
-    #[test]
-    fn stamps_are_read_in_either_byte_order_and_short_messages_have_none() {
-        let little = [0, 1, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0];
-        let big = [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7];
-        assert_eq!((stamp(&little), stamp(&big)), (Some(2_000_000_007), Some(2_000_000_007)));
-        assert_eq!((stamp(&little[..11]), stamp(&[0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])), (None, None));
     }
 }

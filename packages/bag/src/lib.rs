@@ -38,6 +38,7 @@ pub mod qos;
 pub mod reader;
 mod reserve;
 pub mod select;
+mod stamps;
 mod storage;
 pub mod timeline;
 mod unpack;

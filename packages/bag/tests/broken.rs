@@ -259,6 +259,56 @@ fn senders_that_share_a_topic_may_overtake_each_other_and_each_is_held_to_its_ow
     assert!(all.iter().all(|problem| problem.contains("go back 2 times, by up to 0.480 s")), "{all:?}");
 }
 
+/// What is said of the stamps of joint states at 100 Hz, by the message's number and its log time.
+fn told_of_stamps(stamp: impl Fn(i64, Stamp) -> Stamp) -> Vec<String> {
+    let tmp = tempfile::tempdir().unwrap();
+    let dir = tmp.path().join("bag");
+    let mut bag = BagWriter::create(&dir, BagOptions::default()).unwrap();
+    for i in 0..100 {
+        let log = at(10 * i);
+        bag.write("joint_states", &joints(stamp(i, log), 0.01 * i as f64), log).unwrap();
+    }
+    bag.finish().unwrap();
+    inspect(&dir, &Expectations::default()).unwrap().problems
+}
+
+#[test]
+fn a_clock_that_stands_and_stamps_that_are_missing_are_told() {
+    assert!(told_of_stamps(|_, log| log).is_empty());
+    let all = told_of_stamps(|_, _| at(0));
+    assert!(matches!(&all[..], [one] if one.contains("99 of 100 header stamps") && one.contains("/clock")), "{all:?}");
+    // A driver that stamps at half its rate is none.
+    assert!(told_of_stamps(|i, log| if i % 2 == 1 { log.offset_nanos(-10 * MS) } else { log }).is_empty());
+    let all = told_of_stamps(|_, _| Stamp::ZERO);
+    assert!(matches!(&all[..], [one] if one.contains("100 of 100 messages have no header stamp")), "{all:?}");
+    let all = told_of_stamps(|i, log| if i == 40 { Stamp::ZERO } else { log });
+    assert!(matches!(&all[..], [one] if one.contains("1 of 100 messages have no header stamp")), "{all:?}");
+    // A simulated clock that begins at zero is right; so is nothing that begins without a stamp on another clock.
+    assert!(told_of_stamps(|i, _| Stamp::from_nanos(10 * MS * i)).is_empty());
+    let all = told_of_stamps(|i, log| if i == 0 { Stamp::ZERO } else { log });
+    assert!(matches!(&all[..], [one] if one.contains("1 of 100 messages have no header stamp")), "{all:?}");
+}
+
+#[test]
+fn stamps_that_are_no_times_are_told_with_their_field() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (bytes, words) in [
+        ([0xff_u8, 0xff, 0xff, 0xff, 0, 0, 0, 0], "sec -1, which is before 1970, the first of 100"),
+        ([1, 0, 0, 0, 0x00, 0x28, 0x6b, 0xee], "nanosec 4000000000, which is below 1000000000"),
+    ] {
+        let dir = tmp.path().join(format!("{}", bytes[0]));
+        let mut bag = BagWriter::create(&dir, BagOptions::default()).unwrap();
+        for i in 0..100 {
+            let mut data = efm_bag::Encode::to_cdr(&joints(at(10 * i), 1.0)).to_vec();
+            data[4..12].copy_from_slice(&bytes);
+            bag.write_raw("joint_states", "sensor_msgs/msg/JointState", "", &data, at(10 * i)).unwrap();
+        }
+        bag.finish().unwrap();
+        let all = inspect(&dir, &Expectations::default()).unwrap().problems;
+        assert!(matches!(&all[..], [one] if one.contains(words)), "{words}: {all:?}");
+    }
+}
+
 #[test]
 fn a_file_without_its_footer_or_its_index_has_all_its_messages() {
     let (_tmp, dir) = bag(BagOptions::default());

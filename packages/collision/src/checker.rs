@@ -25,6 +25,17 @@ pub struct TooClose {
     pub at: f64,
 }
 
+/// Two that touch or penetrate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Touching {
+    /// A link, obstacle or held object.
+    pub a: String,
+    /// The other one.
+    pub b: String,
+    /// How deep they are in each other, metres: a lower bound for bodies that are not boxes or capsules.
+    pub depth: f64,
+}
+
 /// What a distance that did not change may differ by from one configuration to the next, metres: rounding, and the tolerance of the iterative
 /// distances. It is added nowhere: see [`Checker::resume`].
 const ROUNDING: f64 = 1e-6;
@@ -45,6 +56,14 @@ struct Near {
 struct Far {
     distance: f64,
     /// Whether it was not looked at in the last step, so that nothing else is known.
+    skipped: bool,
+}
+
+/// As [`Far`], of a run of pairs: `distance` is the least of theirs.
+#[derive(Debug, Clone, Copy)]
+struct FarRun {
+    distance: f64,
+    /// Whether none of them was looked at in the last step. What its pairs say of themselves is older then.
     skipped: bool,
 }
 
@@ -93,6 +112,9 @@ pub struct Checker {
     /// By body, metres: upper bounds of the ways since the sweep began, and the same a step earlier.
     ways: Vec<f64>,
     ways_before: Vec<f64>,
+    /// By run of pairs, and by owner of bodies: the longest of the ways.
+    far_runs: Vec<FarRun>,
+    owner_ways: Vec<f64>,
     motion: Motion,
     /// What each pair must keep in this sweep.
     limits: Vec<Limit>,
@@ -121,6 +143,8 @@ impl Checker {
             far: Vec::new(),
             ways: Vec::new(),
             ways_before: Vec::new(),
+            far_runs: Vec::new(),
+            owner_ways: Vec::new(),
             motion: Motion::default(),
             limits: Vec::new(),
             floors: Vec::new(),
@@ -162,6 +186,8 @@ impl Checker {
             far: vec![Far { distance: f64::NEG_INFINITY, skipped: false }; pairs],
             ways: vec![0.0; model.bodies.len()],
             ways_before: vec![0.0; model.bodies.len()],
+            far_runs: vec![FarRun { distance: f64::NEG_INFINITY, skipped: false }; model.runs.len()],
+            owner_ways: vec![0.0; model.owners()],
             motion: Motion::new(model),
             limits: vec![usual(model); pairs],
             floors: vec![UNKNOWN; pairs],
@@ -185,6 +211,37 @@ impl Checker {
             return Clearance { distance: f64::NEG_INFINITY, pair: 0 };
         }
         self.survey(model, q, f64::NEG_INFINITY)
+    }
+
+    /// What touches or penetrates at a configuration, as [`Checker::touching`]. Ends a sweep. Allocates.
+    ///
+    /// # Panics
+    /// When `q` has another length than the model's joints.
+    pub fn contacts(&mut self, model: &CollisionModel, q: &[f64]) -> Vec<Touching> {
+        self.fit(model);
+        self.begun = false;
+        self.survey(model, q, 0.0);
+        self.touching(model)
+    }
+
+    /// What touched or penetrated at the configuration of the last [`Checker::clearance`] or [`Checker::begin`], deepest first: each two links, obstacles
+    /// or held objects once. (After `clearance` only the deepest is sure to be there; after `begin` all are.) Allocates.
+    pub fn touching(&self, model: &CollisionModel) -> Vec<Touching> {
+        let mut found: Vec<Touching> = Vec::new();
+        for (i, near) in self.near.iter().enumerate().filter(|(_, near)| near.exact && near.gap.distance <= 0.0) {
+            let (depth, (a, b)) = (-near.gap.distance, model.pair_names(i));
+            match found.iter_mut().find(|known| known.a == a && known.b == b) {
+                Some(known) => known.depth = known.depth.max(depth),
+                None => found.push(Touching { a: a.to_owned(), b: b.to_owned(), depth }),
+            }
+        }
+        found.sort_by(|one, other| other.depth.total_cmp(&one.depth));
+        found
+    }
+
+    /// The configuration of the last [`Checker::clearance`], [`Checker::begin`], or of the end of the last [`Checker::advance`] that did not fail.
+    pub fn configuration(&self) -> &[f64] {
+        &self.frames[0].q
     }
 
     /// Pose of a link, by its place in [`efm_robot::RobotModel::links`], in the root link's frame, at the last configuration: that of
@@ -221,6 +278,9 @@ impl Checker {
         self.ways.fill(0.0);
         for (far, near) in self.far.iter_mut().zip(&self.near) {
             *far = Far { distance: near.gap.distance, skipped: false };
+        }
+        for (run, far) in model.runs.iter().zip(&mut self.far_runs) {
+            *far = FarRun { distance: least(&self.far[run.pairs.clone()]), skipped: false };
         }
         best
     }
@@ -374,16 +434,32 @@ impl Checker {
             let ways = self.ways.iter_mut().take(model.moving).enumerate();
             ways.for_each(|(body, way)| *way += self.motion.whole_path(model, body));
         }
-        for i in closest_first(self.closest, model.pairs.len()) {
-            // The cheapest look: it was so far apart that, whatever its bodies have moved since, it is neither too close nor the closest now. (A
-            // pair that leaves has to be known better.)
-            let (limit, pair) = (self.limits[i], &model.pairs[i]);
-            let far = self.far[i].distance - (self.ways[pair.a] + self.ways[pair.b]);
-            if bounded && far > limit.always.max(best.distance) && far >= limit.shown && limit.shown >= usually {
-                self.far[i].skipped = true;
+        // That of the whole run of pairs of two links is for when all of them have to keep the same.
+        let runs = bounded && self.leaving == 0;
+        if runs {
+            self.owner_ways.fill(0.0);
+            for (owner, way) in model.owners.iter().zip(&self.ways) {
+                self.owner_ways[*owner] = self.owner_ways[*owner].max(*way);
+            }
+        }
+        let first = self.closest;
+        let first_run = model.runs.partition_point(|run| run.pairs.end <= first);
+        if first_run < model.runs.len() {
+            self.unskip(model, first_run);
+            self.consider(model, first, bounded, usually, &mut best, &mut nearest)?;
+        }
+        for (number, run) in model.runs.iter().enumerate() {
+            let way = self.owner_ways[run.owners.0] + self.owner_ways[run.owners.1];
+            let far = self.far_runs[number].distance - way;
+            if runs && number != first_run && far > usual(model).always.max(best.distance) && far >= usually {
+                self.far_runs[number].skipped = true;
                 continue;
             }
-            self.look_at(model, i, &mut best, &mut nearest)?;
+            self.unskip(model, number);
+            for i in run.pairs.clone().filter(|i| *i != first) {
+                self.consider(model, i, bounded, usually, &mut best, &mut nearest)?;
+            }
+            self.far_runs[number].distance = least(&self.far[run.pairs.clone()]);
         }
         self.closest = nearest.pair;
         if !self.open[0].is_empty() {
@@ -396,6 +472,33 @@ impl Checker {
         }
         self.begun = true;
         Ok(best)
+    }
+
+    /// A run of pairs that was passed over is looked at again: nothing else is known of its pairs.
+    fn unskip(&mut self, model: &CollisionModel, run: usize) {
+        if std::mem::take(&mut self.far_runs[run].skipped) {
+            self.far[model.runs[run].pairs.clone()].iter_mut().for_each(|far| far.skipped = true);
+        }
+    }
+
+    /// The cheapest look at a pair: it was so far apart that, whatever its bodies have moved since, it is neither too close nor the closest now.
+    /// Otherwise a better one. (A pair that leaves has to be known better.)
+    fn consider(
+        &mut self,
+        model: &CollisionModel,
+        i: usize,
+        bounded: bool,
+        usually: f64,
+        best: &mut Clearance,
+        nearest: &mut Clearance,
+    ) -> Result<(), TooClose> {
+        let (limit, pair) = (self.limits[i], &model.pairs[i]);
+        let far = self.far[i].distance - (self.ways[pair.a] + self.ways[pair.b]);
+        if bounded && far > limit.always.max(best.distance) && far >= limit.shown && limit.shown >= usually {
+            self.far[i].skipped = true;
+            return Ok(());
+        }
+        self.look_at(model, i, best, nearest)
     }
 
     /// Looks at one pair in the step from the first frame to the second: from cheap to dear, until it is certain that it is neither too close nor
@@ -556,6 +659,11 @@ impl Floor {
 fn usual(model: &CollisionModel) -> Limit {
     let CollisionOptions { clearance, slack, .. } = model.options;
     Limit { shown: clearance + slack, always: clearance }
+}
+
+/// The least distance of some pairs.
+fn least(far: &[Far]) -> f64 {
+    far.iter().map(|far| far.distance).fold(f64::INFINITY, f64::min)
 }
 
 /// False for what is not a number, so that it is refused.

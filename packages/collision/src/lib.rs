@@ -11,22 +11,28 @@
 //! deterministic to the bit.
 
 mod body;
+mod cache;
 pub mod checker;
+pub mod convex;
 mod distance;
 pub mod error;
 mod gjk;
 mod kinematics;
 pub mod mesh;
+mod mesh_file;
 pub mod model;
 pub mod obstacles;
+pub mod sampled;
 pub mod scene;
 pub mod scene_diff;
 mod sweep;
 
-pub use checker::{Checker, Clearance, TooClose};
+pub use checker::{Checker, Clearance, TooClose, Touching};
+pub use convex::Fit;
 pub use error::CollisionError;
 pub use mesh::MeshFiles;
 pub use model::{CollisionModel, CollisionOptions};
 pub use obstacles::{AttachedObject, CollisionObject, Obstacles, Plane, PointMesh};
+pub use sampled::{Meeting, SampledPair, Sampling, sampled_pairs};
 pub use scene::{SceneMesh, SceneObject, ScenePose, Solid, SolidKind};
 pub use scene_diff::{AllowedMatrix, Operation, SceneAttached, SceneDiff};

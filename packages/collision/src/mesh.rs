@@ -1,12 +1,15 @@
-//! Meshes as convex hulls of few points.
+//! Meshes as convex hulls of few points, and where they are found.
 
 use crate::body::{Body, Seen};
+use crate::cache;
+use crate::convex::{Cutting, Fit, Parts};
 use crate::gjk::core_distance;
-use efm_core::reading;
+use crate::mesh_file::read;
 use nalgebra::{Isometry3, Vector3};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Resolve = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
 
@@ -39,7 +42,7 @@ impl std::fmt::Debug for MeshFiles {
 }
 
 /// A convex body that contains a mesh: all points within `inflation` of the hull of `points`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Hull {
     /// Where the points' origin lies in the mesh's frame.
     pub centre: Vector3<f64>,
@@ -47,13 +50,40 @@ pub(crate) struct Hull {
     pub inflation: f64,
 }
 
-/// Hulls that have been made: finding one again takes far less time than making it.
+/// Bodies of meshes that have been made: finding them again takes far less time than making them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MeshStore {
     /// Of files, by name and scale.
-    files: BTreeMap<(String, [u64; 3]), Arc<Hull>>,
+    files: BTreeMap<Key, Arc<Parts>>,
     /// Of vertices.
     inline: Vec<Arc<(Vec<Vector3<f64>>, Hull)>>,
+}
+
+/// A file's name, and the bits of its scale.
+type Key = (String, [u64; 3]);
+
+fn key(name: &str, scale: &Vector3<f64>) -> Key {
+    (name.to_owned(), [scale.x, scale.y, scale.z].map(f64::to_bits))
+}
+
+/// How parts are made of a file.
+pub(crate) struct Making<'a> {
+    pub files: &'a MeshFiles,
+    pub cutting: Cutting,
+    /// See [`cache::parts`].
+    pub cache: Option<&'a Path>,
+}
+
+impl Making<'_> {
+    fn make(&self, name: &str, scale: &Vector3<f64>) -> Result<Parts, String> {
+        let path = (self.files.0)(name)?;
+        let mut mesh = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        mesh.points.iter_mut().for_each(|point| point.component_mul_assign(scale));
+        if !mesh.points.iter().flat_map(|point| point.iter()).all(|x| x.is_finite()) {
+            return Err(format!("{}: with scale {:?} its vertices are not finite", path.display(), scale.as_slice()));
+        }
+        Ok(cache::parts(self.cache, &mesh, self.cutting))
+    }
 }
 
 impl MeshStore {
@@ -70,70 +100,53 @@ impl MeshStore {
         hull
     }
 
-    pub fn hull(
-        &mut self,
-        name: &str,
-        scale: &Vector3<f64>,
-        files: &MeshFiles,
-        tolerance: f64,
-    ) -> Result<Arc<Hull>, String> {
-        let key = (name.to_owned(), [scale.x, scale.y, scale.z].map(f64::to_bits));
+    /// Makes the parts of files that are not known yet, as many at once as there are processors. What fails is left for [`Self::parts`] to tell.
+    pub fn prepare<'a>(&mut self, wanted: impl Iterator<Item = (&'a str, &'a Vector3<f64>)>, how: &Making<'_>) {
+        let mut wanted: Vec<_> = wanted
+            .map(|(name, scale)| (key(name, scale), *scale))
+            .filter(|(key, _)| !self.files.contains_key(key))
+            .collect();
+        wanted.sort_by(|one, other| one.0.cmp(&other.0));
+        wanted.dedup_by(|one, other| one.0 == other.0);
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(wanted.len());
+        if workers < 2 {
+            return;
+        }
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut made = Vec::new();
+            while let Some((key, scale)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                made.extend(how.make(&key.0, scale).ok().map(|parts| (key.clone(), Arc::new(parts))));
+            }
+            made
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+            // One that died is made up for one by one, where its panic is told.
+            workers.into_iter().filter_map(|worker| worker.join().ok()).flatten().collect()
+        });
+        self.files.extend(made);
+    }
+
+    /// The convex parts of a file's mesh.
+    pub fn parts(&mut self, name: &str, scale: &Vector3<f64>, how: &Making<'_>) -> Result<Arc<Parts>, String> {
+        let key = key(name, scale);
         if let Some(known) = self.files.get(&key) {
             return Ok(known.clone());
         }
-        let path = (files.0)(name)?;
-        let points = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
-        let hull =
-            Arc::new(Hull::around(&points.iter().map(|p| p.component_mul(scale)).collect::<Vec<_>>(), tolerance));
-        self.files.insert(key, hull.clone());
-        Ok(hull)
+        let parts = Arc::new(how.make(name, scale)?);
+        self.files.insert(key, parts.clone());
+        Ok(parts)
     }
-}
 
-/// Vertices of a mesh: its hull is looked for among them.
-const MOST_VERTICES: usize = 500_000;
-
-fn open(path: &Path) -> Result<std::fs::File, String> {
-    reading::open(path, reading::MESH).map_err(|error| error.to_string())
-}
-
-/// The vertices of a file, at least one, all finite.
-fn read(path: &Path) -> Result<Vec<Vector3<f64>>, String> {
-    let kind = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_lowercase();
-    let points: Vec<Vector3<f64>> = match kind.as_str() {
-        "stl" => {
-            let mut file = std::io::BufReader::new(open(path)?);
-            let mesh = stl_io::read_stl(&mut file).map_err(|error| error.to_string())?;
-            mesh.vertices.iter().map(|v| Vector3::new(v[0].into(), v[1].into(), v[2].into())).collect()
-        }
-        "obj" => {
-            let load = tobj::LoadOptions::default();
-            // Materials do not matter, so one that is missing does not either.
-            let none = |_: &Path| Ok((Vec::new(), Default::default()));
-            let read = tobj::load_obj_buf(&mut std::io::BufReader::new(open(path)?), &load, none);
-            let (models, _) = read.map_err(|error| error.to_string())?;
-            models
-                .iter()
-                .flat_map(|m| m.mesh.positions.chunks_exact(3))
-                .map(|v| Vector3::new(v[0], v[1], v[2]))
-                .collect()
-        }
-        _ => {
-            return Err(
-                "only STL and OBJ meshes are read; convert it, or use primitives for the collision shape".into()
-            );
-        }
-    };
-    if points.len() > MOST_VERTICES {
-        let found = points.len();
-        return Err(format!(
-            "it has {found} vertices; at most {MOST_VERTICES} are read: simplify it, its hull is all that counts"
-        ));
+    /// Whether a mesh has more than one part.
+    pub fn any_cut(&self) -> bool {
+        self.files.values().any(|parts| parts.hulls.len() > 1)
     }
-    match points.iter().find(|p| !p.iter().all(|v| v.is_finite())) {
-        Some(point) => Err(format!("a vertex is not finite: {point:?}")),
-        None if points.is_empty() => Err("it has no vertices".to_owned()),
-        None => Ok(points),
+
+    /// How closely the parts of each file follow its mesh, by name.
+    pub fn fits(&self) -> impl Iterator<Item = (&str, Fit)> {
+        self.files.iter().map(|((name, _), parts)| (name.as_str(), parts.fit))
     }
 }
 
@@ -160,7 +173,21 @@ impl Ord for Left {
     }
 }
 
+/// From a point to the hull of some points; 0 inside.
+fn outside(hull: &[Vector3<f64>], point: &Vector3<f64>) -> f64 {
+    let body = Body::hull(0, &Isometry3::identity(), hull, 0..hull.len(), 0.0);
+    let dot = Body::segment(0, &Isometry3::translation(point.x, point.y, point.z), 0.0, 0.0);
+    let (at, there) = (body.placed_at_root(), dot.placed_at_root());
+    let body = Seen { body: &body, placed: &at, points: hull };
+    core_distance(body, Seen { body: &dot, placed: &there, points: hull }).upper
+}
+
 impl Hull {
+    /// From a point to the hull of the points, not rounded; 0 inside. In the mesh's frame.
+    pub fn distance(&self, point: &Vector3<f64>) -> f64 {
+        outside(&self.points, &(point - self.centre))
+    }
+
     /// Chooses few of the points so that all are within `tolerance` of the hull of the chosen: starting with the extreme ones along some
     /// directions, always the farthest next.
     pub fn around(points: &[Vector3<f64>], tolerance: f64) -> Self {
@@ -181,13 +208,6 @@ impl Hull {
             }
         }
         let mut hull: Vec<Vector3<f64>> = chosen.iter().map(|&i| points[i]).collect();
-        let outside = |hull: &[Vector3<f64>], point: &Vector3<f64>| {
-            let body = Body::hull(0, &Isometry3::identity(), hull, 0..hull.len(), 0.0);
-            let dot = Body::segment(0, &Isometry3::translation(point.x, point.y, point.z), 0.0, 0.0);
-            let (at, there) = (body.placed_at_root(), dot.placed_at_root());
-            let body = Seen { body: &body, placed: &at, points: hull };
-            core_distance(body, Seen { body: &dot, placed: &there, points: hull }).upper
-        };
         let mut left: BinaryHeap<Left> = (0..points.len())
             .filter(|i| !chosen.contains(i))
             .map(|point| Left { distance: outside(&hull, &points[point]), point })

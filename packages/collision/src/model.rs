@@ -1,15 +1,17 @@
 //! The geometry that is checked: all bodies of robot and cell, and which of them may not come close.
 
 use crate::body::{Body, Kind, Placed, Seen};
+use crate::convex::{Cutting, Fit};
 use crate::distance::{Gap, gap};
 use crate::error::CollisionError;
 use crate::kinematics::Axes;
-use crate::mesh::{Hull, MeshFiles, MeshStore};
+use crate::mesh::{Hull, Making, MeshFiles, MeshStore};
 use crate::obstacles::{AttachedObject, CollisionObject, Obstacles, PointMesh};
 use efm_core::JointNames;
 use efm_robot::{Primitive, RobotModel, Shape, Srdf, TreeKinematics};
 use nalgebra::{Isometry3, Translation3, Vector3};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How close things may come, and what may touch.
@@ -30,8 +32,13 @@ pub struct CollisionOptions {
     pub resolution: f64,
     /// Most halvings in one sweep; beyond, a step that needs one is refused. Bounds the time: a halving costs about as much as a step.
     pub max_splits: usize,
-    /// A mesh is checked as the hull of some of its points, inflated so that it contains all; by at most this much, metres.
+    /// A convex part of a mesh is checked as the hull of some of its points, inflated so that it contains all; by at most about this much, metres.
     pub mesh_tolerance: f64,
+    /// The mesh of a file is checked as so many convex parts at most, where it is not convex; 1: always as its whole hull. (A mesh that comes as
+    /// vertices, in a planning scene, always is: cutting takes longer than a scene may.)
+    pub mesh_parts: usize,
+    /// Folder where the convex parts of meshes are kept, by what is in the mesh; none: they are cut anew each time.
+    pub mesh_cache: Option<PathBuf>,
     /// Where meshes are found.
     pub mesh_files: MeshFiles,
 }
@@ -45,13 +52,20 @@ impl Default for CollisionOptions {
             slack: 2.5e-4,
             resolution: 5e-4,
             max_splits: 128,
-            mesh_tolerance: 1e-3,
+            mesh_tolerance: 3e-4,
+            mesh_parts: 12,
+            mesh_cache: None,
             mesh_files: MeshFiles::default(),
         }
     }
 }
 
 impl CollisionOptions {
+    fn making(&self) -> Making<'_> {
+        let cutting = Cutting { tolerance: self.mesh_tolerance, parts: self.mesh_parts };
+        Making { files: &self.mesh_files, cutting, cache: self.mesh_cache.as_deref() }
+    }
+
     fn check(&self) -> Result<(), CollisionError> {
         for (name, value, above_zero) in [
             ("clearance", self.clearance, false),
@@ -91,6 +105,14 @@ pub(crate) struct Pair {
     pub others: bool,
 }
 
+/// Pairs that follow each other and belong to the same two links, obstacles or held objects.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub pairs: std::ops::Range<usize>,
+    /// Whose bodies they are: places among the names.
+    pub owners: (usize, usize),
+}
+
 /// One axis of the chain of a body, nearest first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChainLink {
@@ -128,7 +150,8 @@ pub struct CollisionModel {
     meshes: MeshStore,
     // What follows from the above.
     names: Vec<String>,
-    owners: Vec<usize>,
+    /// By body: whose it is.
+    pub(crate) owners: Vec<usize>,
     pub(crate) bodies: Vec<Body>,
     /// The first so many bodies move; the others stand where `standing` says, of which the first `carried` move with other joints.
     pub(crate) moving: usize,
@@ -139,6 +162,7 @@ pub struct CollisionModel {
     pub(crate) chains: Vec<ChainLink>,
     pub(crate) chain_starts: Vec<usize>,
     pub(crate) pairs: Vec<Pair>,
+    pub(crate) runs: Vec<Run>,
     /// By other joint: whether a pair depends on it, and whether it carries a body of one.
     asked: Vec<bool>,
     carries: Vec<bool>,
@@ -215,6 +239,7 @@ impl CollisionModel {
             chains: Vec::new(),
             chain_starts: Vec::new(),
             pairs: Vec::new(),
+            runs: Vec::new(),
             asked: vec![false; others],
             carries: vec![false; others],
             known: vec![false; others],
@@ -282,9 +307,27 @@ impl CollisionModel {
         }
     }
 
+    /// How closely the convex parts of each mesh file follow it, by the name that the description gives it.
+    pub fn mesh_fits(&self) -> impl Iterator<Item = (&str, Fit)> {
+        self.meshes.fits()
+    }
+
     /// How many pairs of bodies are checked.
     pub fn pairs(&self) -> usize {
         self.pairs.len()
+    }
+
+    /// Pairs of links with bodies that one joint joins, which are not checked.
+    pub fn adjacent_links(&self) -> Vec<(String, String)> {
+        let with_bodies: Vec<usize> = (0..self.shapes.len()).filter(|link| !self.shapes[*link].is_empty()).collect();
+        let pairs = with_bodies.iter().enumerate().flat_map(|(i, a)| with_bodies[i + 1..].iter().map(|b| (*a, *b)));
+        let moving = pairs.filter(|(a, b)| self.axes.of_link[*a] != self.axes.of_link[*b] && self.axes.adjacent(*a, *b));
+        moving.map(|(a, b)| (self.link_names[a].clone(), self.link_names[b].clone())).collect()
+    }
+
+    /// How many links, held objects and obstacles have bodies or might.
+    pub(crate) fn owners(&self) -> usize {
+        self.names.len()
     }
 
     /// How many bodies there are, those of the cell included.
@@ -446,10 +489,18 @@ impl CollisionModel {
         self.points.clear();
         let (padding, mut names) = (self.options.padding, Vec::new());
         let before = self.meshes.renew();
+        let of_links = self.shapes.iter().flatten();
+        let of_objects = self.objects.iter().flat_map(|object| &object.shapes);
+        let held = self.attached.iter().flat_map(|object| &object.shapes);
+        let files = of_links.chain(of_objects).chain(held).filter_map(|shape| match &shape.shape {
+            Shape::Mesh { filename, scale } => Some((filename.as_str(), scale)),
+            _ => None,
+        });
+        self.meshes.prepare(files, &self.options.making());
         for link in 0..self.shapes.len() {
             let owner = format!("link '{}'", self.link_names[link]);
             for shape in self.shapes[link].clone() {
-                parts.push((names.len(), self.body(&owner, link, &Isometry3::identity(), &shape, padding)?));
+                self.add(&mut parts, names.len(), &owner, (link, &Isometry3::identity()), &shape, padding)?;
             }
             names.push(self.link_names[link].clone());
             kinds.push(Owner::Link(link));
@@ -466,7 +517,7 @@ impl CollisionModel {
                 return Err(missing(unknown));
             }
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, link, &object.pose, shape, padding)?));
+                self.add(&mut parts, names.len(), &what, (link, &object.pose), shape, padding)?;
             }
             for mesh in &object.meshes {
                 parts.push((names.len(), self.point_mesh(link, &object.pose, mesh, padding, &before)));
@@ -487,7 +538,7 @@ impl CollisionModel {
                 return Err(CollisionError::Shape { owner: what, problem });
             }
             for shape in &object.shapes {
-                parts.push((names.len(), self.body(&what, frame, &object.pose, shape, 0.0)?));
+                self.add(&mut parts, names.len(), &what, (frame, &object.pose), shape, 0.0)?;
             }
             for mesh in &object.meshes {
                 parts.push((names.len(), self.point_mesh(frame, &object.pose, mesh, 0.0, &before)));
@@ -544,6 +595,18 @@ impl CollisionModel {
                 let (axes_a, axes_b, base) = self.axes.apart(one.link, other.link, self.root);
                 let others = self.axes.others_between(one.link, other.link).next().is_some();
                 self.pairs.push(Pair { a, b, axes_a, axes_b, base, others });
+            }
+        }
+        let whose = |pair: &Pair| (self.owners[pair.a], self.owners[pair.b]);
+        if self.meshes.any_cut() {
+            // So that many parts are passed over at once.
+            self.pairs.sort_by_key(whose);
+        }
+        self.runs.clear();
+        for (i, pair) in self.pairs.iter().enumerate() {
+            match self.runs.last_mut() {
+                Some(run) if run.owners == whose(pair) => run.pairs.end = i + 1,
+                _ => self.runs.push(Run { pairs: i..i + 1, owners: whose(pair) }),
             }
         }
         self.asked.fill(false);
@@ -605,15 +668,16 @@ impl CollisionModel {
         }
     }
 
-    /// `at`: pose in the link's frame of the frame that the shape is placed in.
-    fn body(
+    /// The bodies of a shape. `place`: a link, and the pose in its frame of the frame that the shape is placed in.
+    fn add(
         &mut self,
+        parts: &mut Vec<(usize, Body)>,
+        number: usize,
         owner: &str,
-        link: usize,
-        at: &Isometry3<f64>,
+        (link, at): (usize, &Isometry3<f64>),
         shape: &Primitive,
         padding: f64,
-    ) -> Result<Body, CollisionError> {
+    ) -> Result<(), CollisionError> {
         let wrong = |problem: String| CollisionError::Shape { owner: owner.to_owned(), problem };
         let pose = &(at * shape.origin);
         if !pose.translation.vector.iter().chain(pose.rotation.coords.iter()).all(|v| v.is_finite()) {
@@ -629,18 +693,20 @@ impl CollisionModel {
         if !positive || !sizes.iter().all(|size| size.is_finite()) {
             return Err(wrong(format!("the sizes of {:?} must be finite and positive", shape.shape)));
         }
-        Ok(match &shape.shape {
+        let body = match &shape.shape {
             Shape::Capsule { radius, length } => Body::segment(link, pose, length / 2.0, radius + padding),
             Shape::Sphere { radius } => Body::segment(link, pose, 0.0, radius + padding),
             Shape::Box { size } => Body::cuboid(link, pose, size / 2.0, padding),
             Shape::Cylinder { radius, length } => Body::cylinder(link, pose, *radius, length / 2.0, padding),
             Shape::Mesh { filename, scale } => {
-                let (files, tolerance) = (&self.options.mesh_files, self.options.mesh_tolerance);
-                let hull = self.meshes.hull(filename, scale, files, tolerance);
-                let hull = hull.map_err(|problem| wrong(format!("mesh '{filename}': {problem}")))?;
-                self.hull(link, pose, &hull, padding)
+                let cut = self.meshes.parts(filename, scale, &self.options.making());
+                let cut = cut.map_err(|problem| wrong(format!("mesh '{filename}': {problem}")))?;
+                parts.extend(cut.hulls.iter().map(|hull| (number, self.hull(link, pose, hull, padding))));
+                return Ok(());
             }
-        })
+        };
+        parts.push((number, body));
+        Ok(())
     }
 
     fn point_mesh(

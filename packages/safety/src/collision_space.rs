@@ -64,6 +64,22 @@ impl CollisionSpace {
     }
 }
 
+impl CollisionSpace {
+    /// All that touch where a motion was to begin, in words, and where that is.
+    fn touching(&self) -> Option<String> {
+        /// More than a person reads.
+        const MOST: usize = 12;
+        let touching = self.checker.touching(&self.model);
+        let told = touching.iter().take(MOST);
+        let told = told.map(|t| format!("'{}' and '{}' by {:.1} mm", t.a, t.b, 1e3 * t.depth)).collect::<Vec<_>>();
+        let more = touching.len().saturating_sub(MOST);
+        let more = if more > 0 { format!(" and {more} pairs more") } else { String::new() };
+        let joints = self.model.joints().iter().zip(self.checker.configuration());
+        let at = joints.map(|(name, q)| format!("{name} {q:.3}")).collect::<Vec<_>>().join(", ");
+        (!told.is_empty()).then(|| format!("bodies are in each other: {}{more}, at {at}", told.join(", ")))
+    }
+}
+
 impl From<TooClose> for Intrusion {
     fn from(found: TooClose) -> Self {
         Self::TooClose { pair: found.pair, clearance: found.clearance }
@@ -134,6 +150,11 @@ impl Space for CollisionSpace {
     }
 
     fn describe(&self, intrusion: &Intrusion) -> String {
+        if self.barred.as_ref() == Some(intrusion)
+            && let Some(touching) = self.touching()
+        {
+            return touching;
+        }
         match intrusion {
             Intrusion::TooClose { pair, clearance } if *pair < self.model.pairs() => {
                 let (a, b) = self.model.pair_names(*pair);

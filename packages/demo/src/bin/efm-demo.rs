@@ -75,7 +75,7 @@ struct Args {
     picture: Option<PathBuf>,
     /// Simulated seconds a second, at most 1, which is the wall's time. Without it a demo measures how busy this machine is, and slows simulated time down
     /// where the graph would not keep up; --evaluate keeps to the wall's.
-    #[arg(long, value_name = "F", value_parser = factor)]
+    #[arg(long, value_name = "F", value_parser = factor, allow_negative_numbers = true)]
     real_time_factor: Option<f64>,
     /// Log level of all nodes.
     #[arg(long, default_value = "info", value_parser = ["debug", "info", "warn", "error", "fatal"])]
@@ -325,6 +325,7 @@ fn arguments(args: &Args, graph: &Graph, speed: Speed) -> Arguments {
         arguments.sim = args.sim.unwrap_or(arguments.sim);
         arguments.use_sim_time = args.use_sim_time.unwrap_or(arguments.use_sim_time);
         arguments.namespace = args.namespace.clone().unwrap_or_default();
+        arguments.real_time_factor = args.real_time_factor.unwrap_or(arguments.real_time_factor);
     } else {
         // Its own simulator, in wall time unless that is slowed.
         (arguments.sim, arguments.use_sim_time) = (true, speed != Speed::Real);
