@@ -321,7 +321,8 @@ impl CollisionModel {
     pub fn adjacent_links(&self) -> Vec<(String, String)> {
         let with_bodies: Vec<usize> = (0..self.shapes.len()).filter(|link| !self.shapes[*link].is_empty()).collect();
         let pairs = with_bodies.iter().enumerate().flat_map(|(i, a)| with_bodies[i + 1..].iter().map(|b| (*a, *b)));
-        let moving = pairs.filter(|(a, b)| self.axes.of_link[*a] != self.axes.of_link[*b] && self.axes.adjacent(*a, *b));
+        let moving =
+            pairs.filter(|(a, b)| self.axes.of_link[*a] != self.axes.of_link[*b] && self.axes.adjacent(*a, *b));
         moving.map(|(a, b)| (self.link_names[a].clone(), self.link_names[b].clone())).collect()
     }
 

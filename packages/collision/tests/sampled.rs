@@ -30,7 +30,10 @@ fn pairs_are_told_apart_as_the_setup_assistant_does() {
     assert_eq!(of(&pairs, "base", "mast").meeting, Meeting::Adjacent);
     // A link without bodies between them: two joints, so they are looked at, and touch at zero.
     assert_eq!(of(&pairs, "mast", "sleeve").meeting, Meeting::Default);
-    assert_eq!((of(&pairs, "base", "sleeve").meeting, of(&pairs, "base", "tool").meeting), (Meeting::Never, Meeting::Never));
+    assert_eq!(
+        (of(&pairs, "base", "sleeve").meeting, of(&pairs, "base", "tool").meeting),
+        (Meeting::Never, Meeting::Never)
+    );
     // It passes the post over an angle of 2 asin((0.1 + 0.05) / 0.6) or so, of the whole turn that three joints make: near 8 % of the samples.
     let post = of(&pairs, "post", "tool");
     assert!(post.meeting == Meeting::Sometimes && (60..300).contains(&post.touched), "{post:?}");

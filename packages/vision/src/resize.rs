@@ -363,7 +363,8 @@ impl Resizer {
     /// The source rows of a group of target rows.
     fn rows_of(&self, group: usize) -> Range<usize> {
         let lines = (0..LINES).filter_map(|i| self.rows.at(group * LINES + i, 0));
-        lines.fold(usize::MAX..0, |all, (start, weights)| all.start.min(start)..all.end.max(start + weights.len()))
+        let spans = lines.map(|(start, weights)| start..start + weights.len());
+        spans.reduce(|all, span| all.start.min(span.start)..all.end.max(span.end)).unwrap_or_default()
     }
 
     /// Every target pixel is a weighted sum, or border. Sums are in the order of the source's rows, then of its columns, so that how they are
