@@ -291,18 +291,8 @@ fn spoilt_raw(kind: usize, number: usize, dice: &mut Dice) -> (&'static str, Ima
             ("raw, wrong step", picture, true)
         }
         3 => {
-            let strange = [
-                "rgb9",
-                "",
-                "bayer_rggb32",
-                "\u{202e}8bgr",
-                "rgb8\0",
-                "16UC9",
-                "mono8",
-                "32FC1",
-                "yuv422_yuy2",
-                "8UC4",
-            ];
+            let strange =
+                ["rgb9", "", "bayer_rggb32", "\u{202e}8bgr", "rgb8\0", "16UC9", "mono8", "32FC1", "yuv420", "8UC4"];
             picture.encoding = dice.of(&strange).to_owned();
             ("raw, wrong encoding", picture, true)
         }

@@ -57,9 +57,9 @@ pub use files::FileError;
 pub use goal::Goal;
 pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
-    ActionSpace, ActionSpec, Axis, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit, LanguageSpec,
-    MANIFEST_FILE, Manifest, ManifestError, Negations, ObservationSpec, PolicyInfo, Reference, RobotContract, Rpy,
-    StateSpec, TokensSpec, VocabularySpec,
+    ActionSpace, ActionSpec, Axis, CameraSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit,
+    LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, Negations, ObservationSpec, PolicyInfo, Reference,
+    RobotContract, Rpy, StateSpec, TokensSpec, VocabularySpec,
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};
