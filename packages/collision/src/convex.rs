@@ -83,7 +83,7 @@ fn cut(mesh: &TriMesh, cutting: Cutting) -> Parts {
         let fit = Fit { parts: 1, inflation: whole.inflation, off_p99, off_most };
         Parts { hulls: vec![whole], fit }
     };
-    if mesh.faces.is_empty() || !(least > 1e-4 * longest) {
+    if mesh.faces.is_empty() || least <= 1e-4 * longest {
         return alone(whole, (0.0, 0.0));
     }
     let points: Vec<DVec3> = mesh.points.iter().map(|p| DVec3::new(p.x, p.y, p.z)).collect();
