@@ -5,9 +5,10 @@ efm_record_usage() {
 usage: ./efm record [TOPIC...] [OPTIONS]
 
 Records topics into a rosbag2 folder (MCAP) until Ctrl-C. TOPIC is a name, or a regular expression for whole names ('/camera/.*'). Without any: the
-topics that config/graph.yaml lists under 'record'.
+topics that config/graph.yaml lists under 'record', and all that the graph's nodes publish and subscribe to, but the cameras' own pictures.
 
   --all             every topic that is not hidden
+  --node NAME       all that this node publishes and subscribes to, but pictures that it is sent; may be given several times
   --exclude TOPIC   not this one (name or expression); may be given several times
   --out DIR         new folder [default: recording_ and the time (UTC), in the working directory]
   --compressed      pictures as JPEG, on TOPIC/compressed
@@ -34,7 +35,7 @@ efm_list() {
 }
 
 efm_record() {
-    local parameters=() topics=() exclude=()
+    local parameters=() topics=() nodes=() exclude=()
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help)
@@ -44,9 +45,10 @@ efm_record() {
             --all) topics+=(all) ;;
             --compressed) parameters+=(-p images:=compressed) ;;
             --sim-time) parameters+=(-p use_sim_time:=true) ;;
-            --exclude | --out | --quality | --zstd | --split-mb | --split-s | --queue-mb | --min-free-mb)
+            --node | --exclude | --out | --quality | --zstd | --split-mb | --split-s | --queue-mb | --min-free-mb)
                 [ $# -gt 1 ] || { echo "efm record: $1 wants a value" >&2; return 2; }
                 case $1 in
+                    --node) nodes+=("$2") ;;
                     --exclude) exclude+=("$2") ;;
                     --out) parameters+=(-p "folder:=$(efm_quoted "$2")") ;;
                     --quality) parameters+=(-p "jpeg_quality:=$2") ;;
@@ -68,6 +70,7 @@ efm_record() {
         shift
     done
     efm_list topics "${topics[@]}"
+    efm_list nodes "${nodes[@]}"
     efm_list exclude "${exclude[@]}"
     efm_setup record
     exec "$EFM_ROOT/target/debug/recorder" --ros-args -p end_on_error:=true "${parameters[@]}"

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, usual
 
 if os.environ.get("EFM_ROS") == "sourced":
     # Then the Python is somebody's own.
@@ -33,7 +33,7 @@ def efm_bag(*arguments: object, memory: int | None = None) -> subprocess.Complet
     """Run `efm-bag`, in no more than so many bytes of address space."""
     limit = None if memory is None else lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     command = [str(BIN / "efm-bag"), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
+    return subprocess.run(usual(command), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
 
 
 def ours(bag: Path) -> list[tuple[str, str, int, bytes]]:

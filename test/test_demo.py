@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, usual
 from test_launch import bringup, started  # noqa: F401 (bringup is a fixture)
 
 
 def demo(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
     command = [str(BIN / "efm-demo"), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(usual(command), cwd=ROOT, env=env, capture_output=True, text=True, timeout=30, check=False)
 
 
 def test_what_may_be_started_again_is_what_the_launch_file_says(bringup):  # noqa: F811
@@ -44,7 +44,7 @@ def test_goals_in_words_are_done_through_the_graph_by_the_shipped_policy(tmp_pat
     # The main job, whole: separate processes, trained policy, real physics. Two of three allow for one failure of the policy.
     report, bag, picture = tmp_path / "report.json", tmp_path / "bag", tmp_path / "strip.png"
     command = [BIN / "efm-demo", "--goals", "3", "--seed", "0", "--json", report, "--bag", bag, "--picture", picture]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(usual(command), cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert report.exists(), done.stdout + done.stderr
     whole = json.loads(report.read_text())
     (found,) = whole["runs"]

@@ -27,6 +27,7 @@ from training.contract import BASE, CAMERAS, JOINTS, TIP  # noqa: E402
 from training.kinematics import Chain, rotation, rotation_vector  # noqa: E402
 
 SHIPPED = sorted(folder for folder in (ROOT / "models").iterdir() if (folder / "golden.json").is_file())
+STATED = ("joint_names", "replan_steps", "gripper_joint", "rest_posture")
 REST = np.array(outgoing.START_POSTURE)
 
 
@@ -39,9 +40,12 @@ def test_the_shipped_chunks_are_what_training_makes_of_their_actions(folder: Pat
     stored = golden(folder)
     actions = np.reshape(stored["actions"], (-1, 4))
     made = outgoing.chunk(np.array(stored["joints"]), actions, REST)
-    assert {key: made[key] for key in ("joint_names", "replan_steps")} == {key: stored["outgoing"][key] for key in ("joint_names", "replan_steps")}
+    assert {key: made[key] for key in STATED} == {key: stored["outgoing"][key] for key in STATED}
     for key, within in (("times", 1e-12), ("joints", 1e-6), ("tools", 1e-6)):
         np.testing.assert_allclose(made[key], stored["outgoing"][key], atol=within, rtol=0)
+    assert made["gripper_joint"] == JOINTS[-1]
+    seen = Chain(ROOT / "urdf/panda.urdf", BASE, TIP).pose(JOINTS, np.array(stored["joints"]))[:3]
+    np.testing.assert_allclose(np.reshape(stored["observed_tools"], (3, 4)), seen, atol=1e-8)
     # And what the labels mean: the tool's way from where it was, its height over the table, the finger.
     tools = np.reshape(stored["outgoing"]["tools"], (-1, 3, 4))
     start = Chain(ROOT / "urdf/panda.urdf", BASE, TIP).position(JOINTS, np.array(stored["joints"]))
@@ -56,6 +60,7 @@ def test_the_shipped_pictures_have_another_aspect_ratio_and_their_own_size(folde
     assert set(cameras) == {f"image_{camera}" for camera in CAMERAS}
     for camera, (height, width) in CAMERAS.items():
         entry = cameras[f"image_{camera}"]
+        assert entry["name"] == camera
         assert abs(entry["width"] / entry["height"] - width / height) > 0.3
         assert len(base64.b64decode(entry["rgb8"])) == entry["width"] * entry["height"] * 3
         assert len(base64.b64decode(entry["resized"])) == width * height * 3
@@ -128,7 +133,7 @@ def test_both_parts_are_put_into_a_package_that_is_there(tmp_path: Path):
     pytest.importorskip("PIL.Image", reason="Pillow is in the environments of training and of the importers")
     folder = tmp_path / "old"
     shutil.copytree(SHIPPED[0], folder)
-    old = {key: value for key, value in golden(folder).items() if key not in ("cameras", "outgoing")}
+    old = {key: value for key, value in golden(folder).items() if key not in ("cameras", "observed_tools", "outgoing")}
     before = hashlib.sha256((folder / "golden.json").read_bytes()).hexdigest()
     (folder / "golden.json").write_text(json.dumps(old))
     with pytest.raises(SystemExit, match="does not name the sha256"):
@@ -155,8 +160,16 @@ def test_lerobots_chunks_are_in_the_robots_units_and_at_the_data_sets_rate():
     np.testing.assert_allclose(part["times"], [1 / 30, 2 / 30], rtol=0, atol=1e-15)
     assert part["joint_names"] == ["lift", "hand"]
     assert part["replan_steps"] == 1
+    assert part["gripper_joint"] == ""
     kept = lerobot.chunk(robot(gripper_joint="hand", limits={"hand": (0.0, 0.04)}), np.array([[90.0, 120.0]]), 1)
     assert kept["joints"][0][1] == 0.04
+    assert kept["gripper_joint"] == "hand"
+
+
+def test_lerobots_pictures_name_the_cameras_of_the_robot():
+    pytest.importorskip("PIL.Image", reason="Pillow is in the environments of training and of the importers")
+    made = lerobot.cameras({"overhead": (6, 8), "hand": (6, 8)})
+    assert {tensor: entry["name"] for tensor, entry in made.items()} == {"image_overhead": "overhead", "image_hand": "hand"}
 
 
 def test_a_checkpoint_that_executes_whole_chunks_looks_again_after_half():

@@ -18,6 +18,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from conftest import BIN, ROOT
 from graph_tools import ERROR, LATCHED, OK, Health, image, now, values
@@ -25,7 +26,7 @@ from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from record_load import RATES
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import String
 
 SECONDS = float(os.environ.get("EFM_RECORD_SECONDS", "5"))
@@ -402,3 +403,50 @@ def test_what_is_recorded_without_a_word_holds_what_a_post_mortem_asks_for_first
     with Reader(folder) as reader:
         topics = {name.strip("/") for name, topic in reader.topics.items() if topic.msgcount}
     assert asked <= topics and "weather" not in topics, topics
+
+
+def test_another_robots_topics_are_recorded_by_the_names_that_its_nodes_were_given(start, probe, tmp_path):
+    """Namespaces, remapped controllers, gripper actions and cameras: what the nodes publish and listen to, but cameras' own pictures."""
+    here = {"/ur/left/scaled/joint_trajectory", "/ur/joint_states", "/ur/gripper/gripper_cmd/_action/status", "/head/color/camera_info"}
+    arm = rclpy.create_node("trajectory_publisher", namespace="/cell", context=probe.node.context)
+    eyes = rclpy.create_node("camera_ingest", namespace="/cell", context=probe.node.context)
+    publishers = [
+        arm.create_publisher(String, "/ur/left/scaled/joint_trajectory", LATCHED),
+        probe.node.create_publisher(JointState, "/ur/joint_states", LATCHED),
+        probe.node.create_publisher(String, "/ur/gripper/gripper_cmd/_action/status", LATCHED),
+        probe.node.create_publisher(String, "/head/color/camera_info", LATCHED),
+        eyes.create_publisher(Image, "/cell/observation/head/image", LATCHED),
+        probe.node.create_publisher(Image, "/head/color/image_raw", LATCHED),
+        probe.node.create_publisher(String, "/weather", LATCHED),
+    ]
+    ignore = lambda message: None  # noqa: E731
+    arm.create_subscription(JointState, "/ur/joint_states", ignore, 1)
+    arm.create_subscription(String, "/ur/gripper/gripper_cmd/_action/status", ignore, 1)
+    eyes.create_subscription(String, "/head/color/camera_info", ignore, 1)
+    eyes.create_subscription(Image, "/head/color/image_raw", ignore, 1)
+    eyes.create_subscription(Image, "/wrist/image_raw", ignore, 1)
+    try:
+        for publisher in publishers:
+            publisher.publish(publisher.msg_type())
+        folder, health = tmp_path / "bag", Health(probe)
+        recorder = start("recorder", *ros(folder=str(folder), min_free_mb=0), "-r", "__ns:=/cell")
+
+        def all_there():
+            status = health.newest("/cell/recorder: recording")
+            told = values(status) if status else {}
+            wanted = told and int(told["messages"]) > len(here)
+            return told if wanted and "/cell/vla_inference" in told.get("nodes that are not there yet", "") else None
+
+        told = probe.until(all_there, 60.0, "messages of all topics")
+        assert told["listened to, and nobody publishes it"] == "/wrist/image_raw (/cell/camera_ingest)"
+        assert "/cell/trajectory_publisher" not in told["nodes that are not there yet"]
+        assert recorder.stop() == 0
+        # What it records it says at its start.
+        assert "*/joint_trajectory" in recorder.log and "/cell/trajectory_publisher" in recorder.log
+    finally:
+        arm.destroy_node()
+        eyes.destroy_node()
+    with Reader(folder) as reader:
+        topics = {name for name, topic in reader.topics.items() if topic.msgcount}
+    assert here | {"/cell/observation/head/image"} <= topics, topics
+    assert not topics & {"/head/color/image_raw", "/weather"}, topics

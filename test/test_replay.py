@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, usual
 
 POLICY = ROOT / "models" / "panda_tabletop_flow"
 
@@ -18,7 +18,7 @@ POLICY = ROOT / "models" / "panda_tabletop_flow"
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded") / "bag"
     command = [BIN / "efm-demo", "--goals", "1", "--seed", "3", "--bag", folder, "--json", folder.parent / "report.json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(usual(command), cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert (folder / "metadata.yaml").exists(), done.stdout + done.stderr
     return folder
 
@@ -28,7 +28,7 @@ def replay(bag: Path, tmp_path: Path, *arguments: str | Path) -> tuple[int, dict
     report = tmp_path / "report.json"
     report.unlink(missing_ok=True)
     command = [BIN / "efm-replay", bag, "--json", report, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(usual(command), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, json.loads(report.read_text()) if report.exists() else {}, done.stdout + done.stderr
 
 
@@ -81,6 +81,6 @@ def test_a_changed_byte_in_the_model_is_named(bag, tmp_path):
 def test_a_bag_without_a_trace_is_refused_with_what_is_missing(bag, tmp_path):
     slice_ = tmp_path / "slice"
     command = [BIN / "efm-bag", "slice", bag, "--out", slice_, "--topic", "/joint_states"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    subprocess.run(usual(command), check=True, capture_output=True, timeout=60)
     code, _, said = replay(slice_, tmp_path)
     assert code == 2 and "trace" in said, said

@@ -9,6 +9,8 @@ changed: what the numbers mean is what the data set's labels say (`training.data
 - x, y, z: where the tool is to be, counted from where it was at the observation, in the axes of the base; the finger as it is.
 - The tool points straight down, as in all demonstrations (the golden frame's own joints must do so too).
 - A row every 0.1 s, the first 0.1 s after the observation.
+- Where the tool was at the observation (`observed_tools`), by training's kinematics: the networks are repeated with it, whatever the
+  robot's description says that they are repeated on.
 """
 
 from __future__ import annotations
@@ -66,16 +68,20 @@ def chunk(joints: np.ndarray, actions: np.ndarray, rest: np.ndarray, replan_step
         "joints": np.round(rows, 9).tolist(),
         "tools": np.round(tools, 9).tolist(),
         "replan_steps": replan_steps,
+        "gripper_joint": finger.name,
+        "rest_posture": [float(v) for v in rest],
     }
 
 
 def add(document: dict, rest: list[float], replan_steps: int = REPLAN_STEPS) -> dict:
-    """Put both parts into the content of a golden file of this training; gives it back.
+    """Put all parts into the content of a golden file of this training; gives it back.
 
     A chunk that the arm cannot do has no such part, and that is said: `./efm policy check` then says so, too.
     """
     actions = np.reshape(document["actions"], (-1, len(ACTION_NAMES)))
-    document["cameras"] = pictures.cameras({f"image_{camera}": size for camera, size in CAMERAS.items()})
+    document["cameras"] = pictures.cameras(CAMERAS)
+    seen = Chain(URDF, BASE, TIP).pose(JOINTS, np.array(document["joints"], np.float64))
+    document["observed_tools"] = np.round(seen[:3].reshape(-1), 9).tolist()
     try:
         document["outgoing"] = chunk(np.array(document["joints"]), actions, np.array(rest), replan_steps)
     except ValueError as error:

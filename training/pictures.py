@@ -42,10 +42,15 @@ def wide(width: int, height: int) -> tuple[int, int]:
     return round(1.5 * rows * width / height), rows
 
 
-def part(picture: np.ndarray, resized: np.ndarray) -> dict:
-    """A camera's entry, of its picture and the same at the policy's size, uint8 [height, width, 3]; as base64, which is shorter."""
+def part(name: str, picture: np.ndarray, resized: np.ndarray) -> dict:
+    """A camera's entry: its name, its picture, and the same at the policy's size, uint8 [height, width, 3], as base64, which is shorter."""
     height, width, _ = picture.shape
-    return {"width": width, "height": height, "rgb8": _base64(picture), "resized": _base64(resized)}
+    return {"name": name, "width": width, "height": height, "rgb8": _base64(picture), "resized": _base64(resized)}
+
+
+def tensor_of(camera: str) -> str:
+    """Name of the tensor with a camera's pictures, in every package that is made here."""
+    return f"image_{camera}"
 
 
 def _base64(picture: np.ndarray) -> str:
@@ -53,9 +58,9 @@ def _base64(picture: np.ndarray) -> str:
 
 
 def cameras(sizes: dict[str, tuple[int, int]], seed: int = 7) -> dict:
-    """The part `cameras` for image tensors of these sizes (height, width) that see the whole of a camera's picture."""
+    """The part `cameras` for cameras of these names, the whole of whose pictures is seen at these sizes (height, width)."""
     made = {}
-    for place, (tensor, (height, width)) in enumerate(sizes.items()):
+    for place, (name, (height, width)) in enumerate(sizes.items()):
         picture = made_up(*wide(width, height), seed + place)
-        made[tensor] = part(picture, stretched(picture, width, height))
+        made[tensor_of(name)] = part(name, picture, stretched(picture, width, height))
     return made

@@ -46,11 +46,12 @@ def chunk(robot: Robot, actions: np.ndarray, replan_steps: int) -> dict:
         "times": [(row + 1) / robot.fps for row in range(len(rows))],
         "joints": rows.tolist(),
         "replan_steps": replan_steps,
+        "gripper_joint": robot.gripper_joint or "",
     }
 
 
 def cameras(sizes: dict[str, tuple[int, int]]) -> dict:
-    """The part `cameras` of image tensors (height, width).
+    """The part `cameras` of cameras by name (height, width).
 
     A data set has its pictures at the policy's size already, so another camera's is a matter of choice: the whole of it is seen.
     """

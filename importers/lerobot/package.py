@@ -23,6 +23,7 @@ from importers.lerobot import outgoing, ranges
 from importers.lerobot.checkpoint import Checkpoint, Feature
 from importers.lerobot.errors import ImportFailure
 from importers.lerobot.robot import Robot
+from training.pictures import tensor_of
 
 OPSET = 18
 PARITY = 1e-4
@@ -65,7 +66,7 @@ def sha256(content: bytes) -> str:
 
 def image_tensor(name: str) -> str:
     """Name of a camera's tensor."""
-    return f"image_{name}"
+    return tensor_of(name)
 
 
 def _cumsum(g: Any, values: Any, dim: Any, dtype: Any) -> Any:
@@ -146,7 +147,8 @@ def _vector(checkpoint: Checkpoint, feature: Feature, robot: Robot) -> dict:
     if mode == "MEAN_STD":
         # LeRobot divides by std + eps and multiplies by std. In the robot's units eps is scaled too: there it is put into the numbers.
         mean, std = (scale * values["mean"] + offset).tolist(), values["std"]
-        undone = {"unnormalize_eps": 0.0}
+        # A state is never brought back.
+        undone = {"unnormalize_eps": 0.0} if feature.kind == "ACTION" else {}
         if (scale == 1.0).all():
             return {"kind": "mean_std", "mean": mean, "std": std.tolist(), "eps": checkpoint.eps, **undone}
         if feature.kind == "ACTION":
@@ -202,7 +204,7 @@ def golden(checkpoint: Checkpoint, robot: Robot, observed: Observed, parts: Part
         else:
             content[name] = _flat(value)
     content["actions"] = (scale * parts.actions + offset).reshape(-1).tolist()
-    sizes = {image_tensor(robot.camera(feature)): (feature.shape[1], feature.shape[2]) for feature in checkpoint.images()}
+    sizes = {robot.camera(feature): (feature.shape[1], feature.shape[2]) for feature in checkpoint.images()}
     content["cameras"] = outgoing.cameras(sizes)
     content["outgoing"] = outgoing.chunk(robot, parts.actions, parts.replan_steps)
     return content
@@ -232,8 +234,6 @@ def manifest(checkpoint: Checkpoint, robot: Robot, parts: Parts, name: str, hash
             action[key] = value
     if robot.gripper_joint is not None:
         action["gripper_joint"] = robot.gripper_joint
-    if robot.rest_posture is not None:
-        action["rest_posture"] = robot.rest_posture
     return {
         "schema": "policy_package/1.0",
         "policy": {

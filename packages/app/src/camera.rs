@@ -1,15 +1,18 @@
 //! From a camera's messages to the picture that the policy sees, or to the reason why there is none.
 
+pub mod info;
 pub mod ingest;
 mod mixed;
+mod said;
 
 pub use mixed::Mixed;
+pub use said::{READ_AS, formats_of};
 
 use crate::reasons::{self, unfresh, wrong};
 use efm_core::freshness::{FreshnessBounds, Unfresh};
 use efm_core::reading::beginning;
 use efm_core::{Reason, SenderId, Stamp};
-use efm_vision::formats::Pixel;
+use efm_vision::formats::may_be;
 use efm_vision::{Decoder, Fit, Formats, Resizer, VisionError};
 use efm_wire::cdr::CdrError;
 use mixed::{Returns, Sources};
@@ -69,6 +72,18 @@ pub enum CameraTrouble {
         /// Of its pictures.
         encoding: &'static str,
     },
+    /// Of more than 8 bits, which are read over their whole range unless somebody says what their sensor has.
+    #[error(
+        "camera '{camera}' sends grey pictures of {bits} bits ({encoding}), and it is not known which value is white"
+    )]
+    Scale {
+        /// Which.
+        camera: String,
+        /// Of its pictures.
+        encoding: &'static str,
+        /// Of a value.
+        bits: u32,
+    },
     /// Pictures of several cameras.
     #[error("camera '{camera}': {mixed}")]
     Mixed {
@@ -93,6 +108,14 @@ impl CameraTrouble {
         const CHANGE_BACK: &str =
             "nothing is passed on until it changes back (start camera_ingest anew if it is meant)";
         let (code, remedy) = match self {
+            Self::Image { camera, problem: VisionError::Encoding { encoding, may_be, .. } } if !may_be.is_empty() => {
+                let remedy = said::remedy(camera, encoding, may_be);
+                return wrong(reasons::IMAGE_UNREADABLE, self.to_string(), remedy);
+            }
+            Self::Scale { camera, encoding, .. } => {
+                let remedy = said::remedy(camera, encoding, may_be(encoding));
+                return wrong(reasons::IMAGE_SCALE_UNKNOWN, self.to_string(), remedy);
+            }
             Self::Image { .. } => (reasons::IMAGE_UNREADABLE, ""),
             Self::Frame { .. } => (reasons::IMAGE_UNREADABLE, "set the frame where the camera's driver is started"),
             Self::Message { .. } => (reasons::MESSAGE_UNREADABLE, ""),
@@ -319,11 +342,17 @@ impl CameraStream {
             Picture::Compressed { format, data } => self.decoder.decode(format, data),
         }
         .map_err(problem)?;
-        if !self.grey && view.pixel().is_some_and(Pixel::is_grey) {
-            return Err(match other {
-                Some(first) => changed(first),
-                None => CameraTrouble::Grey { camera: camera(), encoding: view.encoding() },
-            });
+        let format = view.format();
+        // Whoever says what its pictures are knows that they are grey.
+        if format.is_grey() && !self.formats.is_said(said) {
+            let trouble = if format.bits() > 8 && !may_be(said).is_empty() {
+                Some(CameraTrouble::Scale { camera: camera(), encoding: view.encoding(), bits: format.bits() })
+            } else {
+                (!self.grey).then(|| CameraTrouble::Grey { camera: camera(), encoding: view.encoding() })
+            };
+            if let Some(trouble) = trouble {
+                return Err(other.map_or(trouble, changed));
+            }
         }
         let size = (view.width(), view.height());
         if !self.forms.settle(said, size)
@@ -386,8 +415,8 @@ mod tests {
     fn a_changed_size_too_few_bytes_and_unknown_encodings_are_refused() {
         let (mut stream, mut out) = (stream(), Vec::new());
         let data = vec![1u8; 48];
-        let unknown = stream.process(NOW, NOW, raw("yuv422", 4, &data), &mut out).unwrap_err().to_string();
-        assert!(unknown.contains("'front'") && unknown.contains("yuv422"), "{unknown}");
+        let unknown = stream.process(NOW, NOW, raw("yuv420", 4, &data), &mut out).unwrap_err().to_string();
+        assert!(unknown.contains("'front'") && unknown.contains("yuv420"), "{unknown}");
         stream.process(NOW, NOW, raw("rgb8", 4, &data), &mut out).unwrap();
         let size = stream.process(NOW, NOW, raw("rgb8", 8, &[0; 96]), &mut out).unwrap_err();
         assert!(matches!(size, CameraTrouble::Size { now: (8, 4), .. }), "{size}");
@@ -452,6 +481,37 @@ mod tests {
         let mut meant = self::stream().with_grey(true);
         meant.process(NOW, NOW, raw("mono8", 4, &[9; 16]), &mut out).unwrap();
         assert_eq!(out, [9; 12]);
+    }
+
+    #[test]
+    fn what_a_name_does_not_tell_is_refused_by_the_parameter_that_says_it_and_read_as_it_says() {
+        let mut out = Vec::new();
+        for (encoding, bytes, meant, expected) in [
+            ("8UC3", 3, "bgr8", [3, 2, 1]),
+            ("8UC4", 4, "rgba8", [1, 2, 3]),
+            ("8UC2", 2, "yuyv", [0, 255, 0]),
+            ("8UC1", 1, "mono8", [1, 1, 1]),
+            ("16UC1", 2, "mono12", [32, 32, 32]),
+            ("mono16", 2, "mono16", [2, 2, 2]),
+            ("mono16", 2, "mono10", [128, 128, 128]),
+        ] {
+            let data: Vec<u8> = [1u8, 2, 3, 9][..bytes].repeat(16);
+            let picture =
+                Picture::Raw { encoding, width: 4, height: 4, step: 4 * bytes as u32, big_endian: false, data: &data };
+            // Also where grey pictures are meant: of 16 bits it is not known how bright they are.
+            let grey = encoding != "8UC1";
+            let text = stream().with_grey(grey).process(NOW, NOW, picture, &mut out).unwrap_err().reason().in_words();
+            let parameter = if grey { format!("'read_as', as front:{encoding}=") } else { "'grey_cameras'".to_owned() };
+            assert!(text.contains("'front'") && text.contains(&parameter), "{text}");
+            if grey {
+                assert!(text.contains(meant), "{text}");
+            }
+            let formats = Formats::new().read_as(encoding, meant).unwrap();
+            stream().with_formats(formats).process(NOW, NOW, picture, &mut out).unwrap();
+            if encoding != "8UC2" {
+                assert_eq!(out[..3], expected, "{encoding} {meant}");
+            }
+        }
     }
 
     #[test]

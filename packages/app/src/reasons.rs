@@ -64,6 +64,9 @@ efm_core::codes! {
     IMAGE_GREY = "image_grey", "the camera's pictures have no colours, and the policy takes colour";
     IMAGES_MIXED = "images_mixed", "several cameras send on one topic";
     IMAGE_FROZEN = "image_frozen", "the camera's picture stays the same to the bit while joints move";
+    IMAGE_SCALE_UNKNOWN = "image_scale_unknown", "the camera's pictures have more than 8 bits, and nobody said how bright they are";
+    CAMERA_DIFFERS = "camera_differs", "the camera is not as the one that the policy was trained with";
+    CAMERA_INFO_MISSING = "camera_info_missing", "nobody publishes the camera's `camera_info`, so that it cannot be compared with what the policy was trained with";
     IMAGE_PASSED_ON = "image_passed_on", "the camera's pictures are passed on";
     MESSAGE_UNREADABLE = "message_unreadable", "what came is no message of its type";
     SILENT = "silent", "nothing has come for longer than may be";

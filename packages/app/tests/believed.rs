@@ -293,6 +293,22 @@ fn every_refused_chunk_has_the_code_of_its_cause() {
     assert_eq!(refused(&mut rig, |chunk| chunk.joint_names[0] = "thumb".to_owned()), "chunk_joint_unknown");
     // Three in a row that nobody could follow: that is a stop, with a code of its own.
     assert_eq!(refused(&mut rig, same), "bad_chunks");
+    // So many rows are no look ahead; as many as are taken are.
+    let mut rig = Rig::ready(true);
+    let rows = |rig: &mut Rig, count: usize| {
+        offered(rig, A, |chunk| {
+            let first = chunk.points[0].clone();
+            let point = |k: i64| TrajectoryPoint { time_from_start: MS * (k + 1), ..first.clone() };
+            chunk.points = (0..count as i64).map(point).collect();
+        })
+    };
+    for count in [1001, 20_000] {
+        let reason = rows(&mut rig, count).unwrap_err();
+        assert_eq!(reason.code, "chunk_malformed");
+        let words = format!("the action chunk has {count} rows (points); at most 1000 are taken");
+        assert!(reason.in_words().contains(&words), "{}", reason.in_words());
+    }
+    assert_eq!(rows(&mut rig, 1000), Ok(()));
     let mut rig = Rig::ready(true);
     assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(-9_000 * MS)), "chunk_too_old");
     assert_eq!(refused(&mut rig, |chunk| chunk.stamp = chunk.stamp.offset_nanos(9_000 * MS)), "chunk_from_the_future");

@@ -29,7 +29,7 @@ use efm_app::publisher::streaming_params;
 use efm_app::trace::{Asked, PassedOn};
 use efm_config::Params;
 use efm_core::freshness::FreshnessBounds;
-use efm_core::{Level, SenderId, Stamp, Trajectory, TrajectoryPoint};
+use efm_core::{ActionChunk, Level, SenderId, Stamp, Trajectory, TrajectoryPoint};
 use efm_vision::ResizeMode;
 use efm_wire::cdr::{CdrWriter, Encode};
 use efm_wire::msgs::{CompressedImage, Header, Image};
@@ -291,18 +291,8 @@ fn spoilt_raw(kind: usize, number: usize, dice: &mut Dice) -> (&'static str, Ima
             ("raw, wrong step", picture, true)
         }
         3 => {
-            let strange = [
-                "rgb9",
-                "",
-                "bayer_rggb32",
-                "\u{202e}8bgr",
-                "rgb8\0",
-                "16UC9",
-                "mono8",
-                "32FC1",
-                "yuv422_yuy2",
-                "8UC4",
-            ];
+            let strange =
+                ["rgb9", "", "bayer_rggb32", "\u{202e}8bgr", "rgb8\0", "16UC9", "mono8", "32FC1", "yuv420", "8UC4"];
             picture.encoding = dice.of(&strange).to_owned();
             ("raw, wrong encoding", picture, true)
         }
@@ -794,7 +784,7 @@ fn joint_states(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
 }
 
 fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
-    for kind in 0..13 {
+    for kind in 0..14 {
         let what = [
             "a hundred thousand points",
             "a hundred thousand joints",
@@ -808,7 +798,8 @@ fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
             "the same joint twice",
             "a frame without an end",
             "speeds that are none",
-            "twenty thousand points where it stands, a millisecond apart",
+            "as many points as are taken where it stands, a millisecond apart",
+            "a point more than are taken",
         ][kind];
         let what = format!("action_chunk: {what}");
         meter.case(13, &what, || {
@@ -839,7 +830,8 @@ fn chunks(meter: &mut Meter, arm: &mut Arm, dice: &mut Dice) {
                     _ => {
                         let first = chunk.points[0].clone();
                         let point = |k: i64| TrajectoryPoint { time_from_start: MS * (k + 1), ..first.clone() };
-                        chunk.points = (0..20_000).map(point).collect();
+                        let most = ActionChunk::MOST_ROWS as i64;
+                        chunk.points = (0..most + i64::from(kind == 13)).map(point).collect();
                     }
                 });
                 arm.wait(5);

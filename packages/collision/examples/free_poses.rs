@@ -65,5 +65,14 @@ fn main() {
     eprintln!("{:.1} us a pose", 1e6 * spent / count as f64);
     let names: Vec<_> = joints.iter().collect();
     let pairs: Vec<_> = pairs.iter().map(|(a, b)| format!("[{a:?}, {b:?}]")).collect();
-    println!("{{\"joints\": {names:?}, \"pairs\": [{}],\n\"poses\": [{}]}}", pairs.join(", "), poses.join(",\n"));
+    let meshes = model.convex_parts().map(|(name, scale, parts)| {
+        let parts = parts.iter().map(|part| {
+            let points: Vec<[f64; 3]> = part.points.iter().map(|p| [p.x, p.y, p.z]).collect();
+            let centre: [f64; 3] = part.centre.into();
+            format!("{{\"centre\": {centre:?}, \"points\": {points:?}, \"inflation\": {:?}}}", part.inflation)
+        });
+        format!("{{\"name\": {name:?}, \"scale\": {scale:?}, \"parts\": [{}]}}", parts.collect::<Vec<_>>().join(", "))
+    });
+    println!("{{\"meshes\": [{}],", meshes.collect::<Vec<_>>().join(",\n"));
+    println!("\"joints\": {names:?}, \"pairs\": [{}],\n\"poses\": [{}]}}", pairs.join(", "), poses.join(",\n"));
 }

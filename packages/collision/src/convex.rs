@@ -44,6 +44,17 @@ pub struct Fit {
     pub off_most: f64,
 }
 
+/// A convex part of a mesh: everything within `inflation` of the hull of `points`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvexPart<'a> {
+    /// Where the points' origin lies in the mesh's frame, metres.
+    pub centre: Vector3<f64>,
+    /// Corners, relative to the centre, metres.
+    pub points: &'a [Vector3<f64>],
+    /// Metres.
+    pub inflation: f64,
+}
+
 /// A hull whose surface stands off its mesh nowhere by more than this, metres, is not cut.
 const CONVEX: f64 = 3e-3;
 /// Edge of a voxel that cuts are looked for with, metres: at least, and at most so many along the longest side.
@@ -72,7 +83,7 @@ fn cut(mesh: &TriMesh, cutting: Cutting) -> Parts {
         let fit = Fit { parts: 1, inflation: whole.inflation, off_p99, off_most };
         Parts { hulls: vec![whole], fit }
     };
-    if mesh.faces.is_empty() || !(least > 1e-4 * longest) {
+    if mesh.faces.is_empty() || least <= 1e-4 * longest {
         return alone(whole, (0.0, 0.0));
     }
     let points: Vec<DVec3> = mesh.points.iter().map(|p| DVec3::new(p.x, p.y, p.z)).collect();

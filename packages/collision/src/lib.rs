@@ -29,7 +29,7 @@ mod scene_file;
 mod sweep;
 
 pub use checker::{Checker, Clearance, TooClose, Touching};
-pub use convex::Fit;
+pub use convex::{ConvexPart, Fit};
 pub use error::CollisionError;
 pub use mesh::MeshFiles;
 pub use model::{CollisionModel, CollisionOptions};

@@ -144,6 +144,11 @@ impl MeshStore {
         self.files.values().any(|parts| parts.hulls.len() > 1)
     }
 
+    /// The parts of each file, by its name and scale.
+    pub fn all(&self) -> impl Iterator<Item = (&str, [f64; 3], &[Hull])> {
+        self.files.iter().map(|((name, scale), parts)| (name.as_str(), scale.map(f64::from_bits), &parts.hulls[..]))
+    }
+
     /// How closely the parts of each file follow its mesh, by name.
     pub fn fits(&self) -> impl Iterator<Item = (&str, Fit)> {
         self.files.iter().map(|((name, _), parts)| (name.as_str(), parts.fit))

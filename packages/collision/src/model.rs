@@ -1,7 +1,7 @@
 //! The geometry that is checked: all bodies of robot and cell, and which of them may not come close.
 
 use crate::body::{Body, Kind, Placed, Seen};
-use crate::convex::{Cutting, Fit};
+use crate::convex::{ConvexPart, Cutting, Fit};
 use crate::distance::{Gap, gap};
 use crate::error::{CollisionError, kept};
 use crate::kinematics::Axes;
@@ -327,6 +327,18 @@ impl CollisionModel {
     /// How closely the convex parts of each mesh file follow it, by the name that the description gives it.
     pub fn mesh_fits(&self) -> impl Iterator<Item = (&str, Fit)> {
         self.meshes.fits()
+    }
+
+    /// The convex parts of each mesh file, by the name and scale that the description gives it: what is checked in its place.
+    pub fn convex_parts(&self) -> impl Iterator<Item = (&str, [f64; 3], Vec<ConvexPart<'_>>)> {
+        self.meshes.all().map(|(name, scale, hulls)| {
+            let parts = hulls.iter().map(|hull| ConvexPart {
+                centre: hull.centre,
+                points: &hull.points,
+                inflation: hull.inflation,
+            });
+            (name, scale, parts.collect())
+        })
     }
 
     /// How many pairs of bodies are checked.

@@ -18,6 +18,12 @@ pub struct ActionChunk {
 /// Why numbers do not make an action chunk.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ChunkError {
+    /// More rows than any policy looks ahead.
+    #[error("the action chunk has {rows} rows (points); at most {} are taken", ActionChunk::MOST_ROWS)]
+    TooManyRows {
+        /// How many.
+        rows: usize,
+    },
     /// No rows.
     #[error("the action chunk has no steps")]
     Empty,
@@ -80,11 +86,16 @@ pub enum TrajectoryChunkError {
 }
 
 impl ActionChunk {
+    /// Rows of a chunk at most, of a manifest and on a topic. Policies give some 10 to 100; each row costs time wherever a chunk is checked.
+    pub const MOST_ROWS: usize = 1000;
+
     /// Reads an action chunk from its message: the header stamp is the observation's, point k is due (k + 1) steps later.
     ///
     /// # Errors
     /// When names, sizes, spacing (to a microsecond) or values are not those of a chunk.
     pub fn from_trajectory(message: &Trajectory) -> Result<Self, TrajectoryChunkError> {
+        // Before anything that takes longer with more of them.
+        Self::bounded(message.points.len())?;
         let joints = JointNames::new(message.joint_names.iter().cloned())?;
         let step = message.points.first().map_or(0, |point| point.time_from_start);
         let mut positions = Vec::with_capacity(message.points.len() * joints.len());
@@ -125,6 +136,7 @@ impl ActionChunk {
         if !positions.len().is_multiple_of(joints.len()) {
             return Err(ChunkError::Ragged { values: positions.len(), joints: joints.len() });
         }
+        Self::bounded(positions.len() / joints.len())?;
         if let Some(i) = positions.iter().position(|v| !v.is_finite()) {
             return Err(ChunkError::NotFinite {
                 step: i / joints.len(),
@@ -133,6 +145,10 @@ impl ActionChunk {
             });
         }
         Ok(Self { observed_at, step, joints, positions })
+    }
+
+    fn bounded(rows: usize) -> Result<(), ChunkError> {
+        if rows > Self::MOST_ROWS { Err(ChunkError::TooManyRows { rows }) } else { Ok(()) }
     }
 
     /// As it travels: a point a row, each due so long after the observation. `frame_id` is that of the observation.
@@ -212,6 +228,8 @@ mod tests {
         assert_eq!(make(0.1, &[]), Err(ChunkError::Empty));
         assert_eq!(make(0.0, &[1.0, 2.0]), Err(ChunkError::StepTime(0.0)));
         assert_eq!(make(0.1, &[1.0]), Err(ChunkError::Ragged { values: 1, joints: 2 }));
+        assert!(make(0.1, &[0.0; 2000]).is_ok());
+        assert_eq!(make(0.1, &[0.0; 2002]), Err(ChunkError::TooManyRows { rows: 1001 }));
         let err = make(0.1, &[1.0, 2.0, 3.0, f64::NAN]).unwrap_err();
         assert!(err.to_string().contains("step 1") && err.to_string().contains("'b'"), "{err}");
     }

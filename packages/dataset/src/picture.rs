@@ -22,7 +22,8 @@ impl PictureMaker {
         if message.type_name() == Image::TYPE {
             let raw = message.decode::<ImageView>().map_err(|e| e.to_string())?;
             let view = efm_vision::ImageView::new(raw.encoding, raw.width, raw.height, raw.step, raw.data)
-                .map_err(|e| e.to_string())?;
+                .map_err(|e| e.to_string())?
+                .with_big_endian(raw.is_bigendian != 0);
             check_size(&view, size)?;
             view.to_rgb8(&mut rgb);
         } else {
@@ -30,7 +31,7 @@ impl PictureMaker {
             let view = self.decoder.decode(&compressed.format, &compressed.data).map_err(|e| e.to_string())?;
             check_size(&view, size)?;
             view.to_rgb8(&mut rgb);
-            let colour = view.pixel().is_none_or(|pixel| !pixel.is_grey());
+            let colour = !view.format().is_grey();
             if colour && is_plain_jpeg(&compressed.data) {
                 return Ok(Picture { file: compressed.data.into(), rgb });
             }

@@ -1,5 +1,6 @@
 //! `config/graph.yaml`: the processes of the graph. The launch file reads the same file.
 
+use efm_config::{file, is_for};
 use efm_core::reading;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,9 +20,6 @@ pub struct Graph {
     /// Topics that a recording holds; `*` stands for one part of a name.
     #[serde(default)]
     pub record: Vec<String>,
-    /// Those with `*`, by the names that they have beside the simulator.
-    #[serde(default)]
-    pub sim_record: Vec<String>,
 }
 
 /// Values of the launch arguments where nobody gives others.
@@ -145,10 +143,45 @@ impl Graph {
         Ok(graph)
     }
 
-    /// Topics that a recording beside the simulator holds, by name: those of types that are at hand there.
-    pub fn recorded(&self) -> Vec<String> {
-        let named = self.record.iter().filter(|topic| !topic.contains('*')).chain(&self.sim_record);
-        named.filter(|topic| message_type(topic).is_some()).cloned().collect()
+    /// Topics that a recording beside the simulator holds, by name: those of types that are at hand there. Names with `*` are those of the
+    /// controllers and cameras in the parameter files that its processes read; relative ones lie in `root`.
+    ///
+    /// # Errors
+    /// Naming the parameter file.
+    pub fn recorded(&self, root: &Path) -> Result<Vec<String>, GraphError> {
+        let mut all = Vec::new();
+        for topic in &self.record {
+            match topic.split_once('*') {
+                None => all.push(topic.clone()),
+                Some((before, behind)) => {
+                    let (executable, parameter) = named_by(topic);
+                    let names = self.names(root, executable, parameter)?;
+                    all.extend(names.iter().map(|name| format!("{before}{name}{behind}")));
+                }
+            }
+        }
+        all.retain(|topic| message_type(topic).is_some());
+        Ok(all)
+    }
+
+    /// What a parameter of a process names in its parameter files.
+    fn names(&self, root: &Path, executable: &str, parameter: &str) -> Result<Vec<String>, GraphError> {
+        let mut said = file::Said::new();
+        for process in self.processes.iter().filter(|process| process.executable == executable) {
+            for params in process.sim_params.iter().chain(&process.params) {
+                let path = root.join(params);
+                let text = reading::text(&path, reading::SETTINGS)
+                    .map_err(|source| GraphError::Read { file: path.clone(), source })?;
+                let all = file::read(&text).map_err(|problem| GraphError::Content { file: path, problem })?;
+                for (_, values) in all.into_iter().filter(|(key, _)| is_for(key, &format!("/{}", process.name))) {
+                    values.into_iter().for_each(|(name, value)| drop(file::put(&mut said, &name, value)));
+                }
+            }
+        }
+        // A list, or lists under names of their own.
+        let listed = said.get(parameter).and_then(|value| value.as_array()).into_iter().flatten();
+        let under = said.keys().filter_map(|name| name.strip_prefix(parameter)?.strip_prefix('.'));
+        Ok(listed.filter_map(|name| name.as_str()).chain(under).map(str::to_owned).collect())
     }
 
     fn check(&self) -> Result<(), String> {
@@ -184,20 +217,22 @@ impl Graph {
                 }
             }
         }
-        let lists = [("record", &self.record), ("sim_record", &self.sim_record)];
-        for (list, i, topic) in
-            lists.iter().flat_map(|(list, all)| all.iter().enumerate().map(move |(i, t)| (list, i, t)))
-        {
+        for (i, topic) in self.record.iter().enumerate() {
             let recorder = topic.rsplit('/').next().is_some_and(|last| RECORDER_ONLY.contains(&last));
             if message_type(topic).is_none() && !recorder {
                 return Err(format!(
-                    "{list}[{i}]: it is not known what messages '{topic}' carries; known are, by the last part: {}",
+                    "record[{i}]: it is not known what messages '{topic}' carries; known are, by the last part: {}",
                     TYPES.iter().flat_map(|(_, names)| names.iter().copied()).collect::<Vec<_>>().join(", ")
                 ));
             }
         }
         Ok(())
     }
+}
+
+/// By which executable and parameter the `*` of a recorded topic is told.
+fn named_by(topic: &str) -> (&'static str, &'static str) {
+    if topic.starts_with("observation/") { ("sim", "cameras") } else { ("trajectory_publisher", "controllers") }
 }
 
 /// The launch argument that a value stands for.
@@ -247,6 +282,37 @@ processes:
 record: [goal, observation/front/image]
 ";
 
+    fn root() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    }
+
+    #[test]
+    fn another_robots_controllers_and_cameras_are_recorded_by_the_names_of_its_parameters() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        write("sim.yaml", "/**/sim: {ros__parameters: {cameras: [head]}}\n");
+        let arm = "/**/arm: {ros__parameters: {controllers: {/ur/scaled: [pan], left/hand: [grip]}}}\nother: {ros__parameters: {controllers: {no: [a]}}}";
+        write("arm.yaml", arm);
+        let text = GOOD.replace("when: sim,", "when: sim, sim_params: [sim.yaml],").replace("a.yaml", "arm.yaml");
+        let text = text.replace(
+            "record: [goal, ",
+            "record: [goal, '*/joint_trajectory', '*/controller_state', observation/*/image, ",
+        );
+        let graph = Graph::parse(&text, Path::new("graph.yaml")).unwrap();
+        let recorded = graph.recorded(dir.path()).unwrap();
+        let expected = [
+            "goal",
+            "/ur/scaled/joint_trajectory",
+            "left/hand/joint_trajectory",
+            "observation/head/image",
+            "observation/front/image",
+        ];
+        assert_eq!(recorded, expected);
+        write("arm.yaml", "[1]");
+        let error = graph.recorded(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("arm.yaml"), "{error}");
+    }
+
     fn refusal(from: &str, to: &str) -> String {
         assert!(GOOD.contains(from), "{from}");
         Graph::parse(&GOOD.replacen(from, to, 1), Path::new("graph.yaml")).unwrap_err().to_string()
@@ -266,15 +332,16 @@ record: [goal, observation/front/image]
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/graph.yaml");
         let graph = Graph::read(&file).unwrap();
         let names: Vec<_> = graph.processes.iter().map(|p| p.name.as_str()).collect();
-        // Every topic with a star has a name beside the simulator.
-        let recorded = graph.recorded();
+        // Every topic with a star has the names that the parameters give it.
+        let recorded = graph.recorded(&root()).unwrap();
         assert!(recorded.iter().all(|topic| !topic.contains('*')), "{recorded:?}");
-        for topic in graph.record.iter().filter(|topic| topic.contains('*')) {
-            let fits = |name: &String| {
-                let (star, name): (Vec<_>, Vec<_>) = (topic.split('/').collect(), name.split('/').collect());
-                star.len() == name.len() && star.iter().zip(&name).all(|(a, b)| *a == "*" || a == b)
-            };
-            assert!(graph.sim_record.iter().any(fits), "{topic}");
+        for topic in [
+            "observation/front/image",
+            "observation/wrist/image",
+            "panda_arm_controller/joint_trajectory",
+            "panda_hand_controller/joint_trajectory",
+        ] {
+            assert!(recorded.iter().any(|name| name == topic), "{topic}: {recorded:?}");
         }
         assert!(names.contains(&"sim") && names.contains(&"trajectory_publisher"), "{names:?}");
     }
@@ -295,7 +362,7 @@ record: [goal, observation/front/image]
         ] {
             assert!(graph.record.iter().any(|recorded| recorded == topic), "{topic}");
         }
-        let here = graph.recorded();
+        let here = graph.recorded(&root()).unwrap();
         for topic in ["/diagnostics", "emergency_stop", "speed_scale", "robot_description"] {
             assert!(here.iter().any(|recorded| recorded == topic), "{topic} beside the simulator: {here:?}");
         }
@@ -314,7 +381,7 @@ record: [goal, observation/front/image]
             ("remappings:", "remaps:", &["processes[1]", "remaps", "remappings"]),
             ("sim: true,", "sim: maybe,", &["defaults.sim", "maybe"]),
             ("record: [goal,", "record: [wishes,", &["record[0]", "'wishes'", "instruction"]),
-            ("record: [goal,", "sim_record: [a/wishes]\nrecord: [goal,", &["sim_record[0]", "'a/wishes'"]),
+            ("record: [goal,", "record: [a/*/wishes,", &["record[0]", "'a/*/wishes'"]),
             ("processes:", "processes: []\nothers:", &["others"]),
         ] {
             let text = refusal(from, to);

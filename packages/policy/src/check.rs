@@ -95,9 +95,9 @@ pub fn check_with(folder: &Path, search_path: &[PathBuf], setup: Option<Setup<'_
     }
     match open(package, setup) {
         Ok((policy, parity)) => {
-            if !parity.holds() {
-                found.problems.push(too_far(&parity));
-            }
+            let mismatch = policy.mismatch(&parity).map(|why| format!("it does not repeat its exporter's run: {why}"));
+            found.problems.extend(mismatch);
+            found.not_checked.extend_from_slice(policy.not_used());
             (found.policy, found.parity) = (Some(policy), Some(parity));
         }
         Err(problem) => found.problems.push(problem),
@@ -112,19 +112,6 @@ fn open(package: PolicyPackage, setup: Setup<'_>) -> Result<(Policy, Parity), St
         Policy::open(package, setup.robot, &limits, RuntimeOptions::default()).map_err(|e| e.to_string())?;
     let parity = policy.verify_golden().map_err(|e| format!("its worked example does not run: {e}"))?;
     Ok((policy, parity))
-}
-
-fn too_far(parity: &Parity) -> String {
-    format!(
-        "it does not repeat its exporter's run: the context differs by {:.1e} and the actions by {:.1e} (at most {:.0e}), {} tokens are others, \
-         the sentence's embedding (or tokens) has cosine {:.4} (at least {})",
-        parity.context_max_abs,
-        parity.actions_max_abs,
-        Parity::MAX_ABS,
-        parity.tokens_wrong,
-        parity.embedding_cosine,
-        Parity::MIN_COSINE,
-    )
 }
 
 fn facts(manifest: &Manifest) -> Vec<String> {

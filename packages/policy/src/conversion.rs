@@ -6,22 +6,24 @@
 //!
 //! # Why these bounds
 //!
-//! - Times to [`TIME`]: they are products of a row's number and the step, in two languages.
-//! - Joint positions that are only added up, and the gripper, to [`JOINT`].
+//! - Times to [`TIME`] and [`TIME_SHARE`] of themselves: they are products of a row's number and the step, in two languages; some are written as float32.
+//! - Joint positions that are only added up, and the gripper, to [`JOINT`], and that share of themselves.
 //! - The tool's pose to [`AT`] and [`TURNED`]: our inverse kinematics ends within 1e-5 m and 1e-5 rad, exporters' within what they ask for. Wrong
 //!   references and orientations are off by centimetres and tenths of radians.
 //! - The arm's joints behind the same pose to [`POSTURE`] and [`POSTURE_ROW`] more a row: the freedom that is left is used in another way by each
 //!   solver, and what differs adds up along a chunk. Another branch (an elbow on the other side) is more than half a radian off.
-//! - A robot may be described a little otherwise than the exporter's was (calibrated ones are): up to [`DESCRIBED_AT`] and [`DESCRIBED_TURNED`] that is
-//!   told and allowed for. More is another tool, or another link.
+//! - A robot may be described a little otherwise than the exporter's was (calibrated ones are): see [`described`].
 //!
 //! What differs is explained only where another value of a field makes all rows agree.
 
 use crate::actions::{ActionDecoder, ActionError};
+use crate::described::{self, Described};
 use crate::golden::Golden;
+use crate::idle;
 use crate::manifest::{ActionSpace, Manifest, Reference, Rpy};
 use crate::outgoing::{OUTGOING, Outgoing};
 use crate::pictures;
+use crate::spread;
 use efm_core::JointNames;
 use efm_robot::{Chain, LimitSet, RobotModel};
 use nalgebra::{Isometry3, Vector3};
@@ -29,20 +31,20 @@ use std::fmt;
 
 /// Times agree within this, s.
 const TIME: f64 = 1e-9;
+/// And within this share of themselves.
+const TIME_SHARE: f64 = 1e-6;
 /// Joints that are not solved for agree within this, rad or m.
 const JOINT: f64 = 1e-6;
 /// Positions of the tool agree within this, m.
-const AT: f64 = 1e-3;
+pub(crate) const AT: f64 = 1e-3;
 /// Orientations of the tool agree within this, rad.
-const TURNED: f64 = 1e-2;
+pub(crate) const TURNED: f64 = 1e-2;
 /// The arm's joints agree within this, rad or m, at the first row.
 const POSTURE: f64 = 0.1;
 /// And within so much more at each further row.
 const POSTURE_ROW: f64 = 0.015;
-/// As far as a description may put the tool elsewhere than the exporter's did, m.
-const DESCRIBED_AT: f64 = 0.02;
-/// The same, rad.
-const DESCRIBED_TURNED: f64 = 0.05;
+/// Postures that inverse kinematics leans to agree within this, rad or m: what it makes of that is far smaller than [`POSTURE`].
+const REST: f64 = 1e-3;
 /// A common factor of numbers that are only in other units is exact to this share.
 const FACTOR: f64 = 0.01;
 
@@ -99,7 +101,7 @@ pub struct ConversionReport {
     pub warnings: Vec<String>,
 }
 
-/// Compares the conversions of a manifest with its golden file: pictures, times, and with a robot (whose limits cover the package's joints) the rows.
+/// Compares the conversions of a manifest with its golden file: pictures, noise, times, and with a robot (whose limits cover the package's joints) the rows.
 pub fn compare_conversion(
     manifest: &Manifest,
     golden: &Golden,
@@ -107,11 +109,15 @@ pub fn compare_conversion(
 ) -> ConversionReport {
     let mut report = ConversionReport::default();
     pictures::compare(manifest, golden, &mut report);
+    spread::compare(manifest, golden, &mut report);
     match &golden.outgoing {
         None => {
-            let what = "the chunk as it goes out (action.space, reference, orientation, units, step, gripper_joint, robot.joints, tip_link, \
-                        execution.replan_steps)";
+            let what = "the chunk as it goes out (action.space, reference, orientation, units, step, gripper_joint, rest_posture, robot.joints, \
+                        tip_link, execution.replan_steps)";
             report.not_checked.push(format!("{what}: the golden file has no part '{OUTGOING}'"));
+            if let Some((model, _)) = robot {
+                described::compare(manifest, golden, false, model, &mut report);
+            }
         }
         Some(given) => outgoing(manifest, golden, given, robot, &mut report),
     }
@@ -119,6 +125,7 @@ pub fn compare_conversion(
         sentence.push_str("; ");
         sentence.push_str(REMEDY);
     }
+    report.warnings.extend(idle::keys(manifest));
     let (replan, horizon) = (manifest.execution.replan_steps, manifest.action.horizon);
     let refused = report.problems.iter().any(|problem| problem.field == REPLAN);
     if replan >= horizon && !refused {
@@ -162,6 +169,7 @@ fn outgoing(
         wrong("robot.joints", problem);
         return;
     }
+    stated(manifest, golden, given, report);
     if given.times.len() != manifest.action.horizon {
         return;
     }
@@ -175,6 +183,40 @@ fn outgoing(
     rows.compare(report);
 }
 
+/// Compares what the golden file says of the exporter in so many words.
+fn stated(manifest: &Manifest, golden: &Golden, given: &Outgoing, report: &mut ConversionReport) {
+    let action = &manifest.action;
+    let mut wrong = |field: &str, problem: String| report.problems.push(ConversionProblem::of(field, problem));
+    let named = |joint: &str| if joint.is_empty() { "none".to_owned() } else { format!("'{joint}'") };
+    let here = action.gripper_joint.as_deref().unwrap_or_default();
+    if let Some(there) = &given.gripper_joint
+        && there != here
+    {
+        let problem =
+            format!("is {}; the golden file has {}, which its exporter keeps within limits", named(here), named(there));
+        wrong("action.gripper_joint", problem);
+    }
+    if action.space == ActionSpace::JointPosition {
+        return;
+    }
+    const FIELD: &str = "action.rest_posture";
+    match (&given.rest_posture, &action.rest_posture) {
+        (Some(there), stated) => {
+            let used = golden.rest(manifest).iter().zip(there).enumerate();
+            if let Some((joint, (a, b))) = used.into_iter().find(|(_, (a, b))| (*a - *b).abs() > REST) {
+                let name = &manifest.robot.joints[joint];
+                let (here, there) = apart(*a, *b);
+                let whose = if stated.is_some() { "has" } else { "is missing, and the golden example's joints have" };
+                wrong(FIELD, format!("{whose} joint '{name}' at {here}; the golden file at {there}"));
+            }
+        }
+        (None, Some(_)) => {
+            report.not_checked.push(format!("{FIELD}: the golden file has no {OUTGOING}.rest_posture (what it does is less than what solvers differ by)"));
+        }
+        (None, None) => {}
+    }
+}
+
 /// The field of the first time that differs.
 fn times(manifest: &Manifest, times: &[f64]) -> Option<(&'static str, String)> {
     let (step, horizon) = (manifest.action.step, manifest.action.horizon);
@@ -182,23 +224,24 @@ fn times(manifest: &Manifest, times: &[f64]) -> Option<(&'static str, String)> {
         return Some(("action.horizon", format!("is {horizon}; the golden file's chunk has {} rows", times.len())));
     }
     let due = |row: usize| (row + 1) as f64 * step;
-    let row = (0..horizon).find(|row| (times[*row] - due(*row)).abs() > TIME)?;
-    let there = format!(
-        "row {row} goes out {} s after its observation; in the golden file {} s",
-        short(due(row)),
-        short(times[row])
-    );
-    let apart: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let even = apart.iter().all(|found| (found - step).abs() <= TIME);
-    if even && horizon > 1 {
+    let row = (0..horizon).find(|row| (times[*row] - due(*row)).abs() > TIME + TIME_SHARE * due(*row))?;
+    let (here, told) = apart(due(row), times[row]);
+    let there = format!("row {row} goes out {here} s after its observation; in the golden file {told} s");
+    let between: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // Of times that are rounded the differences are as rough as the times.
+    let rough = TIME + TIME_SHARE * times.iter().fold(0.0, |most: f64, time| most.max(time.abs()));
+    let within = rough.min(0.1 * step);
+    let even = between.iter().all(|found| (found - step).abs() <= within);
+    if even && horizon > 1 && (times[0] - step).abs() > within {
         let rows = (times[0] - step) / step;
         let problem = format!("{there}: its rows are the right time apart, but {} rows later", short(rows));
         return Some(("action.skip_rows", problem));
     }
-    let one = apart.first().copied().unwrap_or(times[0]);
-    let steady = apart.iter().all(|found| (found - one).abs() <= TIME);
-    let hint = if steady { format!(", whose step is {} s", short(one)) } else { String::new() };
-    Some(("action.step", format!("is {} s: {there}{hint}", short(step))))
+    let one = between.first().copied().unwrap_or(times[0]);
+    let steady = between.iter().all(|found| (found - one).abs() <= within);
+    let (here, one) = apart(step, one);
+    let hint = if steady { format!(", whose step is {one} s") } else { String::new() };
+    Some(("action.step", format!("is {here} s: {there}{hint}")))
 }
 
 /// What one row is compared by.
@@ -213,7 +256,7 @@ struct Rows<'a> {
     chain: Chain,
     /// Place of each joint of the chain in `joints`.
     places: Vec<usize>,
-    /// How far the description puts the tool from where the exporter's did, m and rad, one a row; nothing where the golden file does not say.
+    /// How far the description may put the tool from where the exporter's did, m and rad, one a row; nothing where the golden file does not say.
     described: Vec<(f64, f64)>,
 }
 
@@ -264,12 +307,14 @@ impl<'a> Rows<'a> {
             let what = "robot.base_link and robot.tip_link";
             report.not_checked.push(format!("{what}: the golden file has no poses of the tool ({OUTGOING}.tools)"));
         }
+        let Some(described) = described::compare(self.manifest, self.golden, solves, self.model, report) else {
+            return;
+        };
         if solves {
-            if !self.describe(report) {
-                return;
-            }
+            self.described = self.allowed(&described);
             self.widen(report);
         }
+        self.kept(report);
         let found = self.differences(self.manifest, usize::MAX);
         if !found.none() {
             report.problems.push(self.explain(&found));
@@ -286,6 +331,16 @@ impl<'a> Rows<'a> {
                 silent.join(", ")
             ));
         }
+        // Where the exporter says which one it is, that was compared.
+        let grippers = if self.given.gripper_joint.is_none() { self.grippers() } else { Vec::new() };
+        let silent: Vec<String> =
+            grippers.into_iter().filter(|other| self.agrees(&other.manifest)).flat_map(|other| other.with).collect();
+        if !silent.is_empty() {
+            report.not_checked.push(format!(
+                "action.gripper_joint: in the worked example all rows are the same with {} (the golden file has no {OUTGOING}.gripper_joint)",
+                silent.join(", ")
+            ));
+        }
     }
 
     /// Pose of the tool with the joints of a row, in robot order.
@@ -295,47 +350,36 @@ impl<'a> Rows<'a> {
         Some(chain.fk(&q))
     }
 
-    /// Compares where the description has the tool with where the exporter's had it. False where that is another link.
-    fn describe(&mut self, report: &mut ConversionReport) -> bool {
-        let off = |chain: &Chain| -> Option<Vec<(f64, f64)>> {
-            let rows = self.given.joints.chunks_exact(self.joints.len()).zip(&self.given.tools);
-            rows.map(|(row, tool)| {
-                let here = self.tool(chain, row)?;
-                let way = (here.translation.vector - tool.translation.vector).norm();
-                Some((way, here.rotation.angle_to(&tool.rotation)))
-            })
-            .collect()
-        };
-        let most = |off: &[(f64, f64)]| off.iter().fold((0.0, 0.0), |a: (f64, f64), b| (a.0.max(b.0), a.1.max(b.1)));
-        let Some(described) = off(&self.chain) else { return true };
-        let (way, angle) = most(&described);
-        if way <= DESCRIBED_AT && angle <= DESCRIBED_TURNED {
-            if way > AT || angle > TURNED {
-                report.warnings.push(format!(
-                    "the robot description puts the tool up to {way:.4} m and {angle:.4} rad from where the exporter's did with the same joints"
-                ));
-            }
-            self.described = described;
-            return true;
+    /// How far each row may be off by the description: by where it has the tool there, and for relative actions by where it had it at the observation.
+    fn allowed(&self, described: &Described) -> Vec<(f64, f64)> {
+        let action = &self.manifest.action;
+        let (history, horizon) = (self.manifest.observation.history, action.horizon);
+        let relative =
+            self.columns().iter().any(|c| action.reference[*c] == Reference::Relative && action.names[*c] != "gripper");
+        let start = |row: usize| described.observed.get((row / horizon + 1) * history - 1).filter(|_| relative);
+        let rows = described.rows.iter().enumerate();
+        rows.map(|(row, (way, turned))| (way + start(row).map_or(0.0, |(way, _)| *way), *turned)).collect()
+    }
+
+    /// Narrower limits of the gripper than the exporter's are no other conversion either. Where its rows are beyond them they show nothing of it, so that
+    /// is told.
+    fn kept(&self, report: &mut ConversionReport) {
+        let gripper = self.manifest.action.gripper_joint.as_deref();
+        let Some(joint) = gripper.and_then(|joint| self.joints.index_of(joint)) else { return };
+        let Some((lower, upper)) = self.limits_of(joint) else { return };
+        let at = self.given.joints.chunks_exact(self.joints.len()).map(|row| row[joint]);
+        let (least, most) = at.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
+        if least >= lower - JOINT && most <= upper + JOINT {
+            return;
         }
-        let (base, tip) = (&self.manifest.robot.base_link, &self.manifest.robot.tip_link);
-        let fits = |base: &str, tip: &str| {
-            let off = Chain::new(self.model, base, tip).ok().and_then(|chain| off(&chain));
-            off.is_some_and(|off| most(&off).0 <= AT && most(&off).1 <= TURNED)
-        };
-        let links = || self.model.links().iter().map(|link| link.name.as_str());
-        let (field, hint) = if let Some(link) = links().find(|link| fits(base, link)) {
-            ("robot.tip_link", format!("with '{link}' it is there"))
-        } else if let Some(link) = links().find(|link| fits(link, tip)) {
-            ("robot.base_link", format!("with '{link}' it is there"))
-        } else {
-            ("robot.tip_link", "no other link is there, so the robot description may be of another tool".to_owned())
-        };
-        let problem = format!(
-            "with the joints of the golden file '{tip}' is {way:.3} m and {angle:.3} rad from where its exporter had the tool in '{base}'; {hint}"
-        );
-        report.problems.push(ConversionProblem::of(field, problem));
-        false
+        report.warnings.push(format!(
+            "the worked example has the gripper's joint '{}' at {} to {}, beyond its limits here ({} to {}), within which it is kept",
+            self.joints.as_slice()[joint],
+            short(least),
+            short(most),
+            short(lower),
+            short(upper)
+        ));
     }
 
     /// Narrower limits than the exporter's are no other conversion: told, and here as wide as its rows are.
@@ -422,7 +466,7 @@ impl<'a> Rows<'a> {
                     // Narrower limits than the exporter's are kept.
                     there = there.clamp(limit.0, limit.1);
                 }
-                if (here - there).abs() > JOINT && further(found.joint, here, there) {
+                if (here - there).abs() > JOINT * (1.0 + there.abs()) && further(found.joint, here, there) {
                     found.joint = Some((row, joint, here, there));
                 }
             }
@@ -489,12 +533,8 @@ impl<'a> Rows<'a> {
         for (joint, why) in [(&found.joint, ""), (&found.posture, " with the tool at the same place")] {
             if let Some((row, joint, here, there)) = joint {
                 let name = &self.joints.as_slice()[*joint];
-                parts.push(format!(
-                    "{} has joint '{name}' at {}, its exporter at {}{why}",
-                    row_of(*row),
-                    short(*here),
-                    short(*there)
-                ));
+                let (here, there) = apart(*here, *there);
+                parts.push(format!("{} has joint '{name}' at {here}, its exporter at {there}{why}", row_of(*row)));
             }
         }
         parts.join("; ")
@@ -584,20 +624,23 @@ impl<'a> Rows<'a> {
         Some(Other { manifest, fields: vec!["action.orientation"], with })
     }
 
-    /// With another joint for the gripper.
+    /// With another joint for the gripper. Of joint positions it may be none: then no joint is kept within its limits.
     fn grippers(&self) -> Vec<Other> {
         let action = &self.manifest.action;
-        let free = |place: &usize| !self.places.contains(place);
-        if action.space != ActionSpace::EndEffector || !action.names.iter().any(|name| name == "gripper") {
+        let solves = action.space == ActionSpace::EndEffector;
+        if solves && !action.names.iter().any(|name| name == "gripper") {
             return Vec::new();
         }
-        let names = (0..self.joints.len()).filter(free).map(|place| &self.joints.as_slice()[place]);
-        let others = names.filter(|name| action.gripper_joint.as_ref() != Some(*name));
+        let free = |place: &usize| !solves || !self.places.contains(place);
+        let names = (0..self.joints.len()).filter(free).map(|place| Some(&self.joints.as_slice()[place]));
+        let none = (!solves).then_some(None);
+        let others = names.chain(none).filter(|name| action.gripper_joint.as_ref() != *name);
         others
             .map(|name| {
                 let mut manifest = self.manifest.clone();
-                manifest.action.gripper_joint = Some(name.clone());
-                Other { manifest, fields: vec!["action.gripper_joint"], with: vec![format!("'{name}'")] }
+                manifest.action.gripper_joint = name.cloned();
+                let with = name.map_or_else(|| "none".to_owned(), |name| format!("'{name}'"));
+                Other { manifest, fields: vec!["action.gripper_joint"], with: vec![with] }
             })
             .collect()
     }
@@ -680,6 +723,19 @@ impl<'a> Rows<'a> {
 fn angle(value: f64) -> String {
     let value = if value.abs() < 5e-5 { 0.0 } else { value };
     format!("{value:.4}")
+}
+
+/// Two numbers in as few digits as tell them apart.
+fn apart(a: f64, b: f64) -> (String, String) {
+    let (mut one, mut other) = (short(a), short(b));
+    // As many as make a number of order one what it is.
+    for digits in 7..=17 {
+        if one != other || a == b {
+            break;
+        }
+        (one, other) = (format!("{a:.digits$}"), format!("{b:.digits$}"));
+    }
+    (one, other)
 }
 
 /// A number in as few digits as say it.

@@ -317,7 +317,7 @@ impl EncoderPackage {
     pub fn golden(&self) -> Result<Vec<GoldenSentence>, EncoderError> {
         let Some(golden) = &self.manifest.golden else { return Ok(Vec::new()) };
         let bytes = files::read_checked(&self.folder, &golden.file, &golden.sha256, files::JSON)?;
-        serde_json::from_slice(&bytes)
+        serde_json::from_slice(files::unmarked(&bytes))
             .map_err(|e| EncoderError::Tokenizer { file: self.folder.join(&golden.file), problem: said_by_parser(&e) })
     }
 }

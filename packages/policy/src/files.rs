@@ -78,6 +78,11 @@ pub(crate) fn read_graph(folder: &Path, name: &str, sha256: &str, allowed: &Oper
     Ok(bytes)
 }
 
+/// JSON without the byte order mark that some writers put before a text in UTF-8.
+pub(crate) fn unmarked(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
+}
+
 /// Bytes of the files of these names beside each other; none where one is missing.
 pub(crate) fn size(folder: &Path, names: &[&str]) -> u64 {
     names.iter().filter_map(|name| Some(std::fs::metadata(folder.join(name)).ok()?.len())).sum()

@@ -2,11 +2,14 @@
 
 use crate::encoder::Embedding;
 use crate::families::GoldenTokens;
+use crate::files;
 use crate::goal::Goal;
 use crate::manifest::{LanguageSpec, Manifest};
 use crate::outgoing::{self, CameraPicture, Outgoing};
 use efm_core::reading::said_by_parser;
+use nalgebra::Isometry3;
 use serde_json::{Map, Value};
+use std::fmt;
 
 /// Inputs and results of one run by the exporter.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +29,8 @@ pub struct Golden {
     pub tokens: Vec<i64>,
     /// Un-normalised actions before references and inverse kinematics, row-major `[horizon x actions]`; for one that remembers chunk after chunk.
     pub actions: Vec<f64>,
+    /// Pose of the tool in the base link at each of [`Self::frames`], by the exporter's own kinematics. Empty: not given.
+    pub observed_tools: Vec<Isometry3<f64>>,
     /// A picture at the camera's own size, one a camera in the manifest's order. None: not given.
     pub cameras: Vec<Option<CameraPicture>>,
     /// The actions as they go out. None: not given.
@@ -46,6 +51,8 @@ pub struct Frame {
 const LEAST_CHUNKS: usize = 3;
 /// Most of them: what is not bounded would be run whatever it takes.
 const MOST_CHUNKS: usize = 1000;
+/// Largest size of what is a position, an angle or a time: whatever robot it is, more metres, radians or seconds are no measurement.
+const MOST_SIZE: f64 = 1e6;
 
 impl Golden {
     /// The present observation.
@@ -104,20 +111,43 @@ impl Parity {
     }
 }
 
+impl fmt::Display for Parity {
+    /// How far it is off, with what would be allowed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the context differs by {:.1e} and the actions by {:.1e} (at most {:.0e}), {} tokens are others, the sentence's embedding (or tokens) has \
+             cosine {:.4} (at least {})",
+            self.context_max_abs,
+            self.actions_max_abs,
+            Self::MAX_ABS,
+            self.tokens_wrong,
+            self.embedding_cosine,
+            Self::MIN_COSINE,
+        )
+    }
+}
+
 impl Golden {
     /// Reads the JSON and compares its lengths with the manifest. Keys: `sentence`, `joints`, `actions`, the tensor name of each image; `text` (the
     /// embedding) or `input_ids` (the tokens) where the policy listens; for what is sampled `noise`; the name of each output of `encode` (null:
-    /// left out); for action tokens `tokens`; optional `cameras` and `outgoing`. With a history, pictures and joints are those of all its observations, the oldest first; for a
+    /// left out); for action tokens `tokens`; optional `observed_tools`, `cameras` and `outgoing`. With a history, pictures and joints are those of all its observations, the oldest first; for a
     /// policy that remembers pictures, joints and actions are those of the first chunks of an episode, one after another.
     ///
     /// # Errors
     /// Naming the field.
     pub fn parse(json: &[u8], manifest: &Manifest) -> Result<Self, GoldenError> {
         let fields: Map<String, Value> =
-            serde_json::from_slice(json).map_err(|e| GoldenError::Json(said_by_parser(&e)))?;
+            serde_json::from_slice(files::unmarked(json)).map_err(|e| GoldenError::Json(said_by_parser(&e)))?;
         let (chunk, sample) = (manifest.action.horizon * manifest.action_len(), manifest.sample_len());
         let floats = |name: &str, len: Option<usize>| numbers(&fields, name, len);
-        let singles = |name: &str, len| Ok(floats(name, len)?.into_iter().map(|v| v as f32).collect::<Vec<f32>>());
+        let singles = |name: &str, len| {
+            let values = floats(name, len)?;
+            match values.iter().find(|value| !(**value as f32).is_finite()) {
+                Some(value) => Err(field(name, format!("holds {}, too large for a float32", shown(*value)))),
+                None => Ok(values.into_iter().map(|value| value as f32).collect::<Vec<f32>>()),
+            }
+        };
 
         let family = &manifest.runner;
         let chunks = if family.remembers() {
@@ -144,7 +174,7 @@ impl Golden {
                 frame.images.push(values.iter().map(|v| *v as u8).collect());
             }
         }
-        let joints = floats("joints", Some(history * manifest.robot.joints.len()))?;
+        let joints = sizes(&fields, "joints", Some(history * manifest.robot.joints.len()))?;
         for (frame, values) in frames.iter_mut().zip(joints.chunks(manifest.robot.joints.len())) {
             frame.joints = values.to_vec();
         }
@@ -185,10 +215,11 @@ impl Golden {
                 Goal::Tokens(ids("input_ids", values, f64::from(u32::MAX), "4294967295")?)
             }
         };
-        let actions = floats("actions", Some(chunks * chunk))?;
+        let actions = sizes(&fields, "actions", Some(chunks * chunk))?;
+        let observed_tools = outgoing::observed_tools(&fields, manifest, history)?;
         let cameras = outgoing::pictures(&fields, manifest)?;
         let outgoing = outgoing::outgoing(&fields, manifest, chunks)?;
-        Ok(Self { sentence, goal, frames, noise, context, tokens, actions, cameras, outgoing })
+        Ok(Self { sentence, goal, frames, noise, context, tokens, actions, observed_tools, cameras, outgoing })
     }
 }
 
@@ -201,6 +232,22 @@ fn ids(name: &str, values: Vec<f64>, limit: f64, limit_name: &str) -> Result<Vec
     match values.iter().find(|value| value.fract() != 0.0 || !(0.0..limit).contains(*value)) {
         Some(value) => Err(field(name, format!("holds {value}; expected ids below {limit_name}"))),
         None => Ok(values.into_iter().map(|value| value as i64).collect()),
+    }
+}
+
+/// A number as it is told: those that would take hundreds of digits by their order of magnitude.
+fn shown(value: f64) -> String {
+    if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") }
+}
+
+/// As [`numbers`], of positions, angles or times: m, rad or s.
+pub(crate) fn sizes(fields: &Map<String, Value>, name: &str, len: Option<usize>) -> Result<Vec<f64>, GoldenError> {
+    let values = numbers(fields, name, len)?;
+    match values.iter().find(|value| value.abs() > MOST_SIZE) {
+        Some(value) => {
+            Err(field(name, format!("holds {}; expected metres, radians or seconds up to {MOST_SIZE}", shown(*value))))
+        }
+        None => Ok(values),
     }
 }
 

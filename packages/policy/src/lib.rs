@@ -21,12 +21,14 @@ mod bare;
 mod check;
 mod chunking;
 mod conversion;
+mod described;
 mod encoder;
 pub mod families;
 mod files;
 mod goal;
 mod golden;
 mod graph_file;
+mod idle;
 pub mod imagine;
 mod manifest;
 mod names;
@@ -39,6 +41,7 @@ mod pictures;
 mod policy;
 mod ranges;
 mod runtime;
+mod spread;
 
 pub use actions::{ActionDecoder, ActionError};
 pub use bare::BareGraphs;
@@ -54,9 +57,9 @@ pub use files::FileError;
 pub use goal::Goal;
 pub use golden::{Frame, Golden, GoldenError, Parity};
 pub use manifest::{
-    ActionSpace, ActionSpec, Axis, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit, LanguageSpec,
-    MANIFEST_FILE, Manifest, ManifestError, Negations, ObservationSpec, PolicyInfo, Reference, RobotContract, Rpy,
-    StateSpec, TokensSpec, VocabularySpec,
+    ActionSpace, ActionSpec, Axis, CameraSpec, EncoderRef, ExecutionSpec, FileSpec, GraphSpec, ImageSpec, JointUnit,
+    LanguageSpec, MANIFEST_FILE, Manifest, ManifestError, Negations, ObservationSpec, PolicyInfo, Reference,
+    RobotContract, Rpy, StateSpec, TokensSpec, VocabularySpec,
 };
 pub use noise::fill_normal;
 pub use normalize::{EpsRule, VectorNormalization};

@@ -7,10 +7,11 @@ use crate::families::RunnerSpec;
 use crate::files;
 use crate::names;
 use crate::normalize::VectorNormalization;
-use efm_core::JointNames;
 use efm_core::reading::listed;
 use efm_core::words::{Lexicon, ListError, Names};
+use efm_core::{ActionChunk, JointNames};
 use efm_vision::{Filter, Fit, Layout, MAX_SIDE, Normalization, Pad, ResizeMode};
+use nalgebra::Vector3;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -207,6 +208,52 @@ pub struct ImageSpec {
     pub std: [f32; 3],
     /// Name of the graph's input.
     pub tensor: String,
+    /// What the camera was like whose pictures it was trained with, where that is known.
+    #[serde(default)]
+    pub camera: Option<CameraSpec>,
+}
+
+/// What the camera was like whose pictures a policy was trained with: what is given is compared with the one that is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CameraSpec {
+    /// Of its pictures as they came, before they were brought to the policy's size, pixels.
+    pub width: Option<u32>,
+    /// As `width`.
+    pub height: Option<u32>,
+    /// Whether its lens's distortion was taken out of them.
+    pub rectified: Option<bool>,
+    /// The part of the sensor that they show: left, top, width and height, pixels of the sensor.
+    pub crop: Option<[u32; 4]>,
+    /// Pixels of the sensor to one of theirs, across and down.
+    pub binning: Option<[u32; 2]>,
+}
+
+impl CameraSpec {
+    /// Field and what is wrong with it.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let sides = [("width", self.width), ("height", self.height)];
+        if let Some((field, side)) = sides
+            .into_iter()
+            .find_map(|(field, side)| Some((field, side.filter(|side| !(1..=MAX_SIDE).contains(side))?)))
+        {
+            return Err((field, format!("is {side}; expected 1 to {MAX_SIDE} pixels")));
+        }
+        if let Some(crop @ [_, _, width, height]) = self.crop
+            && (width == 0 || height == 0)
+        {
+            return Err(("crop", format!("is {crop:?}; expected left, top, width and height, the last two above 0")));
+        }
+        if let Some(binning) = self.binning
+            && binning.contains(&0)
+        {
+            return Err((
+                "binning",
+                format!("is {binning:?}; expected two numbers above 0, 1 where nothing is binned"),
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl ImageSpec {
@@ -261,6 +308,17 @@ pub enum Axis {
     X,
     Y,
     Z,
+}
+
+impl Axis {
+    /// This coordinate of a position.
+    pub(crate) fn of(self, at: &Vector3<f64>) -> f64 {
+        match self {
+            Self::X => at.x,
+            Self::Y => at.y,
+            Self::Z => at.z,
+        }
+    }
 }
 
 /// How a policy is told its goal.
@@ -636,6 +694,9 @@ impl Manifest {
                 return Err((at("pad"), "is given, but resize is not pad".into()));
             }
             image.normalization().map_err(|e| (at("mean/std"), e.to_string()))?;
+            if let Some(camera) = &image.camera {
+                camera.check().map_err(|(field, problem)| (at(&format!("camera.{field}")), problem))?;
+            }
         }
         let state = &observation.state;
         if (1..state.end_effector.len()).any(|i| state.end_effector[..i].contains(&state.end_effector[i])) {
@@ -701,8 +762,9 @@ impl Manifest {
             }
             ActionSpace::EndEffector => self.check_end_effector()?,
         }
-        if !(1..=1000).contains(&action.horizon) {
-            return wrong("horizon", format!("is {}; expected 1 to 1000 rows", action.horizon));
+        if !(1..=ActionChunk::MOST_ROWS).contains(&action.horizon) {
+            let most = ActionChunk::MOST_ROWS;
+            return wrong("horizon", format!("is {}; expected 1 to {most} rows", action.horizon));
         }
         for (field, extra) in [("skip_rows", action.skip_rows), ("pad_columns", action.pad_columns)] {
             if extra > 1000 {

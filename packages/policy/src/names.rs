@@ -15,6 +15,8 @@ const TEXTS: [&str; 5] =
 
 /// Reads the text of a manifest; `file` is its name in messages.
 pub(crate) fn read<T: DeserializeOwned>(text: &str, file: &Path) -> Result<T, ManifestError> {
+    // Some writers put a byte order mark before a text in UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(problem) = too_many_brackets(text) {
         return Err(ManifestError::Form { file: file.to_owned(), problem });
     }

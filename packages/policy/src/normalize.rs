@@ -196,6 +196,29 @@ impl VectorNormalization {
         self.parts().map_or(Ok(()), |parts| parts.check(field, len))
     }
 
+    /// The eps of the way back, where it is given.
+    pub(crate) fn unnormalize_eps(&self) -> Option<f64> {
+        match self {
+            Self::Identity {} => None,
+            Self::MeanStd { unnormalize_eps, .. }
+            | Self::MinMax { unnormalize_eps, .. }
+            | Self::Quantiles { unnormalize_eps, .. } => *unnormalize_eps,
+        }
+    }
+
+    /// Whether normalised values are cut.
+    pub(crate) fn clips(&self) -> bool {
+        self.parts().is_some_and(|parts| parts.clip)
+    }
+
+    /// Whether this value of entry `i` is cut.
+    pub(crate) fn cuts(&self, i: usize, value: f64) -> bool {
+        self.parts().is_some_and(|parts| {
+            let normalized = 2.0 * (value - parts.origin.1[i]) / parts.scale(i, parts.eps) - 1.0;
+            parts.clip && !parts.skips(i) && normalized.abs() > 1.0
+        })
+    }
+
     /// What is known of the values of entry `i`. Not everything of this form is a statistic: an importer writes a change of units, or nothing at all, in the
     /// same way.
     pub(crate) fn statistics(&self, i: usize) -> Option<Stat> {

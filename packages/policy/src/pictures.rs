@@ -40,13 +40,36 @@ pub(crate) fn compare(manifest: &Manifest, golden: &Golden, report: &mut Convers
         let at = format!("observation.images[{place}]");
         let camera = &spec.name;
         let Some(given) = given else {
-            let what = format!("{at} (resize, filter, pad) of camera '{camera}'");
+            let what = format!("{at} (name, resize, filter, pad) of camera '{camera}'");
             let lacks = format!("the golden file has no cameras.{}: a picture at the camera's own size", spec.tensor);
             report.not_checked.push(format!("{what}: {lacks}"));
             continue;
         };
+        named(manifest, place, given, report);
         if let Err(error) = one(spec, &at, given, report) {
             report.problems.push(ConversionProblem::of(&at, format!("camera '{camera}': {error}")));
+        }
+    }
+}
+
+/// Whether the tensor is given the pictures of the camera that it was trained with.
+fn named(manifest: &Manifest, place: usize, given: &CameraPicture, report: &mut ConversionReport) {
+    let images = &manifest.observation.images;
+    let ImageSpec { name, tensor, .. } = &images[place];
+    let field = format!("observation.images[{place}].name");
+    match &given.name {
+        None => report.not_checked.push(format!(
+            "{field} ('{name}', whose pictures '{tensor}' gets): the golden file has no cameras.{tensor}.name, the camera in training"
+        )),
+        Some(there) if there == name => {}
+        Some(there) => {
+            let other = images.iter().position(|image| image.name == *there);
+            let hint = match other {
+                Some(other) => format!("that is the name of images[{other}] here, as if both were exchanged"),
+                None => "if the camera is the same and only its name is another, write that into the golden file too".to_owned(),
+            };
+            let problem = format!("is '{name}'; in the golden file '{tensor}' has the pictures of camera '{there}': {hint}");
+            report.problems.push(ConversionProblem::of(&field, problem));
         }
     }
 }

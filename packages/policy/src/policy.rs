@@ -6,7 +6,7 @@ use crate::encoder::{EncoderError, SentenceError};
 use crate::families::{Prefix, RunError, Runner, Trace};
 use crate::goal::{Goal, Listener};
 use crate::golden::{Parity, max_abs_difference};
-use crate::manifest::{ActionSpace, Axis, LanguageSpec, Manifest, Reference};
+use crate::manifest::{ActionSpace, LanguageSpec, Manifest, Reference};
 use crate::package::{PolicyPackage, RobotMismatch};
 use crate::ranges::{RangeMismatch, RangeProblem};
 use crate::runtime::{RuntimeError, RuntimeOptions};
@@ -168,6 +168,8 @@ pub struct Policy {
     waived: Vec<RangeProblem>,
     /// What its golden file does not show, and what is odd.
     remarks: Vec<String>,
+    /// What the worked example did not use when it was run.
+    idle: Vec<String>,
 }
 
 /// Buffers that are reused from observation to observation.
@@ -232,6 +234,7 @@ impl Policy {
             scratch,
             waived: ranges.waived,
             remarks: told(&conversion),
+            idle: Vec::new(),
             package,
         };
         for sentence in policy.not_compared().iter().chain(&policy.remarks) {
@@ -258,6 +261,28 @@ impl Policy {
     /// is activated. None: all of them were.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// What the worked example does not show, as its networks went ways that do not use it, one sentence each; known after [`Self::verify_golden`].
+    pub fn not_used(&self) -> &[String] {
+        &self.idle
+    }
+
+    /// Why the worked example does not come out as its exporter's run did; nothing where it does.
+    pub fn mismatch(&self, parity: &Parity) -> Option<String> {
+        if parity.holds() {
+            return None;
+        }
+        let (manifest, golden) = (self.manifest(), &self.package.golden);
+        let differs = parity.context_max_abs > Parity::MAX_ABS || parity.actions_max_abs > Parity::MAX_ABS;
+        let unknown = golden.observed_tools.is_empty() && !manifest.observation.state.end_effector.is_empty();
+        let hint = if differs && unknown {
+            "; the likely cause is the robot description: the state holds the tool's position, which differs by description (calibrated ones by 0.01 \
+             to some mm), and the golden file does not say where its exporter had the tool (observed_tools, docs/policy_package.md)"
+        } else {
+            ""
+        };
+        Some(format!("{parity}{hint}"))
     }
 
     /// The package that this was opened from.
@@ -366,8 +391,9 @@ impl Policy {
     }
 
     /// Repeats the package's worked example and says how far the result is from the exporter's. The actions are computed from the
-    /// exporter's own embedding or tokens, so that the quantised sentence encoder is judged apart from the policy. What the policy remembers is
-    /// forgotten before and after.
+    /// exporter's own embedding or tokens, so that the quantised sentence encoder is judged apart from the policy, and where the golden file has them
+    /// from the exporter's own positions of the tool, so that the robot description is (which is compared when the package is opened). What the policy
+    /// remembers is forgotten before and after.
     ///
     /// # Errors
     /// When the example cannot be run.
@@ -377,13 +403,24 @@ impl Policy {
         let cameras = self.package.manifest.observation.images.len();
         let mut trace = Trace::default();
         let mut actions = Vec::with_capacity(golden.actions.len());
+        let history = self.package.manifest.observation.history;
+        let mut cut = false;
         self.reset();
-        for frames in golden.frames.chunks(self.package.manifest.observation.history) {
+        for (chunk, frames) in golden.frames.chunks(history).enumerate() {
             self.scratch.state.clear();
-            for frame in frames {
+            for (place, frame) in frames.iter().enumerate() {
                 self.measure(&frame.joints)?;
+                if let Some(tool) = golden.observed_tools.get(chunk * history + place) {
+                    let axes = &self.package.manifest.observation.state.end_effector;
+                    let from = self.scratch.state.len() - axes.len();
+                    self.scratch.state.truncate(from);
+                    self.scratch.state.extend(axes.iter().map(|axis| axis.of(&tool.translation.vector)));
+                }
             }
             let state = self.scratch.state.clone();
+            let (one, normalization) =
+                (self.package.manifest.state_len(), &self.package.manifest.observation.state.normalization);
+            cut |= state.iter().enumerate().any(|(i, value)| normalization.cuts(i % one, *value));
             let of = |camera: usize| frames.iter().flat_map(move |f| f.images[camera].iter().copied()).collect();
             let images: Vec<Vec<u8>> = (0..cameras).map(of).collect();
             let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -391,6 +428,7 @@ impl Policy {
             actions.extend_from_slice(&self.scratch.actions);
         }
         self.reset();
+        self.idle = self.unused(&trace, cut);
         let context = trace.context;
         let mut context_max_abs = if context.len() == golden.context.len() { 0.0 } else { f64::INFINITY };
         for (a, b) in context.iter().zip(&golden.context) {
@@ -402,6 +440,16 @@ impl Policy {
         let same = trace.tokens.iter().zip(&golden.tokens).filter(|(a, b)| a == b).count();
         let tokens_wrong = trace.tokens.len().max(golden.tokens.len()) - same;
         Ok(Parity { context_max_abs, tokens_wrong, actions_max_abs, embedding_cosine })
+    }
+
+    /// What of the manifest the worked example did not use.
+    fn unused(&self, trace: &Trace, state_cut: bool) -> Vec<String> {
+        let mut fields = trace.idle.clone();
+        if self.package.manifest.observation.state.normalization.clips() && !state_cut {
+            fields.push("observation.state.normalization.clip");
+        }
+        let told = |field| format!("{field}: nothing is cut in the worked example; take one in which something is");
+        fields.into_iter().map(told).collect()
     }
 
     /// Whether a chunk can be made to continue another; otherwise a guide is not looked at.
@@ -531,11 +579,7 @@ impl Policy {
         }
         let tool = self.chain.fk(&self.scratch.chain).translation.vector;
         for axis in &self.package.manifest.observation.state.end_effector {
-            state.push(match axis {
-                Axis::X => tool.x,
-                Axis::Y => tool.y,
-                Axis::Z => tool.z,
-            });
+            state.push(axis.of(&tool));
         }
         Ok(())
     }

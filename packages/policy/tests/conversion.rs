@@ -2,94 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/comparing.rs"]
+mod comparing;
 #[path = "support/fixture.rs"]
 mod fixture;
 
-use efm_policy::{Check, ConversionReport, Golden, Manifest, PolicyPackage, Setup, check, compare_conversion};
+use comparing::{PANDA, checked, of_gantry, of_panda, one, panda, report, repository, shipped, whole, yaml};
+use efm_policy::{ConversionReport, check};
 use efm_robot::{Chain, IkSettings, InverseKinematics, LimitSet, LimitsFile, RobotModel};
 use fixture::{Fixture, names};
 use serde_yaml::Value;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-static PANDA: LazyLock<String> =
-    LazyLock::new(|| std::fs::read_to_string(repository().join("urdf/panda.urdf")).unwrap());
-
-fn panda() -> RobotModel {
-    RobotModel::from_urdf(&PANDA).unwrap()
-}
-
-fn yaml(text: &str) -> Value {
-    serde_yaml::from_str(text).unwrap()
-}
-
-/// A copy of a shipped package, without the graphs.
-fn shipped(name: &str) -> Fixture {
-    Fixture::of(&repository().join("models").join(name), |file| !file.ends_with(".onnx"))
-}
-
-/// A copy of one with all of it.
-fn whole() -> Fixture {
-    fixture::onnxruntime();
-    Fixture::of(&repository().join("models/panda_tabletop_flow"), |_| true)
-}
-
-/// What is said of the conversions of a package, for a robot with these limits.
-fn report(fixture: &Fixture, robot: &RobotModel, limits: &LimitsFile) -> ConversionReport {
-    let manifest = Manifest::read(&fixture.folder).unwrap();
-    let golden = Golden::parse(&std::fs::read(fixture.folder.join("golden.json")).unwrap(), &manifest).unwrap();
-    let limits = LimitSet::new(robot, limits, &manifest.joints().unwrap()).unwrap();
-    compare_conversion(&manifest, &golden, Some((robot, &limits)))
-}
-
-fn of_panda(fixture: &Fixture, robot: &RobotModel) -> ConversionReport {
-    report(fixture, robot, &LimitsFile::load(repository().join("config/joint_limits.yaml")).unwrap())
-}
-
-/// Of a package of the gantry.
-fn of_gantry(fixture: &Fixture) -> ConversionReport {
-    let limit = "{has_acceleration_limits: true, max_acceleration: 5.0, has_jerk_limits: true, max_jerk: 50.0}";
-    let joints = fixture::JOINTS.map(|joint| format!("  {joint}: {limit}\n")).concat();
-    let limits = LimitsFile::parse(&format!("joint_limits:\n{joints}"), "test").unwrap();
-    report(fixture, &fixture::gantry(), &limits)
-}
-
-/// What `./efm policy check` says, and whether the package can be opened: both must agree.
-fn checked(fixture: &Fixture, robot: &RobotModel, limits: &Path) -> Check {
-    let search = [repository().join("models")];
-    let found = check(&fixture.folder, &search, Some(Setup { robot, joint_limits: limits, cameras: None }));
-    if let Ok(package) = PolicyPackage::load(&fixture.folder, &search) {
-        let joints = package.manifest().joints().unwrap();
-        let limits = LimitSet::load(robot, limits, &joints).unwrap();
-        let opened = efm_policy::Policy::open(package, robot, &limits, efm_policy::RuntimeOptions::default());
-        match opened {
-            Ok(policy) => {
-                assert_eq!(found.problems, [""; 0]);
-                let said = policy.remarks().join("; ");
-                found.not_checked.iter().chain(&found.warnings).for_each(|sentence| names(&said, &[sentence]));
-                assert_eq!(policy.remarks().len(), found.not_checked.len() + found.warnings.len());
-            }
-            Err(error) => {
-                let error = error.to_string();
-                assert!(found.problems.iter().any(|problem| error.contains(problem)), "{error}: {:?}", found.problems);
-            }
-        }
-    }
-    found
-}
-
-/// One problem, whose field it is, and what its text names.
-#[track_caller]
-fn one(report: &ConversionReport, field: &str, parts: &[&str]) {
-    let said: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
-    println!("{}", said.join("\n"));
-    assert_eq!(report.problems.iter().map(|problem| problem.field.as_str()).collect::<Vec<_>>(), [field], "{said:?}");
-    names(&said[0], parts);
-}
 
 type Case = (fn(&mut Value), &'static str, &'static [&'static str]);
 
@@ -274,9 +196,14 @@ fn what_all_fixtures_have_is_fully_checked() {
         let found = of_gantry(&Fixture::new(&name));
         assert_eq!(found.problems, [], "{name}");
         // Made-up networks press the finger beyond its limits, and there it is the same whatever it counts from.
-        let told = |sentence: &String| sentence.contains("all rows are the same with finger relative");
+        let pressed = |sentence: &String| sentence.contains("all rows are the same with finger relative");
         let known = ["single", "recurrent"].contains(&name.as_str()) || name.starts_with("lerobot_");
-        assert!(found.not_checked.iter().all(|sentence| known && told(sentence)), "{name}: {:?}", found.not_checked);
+        // And their samples are small.
+        let small =
+            |sentence: &String| sentence.starts_with("runner.noise_scale: the golden file's noise has 12 numbers");
+        let few = ["flow", "ddim", "ddpm"].contains(&name.as_str());
+        let told = |sentence: &String| (known && pressed(sentence)) || (few && small(sentence));
+        assert!(found.not_checked.iter().all(told), "{name}: {:?}", found.not_checked);
     }
 }
 
@@ -550,6 +477,7 @@ fn chunks_of_another_implementation_are_what_goes_out() {
                 for key in ["joints", "actions", "outgoing"] {
                     g[key] = case[key].clone();
                 }
+                g.as_object_mut().unwrap().remove("observed_tools");
             })
         };
         assert_eq!(of_panda(&of(case.clone()), &panda()), ConversionReport::default(), "{case}");

@@ -180,7 +180,7 @@ def sent(step, rows, tools=None):
     rows = [[float(v) for v in row] for row in rows]
     at = [[1, 0, 0, row[0], 0, 1, 0, row[1], 0, 0, 1, row[2] + 0.1] for row in rows]
     assert all(-1 <= r[0] <= 1 and -1 <= r[1] <= 1 and (tools is None or 0 <= r[2] <= 1) and 0 <= r[3] <= 0.04 for r in rows), rows
-    return {"joint_names": JOINTS, "times": step, "joints": rows, "replan_steps": 2} | ({} if tools is None else {"tools": at})
+    return {"joint_names": JOINTS, "times": step, "joints": rows, "replan_steps": 2, "gripper_joint": "finger"} | ({} if tools is None else {"tools": at})
 
 
 def sent_tool(joints, actions):
@@ -201,7 +201,10 @@ def sent_joints(joints, actions, first_counts_from_it):
 
 def finish(folder, m, golden, outgoing):
     width = m["observation"]["images"][0]["width"]
-    golden = golden | {"cameras": pictures.cameras({"image_front": (2, width)}), "outgoing": outgoing}
+    golden = golden | {"cameras": pictures.cameras({"front": (2, width)}), "outgoing": outgoing}
+    if m["observation"]["state"]["end_effector"]:
+        x, y, z, _ = golden["joints"]
+        golden["observed_tools"] = [1, 0, 0, x, 0, 1, 0, y, 0, 0, 1, z + 0.1]
     (folder / "golden.json").write_text(json.dumps(golden) + "\n")
     m["golden"] = {"file": "golden.json", "sha256": sha(folder / "golden.json")}
     (folder / "policy.yaml").write_text(yaml.safe_dump(m, sort_keys=False, width=120))

@@ -148,6 +148,19 @@ fn every_impossible_field_is_refused_by_name() {
         (|m| m["observation"]["images"][0]["resize"] = "zoom".into(), &["zoom"]),
         (|m| m["observation"]["images"][0]["filter"] = "blurry".into(), &["blurry"]),
         (
+            |m| m["observation"]["images"][0]["camera"] = serde_yaml::from_str("{width: 0}").unwrap(),
+            &["images[0].camera.width", "is 0"],
+        ),
+        (
+            |m| m["observation"]["images"][0]["camera"] = serde_yaml::from_str("{crop: [0, 0, 9, 0]}").unwrap(),
+            &["camera.crop", "[0, 0, 9, 0]"],
+        ),
+        (
+            |m| m["observation"]["images"][0]["camera"] = serde_yaml::from_str("{binning: [2, 0]}").unwrap(),
+            &["camera.binning", "[2, 0]"],
+        ),
+        (|m| m["observation"]["images"][0]["camera"] = serde_yaml::from_str("{lens: 6}").unwrap(), &["lens"]),
+        (
             |m| m["observation"]["images"][0]["pad"] = serde_yaml::from_str("{value: 0}").unwrap(),
             &["images[0].pad", "resize"],
         ),

@@ -2,6 +2,7 @@
 //! executable `recorder` brings the messages.
 
 pub mod bag;
+pub mod follow;
 pub mod jpeg;
 pub mod params;
 pub mod queue;
@@ -9,4 +10,5 @@ pub mod selection;
 pub mod subscriptions;
 
 pub use bag::{BagOfTopics, Ended, RecordError, RecordOptions, Status, TopicId};
+pub use follow::Follow;
 pub use selection::{Asked, Selection};

@@ -150,6 +150,25 @@ struct Subscription {
     handle: Box<rcl::rcl_subscription_t>,
 }
 
+/// Topics of a node, with their types.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeTopics {
+    /// What it publishes.
+    pub says: BTreeMap<String, Vec<String>>,
+    /// What it subscribes to.
+    pub hears: BTreeMap<String, Vec<String>>,
+}
+
+/// rcl's question about a node's publishers, or its subscriptions.
+type AskNode = unsafe extern "C" fn(
+    *const rcl::rcl_node_t,
+    *mut rcl::rcl_allocator_t,
+    bool,
+    *const std::ffi::c_char,
+    *const std::ffi::c_char,
+    *mut rcl::rcl_names_and_types_t,
+) -> rcl::rcl_ret_t;
+
 /// A publisher of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublisherId(usize);
@@ -254,6 +273,41 @@ impl RawNode {
             rcl::rmw_names_and_types_fini(&raw mut list);
         }
         Ok(found)
+    }
+
+    /// The topics that another node, by its full name, publishes and subscribes to, by their full names; `None` where it is not on the graph.
+    ///
+    /// # Errors
+    /// When the name cannot be one.
+    pub fn topics_of(&self, node: &str) -> Result<Option<NodeTopics>, RawError> {
+        let (namespace, name) = node.rsplit_once('/').unwrap_or(("", node));
+        let namespace = c_string(if namespace.is_empty() { "/" } else { namespace })?;
+        let name = c_string(name)?;
+        let ask = |ask: AskNode| {
+            let mut found = BTreeMap::new();
+            // SAFETY: the list is initialised, filled by rcl, read within its length and freed.
+            unsafe {
+                let mut allocator = rcl::rcutils_get_default_allocator();
+                let mut list = rcl::rmw_get_zero_initialized_names_and_types();
+                let (name, namespace) = (name.as_ptr(), namespace.as_ptr());
+                let code = ask(self.node.as_ref(), &raw mut allocator, false, name, namespace, &raw mut list);
+                if code != rcl::RCL_RET_OK as rcl::rcl_ret_t {
+                    // It is not there (any more).
+                    rcl_error();
+                    return None;
+                }
+                for i in 0..list.names.size {
+                    let types = &*list.types.add(i);
+                    let types = (0..types.size).map(|k| text_of(*types.data.add(k))).collect();
+                    found.insert(text_of(*list.names.data.add(i)), types);
+                }
+                rcl::rmw_names_and_types_fini(&raw mut list);
+            }
+            Some(found)
+        };
+        let says = ask(rcl::rcl_get_publisher_names_and_types_by_node);
+        let hears = ask(rcl::rcl_get_subscriber_names_and_types_by_node);
+        Ok(says.zip(hears).map(|(says, hears)| NodeTopics { says, hears }))
     }
 
     /// The publishers of a topic by its full name.

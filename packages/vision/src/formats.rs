@@ -50,6 +50,22 @@ pub trait PixelFormat: fmt::Debug + Send + Sync {
     fn pixel(&self) -> Option<Pixel> {
         None
     }
+
+    /// Whether its pictures have no colours.
+    fn is_grey(&self) -> bool {
+        self.pixel().is_some_and(Pixel::is_grey)
+    }
+
+    /// Bits of a value. Red, green and blue have eight: of more the low ones are lost.
+    fn bits(&self) -> u32 {
+        8
+    }
+
+    /// Whether what has this one of its names may be no picture (a mask, say), whose values must not be blurred.
+    fn is_doubtful(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 }
 
 /// A pixel whose red, green and blue are bytes.
@@ -73,21 +89,42 @@ struct Kind {
     formats: &'static [&'static dyn PixelFormat],
     /// Why a name of this kind is not read, and what to do; it stands in parentheses.
     unread: fn(&str) -> Option<&'static str>,
+    /// The formats that somebody may say to be meant by a name which does not tell all.
+    may_be: fn(&str) -> &'static [&'static str],
+}
+
+impl Kind {
+    /// Why a name is not read. Some hints are for whatever begins so.
+    fn hint(&self, name: &str) -> Option<&'static str> {
+        let is_read = self.formats.iter().any(|format| format.names().contains(&name));
+        (self.unread)(name).filter(|_| !is_read)
+    }
 }
 
 /// One line a file.
 const KINDS: [&Kind; 5] = [&packed::KIND, &sixteen_bit::KIND, &bayer::KIND, &yuv::KIND, &floating::KIND];
 
+/// The encodings of which somebody can say what they are.
+const DOUBTFUL: [&str; 6] = ["8UC1", "8UC2", "8UC3", "8UC4", "16UC1", "mono16"];
+
+/// What somebody can say that an encoding is; nothing where its name tells it, or where it is never a picture.
+pub fn may_be(encoding: &str) -> &'static [&'static str] {
+    let of = |kind: &&Kind| Some((kind.may_be)(encoding)).filter(|formats| !formats.is_empty());
+    KINDS.iter().find_map(of).unwrap_or_default()
+}
+
 /// The formats that are read: those of this crate and those that were added.
 #[derive(Debug, Clone, Default)]
 pub struct Formats {
     added: Vec<&'static dyn PixelFormat>,
+    /// Names that stand for another format than the table says, or for one at all.
+    said: Vec<(String, &'static dyn PixelFormat)>,
 }
 
 impl Formats {
     /// Those of this crate.
     pub const fn new() -> Self {
-        Self { added: Vec::new() }
+        Self { added: Vec::new(), said: Vec::new() }
     }
 
     /// And this one.
@@ -106,6 +143,41 @@ impl Formats {
         Ok(self)
     }
 
+    /// With what somebody says that an encoding is whose name does not tell it: `8UC3` is `bgr8`, or `mono16` comes from a sensor of 12 bits
+    /// (`mono12`).
+    ///
+    /// # Errors
+    /// When it has been said already, or this encoding cannot be that: with what it can be.
+    pub fn read_as(mut self, encoding: &str, meant: &str) -> Result<Self, VisionError> {
+        let refuse = |reason: String| Err(VisionError::Format { reason });
+        let may_be = may_be(encoding);
+        if may_be.is_empty() {
+            let doubtful = DOUBTFUL.join(", ");
+            return refuse(format!(
+                "encoding '{}' is read as its name says or not at all; it can be said what these are: {doubtful}",
+                shorten(encoding)
+            ));
+        }
+        let Some(format) = self.named(meant).filter(|_| may_be.contains(&meant)) else {
+            return refuse(format!(
+                "encoding '{encoding}' cannot be '{}'; it may be: {}",
+                shorten(meant),
+                may_be.join(", ")
+            ));
+        };
+        if let Some((_, before)) = self.said.iter().find(|(name, _)| name == encoding) {
+            let before = before.names().first().copied().unwrap_or_default();
+            return refuse(format!("of encoding '{encoding}' it is said twice what it is: '{before}' and '{meant}'"));
+        }
+        self.said.push((encoding.to_owned(), format));
+        Ok(self)
+    }
+
+    /// Whether somebody said what this encoding is.
+    pub fn is_said(&self, encoding: &str) -> bool {
+        self.said.iter().any(|(name, _)| name == encoding)
+    }
+
     /// All of them, in the order in which they are told.
     pub fn iter(&self) -> impl Iterator<Item = &'static dyn PixelFormat> + '_ {
         KINDS.iter().flat_map(|kind| kind.formats).chain(&self.added).copied()
@@ -113,6 +185,12 @@ impl Formats {
 
     /// The one of this name.
     pub fn get(&self, name: &str) -> Option<&'static dyn PixelFormat> {
+        let said = self.said.iter().find(|(said, _)| said == name).map(|(_, format)| *format);
+        said.or_else(|| self.named(name))
+    }
+
+    /// The one that has this name, whatever was said.
+    fn named(&self, name: &str) -> Option<&'static dyn PixelFormat> {
         self.iter().find(|format| format.names().contains(&name))
     }
 
@@ -123,11 +201,8 @@ impl Formats {
     pub fn find(&self, name: &str) -> Result<&'static dyn PixelFormat, VisionError> {
         self.get(name).ok_or_else(|| VisionError::Encoding {
             encoding: shorten(name),
-            hint: KINDS
-                .iter()
-                .find_map(|kind| (kind.unread)(name))
-                .map(|hint| format!(" ({hint})"))
-                .unwrap_or_default(),
+            hint: KINDS.iter().find_map(|kind| kind.hint(name)).map(|hint| format!(" ({hint})")).unwrap_or_default(),
+            may_be: may_be(name),
             expected: self.words(),
         })
     }
@@ -177,7 +252,7 @@ mod tests {
     #[test]
     fn what_is_read_is_not_called_unread() {
         for name in Formats::new().iter().flat_map(PixelFormat::names) {
-            assert_eq!(KINDS.iter().find_map(|kind| (kind.unread)(name)), None, "{name}");
+            assert_eq!(KINDS.iter().find_map(|kind| kind.hint(name)), None, "{name}");
         }
     }
 
@@ -192,7 +267,9 @@ mod tests {
         assert!(error.contains("3x1 half") && error.contains("its width must be even"), "{error}");
         let error = formats.find("quarter").unwrap_err().to_string();
         assert!(
-            error.contains("'quarter'") && error.ends_with("expected rgb8, bgr8, rgba8, bgra8, mono8 or half"),
+            error.contains("'quarter'")
+                && error.contains("expected rgb8, bgr8, rgba8, ")
+                && error.ends_with("nv21 or half"),
             "{error}"
         );
         assert!(Formats::new().find("half").is_err());
@@ -211,24 +288,56 @@ mod tests {
     }
 
     #[test]
+    fn what_an_encoding_is_can_be_said_where_its_name_does_not_tell_it_and_nowhere_else() {
+        for encoding in DOUBTFUL {
+            let table = Formats::new();
+            for meant in may_be(encoding) {
+                let said = Formats::new().read_as(encoding, meant).unwrap();
+                let (found, expected) = (said.get(encoding).unwrap(), table.get(meant).unwrap());
+                assert_eq!(found.names(), expected.names());
+                assert!(said.is_said(encoding) && !table.is_said(encoding));
+                // As many bytes: what it is called otherwise would be refused by its size.
+                let bytes =
+                    if encoding.starts_with("16") || encoding == "mono16" { 2 } else { encoding[3..].parse().unwrap() };
+                assert_eq!(found.row_bytes(6), 6 * bytes, "{encoding} {meant}");
+            }
+            let both =
+                Formats::new().read_as(encoding, may_be(encoding)[0]).unwrap().read_as(encoding, may_be(encoding)[1]);
+            assert!(both.unwrap_err().to_string().contains("said twice"));
+        }
+        // Whatever was said of another name.
+        let chained = Formats::new().read_as("mono16", "mono12").unwrap().read_as("16UC1", "mono16").unwrap();
+        assert_eq!(chained.get("16UC1").unwrap().names(), ["mono16"]);
+        for (encoding, meant, words) in [
+            ("8UC3", "mono8", ["'8UC3' cannot be 'mono8'", "bgr8, rgb8"]),
+            ("8UC3", "nonsense", ["'8UC3' cannot be 'nonsense'", "bgr8, rgb8"]),
+            ("rgb8", "bgr8", ["'rgb8' is read as its name says", "8UC3"]),
+            ("32FC1", "mono16", ["'32FC1' is read as its name says", "16UC1"]),
+        ] {
+            let error = Formats::new().read_as(encoding, meant).unwrap_err().to_string();
+            assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        }
+    }
+
+    #[test]
     fn encodings_that_are_not_read_are_refused_with_what_is_known_of_them() {
         for (name, part) in [
-            ("mono16", "16-bit grey"),
             ("16UC1", "depth"),
             ("rgb16", "16-bit colour"),
+            ("8UC2", "two bytes a pixel"),
             ("8UC3", "order of its channels"),
-            ("bayer_rggb8", "debayer"),
-            ("yuv422", "YUV"),
-            ("nv12", "YUV"),
+            ("bayer_rggb32", "debayer"),
+            ("yuv420", "YUV"),
+            ("nv24", "YUV"),
             ("32FC1", "floating point"),
             ("", "''"),
             ("rgb", "'rgb' is not supported; expected"),
         ] {
             let error = Formats::new().find(name).unwrap_err().to_string();
             assert!(error.contains(&format!("'{name}'")) && error.contains(part), "{error}");
-            assert!(error.ends_with("expected rgb8, bgr8, rgba8, bgra8 or mono8"), "{error}");
+            assert!(error.contains("expected rgb8, bgr8, ") && error.ends_with(" or nv21"), "{error}");
         }
         let error = Formats::new().find(&"\n".repeat(1000)).unwrap_err().to_string();
-        assert!(error.len() < 300 && !error.contains('\n'), "{error}");
+        assert!(error.len() < 500 && !error.contains('\n'), "{error}");
     }
 }

@@ -54,6 +54,8 @@ pub enum VisionError {
         encoding: String,
         /// More about this one in parentheses, or nothing.
         hint: String,
+        /// What somebody can say that it is ([`Formats::read_as`]).
+        may_be: &'static [&'static str],
         /// The names of those that are read.
         expected: String,
     },

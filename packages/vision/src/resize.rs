@@ -12,6 +12,7 @@ use crate::filter::{Filter, Taps};
 use crate::formats::Pixel;
 use crate::{ImageView, MAX_SIDE, VisionError};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// What to do when the camera's aspect ratio is not the policy's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,8 +82,64 @@ pub struct Resizer {
     lines: Lines,
     /// Target rows, not rounded yet.
     sums: Lines,
-    /// The source in red, green and blue, where it does not lie in one of the usual ways.
+    /// As many places for rows of the source as a group of target rows is made of.
+    places: Vec<usize>,
+    /// These rows in red, green and blue, where the source does not lie in one of the usual ways.
     rgb: Vec<u8>,
+}
+
+/// The rows of a source, from above to below.
+trait Source {
+    /// These will be asked for next.
+    fn prepare(&mut self, rows: Range<usize>);
+
+    /// The bytes of a row.
+    fn row(&self, y: usize) -> &[u8];
+}
+
+/// Rows that are resized as they lie.
+struct InPlace<'a>(&'a ImageView<'a>);
+
+impl Source for InPlace<'_> {
+    fn prepare(&mut self, _: Range<usize>) {}
+
+    fn row(&self, y: usize) -> &[u8] {
+        self.0.row(y as u32)
+    }
+}
+
+/// Rows in red, green and blue, made when they are first needed: the whole picture is never there.
+struct Made<'a> {
+    image: &'a ImageView<'a>,
+    /// Row `y` is in place `y % window`, until another one takes it.
+    rgb: &'a mut [u8],
+    /// The row of each place.
+    places: &'a mut [usize],
+}
+
+impl Made<'_> {
+    fn bytes(&self, y: usize) -> Range<usize> {
+        let row = self.image.width() as usize * 3;
+        let place = y % self.places.len();
+        place * row..(place + 1) * row
+    }
+}
+
+impl Source for Made<'_> {
+    fn prepare(&mut self, rows: Range<usize>) {
+        for y in rows {
+            let place = y % self.places.len();
+            if self.places[place] != y {
+                let bytes = self.bytes(y);
+                self.image.format().rgb_rows(self.image, y as u32..y as u32 + 1, &mut self.rgb[bytes]);
+                self.places[place] = y;
+            }
+        }
+    }
+
+    fn row(&self, y: usize) -> &[u8] {
+        &self.rgb[self.bytes(y)]
+    }
 }
 
 /// Target rows that are made together: a weight of a column is loaded once for all of them.
@@ -213,6 +270,7 @@ impl Resizer {
             offset: (0, 0),
             lines: Lines::default(),
             sums: Lines::default(),
+            places: Vec::new(),
             rgb: Vec::new(),
         })
     }
@@ -242,48 +300,42 @@ impl Resizer {
             return Err(VisionError::Buffer { buffer: "rgb8 output", found: out.len(), expected: self.output_len() });
         }
         self.prepare(image.width(), image.height());
-        let in_place = image.pixel().is_some_and(|pixel| self.resize_in_place(image, pixel, out));
-        if !in_place {
-            // Rows in red, green and blue, in a buffer that stays.
-            let mut rgb = std::mem::take(&mut self.rgb);
-            let (first, end) = self.rows.range();
-            image.rgb_rows(first as u32..end as u32, &mut rgb);
-            let rows = ImageView::rgb8(image.width(), image.height(), &rgb);
-            let resized = rows.map(|rows| self.resize_in_place(&rows, Pixel { bytes: 3, rgb: [0, 1, 2] }, out));
-            self.rgb = rgb;
-            resized?;
+        let usual = image.pixel().filter(|pixel| is_usual(*pixel));
+        if let Some(pixel) = usual {
+            self.resize_rows(&mut InPlace(image), pixel, out);
+            return Ok(());
         }
+        let (mut rgb, mut places) = (std::mem::take(&mut self.rgb), std::mem::take(&mut self.places));
+        rgb.resize(places.len() * image.width() as usize * 3, 0);
+        places.fill(usize::MAX);
+        let mut made = Made { image, rgb: &mut rgb, places: &mut places };
+        self.resize_rows(&mut made, Pixel { bytes: 3, rgb: [0, 1, 2] }, out);
+        (self.rgb, self.places) = (rgb, places);
         Ok(())
     }
 
-    /// Resizes pixels that lie in one of the usual ways; whether they do.
-    fn resize_in_place(&mut self, image: &ImageView<'_>, pixel: Pixel, out: &mut [u8]) -> bool {
+    /// Resizes rows whose pixels lie in one of the usual ways.
+    fn resize_rows(&mut self, source: &mut impl Source, pixel: Pixel, out: &mut [u8]) {
         let Pixel { bytes, rgb } = pixel;
-        if rgb.iter().any(|channel| *channel >= bytes) {
-            return false;
-        }
         if self.columns.identity && self.rows.identity {
             match bytes {
-                1 => self.copy::<1>(image, rgb, out),
-                3 => self.copy::<3>(image, rgb, out),
-                4 => self.copy::<4>(image, rgb, out),
-                _ => return false,
+                1 => self.copy::<1>(source, rgb, out),
+                3 => self.copy::<3>(source, rgb, out),
+                _ => self.copy::<4>(source, rgb, out),
             }
-            return true;
+            return;
         }
         match (bytes, rgb) {
-            (1, _) => self.filter(image, bytes, out, blend_grey),
-            (3, [0, 1, 2]) => self.filter(image, bytes, out, blend_colour::<3, 0, 2>),
-            (3, [2, 1, 0]) => self.filter(image, bytes, out, blend_colour::<3, 2, 0>),
-            (4, [0, 1, 2]) => self.filter(image, bytes, out, blend_colour::<4, 0, 2>),
-            (4, [2, 1, 0]) => self.filter(image, bytes, out, blend_colour::<4, 2, 0>),
-            _ => return false,
+            (1, _) => self.filter(source, bytes, out, blend_grey),
+            (3, [0, 1, 2]) => self.filter(source, bytes, out, blend_colour::<3, 0, 2>),
+            (3, _) => self.filter(source, bytes, out, blend_colour::<3, 2, 0>),
+            (_, [0, 1, 2]) => self.filter(source, bytes, out, blend_colour::<4, 0, 2>),
+            (_, _) => self.filter(source, bytes, out, blend_colour::<4, 2, 0>),
         }
-        true
     }
 
     /// Every target pixel is a source pixel, or border.
-    fn copy<const STRIDE: usize>(&self, image: &ImageView<'_>, rgb: [usize; 3], out: &mut [u8]) {
+    fn copy<const STRIDE: usize>(&self, source: &mut impl Source, rgb: [usize; 3], out: &mut [u8]) {
         let (left, top) = self.offset;
         let border = self.fit.pad.value;
         let (first, end) = self.columns.range();
@@ -292,7 +344,8 @@ impl Resizer {
                 target.fill(border);
                 continue;
             };
-            let source = &image.row(row as u32)[first * STRIDE..end * STRIDE];
+            source.prepare(row..row + 1);
+            let source = &source.row(row)[first * STRIDE..end * STRIDE];
             let (before, rest) = target.split_at_mut(left * 3);
             let (picture, after) = rest.split_at_mut((end - first) * 3);
             before.fill(border);
@@ -307,11 +360,18 @@ impl Resizer {
         }
     }
 
+    /// The source rows of a group of target rows.
+    fn rows_of(&self, group: usize) -> Range<usize> {
+        let lines = (0..LINES).filter_map(|i| self.rows.at(group * LINES + i, 0));
+        let spans = lines.map(|(start, weights)| start..start + weights.len());
+        spans.reduce(|all, span| all.start.min(span.start)..all.end.max(span.end)).unwrap_or_default()
+    }
+
     /// Every target pixel is a weighted sum, or border. Sums are in the order of the source's rows, then of its columns, so that how they are
     /// spread over the lanes of a CPU does not show.
     fn filter(
         &mut self,
-        image: &ImageView<'_>,
+        source: &mut impl Source,
         stride: usize,
         out: &mut [u8],
         blend: impl Fn(&Taps, &Lines, usize, &mut Lines),
@@ -333,12 +393,13 @@ impl Resizer {
         above.fill(border);
         below.fill(border);
         for (group, targets) in picture.chunks_mut(LINES * row_len).enumerate() {
+            source.prepare(self.rows_of(group));
             // Rows first: this pass runs over contiguous bytes, which the compiler turns into vector code, and shrinks the
             // picture before the scattered one.
             for (i, line) in self.lines.iter_mut().enumerate() {
                 // None is where the picture ends in the middle of a group: what is in that line goes nowhere.
                 let Some((start, weights)) = self.rows.at(group * LINES + i, 0) else { break };
-                let row = |k: usize| &image.row((start + k) as u32)[first * stride..end * stride];
+                let row = |k: usize| &source.row(start + k)[first * stride..end * stride];
                 add_rows(row, weights, &mut line[..length]);
             }
             blend(&self.columns, &self.lines, first, &mut self.sums);
@@ -382,7 +443,19 @@ impl Resizer {
         let filter = self.fit.filter;
         self.columns.compute(filter, width as usize, part.0, part.2, picture.0 as usize);
         self.rows.compute(filter, height as usize, part.1, part.3, picture.1 as usize);
+        let groups = 0..self.rows.len().div_ceil(LINES);
+        let most = groups.map(|group| self.rows_of(group).len()).max().unwrap_or(1).max(1);
+        self.places.resize(most, usize::MAX);
         self.source = (width, height);
+    }
+}
+
+/// Whether there is code that resizes such pixels as they lie.
+fn is_usual(Pixel { bytes, rgb }: Pixel) -> bool {
+    match bytes {
+        1 => rgb == [0, 0, 0],
+        3 | 4 => matches!(rgb, [0, 1, 2] | [2, 1, 0]),
+        _ => false,
     }
 }
 

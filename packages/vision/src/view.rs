@@ -2,7 +2,6 @@
 
 use crate::VisionError;
 use crate::formats::{Formats, Pixel, PixelFormat, RGB8};
-use std::ops::Range;
 
 /// Longest side of an image that is accepted, in pixels. Keeps a corrupt header from asking for gigabytes.
 pub const MAX_SIDE: u32 = 16_384;
@@ -135,15 +134,8 @@ impl<'a> ImageView<'a> {
 
     /// Writes the picture as `[height x width x 3]` red, green and blue bytes without padding; what `out` held is gone.
     pub fn to_rgb8(&self, out: &mut Vec<u8>) {
-        self.rgb_rows(0..self.height, out);
-    }
-
-    /// [`Self::to_rgb8`] of some rows; what lies before and behind them in `out` means nothing.
-    pub(crate) fn rgb_rows(&self, rows: Range<u32>, out: &mut Vec<u8>) {
-        let row = self.width as usize * 3;
-        out.resize(self.height as usize * row, 0);
-        let bytes = rows.start as usize * row..rows.end as usize * row;
-        self.format.rgb_rows(self, rows, &mut out[bytes]);
+        out.resize(self.height as usize * self.width as usize * 3, 0);
+        self.format.rgb_rows(self, 0..self.height, out);
     }
 }
 
@@ -178,16 +170,19 @@ mod tests {
     proptest! {
         #[test]
         fn malformed_fields_never_panic_and_accepted_ones_have_all_rows(
-            encoding in prop_oneof!["rgb8|bgr8|rgba8|bgra8|mono8|mono16", ".*"],
+            encoding in prop_oneof!["rgb8|bgr8|rgba8|bgra8|mono8|mono16|mono12|uyvy|yuyv|nv12|nv21|bayer_(rggb|bggr|gbrg|grbg)(8|16)", ".*"],
             width in prop_oneof![0..9u32, any::<u32>()],
             height in prop_oneof![0..9u32, any::<u32>()],
             step in prop_oneof![0..40u32, any::<u32>()],
             data in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             if let Ok(view) = ImageView::new(&encoding, width, height, step, &data) {
-                for y in 0..height {
-                    prop_assert_eq!(view.row(y).len(), width as usize * view.pixel().unwrap().bytes);
+                for y in 0..view.format().byte_rows(height) {
+                    prop_assert_eq!(view.row(y as u32).len() as u64, view.format().row_bytes(width));
                 }
+                let mut rgb = Vec::new();
+                view.to_rgb8(&mut rgb);
+                prop_assert_eq!(rgb.len(), (width * height * 3) as usize);
             }
         }
     }

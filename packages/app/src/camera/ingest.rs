@@ -3,13 +3,15 @@
 //! The node's host is the graph; each camera has one of its own, on a thread of its own.
 
 use crate::Failure;
+use crate::camera::info::{Known, Said, is_of_rectified};
 use crate::camera::{CameraStream, CameraTrouble, Picture};
-use crate::reasons::{self, coded};
+use crate::reasons::{self, coded, wrong};
 use crate::trace::{self, PassedOn};
 use efm_core::reading::wrong_name;
 use efm_core::{Level, Reason, SenderId, Stamp};
+use efm_policy::CameraSpec;
 use efm_wire::cdr::{CdrError, Decode};
-use efm_wire::msgs::{CompressedImageView, Image, ImageView};
+use efm_wire::msgs::{CameraInfo, CompressedImageView, Image, ImageView};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -48,9 +50,102 @@ pub struct Ingest {
     out: Image,
     /// Shortest time between two pictures that are passed on.
     spacing: Duration,
-    trouble: Option<Reason>,
+    /// The kind of trouble that was told last.
+    told: Option<&'static str>,
     passed: u64,
     refused: u64,
+    info: Info,
+}
+
+/// How long a camera may send pictures before its `camera_info` counts as missing, s: both begin at their own time.
+const GRACE: f64 = 3.0;
+
+/// What is known of the camera itself.
+#[derive(Debug, Default)]
+struct Info {
+    trained: Option<CameraSpec>,
+    /// Its topic; empty where nobody listens to one.
+    topic: String,
+    rectified_topic: bool,
+    said: Option<Said>,
+    /// The message that `said` is of: most cameras repeat theirs with each picture.
+    message: Option<CameraInfo>,
+    /// Why the last message could not be read.
+    unreadable: Option<String>,
+    /// When the first picture was passed on, in ROS time.
+    since: Option<Stamp>,
+    /// Whether that was long enough ago.
+    waited: bool,
+    /// Size of the pictures that it was judged with.
+    judged: Option<(u32, u32)>,
+    /// What is wrong, if anything.
+    warning: Option<Reason>,
+    /// What it is, or that nobody tells.
+    words: String,
+}
+
+impl Info {
+    /// Whether the camera is as the policy's was, at a time when a picture of this size came. Most pictures change nothing.
+    fn judge(&mut self, camera: &str, picture: (u32, u32), now: Stamp) {
+        if self.topic.is_empty() && self.trained.is_none() {
+            return;
+        }
+        let since = *self.since.get_or_insert(now);
+        let waited = self.waited || !(0.0..GRACE).contains(&now.seconds_since(since));
+        if self.judged == Some(picture) && waited == self.waited {
+            return;
+        }
+        (self.judged, self.waited) = (Some(picture), waited);
+        let (said, rectified_topic) = (self.said.as_ref(), self.rectified_topic);
+        let known = Known { trained: self.trained.unwrap_or_default(), picture, said, rectified_topic };
+        let (differences, unknown) = (known.differences(), known.unknown());
+        self.warning = if !differences.is_empty() {
+            let text = format!("camera '{camera}' is passed on, but {}", differences.join("; "));
+            Some(wrong(reasons::CAMERA_DIFFERS, text, ""))
+        } else if waited && !unknown.is_empty() {
+            let why = match said {
+                None if self.topic.is_empty() => "it has no camera_info".to_owned(),
+                None => format!("nobody publishes {}", self.topic),
+                Some(_) => format!("{} does not tell it", self.topic),
+            };
+            let text = format!(
+                "camera '{camera}' is passed on, but {why}, so that it is not known of its pictures: {}",
+                unknown.join(", ")
+            );
+            let remedy = "let the camera's driver publish it, name its topic in the parameter 'camera_info', or take out of the policy's manifest what \
+                          cannot be compared";
+            Some(wrong(reasons::CAMERA_INFO_MISSING, text, remedy))
+        } else {
+            None
+        };
+        self.words = match (said, &self.unreadable) {
+            (_, Some(problem)) => format!("{} cannot be read: {problem}", self.topic),
+            (Some(said), None) => {
+                let strange = known.strange().map(|strange| format!("; {strange}")).unwrap_or_default();
+                format!("{said}{strange}")
+            }
+            (None, None) if waited && !self.topic.is_empty() => format!("nobody publishes {}", self.topic),
+            (None, None) => String::new(),
+        };
+    }
+
+    /// A message of `camera_info` came.
+    fn hear(&mut self, message: &[u8]) {
+        match CameraInfo::from_cdr(message) {
+            Ok(mut info) => {
+                info.header = Default::default();
+                let new = self.message.as_ref() != Some(&info);
+                if new || self.unreadable.is_some() {
+                    self.said = Some(Said::of(&info));
+                    (self.message, self.unreadable, self.judged) = (Some(info), None, None);
+                }
+            }
+            Err(problem) => {
+                (self.message, self.said, self.judged) = (None, None, None);
+                self.unreadable = Some(problem.to_string());
+            }
+        }
+    }
 }
 
 /// Time, frame and picture of a camera's message.
@@ -70,7 +165,21 @@ impl Ingest {
         let (width, height) = stream.size();
         let out = Image { encoding: "rgb8".into(), width, height, step: width * 3, ..Image::default() };
         let spacing = if max_rate > 0.0 { Duration::from_secs_f64(1.0 / max_rate) } else { Duration::ZERO };
-        Self { stream, compressed, out, spacing, trouble: None, passed: 0, refused: 0 }
+        Self { stream, compressed, out, spacing, told: None, passed: 0, refused: 0, info: Info::default() }
+    }
+
+    /// With what the policy says of the camera that it was trained with, the full name of the topic of its pictures, and that of its
+    /// `camera_info` (empty: nobody listens to one).
+    #[must_use]
+    pub fn compared_with(mut self, trained: Option<CameraSpec>, images: &str, info: &str) -> Self {
+        let (topic, rectified_topic) = (info.to_owned(), is_of_rectified(images));
+        self.info = Info { trained, topic, rectified_topic, ..Info::default() };
+        self
+    }
+
+    /// A message of the camera's `camera_info` came, in CDR.
+    pub fn on_info(&mut self, message: &[u8]) {
+        self.info.hear(message);
     }
 
     /// How long it waits before the next picture is looked at, after it worked so long on one.
@@ -106,6 +215,9 @@ impl Ingest {
         if outcome.is_ok() {
             host.pass_on(&self.out)?;
             self.passed += 1;
+            if let Some((_, width, height)) = self.stream.source() {
+                self.info.judge(self.stream.name(), (width, height), host.now());
+            }
             if host.notes() {
                 let (received, published) = (received.nanos(), host.now().nanos());
                 let (stamp, crc) = (self.out.header.stamp.nanos(), trace::crc(&self.out.data));
@@ -121,31 +233,45 @@ impl Ingest {
 
     /// Tells how it is. In the log there is a line where another kind of trouble begins, and one where it is over.
     fn report(&mut self, host: &mut impl Host, trouble: Option<Reason>) {
+        let warning = self.info.warning.as_ref();
+        let told = trouble.as_ref().or(warning);
         let mut values = vec![
-            coded(trouble.as_ref().map_or(reasons::IMAGE_PASSED_ON, |trouble| trouble.code)),
+            coded(told.map_or(reasons::IMAGE_PASSED_ON, |told| told.code)),
             ("images passed on".to_owned(), self.passed.to_string()),
             ("images refused".to_owned(), self.refused.to_string()),
         ];
         if let Some((encoding, width, height)) = self.stream.source() {
             values.push(("source".to_owned(), format!("{encoding} {width}x{height}")));
         }
+        if !self.info.words.is_empty() {
+            values.push(("camera_info".to_owned(), self.info.words.clone()));
+        }
         let name = self.stream.name();
-        match &trouble {
-            Some(trouble) => {
+        let before = self.told;
+        self.told = told.map(|told| told.code);
+        let new = self.told != before;
+        match (&trouble, warning) {
+            (Some(trouble), _) => {
                 let text = trouble.in_words();
-                if self.trouble.as_ref().map(|before| before.code) != Some(trouble.code) {
+                if new {
                     host.log(log::Level::Error, &text);
                 }
                 host.report(Level::Error, text, values);
             }
-            None => {
-                if self.trouble.is_some() {
+            (None, Some(warning)) => {
+                let text = warning.in_words();
+                if new {
+                    host.log(log::Level::Warn, &text);
+                }
+                host.report(Level::Warn, text, values);
+            }
+            (None, None) => {
+                if new {
                     host.log(log::Level::Info, &format!("camera '{name}' is well again"));
                 }
                 host.report(Level::Ok, format!("camera '{name}' is passed on"), values);
             }
         }
-        self.trouble = trouble;
     }
 }
 
@@ -329,6 +455,81 @@ mod tests {
         let (mut ingest, mut host) = (ingest(false), Camera { now: NOW, gone: true, ..Camera::default() });
         assert!(ingest.on_message(&mut host, &picture(NOW, "rgb8", 4), ONE, Stamp::from_nanos(NOW)).is_err());
         assert!(host.reports.is_empty());
+    }
+
+    /// Pictures of 4x2 pixels, one each second, each with a camera_info or without; level and text of each report.
+    fn compared(trained: Option<CameraSpec>, topic: &str, infos: &[Option<&[u8]>]) -> (Vec<(Level, String)>, Camera) {
+        let mut ingest = ingest(false).compared_with(trained, topic, "/front/camera_info");
+        let mut host = Camera { now: NOW, ..Camera::default() };
+        for (i, info) in infos.iter().enumerate() {
+            host.now = NOW + i as i64 * 1_000_000_000;
+            info.iter().for_each(|info| ingest.on_info(info));
+            let (picture, now) = (picture(host.now, "rgb8", 4), Stamp::from_nanos(host.now));
+            ingest.on_message(&mut host, &picture, ONE, now).unwrap();
+        }
+        (host.reports.iter().map(|(level, text, _)| (*level, text.clone())).collect(), host)
+    }
+
+    fn info(d: f64) -> Vec<u8> {
+        let info = CameraInfo::pinhole(Header::default(), 4, 2, [3.0; 2], [2.0, 1.0]);
+        CameraInfo { d: vec![d], ..info }.to_cdr()
+    }
+
+    #[test]
+    fn a_camera_that_is_not_the_policys_is_a_warning_and_its_pictures_are_passed_on() {
+        let trained = CameraSpec { rectified: Some(true), width: Some(640), ..CameraSpec::default() };
+        let crooked = info(0.1);
+        let (reports, host) =
+            compared(Some(trained), "/front/image_raw", &[Some(&crooked), Some(&crooked), Some(&info(0.0))]);
+        let (level, text) = &reports[0];
+        assert_eq!(*level, Level::Warn);
+        for word in ["'front'", "4x2", "640x2", "rectified", "image_rect_color"] {
+            assert!(text.contains(word), "{text}");
+        }
+        assert!(reports[1] == reports[0] && reports[2].1.contains("640x2") && !reports[2].1.contains("rectified"));
+        // Once in the log, and all three pictures.
+        assert_eq!(host.log.iter().map(|(level, _)| *level).collect::<Vec<_>>(), [log::Level::Warn]);
+        assert_eq!(
+            (host.counts(), host.value("code"), host.value("camera_info")),
+            (("3", "0"), "camera_differs", "4x2, without distortion")
+        );
+    }
+
+    #[test]
+    fn nobody_who_publishes_camera_info_is_told_and_is_a_warning_only_where_the_policy_says_what_it_needs() {
+        let none = [None; 5];
+        let (reports, host) = compared(None, "/front/image_raw", &none);
+        assert!(reports.iter().all(|(level, text)| *level == Level::Ok && text == "camera 'front' is passed on"));
+        assert_eq!(host.value("camera_info"), "nobody publishes /front/camera_info");
+        assert!(host.log.is_empty());
+        let trained = CameraSpec { rectified: Some(true), ..CameraSpec::default() };
+        let (reports, host) = compared(Some(trained), "/front/image_raw", &none);
+        assert_eq!(reports.iter().filter(|(level, _)| *level == Level::Ok).count(), 3, "both begin at their own time");
+        let (level, text) = &reports[4];
+        assert_eq!((*level, host.value("code")), (Level::Warn, "camera_info_missing"));
+        for word in ["'front'", "nobody publishes /front/camera_info", "rectified", "'camera_info'"] {
+            assert!(text.contains(word), "{text}");
+        }
+        // The name of the topic says it, and where it comes late all is well again.
+        let (reports, _) = compared(Some(trained), "/front/image_rect_color", &none);
+        assert!(reports.iter().all(|(level, _)| *level == Level::Ok));
+        let late = info(0.0);
+        let (reports, host) = compared(Some(trained), "/front/image_raw", &[None, None, None, None, Some(&late)]);
+        assert_eq!((reports[3].0, reports[4].0), (Level::Warn, Level::Ok));
+        assert_eq!(host.log.len(), 2);
+    }
+
+    #[test]
+    fn camera_info_that_cannot_be_read_or_belongs_to_other_pictures_is_told() {
+        let (reports, host) = compared(None, "/front/image_raw", &[Some(b"none")]);
+        assert_eq!(reports[0].0, Level::Ok);
+        assert!(host.value("camera_info").contains("cannot be read"));
+        let other = CameraInfo::pinhole(Header::default(), 1280, 720, [3.0; 2], [2.0, 1.0]).to_cdr();
+        let (_, host) = compared(None, "/front/image_raw", &[Some(&other)]);
+        assert_eq!(
+            host.value("camera_info"),
+            "1280x720, without distortion; it belongs to pictures of 1280x720, and they are 4x2"
+        );
     }
 
     #[test]

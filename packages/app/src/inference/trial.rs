@@ -120,8 +120,12 @@ fn attempt(order: &Order) -> Result<(String, Option<String>), String> {
     (setup.threads, setup.provider) = (1, Provider::Cpu);
     let mut policy = local::open(&setup, &order.urdf).map_err(words)?;
     let parity = policy.verify_golden().map_err(|e| format!("its worked example does not run: {e}"))?;
-    let odd = (!parity.holds())
-        .then(|| "it does not repeat its exporter's run here; look at it with `efm policy check`".to_owned());
+    let mismatch = policy
+        .mismatch(&parity)
+        .map(|why| format!("it does not repeat its exporter's run here; look at it with `efm policy check`: {why}"));
+    let not_used = policy.not_used().iter().map(|sentence| format!("NOT CHECKED: {sentence}"));
+    let odd: Vec<String> = mismatch.into_iter().chain(not_used).collect();
+    let odd = (!odd.is_empty()).then(|| odd.join("; "));
     other_pictures(&mut policy);
     Ok((policy.package().hash().to_owned(), odd))
 }

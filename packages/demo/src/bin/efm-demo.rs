@@ -176,7 +176,7 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode> {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     // The processes must be started from this thread: they end when it does.
-    let ended = runtime.block_on(live(&programme, &planned, &bin, &log, &graph.recorded(), bag.as_deref()))?;
+    let ended = runtime.block_on(live(&programme, &planned, &bin, &log, &graph.recorded(&root)?, bag.as_deref()))?;
 
     let any = !ended.played.done.is_empty();
     // A hundred rows have been read as they came.

@@ -1,20 +1,24 @@
 //! Turns what cameras send into what the policy sees: rgb8 at its size, with the stamp and frame of the source.
 //!
-//! `<camera>/image_raw` (or `<camera>/image_raw/compressed`) -> `observation/<camera>/image`, for each camera of the policy.
+//! `<camera>/image_raw` (or `<camera>/image_raw/compressed`) -> `observation/<camera>/image`, for each camera of the policy. What
+//! `<camera>/camera_info` says is compared with what the policy was trained with.
 //! What it decides is in [`efm_app::camera`]; here are the topics.
 
 use crate::trace::{self, PassedOn, Setup, Trace};
-use efm_app::camera::CameraStream;
 use efm_app::camera::ingest::{Host, Ingest};
+use efm_app::camera::{CameraStream, READ_AS, formats_of, info};
 use efm_app::reasons::{self, coded};
 use efm_app::setup::{policy_manifest, policy_specs, stays_with_wrong_policy};
-use efm_core::Stamp;
+use efm_config::Rule;
+use efm_config::codes::wrong;
 use efm_core::freshness::FreshnessBounds;
+use efm_core::reading::beginning;
+use efm_core::{Reason, Stamp};
 use efm_ros::r2r::sensor_msgs::msg::Image as ImageMessage;
-use efm_ros::{Bytes, Latest, Level, NodeError, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
+use efm_ros::{Bytes, Latest, Level, Node, NodeError, Params, Plan, Publisher, RosClock, Shutdown, Spec, Task, qos};
 use efm_wire::CdrOf;
 use efm_wire::cdr::RosType;
-use efm_wire::msgs::{CompressedImage, Image};
+use efm_wire::msgs::{CameraInfo, CompressedImage, Image};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,10 +62,21 @@ impl Host for Topics {
 }
 
 /// Works on the newest picture, again and again, on a thread of its own: decoding must not hold up other cameras.
-fn run(mut this: Ingest, mut topics: Topics, mut images: Latest<Bytes>, shutdown: &Shutdown) {
+fn run(
+    mut this: Ingest,
+    mut topics: Topics,
+    mut images: Latest<Bytes>,
+    info: Option<&Latest<Bytes>>,
+    shutdown: &Shutdown,
+) {
+    let mut heard = 0;
     while !shutdown.is_requested() {
         let received = futures::executor::block_on(images.next());
         let began = Instant::now();
+        if let Some(info) = info.and_then(Latest::get).filter(|info| info.count != heard) {
+            heard = info.count;
+            this.on_info(&info.msg);
+        }
         if let Err(error) = this.on_message(&mut topics, &received.msg, received.sender, received.ros_at) {
             log::debug!("{error}");
             return; // the node is gone
@@ -92,11 +107,69 @@ pub fn specs() -> Vec<Spec> {
         Spec::texts(
             "grey_cameras",
             &[],
-            "Cameras that may send grey pictures (mono8, grey JPEG), because the policy was trained with such. Of others they are refused.",
+            "Cameras that may send grey pictures (mono8, 8UC1, grey JPEG), because the policy was trained with such. Of others they are refused.",
         ),
+        Spec::texts(
+            "read_as",
+            &[],
+            "What pictures are whose encoding does not tell it: 8UC1, 8UC2, 8UC3, 8UC4, 16UC1 and mono16 (of a sensor of 10, 12, 14 or 16 bits).",
+        )
+        .rule(READ_AS),
+        Spec::texts(
+            "camera_info",
+            &[],
+            "Topics of camera_info that are not beside the pictures: CAMERA=TOPIC, as front=/head/camera_info. CAMERA= listens to none.",
+        )
+        .rule(INFO_TOPICS),
         trace::spec(),
     ]);
     specs
+}
+
+/// The form of `camera_info`.
+const INFO_TOPICS: Rule = Rule::new(
+    "",
+    &[],
+    |params| info_topics(params).map(drop),
+    &[r#"{"camera_info": ["/head/camera_info"]}"#, r#"{"camera_info": ["=/head/camera_info"]}"#],
+);
+
+/// Camera and topic.
+fn info_topics(params: &Params) -> Result<Vec<(String, String)>, Reason> {
+    let given = params.texts("camera_info").into_iter().filter(|text| !text.is_empty());
+    let pair = |text: String| match text.split_once('=') {
+        Some((camera, topic)) if !camera.is_empty() => Ok((camera.to_owned(), topic.to_owned())),
+        _ => {
+            let text = format!("parameter 'camera_info': '{}' has not this form", beginning(&text, 60));
+            Err(wrong(text, "expected CAMERA=TOPIC, as front=/head/camera_info"))
+        }
+    };
+    given.map(pair).collect()
+}
+
+/// The topic of a camera's `camera_info`: as the parameter says, or as the user remapped it, or beside that of the pictures wherever that was
+/// remapped to.
+fn info_topic(node: &Node, camera: &str, images: &str, compressed: bool) -> String {
+    let said = info_topics(node.params()).unwrap_or_default().into_iter().find(|(name, _)| name == camera);
+    let usual = format!("{camera}/camera_info");
+    match said {
+        Some((_, topic)) => topic,
+        None if node.graph().is_remapped(&usual) => usual,
+        None => info::topic_beside(images, compressed),
+    }
+}
+
+/// Tells of cameras that a parameter names and the policy has not.
+fn tell_of_strangers(params: &Params, cameras: &[&str]) {
+    let mut named: Vec<(&str, String)> =
+        params.texts("grey_cameras").into_iter().map(|c| ("grey_cameras", c)).collect();
+    let before = |text: String, mark: char| text.split(mark).next().unwrap_or_default().to_owned();
+    named.extend(params.texts("read_as").into_iter().map(|text| ("read_as", before(text, ':'))));
+    named.extend(params.texts("camera_info").into_iter().map(|text| ("camera_info", before(text, '='))));
+    for (parameter, camera) in named.iter().filter(|(_, name)| !name.is_empty() && !cameras.contains(&name.as_str())) {
+        let (camera, cameras) = (beginning(camera, 40), cameras.join(", "));
+        log::warn!("parameter '{parameter}' names camera '{camera}', which the policy has not; it has: {cameras}");
+    }
 }
 
 /// The node `camera_ingest`.
@@ -129,6 +202,12 @@ pub fn plan() -> Plan {
             FreshnessBounds { max_silence, max_age: params.double("max_age"), max_future: params.double("max_future") };
         let rate = params.double("max_rate");
         let grey = params.texts("grey_cameras");
+        if let Some(manifest) = &manifest {
+            tell_of_strangers(
+                &params,
+                &manifest.observation.images.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(),
+            );
+        }
         let trace = Arc::new(Mutex::new(Trace::start(node, &Setup::new("camera_ingest", &params))?));
         for image in manifest.iter().flat_map(|m| &m.observation.images) {
             let name = &image.name;
@@ -137,9 +216,18 @@ pub fn plan() -> Plan {
                 node.diagnostics().task(&format!("camera {name}")).stale_after(Duration::from_secs_f64(max_silence));
             let text = format!("camera '{name}': no image on {topic} yet");
             health.report(Level::Stale, text, [coded(reasons::IMAGE_MISSING)]);
-            let stream =
-                CameraStream::new(name, image.width, image.height, image.fit(), bounds)?.with_grey(grey.contains(name));
-            let ingest = Ingest::new(stream, compressed, rate);
+            let stream = CameraStream::new(name, image.width, image.height, image.fit(), bounds)?
+                .with_grey(grey.contains(name))
+                .with_formats(formats_of(&params, name));
+            let images_at = node.graph().full_name(&topic);
+            let info_at = info_topic(node, name, &images_at, compressed);
+            let info = if info_at.is_empty() {
+                None
+            } else {
+                Some(node.latest_bytes(&info_at, CameraInfo::TYPE, qos::Hearing::from(qos::image_input()))?)
+            };
+            let info_name = if info_at.is_empty() { String::new() } else { node.graph().full_name(&info_at) };
+            let ingest = Ingest::new(stream, compressed, rate).compared_with(image.camera, &images_at, &info_name);
             let topics = Topics {
                 publisher: node.publisher(&format!("observation/{name}/image"), qos::image_output())?,
                 message: CdrOf::new(),
@@ -152,7 +240,7 @@ pub fn plan() -> Plan {
             // As they came: a picture is large, and it is read once.
             let type_name = if compressed { CompressedImage::TYPE } else { Image::TYPE };
             let images = node.latest_bytes(&topic, type_name, input.clone())?;
-            thread.spawn(move || run(ingest, topics, images, &shutdown))?;
+            thread.spawn(move || run(ingest, topics, images, info.as_ref(), &shutdown))?;
         }
         Ok(async move {
             let mut tenth = tokio::time::interval(trace::PERIOD);

@@ -193,6 +193,10 @@ impl Family for DiffusionSpec {
         fill_normal(seed ^ FRESH, 1.0, fresh);
     }
 
+    fn noise_scale(&self) -> Option<f64> {
+        Some(self.noise_scale)
+    }
+
     fn golden(&self) -> GoldenShape {
         GoldenShape { context: Some("encode"), tokens: None }
     }
@@ -292,8 +296,21 @@ impl Stage {
         (x - self.abar.sqrt() * clean) / (1.0 - self.abar).sqrt()
     }
 
-    /// Takes one value a step further. `drawn`: what it is to continue, and how much that counts. `z`: fresh noise.
+    /// Takes one value a step further, as [`Self::next_or_cut`] without saying whether it was cut.
+    #[cfg(test)]
     fn next(&self, spec: &DiffusionSpec, x: f64, predicted: f64, drawn: Option<(f64, f64)>, z: f64) -> f64 {
+        self.next_or_cut(spec, x, predicted, drawn, z).0
+    }
+
+    /// Takes one value a step further, and says whether anything was cut. `drawn`: what it is to continue, and how much that counts. `z`: fresh noise.
+    fn next_or_cut(
+        &self,
+        spec: &DiffusionSpec,
+        x: f64,
+        predicted: f64,
+        drawn: Option<(f64, f64)>,
+        z: f64,
+    ) -> (f64, bool) {
         let (mut clean, mut noise) = self.parts(spec.prediction, x, predicted);
         if let Some((to, weight)) = drawn {
             clean += weight * (to - clean);
@@ -304,7 +321,8 @@ impl Stage {
             Sampler::Ddpm => ClipOf::Sample,
             Sampler::Ddim => ClipOf::Clean,
         });
-        if clip_of != ClipOf::Sample && clean.abs() > clip {
+        let mut cut = clip_of != ClipOf::Sample && clean.abs() > clip;
+        if cut {
             clean = clean.clamp(-clip, clip);
             if clip_of == ClipOf::Clean {
                 noise = self.noise_of(x, clean);
@@ -321,7 +339,11 @@ impl Stage {
             }
             Sampler::Ddim => self.abar_next.sqrt() * clean + (1.0 - self.abar_next).sqrt() * noise,
         };
-        if clip_of == ClipOf::Sample { next.clamp(-clip, clip) } else { next }
+        if clip_of != ClipOf::Sample {
+            return (next, cut);
+        }
+        cut = next.abs() > clip;
+        (next.clamp(-clip, clip), cut)
     }
 }
 
@@ -343,10 +365,11 @@ impl Runner for Diffusion {
         noise: &[f32],
         prefix: Option<Prefix<'_>>,
         actions: &mut [f32],
-        trace: Option<&mut Trace>,
+        mut trace: Option<&mut Trace>,
     ) -> Result<(), RunError> {
         let Self { encode, stepper, spec, plan } = self;
-        let context = encode.run(trace)?;
+        let context = encode.run(trace.as_deref_mut())?;
+        let mut any_cut = false;
         let (first, fresh) = noise.split_at(actions.len());
         let mut fresh = fresh.chunks(actions.len());
         let columns = prefix.map_or(1, |p| actions.len() / p.weights.len());
@@ -358,9 +381,17 @@ impl Runner for Diffusion {
                 for (i, x) in x.iter_mut().enumerate() {
                     let drawn = prefix.map(|p| (f64::from(p.actions[i]), f64::from(p.weights[i / columns])));
                     let z = z.map_or(0.0, |z| f64::from(z[i]));
-                    *x = stage.next(spec, f64::from(*x), f64::from(predicted[i]), drawn, z) as f32;
+                    let (next, cut) = stage.next_or_cut(spec, f64::from(*x), f64::from(predicted[i]), drawn, z);
+                    any_cut |= cut;
+                    *x = next as f32;
                 }
             })?;
+        }
+        if let Some(trace) = trace
+            && spec.clip.is_some()
+            && !any_cut
+        {
+            trace.idle.push("runner.clip and runner.clip_of");
         }
         actions.copy_from_slice(stepper.sample());
         if let Some(prefix) = prefix {

@@ -48,6 +48,12 @@ pub trait Family: Debug + Send + Sync + Any {
         let _ = (seed, sample, noise);
     }
 
+    /// Standard deviation of the sample that a run starts from, the first values of its noise; its field is `runner.noise_scale`. None: it has no such
+    /// field.
+    fn noise_scale(&self) -> Option<f64> {
+        None
+    }
+
     /// What its worked example holds beside what all have.
     fn golden(&self) -> GoldenShape {
         GoldenShape::default()

@@ -67,6 +67,10 @@ impl Family for FlowMatchingSpec {
         fill_normal(seed, self.noise_scale, noise);
     }
 
+    fn noise_scale(&self) -> Option<f64> {
+        Some(self.noise_scale)
+    }
+
     fn golden(&self) -> GoldenShape {
         GoldenShape { context: Some("encode"), tokens: None }
     }

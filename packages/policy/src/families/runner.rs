@@ -27,6 +27,8 @@ pub struct Trace {
     pub context: Vec<Vec<f32>>,
     /// Action tokens, in their order; empty for all others.
     pub tokens: Vec<i64>,
+    /// Fields of the manifest that did nothing in this run, though they might in another.
+    pub idle: Vec<&'static str>,
 }
 
 /// Normalised actions that a new chunk is to continue, row-major in the shape of the sample, and how much each of its rows counts, 0 to 1.

@@ -7,14 +7,14 @@ use efm_config::files;
 use efm_core::reading;
 use efm_recorder::record::params::{self, named};
 use efm_recorder::record::subscriptions::{Heard, Subscriptions};
-use efm_recorder::record::{BagOfTopics, RecordOptions, Selection, Status};
+use efm_recorder::record::{BagOfTopics, Follow, RecordOptions, Selection, Status};
 use efm_ros::raw::RawError;
 use efm_ros::{Level, NodeError, Params, Task};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const GRAPH: &str = "config/graph.yaml";
 /// For what waits to be written at the end. `ros2 launch` sends SIGKILL 15 s after SIGINT.
@@ -48,25 +48,49 @@ fn options(params: &Params) -> Result<RecordOptions, NodeError> {
     })
 }
 
-/// The topics that are asked for; those of the graph file where none are.
-fn wanted(params: &Params) -> Result<Vec<String>, NodeError> {
+/// What is asked for.
+struct Wanted {
+    topics: Vec<String>,
+    nodes: Vec<String>,
+    /// Whether the user named the topics.
+    by_name: bool,
+}
+
+/// The topics and nodes that are asked for; those of the graph file where no topics are.
+fn wanted(params: &Params) -> Result<Wanted, NodeError> {
+    #[derive(serde::Deserialize)]
+    struct Process {
+        name: String,
+        when: String,
+    }
     #[derive(serde::Deserialize)]
     struct Graph {
         record: Vec<String>,
+        processes: Vec<Process>,
     }
-    let given = named(params, "topics");
-    if !given.is_empty() {
-        return Ok(given);
+    let (topics, nodes) = (named(params, "topics"), named(params, "nodes"));
+    if !topics.is_empty() {
+        return Ok(Wanted { topics, nodes, by_name: true });
     }
     let file = files::find(GRAPH);
     let text = reading::text(&file, reading::SETTINGS)
         .map_err(|error| format!("{}: {error}; name the topics by the parameter 'topics'", file.display()))?;
     let graph: Graph = serde_yaml::from_str(&text).map_err(|error| format!("{}: {error}", file.display()))?;
-    Ok(graph.record)
+    let of_graph = graph.processes.into_iter().filter(|process| process.when == "always").map(|process| process.name);
+    let nodes = if nodes.is_empty() { of_graph.collect() } else { nodes };
+    Ok(Wanted { topics: graph.record, nodes, by_name: false })
 }
+
+/// How long a graph may take to come up before what is missing is told.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Tells how the recording goes, once a second.
 struct Teller {
+    began: Instant,
+    /// Whether what is missing has been told.
+    told_missing: bool,
+    /// Whether the user named the topics.
+    by_name: bool,
     health: Task,
     dir: PathBuf,
     recording: BagOfTopics,
@@ -75,9 +99,33 @@ struct Teller {
 }
 
 impl Teller {
+    /// Warns, once, of what is not in the recording although somebody counts on it.
+    fn tell_missing(&mut self, heard: &Heard) {
+        if self.told_missing || self.began.elapsed() < PATIENCE {
+            return;
+        }
+        self.told_missing = true;
+        let s = PATIENCE.as_secs();
+        for node in &heard.absent {
+            log::warn!(
+                "node '{node}' is not there after {s} s, so nothing of it is recorded; parameter 'nodes' names others"
+            );
+        }
+        for (topic, node) in &heard.silent {
+            log::warn!("nobody publishes '{topic}' after {s} s, which node '{node}' listens to by its parameters");
+        }
+        // Of the graph's own list most need not be there.
+        for topic in heard.missing.iter().filter(|_| self.by_name) {
+            log::warn!(
+                "nobody publishes '{topic}' after {s} s, which parameter 'topics' names; it is recorded once somebody does"
+            );
+        }
+    }
+
     fn tell(&mut self) {
         let status = self.recording.status();
         let heard = lock(&self.heard).clone();
+        self.tell_missing(&heard);
         let mut values = vec![
             ("folder".to_owned(), self.dir.display().to_string()),
             ("topics".to_owned(), heard.topics.to_string()),
@@ -90,6 +138,13 @@ impl Teller {
         values
             .extend(status.unfit.iter().map(|(topic, n, reason)| (format!("unfit {topic}"), format!("{n}: {reason}"))));
         values.extend(heard.refused.iter().map(|(topic, reason)| (format!("not recorded {topic}"), reason.clone())));
+        if !heard.absent.is_empty() {
+            values.push(("nodes that are not there yet".to_owned(), heard.absent.join(" ")));
+        }
+        if !heard.silent.is_empty() {
+            let silent: Vec<_> = heard.silent.iter().map(|(topic, node)| format!("{topic} ({node})")).collect();
+            values.push(("listened to, and nobody publishes it".to_owned(), silent.join(" ")));
+        }
         if !heard.missing.is_empty() {
             values.push(("no publisher yet".to_owned(), heard.missing.join(" ")));
         }
@@ -122,7 +177,17 @@ fn main() -> ExitCode {
     efm_ros::run("recorder", params::specs(), |node| {
         let params = node.params().clone();
         let namespace = node.full_name().strip_suffix(node.name()).unwrap_or("/").to_owned();
-        let selection = Selection::new(&wanted(&params)?, &named(&params, "exclude"), &namespace)?;
+        let Wanted { topics, nodes, by_name } = wanted(&params)?;
+        let selection = Selection::new(&topics, &named(&params, "exclude"), &namespace)?;
+        let follow = Follow::new(&nodes, &namespace);
+        let besides = if nodes.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "; and what these nodes publish and listen to, but the cameras' own pictures: {}",
+                follow.nodes().join(", ")
+            )
+        };
         let options = options(&params)?;
         let dir = options.dir.clone();
         let recording = BagOfTopics::begin(options)?;
@@ -130,16 +195,19 @@ fn main() -> ExitCode {
         let listener = format!("_{}_ears", node.name());
         let namespace = if namespace.len() > 1 { namespace.trim_end_matches('/') } else { "/" };
         let subscriptions =
-            Subscriptions::new(&listener, namespace, selection, recording.clone(), node.clock().clone())?;
+            Subscriptions::new(&listener, namespace, (selection, follow), recording.clone(), node.clock().clone())?;
         let heard = subscriptions.heard();
         let mut teller = Teller {
+            began: Instant::now(),
+            told_missing: false,
+            by_name,
             health: node.diagnostics().task("recording"),
             dir: dir.clone(),
             recording: recording.clone(),
             heard,
             before: Status::default(),
         };
-        log::info!("recording into {}", dir.display());
+        log::info!("recording into {}: {}{besides}", dir.display(), topics.join(", "));
 
         let shutdown = node.shutdown().clone();
         let over = shutdown.clone();

@@ -2,8 +2,7 @@
 
 use efm_bag::cdr::{CdrWriter, Decode, Encode};
 use efm_bag::msgs::{CompressedImage, Header, ImageView};
-use efm_vision::Formats;
-use efm_vision::formats::Pixel;
+use efm_vision::formats::{Formats, Pixel, PixelFormat};
 use jpeg_encoder::{ColorType, Encoder};
 
 /// Turns `sensor_msgs/msg/Image` into `sensor_msgs/msg/CompressedImage`.
@@ -15,19 +14,17 @@ pub struct Jpeg {
     cdr: CdrWriter,
 }
 
-/// The pixels of an encoding and how many bytes each has. By its first name only: `8UC1` may be a mask, whose values a JPEG would blur.
-fn layout(encoding: &str) -> Option<(ColorType, usize)> {
-    let format = Formats::new().get(encoding).filter(|format| format.names().first() == Some(&encoding))?;
+/// How a JPEG encoder has the pixels of a format, where it has: others are turned into red, green and blue before.
+fn layout(format: &dyn PixelFormat) -> Option<ColorType> {
     let Pixel { bytes, rgb } = format.pixel()?;
-    let colours = match (bytes, rgb) {
-        (1, [0, 0, 0]) => ColorType::Luma,
-        (3, [0, 1, 2]) => ColorType::Rgb,
-        (3, [2, 1, 0]) => ColorType::Bgr,
-        (4, [0, 1, 2]) => ColorType::Rgba,
-        (4, [2, 1, 0]) => ColorType::Bgra,
-        _ => return None,
-    };
-    Some((colours, bytes))
+    match (bytes, rgb) {
+        (1, [0, 0, 0]) => Some(ColorType::Luma),
+        (3, [0, 1, 2]) => Some(ColorType::Rgb),
+        (3, [2, 1, 0]) => Some(ColorType::Bgr),
+        (4, [0, 1, 2]) => Some(ColorType::Rgba),
+        (4, [2, 1, 0]) => Some(ColorType::Bgra),
+        _ => None,
+    }
 }
 
 impl Jpeg {
@@ -36,27 +33,36 @@ impl Jpeg {
         Self { quality, pixels: Vec::new(), message: CompressedImage::default(), cdr: CdrWriter::new() }
     }
 
-    /// The message as `sensor_msgs/msg/CompressedImage`, both in CDR. `None` where it cannot be one: other encodings (depth, Bayer), and what is
-    /// no image; such messages are recorded as they are.
+    /// The message as `sensor_msgs/msg/CompressedImage`, both in CDR. `None` where it cannot be one: formats of more than 8 bits or that are not
+    /// read (depth), what may be a mask, whose values a JPEG would blur, and what is no image; such messages are recorded as they are.
     pub fn compress(&mut self, cdr: &[u8]) -> Option<&[u8]> {
         let image = ImageView::from_cdr(cdr).ok()?;
-        let (colours, channels) = layout(image.encoding)?;
-        // A JPEG has at most 65,535 rows and columns.
-        let (width, height) = (u16::try_from(image.width).ok()?, u16::try_from(image.height).ok()?);
-        let (step, row) = (usize::try_from(image.step).ok()?, usize::from(width) * channels);
-        if row == 0 || step < row || image.data.len() < step.checked_mul(height.into())? {
+        let format = Formats::new().get(image.encoding)?;
+        if format.bits() > 8 || format.is_doubtful(image.encoding) {
             return None;
         }
-        let pixels = if step == row {
-            image.data
-        } else {
-            self.pixels.clear();
-            image.data.chunks_exact(step).for_each(|line| self.pixels.extend_from_slice(&line[..row]));
-            &self.pixels
+        // A JPEG has at most 65,535 rows and columns.
+        let (width, height) = (u16::try_from(image.width).ok()?, u16::try_from(image.height).ok()?);
+        // More bytes than its rows take are what some drivers send.
+        let bytes = usize::try_from(format.byte_rows(image.height).checked_mul(image.step.into())?).ok()?;
+        let data = image.data.get(..bytes)?;
+        let view = efm_vision::ImageView::with_format(format, image.width, image.height, image.step, data).ok()?;
+        let row = usize::try_from(format.row_bytes(image.width)).ok()?;
+        let (pixels, colours) = match layout(format) {
+            Some(colours) if row == image.step as usize => (data, colours),
+            Some(colours) => {
+                self.pixels.clear();
+                (0..image.height).for_each(|y| self.pixels.extend_from_slice(view.row(y)));
+                (&self.pixels[..], colours)
+            }
+            None => {
+                view.with_big_endian(image.is_bigendian != 0).to_rgb8(&mut self.pixels);
+                (&self.pixels[..], ColorType::Rgb)
+            }
         };
         self.message.data.clear();
         let encoder = Encoder::new(&mut self.message.data, self.quality);
-        encoder.encode(&pixels[..row * usize::from(height)], width, height, colours).ok()?;
+        encoder.encode(pixels, width, height, colours).ok()?;
         self.message.header = Header::new(image.stamp, image.frame_id);
         // image_transport's words: the encoding of the source, then what decoders give.
         let compressed = match colours {
@@ -114,6 +120,36 @@ mod tests {
         let message = CompressedImage::from_cdr(jpeg.compress(&picture("mono8", 0)).unwrap()).unwrap();
         let image = image::load_from_memory(&message.data).unwrap().to_luma8();
         assert!(image.get_pixel(3, 8).0[0].abs_diff(200) < 8 && image.get_pixel(28, 8).0[0].abs_diff(20) < 8);
+    }
+
+    #[test]
+    fn pictures_of_every_format_of_eight_bits_are_compressed_as_what_they_show() {
+        let (width, height) = (32u32, 16u32);
+        for format in Formats::new().iter() {
+            let encoding = format.names()[0];
+            let step = u32::try_from(format.row_bytes(width)).unwrap() + 4;
+            // The same byte everywhere: grey, or with YUV some colour, without an edge.
+            let data = vec![150u8; step as usize * format.byte_rows(height) as usize];
+            let image = ImageView {
+                stamp: Stamp::default(),
+                frame_id: "eye",
+                height,
+                width,
+                encoding,
+                is_bigendian: 0,
+                step,
+                data: &data,
+            };
+            let mut jpeg = Jpeg::new(95);
+            let compressed = jpeg.compress(&image.to_cdr()).map(|cdr| CompressedImage::from_cdr(cdr).unwrap());
+            assert_eq!(compressed.is_some(), format.bits() == 8, "{encoding}");
+            let Some(message) = compressed else { continue };
+            let found = image::load_from_memory(&message.data).unwrap().to_rgb8();
+            let mut expected = Vec::new();
+            efm_vision::ImageView::new(encoding, width, height, step, &data).unwrap().to_rgb8(&mut expected);
+            let most = found.as_raw().iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            assert!(most <= 4 && found.dimensions() == (width, height), "{encoding}: {most}");
+        }
     }
 
     #[test]

@@ -35,6 +35,13 @@ pub fn specs() -> Vec<Spec> {
              Default: those that config/graph.yaml lists under 'record'.",
         )
         .rule(TOPICS),
+        Spec::texts(
+            "nodes",
+            &[],
+            "Nodes whose topics are recorded besides, by whatever name their parameters and remappings gave them: all that they publish and subscribe to \
+             but the cameras' own pictures. Relative names are in the node's namespace. Default, where `topics` names none: those of the graph \
+             (config/graph.yaml) that run on a robot.",
+        ),
         Spec::texts("exclude", &[], "Topics to leave out: names or regular expressions for whole names.").rule(EXCLUDE),
         Spec::text(
             "folder",

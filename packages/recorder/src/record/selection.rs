@@ -45,7 +45,12 @@ impl Selection {
         let hidden = topic.split('/').any(|part| part.starts_with('_'));
         let wanted = self.names.iter().any(|name| name == topic)
             || !hidden && (self.all || self.patterns.iter().any(|pattern| pattern.is_match(topic)));
-        wanted && !self.exclude.iter().any(|pattern| pattern.is_match(topic))
+        wanted && !self.leaves_out(topic)
+    }
+
+    /// Whether a topic is to be left out, whoever asks for it.
+    pub fn leaves_out(&self, topic: &str) -> bool {
+        self.exclude.iter().any(|pattern| pattern.is_match(topic))
     }
 
     /// The topics that were asked for by name, fully qualified.
@@ -69,7 +74,7 @@ fn starred(text: &str, namespace: &str) -> String {
     qualified(text, namespace).replace('*', "[^/]+")
 }
 
-fn qualified(name: &str, namespace: &str) -> String {
+pub(super) fn qualified(name: &str, namespace: &str) -> String {
     if name.starts_with('/') { name.to_owned() } else { format!("{}/{name}", namespace.trim_end_matches('/')) }
 }
 

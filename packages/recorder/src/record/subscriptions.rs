@@ -1,6 +1,6 @@
 //! The recorder's subscriptions: topics are looked for all the time, and each is subscribed to so that all of its publishers are heard.
 
-use super::{Asked, BagOfTopics, Selection, TopicId};
+use super::{Asked, BagOfTopics, Follow, Selection, TopicId};
 use efm_bag::{Definitions, Durability, Liveliness, OfferedQos, Qos, Reliability};
 use efm_core::Stamp;
 use efm_ros::raw::{RawError, RawNode, RawQos, SubscriptionId};
@@ -22,12 +22,17 @@ pub struct Heard {
     pub refused: BTreeMap<String, String>,
     /// Topics that were asked for by name and have no publisher yet.
     pub missing: Vec<String>,
+    /// Nodes whose topics are to be recorded and that are not there yet.
+    pub absent: Vec<String>,
+    /// What such a node needs and nobody publishes: topic and node.
+    pub silent: Vec<(String, String)>,
 }
 
 /// Takes messages and hands them to the bag.
 pub struct Subscriptions {
     node: RawNode,
     selection: Selection,
+    follow: Follow,
     definitions: Definitions,
     recording: BagOfTopics,
     clock: RosClock,
@@ -57,13 +62,14 @@ impl Subscriptions {
     pub fn new(
         name: &str,
         namespace: &str,
-        selection: Selection,
+        (selection, follow): (Selection, Follow),
         recording: BagOfTopics,
         clock: RosClock,
     ) -> Result<Self, RawError> {
         Ok(Self {
             node: RawNode::create(name, namespace)?,
             selection,
+            follow,
             definitions: Definitions::installed(),
             recording,
             clock,
@@ -111,7 +117,15 @@ impl Subscriptions {
     }
 
     fn look(&mut self) -> Result<(), RawError> {
-        let names: Vec<String> = self.node.topics()?.into_keys().filter(|name| self.selection.wants(name)).collect();
+        for node in self.follow.nodes().to_vec() {
+            if let Some(topics) = self.node.topics_of(&node)? {
+                self.follow.see(&node, &topics.says, &topics.hears);
+            }
+        }
+        let wanted =
+            |name: &str| self.selection.wants(name) || self.follow.wants(name) && !self.selection.leaves_out(name);
+        let names: Vec<String> = self.node.topics()?.into_keys().filter(|name| wanted(name)).collect();
+        let silent = self.follow.silent(|topic| self.node.offers(topic).is_ok_and(|offers| !offers.is_empty()));
         for name in names {
             let offers = self.node.offers(&name)?;
             if !offers.is_empty() {
@@ -122,6 +136,8 @@ impl Subscriptions {
         heard.topics = self.ids.len();
         heard.missing =
             self.selection.named().iter().filter(|name| !self.topics.contains_key(*name)).cloned().collect();
+        heard.absent = self.follow.absent();
+        heard.silent = silent;
         heard.refused = self
             .topics
             .iter()

@@ -8,4 +8,5 @@ pub(super) const KIND: Kind = Kind {
         let floating = ["32F", "64F"].iter().any(|prefix| name.starts_with(prefix));
         floating.then_some("floating point, probably depth")
     },
+    may_be: |_| &[],
 };

@@ -28,7 +28,17 @@ pub static MONO8: Packed = packed(&["mono8", "8UC1"], 1, [0, 0, 0]);
 
 pub(super) const KIND: Kind = Kind {
     formats: &[&RGB8, &BGR8, &RGBA8, &BGRA8, &MONO8],
-    unread: |name| matches!(name, "8UC3" | "8UC4").then_some("the order of its channels is not known"),
+    unread: |name| match name {
+        "8UC2" => Some("what its two bytes a pixel are is not known"),
+        "8UC3" | "8UC4" => Some("the order of its channels is not known"),
+        _ => None,
+    },
+    may_be: |name| match name {
+        "8UC1" => &["mono8", "bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8"],
+        "8UC3" => &["bgr8", "rgb8"],
+        "8UC4" => &["bgra8", "rgba8"],
+        _ => &[],
+    },
 };
 
 impl PixelFormat for Packed {
@@ -56,5 +66,10 @@ impl PixelFormat for Packed {
 
     fn pixel(&self) -> Option<Pixel> {
         Some(self.pixel)
+    }
+
+    fn is_doubtful(&self, name: &str) -> bool {
+        // A mask, or the numbers of objects.
+        name == "8UC1"
     }
 }
