@@ -51,7 +51,7 @@ fn main() {
     let mut spent = 0.0;
     for _ in 0..count {
         for (q, joint) in q.iter_mut().zip(&moved) {
-            let (low, high) = (joint.limit.lower.unwrap_or(-3.14), joint.limit.upper.unwrap_or(3.14));
+            let (low, high) = (joint.limit.lower.unwrap_or(-3.0), joint.limit.upper.unwrap_or(3.0));
             *q = low + (high - low) * uniform(&mut seed);
         }
         let began = Instant::now();

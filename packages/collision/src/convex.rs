@@ -1,8 +1,8 @@
 //! Concave meshes as few convex parts that together contain them.
 //!
 //! The cuts are those of V-HACD (Mamou, "Volumetric Hierarchical Approximate Convex Decomposition", Game Engine Gems 3, 2016) as parry does it:
-//! on voxels, which say too what is inside. Each part is then the hull of what the mesh really has in its voxels: triangles clipped to them, and
-//! the voxels that are wholly inside. So the parts contain the surface, and what a closed mesh encloses.
+//! on voxels, which say too what is inside. Each part is then the hull of what the mesh really has in its voxels: triangles clipped to them,
+//! corners of voxels that are inside, and the voxels that are wholly inside. So the parts contain the surface, and what a closed mesh encloses.
 
 use crate::mesh::Hull;
 use crate::mesh_file::TriMesh;
@@ -13,7 +13,7 @@ use parry3d_f64::shape::TriMesh as Surface;
 use parry3d_f64::transformation::try_convex_hull;
 use parry3d_f64::transformation::vhacd::{VHACD, VHACDParameters};
 use parry3d_f64::transformation::voxelization::{FillMode, Voxel, VoxelSet, VoxelizedVolume};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// How fine meshes are cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,8 +104,10 @@ fn cut(mesh: &TriMesh, cutting: Cutting) -> Parts {
         max_convex_hulls: (cutting.parts as u32).next_power_of_two().max(2),
         ..VHACDParameters::default()
     };
+    let (origin, scale) = (voxels.origin - DVec3::splat(voxels.scale / 2.0), voxels.scale);
     let found = VHACD::from_voxels(&parameters, voxels);
-    let pieces = found.voxel_parts().iter().map(|part| piece(part, &points, &mesh.faces));
+    let within_mesh = Corners::of(&points, &mesh.faces, origin, scale);
+    let pieces = found.voxel_parts().iter().map(|part| piece(part, &points, &mesh.faces, &within_mesh));
     let pieces = joined(pieces.filter(|piece| !piece.points.is_empty()).collect(), cutting.parts);
     let mut hulls: Vec<Hull> = pieces.iter().map(|piece| piece.hull(cutting.tolerance)).collect();
     contain(&mut hulls, mesh, &inside);
@@ -160,10 +162,20 @@ impl Piece {
     }
 }
 
-/// What a part of the voxels holds of the mesh.
-fn piece(part: &VoxelSet, points: &[DVec3], faces: &[[u32; 3]]) -> Piece {
+/// What a part of the voxels holds of the mesh: of a voxel that the surface passes through its polygons there, and its corners that are inside.
+fn piece(part: &VoxelSet, points: &[DVec3], faces: &[[u32; 3]], within_mesh: &Corners) -> Piece {
     let mut found = part.compute_primitive_intersections(points, faces);
     let half = part.scale / 2.0;
+    let corners_of = |voxel: &Voxel| {
+        let [x, y, z] =
+            [voxel.coords.x, voxel.coords.y, voxel.coords.z].map(|i| usize::try_from(i).unwrap_or_default());
+        (0..8).map(move |corner| [x + (corner & 1), y + (corner >> 1 & 1), z + (corner >> 2 & 1)])
+    };
+    let of_surface = part.voxels().iter().filter(|voxel| voxel.is_on_surface);
+    let mut inside: Vec<_> = of_surface.flat_map(corners_of).filter(|corner| within_mesh.has(*corner)).collect();
+    inside.sort_unstable();
+    inside.dedup();
+    found.extend(inside.into_iter().map(|corner| within_mesh.place(corner)));
     let cell = |voxel: &Voxel| [voxel.coords.x, voxel.coords.y, voxel.coords.z];
     let within = |voxel: &&Voxel| !voxel.is_on_surface;
     let all: HashSet<_> = part.voxels().iter().filter(within).map(cell).collect();
@@ -213,6 +225,66 @@ fn joined(pieces: Vec<Piece>, most: usize) -> Vec<Piece> {
         fresh = vec![best.0, best.1];
     }
     pieces.into_iter().flatten().collect()
+}
+
+/// Which corners of voxels a mesh encloses: those that it winds around, seen along at least two of the three axes. (Along one, a hole in a mesh that is not
+/// closed has no end.)
+struct Corners {
+    origin: DVec3,
+    scale: f64,
+    /// By axis and line of corners along it: where the surface crosses it, in order, and whether out of it.
+    crossings: [HashMap<[i64; 2], Vec<(f64, i32)>>; 3],
+}
+
+impl Corners {
+    fn of(points: &[DVec3], faces: &[[u32; 3]], origin: DVec3, scale: f64) -> Self {
+        /// Lines pass beside corners and edges of meshes that lie on the lattice, in voxels.
+        const BESIDE: [f64; 2] = [1.3e-7, 2.1e-7];
+        let mut crossings: [HashMap<[i64; 2], Vec<(f64, i32)>>; 3] = Default::default();
+        for face in faces {
+            let [a, b, c] = face.map(|i| ((points[i as usize] - origin) / scale).to_array());
+            for (axis, lines) in crossings.iter_mut().enumerate() {
+                let flat = |p: [f64; 3]| [p[(axis + 1) % 3] - BESIDE[0], p[(axis + 2) % 3] - BESIDE[1]];
+                let [p, q, r] = [flat(a), flat(b), flat(c)];
+                let area = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]);
+                if area == 0.0 {
+                    continue;
+                }
+                let range = |i: usize| {
+                    let (low, high) = (p[i].min(q[i]).min(r[i]), p[i].max(q[i]).max(r[i]));
+                    low.ceil() as i64..=high.floor() as i64
+                };
+                for u in range(0) {
+                    for v in range(1) {
+                        let part = |s: [f64; 2], t: [f64; 2]| {
+                            ((s[0] - u as f64) * (t[1] - v as f64) - (s[1] - v as f64) * (t[0] - u as f64)) / area
+                        };
+                        let (wa, wb, wc) = (part(q, r), part(r, p), part(p, q));
+                        if wa >= 0.0 && wb >= 0.0 && wc >= 0.0 {
+                            let at = wa * a[axis] + wb * b[axis] + wc * c[axis];
+                            lines.entry([u, v]).or_default().push((at, if area > 0.0 { 1 } else { -1 }));
+                        }
+                    }
+                }
+            }
+        }
+        crossings.iter_mut().flat_map(HashMap::values_mut).for_each(|line| line.sort_by(|a, b| a.0.total_cmp(&b.0)));
+        Self { origin, scale, crossings }
+    }
+
+    fn has(&self, corner: [usize; 3]) -> bool {
+        let around = self.crossings.iter().enumerate().filter(|(axis, lines)| {
+            let along = corner[*axis] as f64;
+            let line = [corner[(axis + 1) % 3] as i64, corner[(axis + 2) % 3] as i64];
+            let before = lines.get(&line).into_iter().flatten().take_while(|(at, _)| *at < along);
+            before.map(|(_, way)| way).sum::<i32>() != 0
+        });
+        around.count() >= 2
+    }
+
+    fn place(&self, corner: [usize; 3]) -> DVec3 {
+        self.origin + DVec3::from_array(corner.map(|i| i as f64)) * self.scale
+    }
 }
 
 /// Which voxels are wholly inside.

@@ -3,6 +3,7 @@
 use crate::limits::exceeds;
 use crate::space::{Intrusion, Space, Step, Tool, Workspace};
 use efm_collision::{Checker, CollisionModel, TooClose};
+use efm_core::reading;
 use nalgebra::Point3;
 
 /// Bounds of the tool.
@@ -65,19 +66,39 @@ impl CollisionSpace {
 }
 
 impl CollisionSpace {
-    /// All that touch where a motion was to begin, in words, and where that is.
+    /// All that touch where a motion was to begin, in words, and where that is; the deepest first, as many as a person reads.
     fn touching(&self) -> Option<String> {
-        /// More than a person reads.
-        const MOST: usize = 12;
+        /// Characters of what touches, and of the joints.
+        const LONG: usize = 300;
+        /// A name, characters.
+        const NAME: usize = 40;
+        let short = |name: &str| reading::beginning(name, NAME);
         let touching = self.checker.touching(&self.model);
-        let told = touching.iter().take(MOST);
-        let told = told.map(|t| format!("'{}' and '{}' by {:.1} mm", t.a, t.b, 1e3 * t.depth)).collect::<Vec<_>>();
-        let more = touching.len().saturating_sub(MOST);
-        let more = if more > 0 { format!(" and {more} pairs more") } else { String::new() };
+        let told = touching.iter().map(|t| {
+            // Bodies of any size may come from a planning scene.
+            let depth = if t.depth < 10.0 { format!("{:.1} mm", 1e3 * t.depth) } else { "more than 10 m".to_owned() };
+            format!("'{}' and '{}' by {depth}", short(&t.a), short(&t.b))
+        });
         let joints = self.model.joints().iter().zip(self.checker.configuration());
-        let at = joints.map(|(name, q)| format!("{name} {q:.3}")).collect::<Vec<_>>().join(", ");
-        (!told.is_empty()).then(|| format!("bodies are in each other: {}{more}, at {at}", told.join(", ")))
+        let at = joints.map(|(name, q)| format!("{} {q:.3}", short(name)));
+        let (told, at) = (within(told, LONG), within(at, LONG / 2));
+        (!touching.is_empty()).then(|| format!("bodies are in each other: {told}, at {at}"))
     }
+}
+
+/// Items, one after the other, up to so many characters, and how many more there are. At least one.
+fn within(items: impl Iterator<Item = String>, most: usize) -> String {
+    let (mut text, mut more) = (String::new(), 0);
+    for item in items {
+        if text.is_empty() {
+            text = item;
+        } else if more == 0 && text.len() + item.len() <= most {
+            text = format!("{text}, {item}");
+        } else {
+            more += 1;
+        }
+    }
+    if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
 impl From<TooClose> for Intrusion {
