@@ -227,20 +227,23 @@ fn joined(pieces: Vec<Piece>, most: usize) -> Vec<Piece> {
     pieces.into_iter().flatten().collect()
 }
 
+/// By line of corners: where the surface crosses it, in order, and whether into the mesh (1) or out of it (-1), or the converse.
+type Crossings = HashMap<[i64; 2], Vec<(f64, i32)>>;
+
 /// Which corners of voxels a mesh encloses: those that it winds around, seen along at least two of the three axes. (Along one, a hole in a mesh that is not
 /// closed has no end.)
 struct Corners {
     origin: DVec3,
     scale: f64,
-    /// By axis and line of corners along it: where the surface crosses it, in order, and whether out of it.
-    crossings: [HashMap<[i64; 2], Vec<(f64, i32)>>; 3],
+    /// By axis of the lines.
+    crossings: [Crossings; 3],
 }
 
 impl Corners {
     fn of(points: &[DVec3], faces: &[[u32; 3]], origin: DVec3, scale: f64) -> Self {
         /// Lines pass beside corners and edges of meshes that lie on the lattice, in voxels.
         const BESIDE: [f64; 2] = [1.3e-7, 2.1e-7];
-        let mut crossings: [HashMap<[i64; 2], Vec<(f64, i32)>>; 3] = Default::default();
+        let mut crossings: [Crossings; 3] = Default::default();
         for face in faces {
             let [a, b, c] = face.map(|i| ((points[i as usize] - origin) / scale).to_array());
             for (axis, lines) in crossings.iter_mut().enumerate() {
