@@ -41,7 +41,8 @@ def test_what_a_node_logs_is_heard_on_rosout_also_by_who_comes_late(start, probe
     assert log.file.endswith("intake.rs") and log.line > 0 and "intake" in log.function
     assert log.stamp.sec > 1_700_000_000
     assert log.msg in node.log
-    [publisher] = publishers_of_rosout(probe, "/cell/goal_intake")
+    # Its message may be heard before it is known who publishes there.
+    [publisher] = probe.until(lambda: publishers_of_rosout(probe, "/cell/goal_intake"), what="who publishes on /rosout")
     qos = publisher.qos_profile
     assert (qos.reliability, qos.durability) == (ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
     assert qos.lifespan.nanoseconds == 10_000_000_000
